@@ -1,0 +1,1 @@
+"""One stage a file: facts in, facts out; no socket, no printing."""

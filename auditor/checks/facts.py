@@ -1,0 +1,122 @@
+"""What the stages learn about a target: frozen once made.
+
+A stage is a generator: it yields the questions that it has now and is sent their
+answers in the same order, as often as it needs, and returns its fact. So a stage knows
+nothing of sockets or tasks, and the pipeline is free to put the questions of a whole
+block together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
+
+from auditor.resolve.answer import Answer, Question
+
+__all__ = [
+    "AddressFact",
+    "DomainFact",
+    "ForwardName",
+    "IprevFact",
+    "MxHost",
+    "PtrFact",
+    "SpfFact",
+    "SpfPolicyFact",
+    "Steps",
+]
+
+T = TypeVar("T")
+
+#: Yields questions, is sent their answers, returns a fact.
+Steps: TypeAlias = Generator[Sequence[Question], Sequence[Answer], T]
+
+
+class PtrFact(NamedTuple):
+    """All PTR names of an address, and the aliases on the way to them (RFC 2317).
+
+    `status` is one of DESIGN §1. `wildcard` is the owner of the wildcard record that the
+    names come from, such as `*.100.51.198.in-addr.arpa`, or "".
+    """
+
+    status: str
+    names: tuple[str, ...]
+    chain: tuple[str, ...]
+    wildcard: str = ""
+
+
+class ForwardName(NamedTuple):
+    """One PTR name looked up forwards: its addresses, and whether they hold the target's.
+
+    `alias` is the name that a CNAME led to, or "".
+    """
+
+    name: str
+    status: str
+    addresses: tuple[str, ...]
+    confirms: bool
+    alias: str = ""
+
+
+class IprevFact(NamedTuple):
+    """The iprev result (RFC 8601 §2.7.3): pass, fail, temperror or permerror."""
+
+    result: str
+    names: tuple[ForwardName, ...]
+
+
+class SpfFact(NamedTuple):
+    """One `check_host()` (RFC 7208 §4): result, how it came about, what it cost.
+
+    `mechanism` is the term that decided, as published, or None (no match, none, errors).
+    `lookups` counts the terms that cause DNS lookups, `voids` the lookups without an answer
+    (RFC 7208 §4.6.4). `record` is the policy of `domain` as published. `explanation`: for
+    `fail` the text of exp=, for permerror and temperror what went wrong, else None.
+    """
+
+    identity: Literal["helo", "mailfrom"]
+    domain: str
+    result: str
+    mechanism: str | None
+    lookups: int
+    voids: int
+    record: str | None
+    explanation: str | None
+
+
+class AddressFact(NamedTuple):
+    """An address of a domain or of an MX host, with its PTR and iprev."""
+
+    address: str
+    ptr: PtrFact
+    iprev: IprevFact
+
+
+class MxHost(NamedTuple):
+    """One MX record and the addresses of its host (A and AAAA together)."""
+
+    preference: int
+    name: str
+    status: str
+    addresses: tuple[AddressFact, ...]
+
+
+class SpfPolicyFact(NamedTuple):
+    """The SPF record of a domain.
+
+    `status` is that of the TXT lookup; `record` the one policy, None without one or with
+    several (`policies` says how many).
+    """
+
+    status: str
+    record: str | None
+    policies: int
+
+
+class DomainFact(NamedTuple):
+    """What a domain target's lookups gave."""
+
+    status: str
+    addresses: tuple[AddressFact, ...]
+    mx_status: str
+    mx: tuple[MxHost, ...]
+    spf: SpfPolicyFact

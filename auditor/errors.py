@@ -1,0 +1,80 @@
+"""Every exception that `auditor` raises on purpose.
+
+    AuditorError
+    ├── UsageError             a wrong option, setting or combination      exit 2
+    ├── InputError             input that cannot be read                   exit 2
+    │   ├── TargetError        one line that is not a target (never leaves the reader)
+    │   └── TooManyTargetsError  more than --max-targets
+    ├── ZoneFileError          a zone file that cannot be loaded           exit 2
+    ├── NoServerError          no server answers                           exit 3
+    ├── OutputError            the output cannot be written                exit 3
+    └── WireError              bytes that are not a DNS message (never leaves the resolver)
+
+`exit_code` is what the command line ends with (DESIGN §4); the message is one line
+for a person: what is wrong, where, and what was expected.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AuditorError",
+    "InputError",
+    "NoServerError",
+    "OutputError",
+    "TargetError",
+    "TooManyTargetsError",
+    "UsageError",
+    "WireError",
+    "ZoneFileError",
+]
+
+
+class AuditorError(Exception):
+    """The root of the tree above."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UsageError(AuditorError):
+    """An option, a setting or a combination of them that cannot work."""
+
+
+class InputError(AuditorError):
+    """Input that cannot be read."""
+
+
+class TargetError(InputError):
+    """A line that is not a target. Becomes a record of kind `invalid`."""
+
+
+class TooManyTargetsError(InputError):
+    """The targets add up to more than `--max-targets`."""
+
+
+class ZoneFileError(AuditorError):
+    """A zone file that cannot be loaded."""
+
+
+class NoServerError(AuditorError):
+    """No name server is left that answers."""
+
+    exit_code = 3
+
+
+class OutputError(AuditorError):
+    """The output cannot be written."""
+
+    exit_code = 3
+
+
+class WireError(AuditorError):
+    """Bytes that are not what RFC 1035 says.
+
+    `offset` is where in the message the trouble was noticed, in octets.
+    """
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(f"{message} at octet {offset}")
+        self.offset = offset

@@ -1,0 +1,1 @@
+"""Questions to answers: one resolver protocol, several ways to obtain the answers."""

@@ -1,0 +1,155 @@
+"""Questions, answers, and the two protocols between them.
+
+This file knows no socket and no library. Everything above it (checks, SPF, the
+pipeline) sees `Answer` only; everything below it makes them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from auditor.wire.codes import NOERROR, SERVFAIL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = [
+    "MAX_CHAIN",
+    "Answer",
+    "Deliver",
+    "Engine",
+    "Obtained",
+    "Question",
+    "Rdata",
+    "Resolver",
+    "Soa",
+    "alias_of",
+    "make_answer",
+]
+
+#: CNAMEs followed for one question; a longer chain is SERVFAIL, as a loop is.
+MAX_CHAIN = 8
+
+
+class Question(NamedTuple):
+    """What is asked: an owner name (lower case, no final dot, RFC 1035 escapes) and a type."""
+
+    name: str
+    rdtype: int
+
+
+class Soa(NamedTuple):
+    """The RDATA of an SOA record (RFC 1035 §3.3.13)."""
+
+    mname: str
+    rname: str
+    serial: int
+    refresh: int
+    retry: int
+    expire: int
+    minimum: int
+
+
+#: A, AAAA: the address as canonical text. PTR, NS, CNAME: a name. MX: (preference,
+#: name). TXT, SPF: the character-strings. SOA: `Soa`. Any other type: the raw RDATA.
+Rdata: TypeAlias = str | tuple[int, str] | tuple[bytes, ...] | Soa | bytes
+
+
+class Obtained(NamedTuple):
+    """How an answer was come by; volatile, and shown only by `--trace`.
+
+    `server` as `address:port`, `transport` one of `udp`, `tcp`, `file`, `cache` or what the
+    engine knows of it, `attempts` the queries sent, `rtt_ms` the time from the last of them
+    to the answer, `ede` the extended errors (RFC 8914) as (code, text).
+    """
+
+    server: str = ""
+    transport: str = ""
+    attempts: int = 1
+    rtt_ms: float = 0.0
+    ede: tuple[tuple[int, str], ...] = ()
+    cached: bool = False
+
+
+class Answer(NamedTuple):
+    """The answer to one question; a failure is a status, never an exception.
+
+    `records`: the RRset, sorted, without duplicates; not empty exactly if the status is
+    NOERROR. `chain`: the owner names of the CNAMEs that were followed, in order, the
+    question's own name first; `canonical` the name they led to, "" without a chain.
+    `ttl`: seconds for which the answer may be kept: the lowest TTL on the way, for NXDOMAIN
+    and NODATA the one of RFC 2308 §5, or None where the server gave none (no SOA, failures).
+    """
+
+    status: str
+    records: tuple[Rdata, ...] = ()
+    chain: tuple[str, ...] = ()
+    canonical: str = ""
+    ttl: int | None = None
+    how: Obtained | None = None
+
+
+#: Engines hand over answers in batches, as many as one wake-up of the loop brought.
+Deliver: TypeAlias = "Callable[[Sequence[tuple[Question, Answer]]], None]"
+
+
+class Resolver(Protocol):
+    """Anything that answers questions, all of them, in the order asked."""
+
+    async def resolve_many(self, questions: Sequence[Question]) -> list[Answer]:
+        """Return one answer per question. Failures are statuses; nothing is raised."""
+        ...
+
+
+class Engine(Protocol):
+    """A way to obtain answers: it neither caches nor follows aliases across replies.
+
+    An answer whose status is NOERROR with no records and a `canonical` name says "look
+    there": the server stopped at an alias. `resolve.lookup` asks on.
+    """
+
+    async def start(self) -> None:
+        """Open what is needed. Raises AuditorError if the engine cannot work at all."""
+        ...
+
+    def submit(self, questions: Sequence[Question], deliver: Deliver) -> None:
+        """Take the questions, none twice; each one ends in exactly one `deliver`, later or now.
+
+        The engine queues what its limits do not allow at once, and never blocks.
+        """
+        ...
+
+    def counters(self) -> Mapping[str, int]:
+        """Return what was sent, answered, retried and lost so far."""
+        ...
+
+    async def close(self) -> None:
+        """Drop what is outstanding, undelivered, and free all sockets and tasks."""
+        ...
+
+
+def alias_of(answer: Answer) -> str:
+    """Return the name to ask next, or "" if the answer is final (see `Engine`)."""
+    return answer.canonical if answer.status == NOERROR and not answer.records else ""
+
+
+def make_answer(
+    status: str,
+    records: Sequence[Rdata] = (),
+    aliases: Sequence[tuple[str, str]] = (),
+    ttl: int | None = None,
+    how: Obtained | None = None,
+) -> Answer:
+    """Build an answer: records sorted and without duplicates, the aliases as a chain.
+
+    `aliases` are (owner, target) pairs in the order followed. More than `MAX_CHAIN` of
+    them, or a loop, is SERVFAIL: what stands at its end can never be known.
+    """
+    chain = tuple(owner for owner, _ in aliases)
+    canonical = aliases[-1][1] if aliases else ""
+    if len(chain) > MAX_CHAIN or canonical in chain:
+        return Answer(SERVFAIL, (), chain[:MAX_CHAIN], canonical, None, how)
+    if len(records) > 1:
+        # All records of one RRset have one type, so they compare.
+        records = sorted(set(records))
+    return Answer(status, tuple(records), chain, canonical, ttl, how)

@@ -1,0 +1,49 @@
+"""The value objects: a target, and where it came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["BLOCK_SIZE", "NO_LABELS", "Block", "Kind", "Origin", "Target"]
+
+#: Targets in a block at most: the unit of work, of back-pressure, of order (DESIGN §1).
+BLOCK_SIZE: Final = 256
+
+Kind: TypeAlias = Literal["ip", "domain", "invalid"]
+
+NO_LABELS: Final[Mapping[str, str]] = {}
+
+
+class Origin(NamedTuple):
+    """The input line that one or many targets come from.
+
+    `source` is the file as named by the user, `-` for standard input or `argument`; `line`
+    counts from 1. `helo` and `mail_from` are SPF identities given by the line; `labels` its
+    other columns.
+    """
+
+    source: str = "argument"
+    line: int = 0
+    helo: str | None = None
+    mail_from: tuple[str, ...] = ()
+    labels: Mapping[str, str] = NO_LABELS
+
+
+class Target(NamedTuple):
+    """One thing to audit.
+
+    `text` is canonical: an address in its RFC 5952 form, a domain in lower-case A-labels;
+    for an invalid target the line as it stood, made printable. `version` is 4, 6 or 0.
+    """
+
+    text: str
+    kind: Kind
+    version: int
+    origin: Origin
+    error: str | None = None
+
+
+Block: TypeAlias = "list[Target]"
