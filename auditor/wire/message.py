@@ -1,0 +1,178 @@
+"""DNS messages: queries out, replies in (RFC 1035 §4, EDNS of RFC 6891).
+
+Here bytes become plain values and a question becomes bytes; what a reply means for a
+question is judged in `resolve.interpret`. Reading is bounded: a message has at most 65,535
+octets and `MAX_RECORDS` records, a name 255 octets, and whatever breaks the format is
+`WireError` with the offset. Two things are let pass:
+
+- octets after the last record, as BIND and Unbound do: what stands before them is whole;
+- a record cut off in a message that says it is truncated (TC). Nobody may draw
+  conclusions from the data of such a message, but that it is truncated is to be known.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from auditor.errors import WireError
+from auditor.wire.codes import OPT
+from auditor.wire.records import (
+    FIXED,
+    IN,
+    SMALLEST_RECORD,
+    Edns,
+    Rdata,
+    Record,
+    Soa,
+    read_name,
+    read_section,
+)
+
+__all__ = [
+    "IN",
+    "MAX_MESSAGE",
+    "MAX_RECORDS",
+    "Edns",
+    "Message",
+    "Rdata",
+    "Record",
+    "Soa",
+    "decode_message",
+    "encode_query",
+]
+
+MAX_MESSAGE: Final = 0xFFFF  #: octets: what the length field of TCP can say (RFC 1035 §4.2.2)
+#: A message full of A records, the smallest that anyone asks for, holds 4,094.
+MAX_RECORDS: Final = 4096
+
+_QR: Final = 0x8000
+_OPCODE: Final = 0x7800
+_AA: Final = 0x0400
+_TC: Final = 0x0200
+_RD: Final = 0x0100
+_RCODE: Final = 0x000F
+
+_HEADER: Final = struct.Struct("!6H")
+_QUESTION: Final = struct.Struct("!2H")
+_SHORT: Final = struct.Struct("!H")
+_SMALLEST_QUESTION: Final = 1 + _QUESTION.size
+_COUNTS: Final = 4  # where the four counts stand in the header
+
+
+class Message(NamedTuple):
+    """A decoded message, names canonical.
+
+    `flags`: the second 16 bits of the header as sent. `rcode`: 12 bits, the upper eight from
+    the OPT record, which stands in `edns` and in none of the sections. `question`: (name,
+    type, class) each.
+    """
+
+    id: int
+    flags: int
+    rcode: int
+    question: tuple[tuple[str, int, int], ...]
+    answer: tuple[Record, ...]
+    authority: tuple[Record, ...]
+    additional: tuple[Record, ...]
+    edns: Edns | None
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether this is the response to a standard query: neither a query nor an update."""
+        return self.flags & (_QR | _OPCODE) == _QR
+
+    @property
+    def authoritative(self) -> bool:
+        """AA: the server has the zone that the question's name is in."""
+        return self.flags & _AA != 0
+
+    @property
+    def truncated(self) -> bool:
+        """TC: something is missing, and what is there may be any part of it."""
+        return self.flags & _TC != 0
+
+
+def encode_query(
+    qid: int,
+    name_wire: bytes,
+    rdtype: int,
+    *,
+    recurse: bool = True,
+    edns_size: int | None = 1232,
+) -> bytes:
+    """Return a query for one question of class IN; `name_wire` as from `encode_name`.
+
+    `recurse` sets RD. `edns_size` is the UDP payload size announced in an OPT record, 1232
+    octets since the DNS flag day of 2020; None sends a query without EDNS.
+    """
+    head, tail = _around_name(rdtype, recurse, edns_size)
+    return _SHORT.pack(qid) + head + name_wire + tail
+
+
+@lru_cache(maxsize=64)
+def _around_name(rdtype: int, recurse: bool, edns_size: int | None) -> tuple[bytes, bytes]:  # noqa: FBT001 - by position is what lru_cache does fastest
+    """Return what stands between the ID and the name of a query, and what follows the name."""
+    head = struct.pack("!5H", _RD if recurse else 0, 1, 0, 0, int(edns_size is not None))
+    tail = _QUESTION.pack(rdtype, IN)
+    if edns_size is not None:
+        tail += b"\0" + FIXED.pack(OPT, edns_size, 0, 0)
+    return head, tail
+
+
+def decode_message(data: bytes) -> Message:
+    """Return the message in `data`. Raises WireError, and nothing else, if there is none."""
+    size = len(data)
+    if not _HEADER.size <= size <= MAX_MESSAGE:
+        raise WireError("not the size of a DNS message", min(size, MAX_MESSAGE))
+    qid, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)
+    question: list[tuple[str, int, int]] = []
+    answer: list[Record] = []
+    authority: list[Record] = []
+    additional: list[Record] = []
+    opts: list[Edns] = []
+    names: dict[int, str] = {}
+    try:
+        # A header that promises more than can be there is told before the work is done.
+        records = answers + authorities + additionals
+        least = _HEADER.size + questions * _SMALLEST_QUESTION + records * SMALLEST_RECORD
+        if records > MAX_RECORDS or least > size:
+            raise WireError("more records announced than there can be", _COUNTS)  # noqa: TRY301 - truncated or not is decided below
+        position = _read_questions(data, questions, names, question)
+        position = read_section(data, position, answers, names, records=answer, opts=opts)
+        position = read_section(data, position, authorities, names, records=authority, opts=opts)
+        read_section(data, position, additionals, names, records=additional, opts=opts)
+    except WireError:
+        if not flags & _TC:
+            raise
+    rcode = flags & _RCODE
+    edns = opts[0] if opts else None
+    if edns is not None:
+        rcode |= edns.upper_rcode << 4
+    return Message(
+        qid,
+        flags,
+        rcode,
+        tuple(question),
+        tuple(answer),
+        tuple(authority),
+        tuple(additional),
+        edns,
+    )
+
+
+def _read_questions(
+    data: bytes, count: int, names: dict[int, str], question: list[tuple[str, int, int]]
+) -> int:
+    """Read the question section into `question` and return the offset after it."""
+    position = _HEADER.size
+    for _ in range(count):
+        name, position = read_name(data, position, names)
+        try:
+            rdtype, rdclass = _QUESTION.unpack_from(data, position)
+        except struct.error:
+            raise WireError("a question that runs past the end", len(data)) from None
+        question.append((name, rdtype, rdclass))
+        position += _QUESTION.size
+    return position

@@ -1,0 +1,198 @@
+r"""Domain names: between presentation form, labels and wire form.
+
+Everything that knows how a name is written stands here, and nothing that knows what a
+name is used for, except the host name rule. The canonical text of a name, the one form
+in which names travel through this program: lower case, no final dot (the root is `.`),
+`\.` and `\\` for a dot and a backslash inside a label, `\DDD` for space and for whatever
+is not printable ASCII; nothing else is escaped (RFC 1035 §5.1, RFC 4343).
+
+What is not a name is `WireError`; its offset counts octets of the message, or of the name
+where text was read.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from auditor.errors import WireError
+
+__all__ = [
+    "MAX_LABEL",
+    "MAX_NAME",
+    "decode_name",
+    "encode_name",
+    "is_hostname",
+    "labels_of",
+    "normalise",
+    "text_of",
+]
+
+MAX_LABEL: Final = 63  #: octets in a label (RFC 1035 §2.3.4)
+MAX_NAME: Final = 255  #: octets in a name, length octets and root included (RFC 1035 §2.3.4)
+
+# Every label but the root may be behind its own pointer. A chain of pointers to pointers
+# would be legal to follow, but is not what a server writes, and makes names expensive.
+_MAX_POINTERS: Final = 127
+_POINTER: Final = 0xC0
+_POINTER_BITS: Final = 0x3F
+# Four characters for an octet, and the dots.
+_MAX_TEXT: Final = 4 * MAX_NAME
+
+# Printable ASCII (RFC 20) without the backslash. The dot is here because whole names are
+# looked at, already joined; `_text` counts the dots.
+_PLAIN: Final = bytes(octet for octet in range(0x21, 0x7F) if octet != ord("\\"))
+_ESCAPES: Final = tuple(
+    f"\\{chr(octet)}" if octet in b".\\" else chr(octet) if octet in _PLAIN else f"\\{octet:03d}"
+    for octet in range(256)
+)
+_LENGTHS: Final = tuple(bytes((length,)) for length in range(MAX_LABEL + 1))
+
+_CANONICAL: Final = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+_MAX_CANONICAL: Final = MAX_NAME - 2  # the first length octet and the root are not in the text
+
+_LDH: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# RFC 1123 §2.1: the first character may be a digit; the last label is never all digits,
+# so that no host name looks like an address.
+_HOSTNAME: Final = re.compile(rf"(?:{_LDH}\.)*(?![0-9]+\Z){_LDH}")
+
+
+def labels_of(text: str) -> tuple[bytes, ...]:
+    """Return the labels of a name in any presentation form, case kept; the root has none.
+
+    A final dot may stand or not. Raises WireError when `text` is not a name: empty, an
+    empty or overlong label, longer than 255 octets, not ASCII, or a broken escape.
+    """
+    if text == ".":
+        return ()
+    if not text.isascii() or len(text) > _MAX_TEXT:
+        raise WireError("not a name in ASCII of at most 255 octets")
+    labels = _unescape(text) if "\\" in text else text.encode("ascii").split(b".")
+    if not labels[-1]:
+        labels.pop()
+    octets = 0
+    for label in labels:
+        if not 0 < len(label) <= MAX_LABEL:
+            raise WireError("an empty label, or one of more than 63 octets", octets)
+        octets += len(label) + 1
+    if not 0 < octets < MAX_NAME:
+        raise WireError("an empty name, or one of more than 255 octets", octets)
+    return tuple(labels)
+
+
+def _unescape(text: str) -> list[bytes]:
+    r"""Split ASCII text at its unescaped dots and undo `\X` and `\DDD` (RFC 1035 §5.1)."""
+    labels = []
+    label = bytearray()
+    position = 0
+    while position < len(text):
+        character = text[position]
+        position += 1
+        if character == ".":
+            labels.append(bytes(label))
+            label.clear()
+            continue
+        if character == "\\":
+            character = text[position : position + 1]
+            digits = text[position : position + 3]
+            if not character:
+                raise WireError("an escape without a character", len(label))
+            if character.isdigit():
+                if len(digits) < 3 or not digits.isdigit() or int(digits) > 255:  # noqa: PLR2004 - \DDD
+                    raise WireError("an escape that is not \\000 to \\255", len(label))
+                character = chr(int(digits))
+                position += 2
+            position += 1
+        label.append(ord(character))
+    labels.append(bytes(label))
+    return labels
+
+
+def text_of(labels: tuple[bytes, ...] | list[bytes]) -> str:
+    """Return the canonical text of labels that stand for a name (no limit is checked)."""
+    joined = b".".join(labels).lower()
+    if not labels:
+        return "."
+    if joined.translate(None, _PLAIN) or joined.count(b".") >= len(labels):
+        escapes = _ESCAPES
+        return ".".join("".join([escapes[octet] for octet in label.lower()]) for label in labels)
+    return joined.decode("ascii")
+
+
+def normalise(text: str) -> str:
+    """Return the canonical text of a name in any presentation form.
+
+    Raises WireError as `labels_of` does. Text that is canonical comes back as it is.
+    """
+    if len(text) <= _MAX_CANONICAL and _CANONICAL.fullmatch(text):
+        return text
+    return text_of(labels_of(text))
+
+
+def is_hostname(text: str) -> bool:
+    """Tell whether a name without its final dot is a host name (RFC 952, RFC 1123 §2.1).
+
+    Labels of letters, digits and inner hyphens, the last one not all digits. The root is
+    not a host name, a single label is.
+    """
+    return len(text) <= _MAX_CANONICAL and _HOSTNAME.fullmatch(text) is not None
+
+
+def encode_name(text: str) -> bytes:
+    """Return the uncompressed wire form of a name, case kept. Raises WireError (`labels_of`).
+
+    Neighbours share the work: what follows the first label is encoded once and kept, so
+    the names of a /24 cost one look-up and two concatenations each.
+    """
+    first, _, rest = text.partition(".")
+    if rest and 0 < len(first) <= MAX_LABEL and first.isascii() and "\\" not in text:
+        wire = _LENGTHS[len(first)] + first.encode("ascii") + _encode_parent(rest)
+        if len(wire) <= MAX_NAME:
+            return wire
+    return _encode_labels(labels_of(text))
+
+
+@lru_cache(maxsize=4096)
+def _encode_parent(text: str) -> bytes:
+    if text == ".":  # what is left of `a..`
+        raise WireError("an empty label")
+    return _encode_labels(labels_of(text))
+
+
+def _encode_labels(labels: tuple[bytes, ...]) -> bytes:
+    return b"".join([_LENGTHS[len(label)] + label for label in labels]) + b"\0"
+
+
+def decode_name(message: bytes, offset: int) -> tuple[str, int]:
+    """Return the canonical text of the name at `offset`, and the offset after it.
+
+    Compression pointers are followed strictly backwards: each one leads to before
+    everything read so far, which also ends every loop (RFC 1035 §4.1.4: "a prior
+    occurrence"). Raises WireError for anything that is not a name of at most 255 octets.
+    """
+    labels: list[bytes] = []
+    position = lowest = offset
+    end = pointers = 0
+    room = MAX_NAME - 1  # the root
+    try:
+        while length := message[position]:
+            if length <= MAX_LABEL:
+                position += 1
+                labels.append(message[position : position + length])
+                position += length
+                room -= length + 1
+                if room < 0:
+                    raise WireError("a name of more than 255 octets", position)
+                continue
+            if length < _POINTER:
+                raise WireError("a label of a reserved type", position)
+            target = (length & _POINTER_BITS) << 8 | message[position + 1]
+            pointers += 1
+            if target >= lowest or pointers > _MAX_POINTERS:
+                raise WireError("a compression pointer that does not lead back", position)
+            end = end or position + 2
+            position = lowest = target
+    except IndexError:
+        raise WireError("a name that runs past the end", len(message)) from None
+    return text_of(labels), end or position + 1
