@@ -1,0 +1,125 @@
+"""Compressed bytes → bytes, piece by piece, with bounded memory.
+
+gzip, xz and Zstandard, in several members or frames as their tools concatenate them.
+An empty chunk means "nothing more just now" (see `sources`) and is passed on.
+"""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from typing import TYPE_CHECKING, Final, Protocol
+
+from auditor.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["decompressed"]
+
+_PIECE: Final = 1 << 16
+#: Zstandard offers no limit on what it gives back, so it is fed little at a time: a bomb
+#: makes 128 KiB of 4 octets at the worst (RFC 8878 §3.1.1.2), here 16 MiB a bite.
+_BITE: Final = 512
+_XZ_MEMORY: Final = 1 << 27  # twice the window of `xz -9`
+
+
+class _Member(Protocol):
+    """One gzip member, xz stream or Zstandard frame."""
+
+    #: Whether the end has been seen, and the input behind it.
+    done: bool
+    rest: bytes
+
+    def feed(self, data: bytes) -> Iterator[bytes]: ...
+
+
+def decompressed(chunks: Iterator[bytes], form: str, name: str) -> Iterator[bytes]:
+    """Yield what `chunks` hold in `form` (`gzip`, `xz` or `zstd`); `name` is for messages.
+
+    Raises InputError for data that is cut short or not in that form.
+    """
+    make, failure = _form(form)
+    member: _Member | None = None
+    whole = 0
+    try:
+        for chunk in chunks:
+            if not chunk:
+                yield chunk
+            data = chunk
+            while data:
+                if member is None:
+                    # Both tools pad with NULs: gzip on tapes, xz to multiples of four.
+                    data = data.lstrip(b"\0") if whole and form != "zstd" else data
+                    if not data:
+                        break
+                    member = make()
+                yield from filter(None, member.feed(data))
+                data = b""
+                if member.done:
+                    data, member, whole = member.rest, None, whole + 1
+    except failure as error:
+        raise InputError(f"{name}: not {form} data, or damaged ({error})") from None
+    if member is not None or not whole:
+        raise InputError(f"{name}: the {form} data ends too early")
+
+
+def _form(form: str) -> tuple[Callable[[], _Member], type[Exception]]:
+    if form == "gzip":
+        return _Gzip, zlib.error
+    if form == "xz":
+        return _Xz, lzma.LZMAError
+    import zstandard  # noqa: PLC0415 - a large library that few lists need
+
+    return lambda: _Zstd(zstandard.ZstdDecompressor().decompressobj()), zstandard.ZstdError
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self.done, self.rest = False, b""
+        self._stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        stream = self._stream
+        while data and not stream.eof:
+            yield stream.decompress(data, _PIECE)
+            data = stream.unconsumed_tail
+        self.done, self.rest = stream.eof, stream.unused_data
+
+
+class _Xz:
+    def __init__(self) -> None:
+        self.done, self.rest = False, b""
+        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        stream = self._stream
+        yield stream.decompress(data, _PIECE)
+        while not stream.eof and not stream.needs_input:
+            yield stream.decompress(b"", _PIECE)
+        self.done, self.rest = stream.eof, stream.unused_data
+
+
+class _ZstdStream(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Zstd:
+    def __init__(self, stream: _ZstdStream) -> None:
+        self.done, self.rest = False, b""
+        self._stream = stream
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        stream = self._stream
+        for start in range(0, len(data), _BITE):
+            piece = stream.decompress(data[start : start + _BITE])
+            # Sixteen megabytes of short lines would be ten times that once split.
+            for at in range(0, len(piece), _PIECE):
+                yield piece[at : at + _PIECE]
+            if stream.eof:
+                self.done, self.rest = True, stream.unused_data + data[start + _BITE :]
+                return

@@ -1,0 +1,204 @@
+"""Files and standard input → batches of lines as bytes, decompressed, of bounded length.
+
+What the lines mean is for others: `tables` reads CSV and NDJSON, `stream` plain text.
+An empty chunk or batch says that the input has nothing more just now, so that those
+above can let go of what they have; none is empty otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import stat
+import sys
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, NamedTuple, TypeAlias
+
+from auditor.errors import InputError
+from auditor.targets.quoting import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["MAX_LINE", "Form", "Lines", "Source", "bare", "locate", "read_lines"]
+
+#: Octets in a line at most. Longer ones are invalid, and arrive cut to one octet more.
+MAX_LINE: Final = 1 << 16
+_CHUNK: Final = MAX_LINE
+_LONGEST_NAME: Final = 1024
+
+Lines: TypeAlias = "list[bytes]"
+Form: TypeAlias = Literal["text", "csv", "ndjson", "guess"]
+
+_COMPRESSION: Final = {"gz": "gzip", "zst": "zstd", "xz": "xz"}
+_FORMS: Final[dict[str, Form]] = {"csv": "csv", "ndjson": "ndjson", "jsonl": "ndjson"}
+_MAGIC: Final = {
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    # Skippable frames, with which parallel zstd tools begin (RFC 8878 §3.1.2).
+    **{bytes((0x50 + number,)) + b"\x2a\x4d\x18": "zstd" for number in range(16)},
+}
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
+_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+_HASH: Final = ord("#")  # a number is found faster in bytes than bytes are
+_COMMENT: Final = re.compile(rb"(?:^|\s)#.*", re.DOTALL)
+
+
+class Source(NamedTuple):
+    """Something to read lines from.
+
+    `name` as the user gave it, printable, `-` for standard input; `path` to open, "" for
+    standard input. A `live` source (standard input, a pipe, a terminal) can be read once
+    only and may keep its reader waiting. `packed` is the compression that the name
+    promises, or "".
+    """
+
+    name: str
+    path: str
+    live: bool
+    form: Form
+    packed: str
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return self.name if self.path else "standard input"
+
+
+def locate(name: str, *, dash: bool = False) -> Source:
+    """Return the source called `name`; with `dash`, `-` is standard input.
+
+    Raises InputError if there is no such file, or it is a directory.
+    """
+    if dash and name == "-":
+        return Source("-", "", live=True, form="guess", packed="")
+    shown = printable(name, _LONGEST_NAME)
+    try:
+        mode = os.stat(name).st_mode  # noqa: PTH116 - a Path is of no use here
+    except (OSError, ValueError) as error:
+        raise _unreadable(shown, error) from None
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{shown}: is a directory; expected a file")
+    live = not stat.S_ISREG(mode)
+    stem, _, suffix = name.lower().rpartition(".")
+    packed = _COMPRESSION.get(suffix, "")
+    if packed:
+        suffix = stem.rpartition(".")[2]
+    # A pipe is seldom named for what it holds: look at its first line.
+    return Source(shown, name, live, _FORMS.get(suffix, "guess" if live else "text"), packed)
+
+
+def read_lines(source: Source, stdin: BinaryIO | None = None) -> Iterator[Lines]:
+    """Yield the lines of `source` in batches, without line feeds and byte-order mark.
+
+    Raises InputError for what cannot be read, is damaged, or is not UTF-8 on its face.
+    """
+    if not source.path:
+        yield from _lines(_content(_chunks(_standard_input(stdin), source), source))
+        return
+    try:
+        file = open(source.path, "rb")  # noqa: SIM115, PTH123 - errors in the body are not ours
+    except (OSError, ValueError) as error:
+        raise _unreadable(source.name, error) from None
+    with file:
+        yield from _lines(_content(_chunks(file, source), source))
+
+
+def bare(line: bytes) -> bytes:
+    """Return a line of plain text without its comment and the white space around."""
+    if _HASH in line:
+        line = _COMMENT.sub(b"", line, count=1)
+    return line.strip()
+
+
+def _standard_input(given: BinaryIO | None) -> BinaryIO:
+    if given is not None:
+        return given
+    if sys.stdin is None:  # closed by the caller: `<&-`
+        raise InputError("standard input is closed")
+    return sys.stdin.buffer
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> InputError:
+    why = error.strerror if isinstance(error, OSError) else None
+    return InputError(f"{name}: cannot be read: {why or printable(str(error))}")
+
+
+def _chunks(file: BinaryIO, source: Source) -> Iterator[bytes]:
+    """Yield what `file` holds as it comes; b"" when the next read would have to wait."""
+    # read1 gives what is there, where read would wait for the whole size.
+    read = getattr(file, "read1", file.read)
+    poll = _poller(file) if source.live else None
+    while True:
+        try:
+            if poll is not None and not poll(0):
+                yield b""
+                poll(None)  # also where the reader was made non-blocking by another program
+            data = read(_CHUNK)
+        except (OSError, ValueError) as error:
+            raise _unreadable(source.label, error) from None
+        if not data:
+            return
+        yield data
+
+
+def _poller(file: BinaryIO) -> Callable[[int | None], object] | None:
+    """Return what tells, within some milliseconds, whether `file` can be read at once."""
+    try:
+        descriptor = file.fileno()
+    except (OSError, AttributeError):  # not a file of the system: it never waits
+        return None
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return poller.poll
+
+
+def _content(chunks: Iterator[bytes], source: Source) -> Iterator[bytes]:
+    """Yield text as bytes: decompressed, without the mark that some editors put first."""
+    head, chunks = _headed(chunks, tuple(_MAGIC))
+    packed = next((form for magic, form in _MAGIC.items() if head.startswith(magic)), "")
+    if source.packed and not packed:
+        raise InputError(f"{source.label}: no {source.packed} data in it, as its name promises")
+    if packed:
+        from auditor.targets.compressed import decompressed  # noqa: PLC0415 - seldom needed
+
+        chunks = decompressed(chunks, packed, source.label)
+    head, chunks = _headed(chunks, (_UTF8_MARK, *_WIDE_MARKS))
+    if head.startswith(_WIDE_MARKS):
+        raise InputError(f"{source.label}: UTF-16 or UTF-32 text; expected UTF-8")
+    skip = len(_UTF8_MARK) if head.startswith(_UTF8_MARK) else 0
+    for chunk in chunks:
+        if len(chunk) > skip or not chunk:
+            yield chunk[skip:]
+        skip = 0
+
+
+def _headed(chunks: Iterator[bytes], marks: tuple[bytes, ...]) -> tuple[bytes, Iterator[bytes]]:
+    """Return enough of the beginning to tell which of `marks` it has, and all chunks."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if head and not any(len(head) < len(mark) and mark.startswith(head) for mark in marks):
+            break
+    return head, _chain(head, chunks)
+
+
+def _chain(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from chunks
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[Lines]:
+    rest = b""
+    for chunk in chunks:
+        lines = chunk.split(b"\n")
+        # What is over the limit is not kept: a line of a gigabyte costs no more than this.
+        # Chunks are no longer than the limit, so that only the first line can be over it.
+        lines[0] = (rest + lines[0])[: MAX_LINE + 1]
+        rest = lines.pop()
+        if lines or not chunk:
+            yield lines
+    if rest:
+        yield [rest]
