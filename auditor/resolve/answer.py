@@ -6,12 +6,16 @@ pipeline) sees `Answer` only; everything below it makes them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from auditor.wire.codes import NOERROR, SERVFAIL
+from auditor.wire.message import Rdata, Soa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+
+    from auditor.errors import AuditorError
 
 __all__ = [
     "MAX_CHAIN",
@@ -23,6 +27,7 @@ __all__ = [
     "Rdata",
     "Resolver",
     "Soa",
+    "Steps",
     "alias_of",
     "make_answer",
 ]
@@ -36,23 +41,6 @@ class Question(NamedTuple):
 
     name: str
     rdtype: int
-
-
-class Soa(NamedTuple):
-    """The RDATA of an SOA record (RFC 1035 §3.3.13)."""
-
-    mname: str
-    rname: str
-    serial: int
-    refresh: int
-    retry: int
-    expire: int
-    minimum: int
-
-
-#: A, AAAA: the address as canonical text. PTR, NS, CNAME: a name. MX: (preference,
-#: name). TXT, SPF: the character-strings. SOA: `Soa`. Any other type: the raw RDATA.
-Rdata: TypeAlias = str | tuple[int, str] | tuple[bytes, ...] | Soa | bytes
 
 
 class Obtained(NamedTuple):
@@ -89,6 +77,12 @@ class Answer(NamedTuple):
     how: Obtained | None = None
 
 
+T = TypeVar("T")
+
+#: What asks, without knowing how: yields questions, is sent their answers in the same
+#: order, as often as it needs, and returns what it learnt.
+Steps: TypeAlias = Generator[Sequence[Question], Sequence[Answer], T]
+
 #: Engines hand over answers in batches, as many as one wake-up of the loop brought.
 Deliver: TypeAlias = "Callable[[Sequence[tuple[Question, Answer]]], None]"
 
@@ -117,6 +111,18 @@ class Engine(Protocol):
 
         The engine queues what its limits do not allow at once, and never blocks.
         """
+        ...
+
+    def backlog(self) -> int:
+        """Return how many questions were taken and not yet sent: enough is as good as more."""
+        ...
+
+    def on_room(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called whenever the backlog has shrunk to where more is welcome."""
+        ...
+
+    def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
+        """Have `fail` called, once, when no answer will come any more: no server is left."""
         ...
 
     def counters(self) -> Mapping[str, int]:

@@ -1,0 +1,222 @@
+"""The resolver that everything above uses: a cache and an engine, joined.
+
+What an engine leaves open is settled here, once for all engines: an answer that is kept
+is not asked again, a question asked twice at the same time is asked once, and an alias
+whose target the server did not give is followed (RFC 1034 §3.6.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from auditor.resolve.answer import MAX_CHAIN, Answer, Question, alias_of
+from auditor.wire.codes import SERVFAIL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from auditor.resolve.answer import Engine
+    from auditor.resolve.cache import Cache
+
+__all__ = ["Batch", "Lookup"]
+
+#: Seconds: the least that the rest of a batch is given before it counts as late, and how
+#: long a batch waits for the first half of its answers before it is looked at again.
+_LEAST_PATIENCE: Final = 0.01
+_FIRST_PATIENCE: Final = 0.25
+
+
+class _Sink(Protocol):
+    """What waits for the answer to a question: a batch, or an alias being followed."""
+
+    def put(self, index: int, answer: Answer) -> None: ...
+
+
+_Waiter: TypeAlias = tuple[_Sink, int]
+
+
+class Batch:
+    """The answers to a list of questions, as they come in.
+
+    `answers` has one place per question, None while it is outstanding; `pending` counts
+    those. One waiter at a time.
+    """
+
+    __slots__ = ("_half", "_loop", "_patience", "_started", "_wake", "answers", "pending")
+
+    def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.answers: list[Answer | None] = [None] * size
+        self.pending = size
+        self._half = 0
+        self._loop = loop
+        self._started = loop.time()
+        self._patience = _FIRST_PATIENCE
+        self._wake: asyncio.Future[None] | None = None
+
+    def put(self, index: int, answer: Answer) -> None:
+        """Take the answer to question `index`."""
+        self.answers[index] = answer
+        self.pending = pending = self.pending - 1
+        if pending <= self._half and self._wake is not None:
+            self._rouse()
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def _sleep(self, seconds: float | None) -> None:
+        self._wake = self._loop.create_future()
+        timer = None if seconds is None else self._loop.call_later(seconds, self._rouse)
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+            if timer is not None:
+                timer.cancel()
+
+    async def wait(self) -> None:
+        """Return when every question is answered."""
+        self._half = 0
+        while self.pending:
+            await self._sleep(None)
+
+    async def settle(self) -> None:
+        """Return when all is answered, or when what is left is late enough to be left behind.
+
+        The first half of the answers sets the pace: the rest may take as long again. Each
+        further call waits as long as has passed so far, so a batch is split only a few
+        times, whatever its slowest answer takes.
+        """
+        if not self.pending:
+            return
+        self._half = self.pending // 2
+        await self._sleep(self._patience)
+        if self.pending:
+            passed = self._loop.time() - self._started
+            if self.pending <= self._half:
+                self._half = 0
+                await self._sleep(max(passed, _LEAST_PATIENCE))
+                passed *= 2
+            self._patience = max(passed, _LEAST_PATIENCE)
+
+
+class Lookup:
+    """Answers questions from a cache or an engine. Implements `Resolver`.
+
+    With `trace` an answer from the cache says so in `how`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        cache: Cache,
+        *,
+        trace: bool = False,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.engine = engine
+        self.asked = 0
+        self.from_cache = 0
+        self.joined = 0
+        self._cache = cache
+        self._trace = trace
+        self._clock = clock
+        self._waiting: dict[Question, list[_Waiter]] = {}
+        self._links: dict[Question, Question] = {}
+
+    async def resolve_many(self, questions: Sequence[Question]) -> list[Answer]:
+        """Return one answer per question, in order. Failures are statuses."""
+        batch = self.start(questions)
+        await batch.wait()
+        return [answer for answer in batch.answers if answer is not None]
+
+    def start(self, questions: Sequence[Question]) -> Batch:
+        """Ask, and return at once what the answers will come into."""
+        loop = asyncio.get_running_loop()
+        batch = Batch(len(questions), loop)
+        self._ask(batch, questions, self._clock() if self._clock else loop.time())
+        return batch
+
+    def _ask(self, sink: _Sink, questions: Sequence[Question], now: float) -> None:
+        self.asked += len(questions)
+        kept = self._cache.get
+        waiting = self._waiting
+        fresh = []
+        for index, question in enumerate(questions):
+            waiters = waiting.get(question)
+            if waiters is not None:
+                self.joined += 1
+                waiters.append((sink, index))
+                continue
+            answer = kept(question, now)
+            if answer is None:
+                waiting[question] = [(sink, index)]
+                fresh.append(question)
+                continue
+            self.from_cache += 1
+            if self._trace and answer.how is not None:
+                answer = answer._replace(how=answer.how._replace(cached=True))
+            sink.put(index, answer)
+        if fresh:
+            self.engine.submit(fresh, self._deliver)
+
+    def _deliver(self, pairs: Sequence[tuple[Question, Answer]]) -> None:
+        now = self._clock() if self._clock else asyncio.get_running_loop().time()
+        keep = self._cache.put
+        waiting = self._waiting
+        for question, answer in pairs:
+            if answer.canonical and alias_of(answer):
+                self._follow(question, answer, now)
+                continue
+            keep(question, answer, now)
+            for sink, index in waiting.pop(question):
+                sink.put(index, answer)
+
+    def _follow(self, question: Question, answer: Answer, now: float) -> None:
+        """Ask for what an alias points to; the answer will be that of `question`."""
+        target = Question(answer.canonical, question.rdtype)
+        # Two aliases that wait for each other would wait for ever.
+        step: Question | None = target
+        for _ in range(MAX_CHAIN + 1):
+            if step is None or step == question:
+                break
+            step = self._links.get(step)
+        if step is not None:
+            self._deliver([(question, _loop(answer))])
+            return
+        self._links[question] = target
+        self._ask(_Alias(self, question, answer), [target], now)
+
+    def end_link(self, question: Question, answer: Answer) -> None:
+        """Take the answer that an alias led to (called by the sink of `_follow`)."""
+        self._links.pop(question, None)
+        self._deliver([(question, answer)])
+
+
+def _loop(answer: Answer) -> Answer:
+    return Answer(SERVFAIL, (), answer.chain[:MAX_CHAIN], answer.canonical, None, answer.how)
+
+
+class _Alias:
+    """Waits for what stands at the end of an alias, and puts the two answers together."""
+
+    __slots__ = ("_answer", "_lookup", "_question")
+
+    def __init__(self, lookup: Lookup, question: Question, answer: Answer) -> None:
+        self._lookup = lookup
+        self._question = question
+        self._answer = answer
+
+    def put(self, index: int, answer: Answer) -> None:
+        """Take the only answer: `index` is 0."""
+        del index
+        first = self._answer
+        chain = first.chain + answer.chain
+        canonical = answer.canonical or first.canonical
+        if len(chain) > MAX_CHAIN or canonical in chain:
+            joined = _loop(first._replace(chain=chain))
+        else:
+            ttls = [ttl for ttl in (first.ttl, answer.ttl) if ttl is not None]
+            joined = answer._replace(chain=chain, canonical=canonical, ttl=min(ttls, default=None))
+        self._lookup.end_link(self._question, joined)
