@@ -1,0 +1,132 @@
+"""`check_host()` of RFC 7208 §4, as steps: questions out, answers in, a fact at the end.
+
+The start of it (which domain, is there a policy at all) stands here and needs no library,
+since most HELO names have no policy. What a policy says is pyspf's job (`query`, imported
+when there is one); what it is going to ask is guessed in `ahead`, to save rounds.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from auditor.errors import WireError
+from auditor.resolve.answer import Question
+from auditor.spf.policy import policies, printable
+from auditor.wire.codes import SETTLED, TXT
+from auditor.wire.names import normalise
+
+if TYPE_CHECKING:
+    from auditor.resolve.answer import Answer, Steps
+
+__all__ = ["SpfFact", "check_host", "sender_of"]
+
+_POSTMASTER: Final = "postmaster"
+
+
+class SpfFact(NamedTuple):
+    """One `check_host()` (RFC 7208 §4): result, how it came about, what it cost.
+
+    `mechanism` is the term that decided, as published, or None (no match, none, errors).
+    `lookups` counts the terms that cause DNS lookups, `voids` the lookups without an answer
+    (RFC 7208 §4.6.4). `record` is the policy of `domain` as published, None without one or
+    with several. `explanation`: for `fail` the text of exp=, for permerror and temperror
+    what went wrong, else None.
+    """
+
+    identity: Literal["helo", "mailfrom"]
+    domain: str
+    result: str
+    mechanism: str | None
+    lookups: int
+    voids: int
+    record: str | None
+    explanation: str | None
+
+
+def sender_of(mail_from: str) -> str:
+    """Return the sender that a domain or an address stands for (RFC 7208 §2.4, §4.3).
+
+    A domain means its postmaster; the null reverse-path stays what it is.
+    """
+    local, _, domain = mail_from.rpartition("@")
+    return mail_from if local or not domain else f"{_POSTMASTER}@{domain}"
+
+
+def check_host(
+    address: str, identity: Literal["helo", "mailfrom"], sender: str, helo: str
+) -> Steps[SpfFact]:
+    """Return what the policy of an identity says about an address.
+
+    `address` is canonical text; an IPv4-mapped one counts as IPv4 (RFC 7208 §5). `sender` is
+    for the `mailfrom` identity: local-part and domain, "" for the null reverse-path, which
+    means `postmaster@helo`; for `helo` it is ignored. `helo` may be anything that a client
+    may say.
+
+    What the same answers give is the same to the octet: `%{t}` is 0 and `%{r}` is `unknown`.
+    """
+    local, _, said = sender.rpartition("@") if identity == "mailfrom" and sender else ("", "", helo)
+    domain = _domain_of(said)
+    if domain is None:
+        shown = printable(said.lower().removesuffix(".").encode("utf-8", "backslashreplace"))
+        return SpfFact(identity, shown, "none", None, 0, 0, None, None)
+    question = Question(domain, TXT)
+    (answer,) = yield (question,)
+    if answer.status not in SETTLED:  # RFC 7208 §4.4
+        trouble = f"TXT of {domain}: {answer.status}"
+        return SpfFact(identity, domain, "temperror", None, 0, 0, None, trouble)
+    found = policies(answer.records)
+    if not found:
+        return SpfFact(identity, domain, "none", None, 0, 0, None, None)
+    if len(found) > 1:  # RFC 7208 §4.5
+        trouble = f"{len(found)} SPF records at {domain}, expected one"
+        return SpfFact(identity, domain, "permerror", None, 0, 0, None, trouble)
+    record = printable(found[0])
+    if not found[0].isascii():  # RFC 7208 §3.1
+        trouble = f"octets outside ASCII in the SPF record of {domain}"
+        return SpfFact(identity, domain, "permerror", None, 0, 0, record, trouble)
+    policy = found[0].decode("ascii")
+    identified = f"{local or _POSTMASTER}@{domain}"
+    outcome = yield from _evaluate(address, identified, helo, policy, {question: answer})
+    result, mechanism, lookups, voids, explanation = outcome
+    return SpfFact(identity, domain, result, mechanism, lookups, voids, record, explanation)
+
+
+def _domain_of(text: str) -> str | None:
+    """Return the canonical domain to look the policy up at, None if it is none (§4.3).
+
+    A single label, an address, literal or bare, and whatever would need escapes are none.
+    """
+    try:
+        domain = normalise(text)
+    except WireError:
+        return None
+    parents, _, last = domain.rpartition(".")
+    if not parents or last.isdigit() or "\\" in domain or domain[0] == "[":
+        return None
+    return domain
+
+
+def _evaluate(
+    address: str, sender: str, helo: str, policy: str, answers: dict[Question, Answer]
+) -> Steps[tuple[str, str | None, int, int, str | None]]:
+    """Run pyspf over the answers there are, until none is lacking (DESIGN §9).
+
+    Every round brings at least one answer that was lacking, and what an evaluation can
+    ask for is bounded (RFC 7208 §4.6.4), so this ends.
+    """
+    from auditor.spf.ahead import questions_ahead  # noqa: PLC0415 - see the file's head
+    from auditor.spf.query import evaluate  # noqa: PLC0415 - loads pyspf and dnspython
+
+    client = ip_address(address)
+    mapped = client.ipv4_mapped if client.version == 6 else None  # noqa: PLR2004 - IP version
+    client = mapped or client
+    domain = sender.rpartition("@")[2]
+    while True:
+        lacking = questions_ahead(client, policy, domain, answers)
+        if not lacking:
+            outcome = evaluate(client, sender, helo, policy, answers)
+            if not isinstance(outcome, list):
+                return outcome
+            lacking = outcome
+        answers.update(zip(lacking, (yield lacking), strict=True))

@@ -1,0 +1,46 @@
+"""SPF policies as they stand in the DNS: found among TXT records, and made printable.
+
+What a policy means is not known here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.resolve.answer import Rdata
+
+__all__ = ["policies", "printable"]
+
+_VERSION: Final = b"v=spf1"
+_SPACE: Final = b" "
+
+# As in a master file (RFC 1035 §5.1), but for the quotes.
+_SHOWN: Final = {
+    octet: f"\\{octet:03d}"
+    for octet in range(256)
+    if not 0x20 <= octet < 0x7F  # noqa: PLR2004 - ASCII
+} | {0x5C: "\\\\"}
+
+
+def policies(records: Sequence[Rdata]) -> list[bytes]:
+    """Return the SPF records among the TXT records of a domain (RFC 7208 §3.3, §4.5).
+
+    The strings of a record are joined; a policy starts with `v=spf1`, in any case, and
+    goes on with a space or not at all.
+    """
+    found = []
+    for strings in cast("Sequence[tuple[bytes, ...]]", records):
+        text = strings[0] if len(strings) == 1 else b"".join(strings)
+        if text[:6].lower() == _VERSION and (text[6:7] == _SPACE or len(text) == len(_VERSION)):
+            found.append(text)
+    return found
+
+
+def printable(text: bytes) -> str:
+    r"""Return octets as printable ASCII: `\\` and `\DDD` where they are not."""
+    if text.isascii() and (shown := text.decode("ascii")).isprintable() and "\\" not in shown:
+        return shown
+    return text.decode("latin-1").translate(_SHOWN)
