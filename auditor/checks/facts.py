@@ -8,10 +8,10 @@ block together.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import Literal, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple
 
-from auditor.resolve.answer import Answer, Question
+from auditor.resolve.answer import Steps
+from auditor.spf.evaluate import SpfFact
 
 __all__ = [
     "AddressFact",
@@ -24,11 +24,6 @@ __all__ = [
     "SpfPolicyFact",
     "Steps",
 ]
-
-T = TypeVar("T")
-
-#: Yields questions, is sent their answers, returns a fact.
-Steps: TypeAlias = Generator[Sequence[Question], Sequence[Answer], T]
 
 
 class PtrFact(NamedTuple):
@@ -64,25 +59,6 @@ class IprevFact(NamedTuple):
     names: tuple[ForwardName, ...]
 
 
-class SpfFact(NamedTuple):
-    """One `check_host()` (RFC 7208 §4): result, how it came about, what it cost.
-
-    `mechanism` is the term that decided, as published, or None (no match, none, errors).
-    `lookups` counts the terms that cause DNS lookups, `voids` the lookups without an answer
-    (RFC 7208 §4.6.4). `record` is the policy of `domain` as published. `explanation`: for
-    `fail` the text of exp=, for permerror and temperror what went wrong, else None.
-    """
-
-    identity: Literal["helo", "mailfrom"]
-    domain: str
-    result: str
-    mechanism: str | None
-    lookups: int
-    voids: int
-    record: str | None
-    explanation: str | None
-
-
 class AddressFact(NamedTuple):
     """An address of a domain or of an MX host, with its PTR and iprev."""
 
@@ -92,12 +68,17 @@ class AddressFact(NamedTuple):
 
 
 class MxHost(NamedTuple):
-    """One MX record and the addresses of its host (A and AAAA together)."""
+    """One MX record and the addresses of its host (A and AAAA together).
+
+    `alias` is the name that a CNAME led to, or "": an MX must not name an alias
+    (RFC 2181 §10.3).
+    """
 
     preference: int
     name: str
     status: str
     addresses: tuple[AddressFact, ...]
+    alias: str = ""
 
 
 class SpfPolicyFact(NamedTuple):

@@ -1,0 +1,112 @@
+"""A domain as a target: its addresses, its MX hosts, its SPF record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from auditor.checks.address import check_address
+from auditor.checks.facts import AddressFact, DomainFact, MxHost, SpfPolicyFact
+from auditor.checks.steps import together
+from auditor.resolve.answer import Question
+from auditor.wire.codes import AAAA, MX, NODATA, NOERROR, NXDOMAIN, SETTLED, TXT, A
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.checks.facts import Steps
+    from auditor.checks.ptr import Wildcards
+    from auditor.resolve.answer import Answer
+
+__all__ = ["MAX_ADDRESSES", "MAX_HOSTS", "check_domain"]
+
+#: What a hostile zone can make us look up for one domain is bounded: MX hosts, by
+#: preference and name, and addresses of one host, in sorted order.
+MAX_HOSTS: Final = 20
+MAX_ADDRESSES: Final = 32
+
+#: The exchange of a null MX (RFC 7505): the domain takes no mail.
+NULL_MX: Final = "."
+
+
+def check_domain(domain: str, wildcards: Wildcards) -> Steps[DomainFact]:
+    """Look up all that a receiver would of a sending domain."""
+    v4, v6, mx, txt = yield [Question(domain, rdtype) for rdtype in (A, AAAA, MX, TXT)]
+    hosts = cast("tuple[tuple[int, str], ...]", mx.records)[:MAX_HOSTS]
+    own, *others = yield from together(
+        [
+            _addresses(v4, v6, wildcards),
+            *(_host(name, wildcards) for _, name in hosts),
+        ]
+    )
+    return DomainFact(
+        own[0],
+        own[1],
+        mx.status,
+        tuple(
+            MxHost(preference, name, status, addresses, alias)
+            for (preference, name), (status, addresses, alias) in zip(hosts, others, strict=True)
+        ),
+        _policy(txt),
+    )
+
+
+_Found = tuple[str, tuple[AddressFact, ...], str]
+
+
+def _host(name: str, wildcards: Wildcards) -> Steps[_Found]:
+    if name == NULL_MX:
+        return (NODATA, (), "")
+    v4, v6 = yield [Question(name, A), Question(name, AAAA)]
+    return (yield from _addresses(v4, v6, wildcards))
+
+
+def _addresses(v4: Answer, v6: Answer, wildcards: Wildcards) -> Steps[_Found]:
+    """Check every address of a name; return their common status, the facts and the alias."""
+    found = [
+        (cast("str", address), version)
+        for answer, version in ((v4, 4), (v6, 6))
+        for address in answer.records[:MAX_ADDRESSES]
+    ]
+    facts = yield from together(
+        [check_address(address, version, wildcards) for address, version in found]
+    )
+    return (
+        _common_status(v4.status, v6.status),
+        tuple(
+            AddressFact(address, ptr, iprev)
+            for (address, _), (ptr, iprev) in zip(found, facts, strict=True)
+        ),
+        v4.canonical or v6.canonical,
+    )
+
+
+def _common_status(*statuses: str) -> str:
+    """Return what the A and the AAAA lookup say together.
+
+    An address found is an address found; else a lookup that failed leaves it unknown; a
+    name exists if either lookup says so.
+    """
+    if NOERROR in statuses:
+        return NOERROR
+    failed = [status for status in statuses if status not in SETTLED]
+    if failed:
+        return failed[0]
+    return NODATA if NODATA in statuses else NXDOMAIN
+
+
+def _policy(txt: Answer) -> SpfPolicyFact:
+    records = [
+        text
+        for text in (b"".join(strings) for strings in _strings(txt))
+        if text[:6].lower() == b"v=spf1" and text[6:7] in {b"", b" "}  # RFC 7208 §4.5
+    ]
+    published = _printable(records[0]) if len(records) == 1 else None
+    return SpfPolicyFact(txt.status, published, len(records))
+
+
+def _strings(txt: Answer) -> Sequence[tuple[bytes, ...]]:
+    return cast("Sequence[tuple[bytes, ...]]", txt.records)
+
+
+def _printable(text: bytes) -> str:
+    return text.decode("ascii", "backslashreplace")

@@ -1,0 +1,39 @@
+"""What one line of the catalogue holds."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+__all__ = ["SEVERITIES", "Entry", "Severity", "Subject"]
+
+Severity: TypeAlias = Literal["info", "notice", "warning", "error"]
+Subject: TypeAlias = Literal["address", "name", "domain", "owner", "line"]
+
+#: From the least to the most severe.
+SEVERITIES: Final[tuple[Severity, ...]] = ("info", "notice", "warning", "error")
+
+
+class Entry(NamedTuple):
+    """A finding, explained.
+
+    `severity` is the default. `subject` is what the finding's subject is: an `address`, a
+    `name`, a `domain`, the `owner` of a record or an input `line`. `title` is a line without
+    a full stop; `why` says why a receiver cares, `references` where that is written; `remedy`
+    is what a postmaster does about it. `undetermined`: the finding is about what could not
+    be learnt, not about what is wrong.
+
+    `zone_lines` is what to publish, with fields in braces: `{address}` and what follows from
+    it, `{reverse}`, `{type}` (A or AAAA) and `{mechanism}` (`ip4:` or `ip6:`); `{name}`, the
+    name at fault; `{host}`, a good name, to be chosen; `{target}`, what an alias leads to;
+    `{domain}`, the owner of a policy or of MX records; `{zone}` and `{server}`, a delegation.
+    """
+
+    code: str
+    severity: Severity
+    subject: Subject
+    title: str
+    why: str
+    references: tuple[str, ...]
+    remedy: str
+    zone_lines: tuple[str, ...] = ()
+    undetermined: bool = False

@@ -1,0 +1,264 @@
+"""The judge: facts → findings → verdict (DESIGN §6). Pure, and called for every target.
+
+What is checked here is what a fact means, never what the DNS says: no look-ups, no clock.
+Findings are sorted by code and subject, without duplicates.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from auditor.checks.forward import MAX_NAMES
+from auditor.checks.naming import is_generic
+from auditor.checks.reach import is_global
+from auditor.findings.catalogue import ENTRIES, SEVERITIES
+from auditor.findings.ruling import Ruling
+from auditor.suffixes import is_public
+from auditor.wire.codes import NOERROR, REFUSED, SETTLED
+from auditor.wire.names import is_hostname
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from auditor.checks.facts import AddressFact, DomainFact, IprevFact, MxHost, PtrFact, SpfFact
+    from auditor.findings.entry import Severity
+    from auditor.targets.target import Target
+
+__all__ = [
+    "SEVERITIES",
+    "VERDICTS",
+    "Finding",
+    "Ruling",
+    "at_or_above",
+    "judge_domain",
+    "judge_invalid",
+    "judge_ip",
+    "verdict",
+]
+
+#: What `verdict` can say, from the best on.
+VERDICTS: Final = ("pass", "warn", "unknown", "fail")
+
+_UNDETERMINED: Final = frozenset(entry.code for entry in ENTRIES if entry.undetermined)
+_RANK: Final[dict[str, int]] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+
+#: What a server says that has not got the zone (RFC 1912 §2.8).
+_LAME: Final = frozenset({REFUSED, "NOTAUTH"})
+#: The exchange of a null MX (RFC 7505 §3).
+_NULL_MX: Final = "."
+
+_SPF_CODES: Final = {
+    "fail": "SPF_FAIL",
+    "softfail": "SPF_SOFTFAIL",
+    "neutral": "SPF_NEUTRAL",
+    "permerror": "SPF_PERMERROR",
+    "temperror": "SPF_UNDETERMINED",
+}
+
+
+class Finding(NamedTuple):
+    """A coded judgement; `subject` is the address, the name or the line that it is about."""
+
+    code: str
+    severity: Severity
+    subject: str
+
+
+def judge_ip(
+    target_text: str,
+    version: int,
+    ptr: PtrFact,
+    iprev: IprevFact,
+    spf: Sequence[SpfFact],
+    *,
+    given_identities: bool,
+    ruling: Ruling,
+) -> list[Finding]:
+    """Return the findings about an address.
+
+    `given_identities`: the SPF identities were asked for. Of identities derived from PTR
+    names nobody expects a policy, so there the result `none` is no finding.
+    """
+    found: list[tuple[str, str]] = []
+    if not is_global(target_text, version):
+        found.append(("TARGET_NOT_GLOBAL", target_text))
+    names = ptr.names
+    if not names:
+        _judge_nameless(target_text, ptr.status, found)
+    else:
+        for name in names if len(names) == 1 else _several(target_text, names, found):
+            if not is_hostname(name):
+                found.append(("PTR_INVALID_NAME", name))
+            elif not is_public(name):
+                found.append(("PTR_UNKNOWN_TLD", name))
+            if is_generic(name, target_text) is not None:
+                found.append(("PTR_GENERIC", name))
+        if ptr.wildcard:
+            found.append(("PTR_WILDCARD", ptr.wildcard))
+        _judge_iprev(iprev, found)
+    for fact in spf:
+        if fact.result != "pass":
+            _judge_spf(fact, given=given_identities, found=found)
+    return _findings(found, ruling) if found else []
+
+
+def _judge_nameless(subject: str, status: str, found: list[tuple[str, str]]) -> None:
+    if status in SETTLED:
+        found.append(("PTR_MISSING", subject))
+        return
+    found.append(("PTR_UNDETERMINED", subject))
+    _judge_server(status, subject, found)
+
+
+def _several(address: str, names: Sequence[str], found: list[tuple[str, str]]) -> Sequence[str]:
+    """Judge the number of names; return those to look at, as many as are confirmed."""
+    if len(names) <= MAX_NAMES:
+        found.append(("PTR_MULTIPLE", address))
+        return names
+    found.append(("PTR_TOO_MANY", address))
+    return names[:MAX_NAMES]
+
+
+def _judge_server(status: str, subject: str, found: list[tuple[str, str]]) -> None:
+    if status in _LAME:
+        found.append(("SERVER_LAME", subject))
+
+
+def _judge_iprev(iprev: IprevFact, found: list[tuple[str, str]]) -> None:
+    """Judge the PTR names that do not lead back, by what that means for the whole.
+
+    Only if iprev fails is each of them an error. Where another name confirms, or might, a
+    name that does not is `FORWARD_PARTIAL`; and next to one that confirms it does not
+    matter that a name could not be looked up.
+    """
+    result = iprev.result
+    for name, status, _, confirms, alias in iprev.names:
+        if alias:
+            found.append(("FORWARD_CNAME", name))
+        if confirms:
+            continue
+        if status not in SETTLED:
+            if result != "pass":
+                found.append(("FORWARD_UNDETERMINED", name))
+            _judge_server(status, name, found)
+        elif result != "fail":
+            found.append(("FORWARD_PARTIAL", name))
+        else:
+            found.append(("FORWARD_MISMATCH" if status == NOERROR else "FORWARD_MISSING", name))
+
+
+def _judge_spf(fact: SpfFact, *, given: bool, found: list[tuple[str, str]]) -> None:
+    if fact.result == "none":
+        if given:
+            found.append(("SPF_NONE", fact.domain))
+    elif fact.result == "permerror" and fact.record is None:
+        # The one permerror without a policy: there are several (RFC 7208 §4.5).
+        found.append(("SPF_MULTIPLE_RECORDS", fact.domain))
+    else:
+        found.append((_SPF_CODES[fact.result], fact.domain))
+
+
+def judge_domain(target_text: str, fact: DomainFact, ruling: Ruling) -> list[Finding]:
+    """Return the findings about a domain: its addresses, its mail hosts, its policy.
+
+    Addresses that take mail are those of the MX hosts, or the domain's own without any
+    (implicit MX, RFC 5321 §5.1). Taking mail needs no PTR, so one that is not confirmed is
+    `MX_UNCONFIRMED`, not the error that it is for an address which is audited as a sender.
+    """
+    found: list[tuple[str, str]] = []
+    unread = fact.status not in SETTLED
+    if unread:
+        found.append(("ADDRESS_UNDETERMINED", target_text))
+        _judge_server(fact.status, target_text, found)
+    if fact.mx:
+        for address in fact.addresses:
+            _judge_own_address(address, found)
+        _judge_hosts(target_text, fact.mx, found)
+    else:
+        for address in fact.addresses:
+            _judge_mail_address(address, found)
+        if fact.mx_status not in SETTLED:
+            found.append(("MX_UNDETERMINED", target_text))
+            _judge_server(fact.mx_status, target_text, found)
+        elif fact.addresses:
+            found.append(("MX_MISSING", target_text))
+        elif not unread:
+            found.append(("ADDRESS_MISSING", target_text))
+    policy = fact.spf
+    if policy.status not in SETTLED:
+        found.append(("SPF_UNDETERMINED", target_text))
+        _judge_server(policy.status, target_text, found)
+    elif policy.policies != 1:
+        found.append(("SPF_MULTIPLE_RECORDS" if policy.policies else "SPF_NONE", target_text))
+    return _findings(found, ruling)
+
+
+def _judge_hosts(domain: str, hosts: Sequence[MxHost], found: list[tuple[str, str]]) -> None:
+    for host in hosts:
+        name = host.name
+        if name == _NULL_MX and len(hosts) == 1:
+            found.append(("MX_NULL", domain))
+        elif not is_hostname(name):
+            found.append(("MX_INVALID_NAME", name))
+        elif host.status not in SETTLED:
+            found.append(("MX_UNDETERMINED", name))
+            _judge_server(host.status, name, found)
+        elif not host.addresses:
+            found.append(("MX_UNRESOLVABLE", name))
+        if host.alias:
+            found.append(("MX_CNAME", name))
+        for address in host.addresses:
+            _judge_mail_address(address, found)
+
+
+def _judge_mail_address(fact: AddressFact, found: list[tuple[str, str]]) -> None:
+    address, ptr, iprev = fact
+    if not is_global(address, 6 if ":" in address else 4):
+        found.append(("TARGET_NOT_GLOBAL", address))
+    elif iprev.result == "temperror":
+        found.append(("FORWARD_UNDETERMINED" if ptr.names else "PTR_UNDETERMINED", address))
+    elif iprev.result != "pass":
+        found.append(("MX_UNCONFIRMED", address))
+
+
+def _judge_own_address(fact: AddressFact, found: list[tuple[str, str]]) -> None:
+    address, _, iprev = fact
+    if not is_global(address, 6 if ":" in address else 4):
+        found.append(("TARGET_NOT_GLOBAL", address))
+    elif iprev.result in {"fail", "permerror"}:  # nothing hangs on it: unread is no finding
+        found.append(("ADDRESS_UNCONFIRMED", address))
+
+
+def judge_invalid(target: Target, ruling: Ruling) -> list[Finding]:
+    """Return the finding about a line that is not a target."""
+    return _findings([("TARGET_INVALID", target.text)], ruling)
+
+
+def _findings(found: list[tuple[str, str]], ruling: Ruling) -> list[Finding]:
+    """Return what counts in this run, sorted by code and subject, each once."""
+    severities = ruling.severities
+    return [
+        Finding(code, severities[code], subject)
+        for code, subject in sorted(set(found))
+        if code in severities
+    ]
+
+
+def verdict(findings: Iterable[Finding]) -> str:
+    """Return `fail` with any error, else `unknown` with any finding that is undetermined
+    (whatever its severity), else `warn` with any warning, else `pass`.
+    """  # noqa: D205 - one sentence, the rule of DESIGN §6
+    outcome = "pass"
+    for code, severity, _ in findings:
+        if severity == "error":
+            return "fail"
+        if code in _UNDETERMINED:
+            outcome = "unknown"
+        elif severity == "warning" and outcome == "pass":
+            outcome = "warn"
+    return outcome
+
+
+def at_or_above(severity: str, threshold: str) -> bool:
+    """Whether a severity reaches the threshold, another severity; `never` none does."""
+    return threshold != "never" and _RANK[severity] >= _RANK[threshold]

@@ -1,0 +1,77 @@
+"""How findings are weighed in a run: which codes count, and how severe each is."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from auditor.errors import UsageError
+from auditor.findings.catalogue import ENTRIES, SEVERITIES, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from auditor.findings.entry import Severity
+
+__all__ = ["Ruling"]
+
+_CODES: Final = tuple(entry.code for entry in ENTRIES)
+
+
+class Ruling:
+    """What a run's settings make of the catalogue; read-only once made.
+
+    `severities` overrides the default of single codes. `select` and `ignore` name codes or
+    beginnings of codes in whole words (`SPF` or `SPF_` for all of SPF's), in any case: only
+    selected ones are found at all, without `select` every one, and no ignored one ever is.
+    Raises UsageError for a name that fits no code, and for an unknown severity.
+    """
+
+    __slots__ = ("severities",)
+
+    #: The codes that count, with their severities.
+    severities: Mapping[str, Severity]
+
+    def __init__(
+        self,
+        severities: Mapping[str, str] | None = None,
+        select: Iterable[str] = (),
+        ignore: Iterable[str] = (),
+    ) -> None:
+        weights = {entry.code: entry.severity for entry in ENTRIES}
+        for name, severity in (severities or {}).items():
+            code = name.upper()
+            if code not in weights:
+                raise _unknown("severities", name)
+            weights[code] = _severity(code, severity)
+        selected = _matching("select", select) or set(_CODES)
+        dropped = _matching("ignore", ignore)
+        self.severities = MappingProxyType(
+            {code: weights[code] for code in _CODES if code in selected and code not in dropped}
+        )
+
+
+def _matching(setting: str, names: Iterable[str]) -> set[str]:
+    """Return the codes that are meant by codes and beginnings of codes."""
+    found: set[str] = set()
+    for name in names:
+        start = name.upper().rstrip("_")
+        codes = {code for code in _CODES if f"{code}_".startswith(f"{start}_")} if start else set()
+        if not codes:
+            raise _unknown(setting, name)
+        found |= codes
+    return found
+
+
+def _severity(code: str, text: str) -> Severity:
+    for severity in SEVERITIES:
+        if severity == text.lower():
+            return severity
+    expected = ", ".join(SEVERITIES)
+    raise UsageError(f"severities: {code} cannot be {text!r}, expected one of {expected}")
+
+
+def _unknown(setting: str, name: str) -> UsageError:
+    near = nearest(name)
+    hint = f", did you mean {near}?" if near else "; `auditor explain` lists them"
+    return UsageError(f"{setting}: no finding is called {name!r}{hint}")
