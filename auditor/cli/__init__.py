@@ -1,0 +1,14 @@
+"""The command line: one file a command; the only place that prints and exits."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command that `sys.argv` names and exit with its code (DESIGN §4)."""
+    from auditor.cli.app import run  # noqa: PLC0415 - `import auditor.cli` alone is free
+
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,85 @@
+"""The progress line: on a terminal, on stderr, while a scan goes on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from auditor.run.scan import Scan
+
+__all__ = ["Progress", "describe"]
+
+_PER_SECOND: Final = 5
+
+
+class Progress:
+    """Shows rate, what is under way, counts of verdicts, and an ETA when the size is known.
+
+    With `shown` false it does nothing at all.
+    """
+
+    def __init__(self, scan: Scan, *, shown: bool) -> None:
+        self._scan = scan
+        self._shown = shown
+        self._live: Any = None
+        self._started = time.monotonic()
+
+    def __enter__(self) -> None:
+        if not self._shown:
+            return
+        # A library that a run without a terminal never needs.
+        from rich.console import Console  # noqa: PLC0415 - see above
+        from rich.live import Live  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        self._live = Live(
+            console=Console(stderr=True),
+            get_renderable=lambda: Text(self._line(), no_wrap=True, overflow="ellipsis"),
+            refresh_per_second=_PER_SECOND,
+            transient=True,
+        )
+        self._live.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def _line(self) -> str:
+        scan = self._scan
+        return describe(
+            scan.tally.records,
+            scan.stream.total,
+            scan.open_targets,
+            dict(scan.tally.verdicts),
+            time.monotonic() - self._started,
+        )
+
+
+def describe(
+    done: int, total: int | None, under_way: int, verdicts: dict[str, int], seconds: float
+) -> str:
+    """Return the progress line; `total` is None when the input has no known end."""
+    rate = done / seconds if seconds > 0 else 0.0
+    parts = [f"{done:,}" + (f"/{total:,}" if total is not None else "")]
+    if total:
+        parts[0] += f" {done / total:.0%}"
+    parts.append(f"{rate:,.0f}/s")
+    parts.append(f"{under_way:,} under way")
+    parts += [f"{count:,} {verdict}" for verdict, count in sorted(verdicts.items())]
+    if total is not None and rate > 0:
+        parts.append(f"ETA {_duration((total - done) / rate)}")
+    return " · ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, second = divmod(round(max(seconds, 0)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

@@ -1,0 +1,16 @@
+"""`auditor schema`."""
+
+from __future__ import annotations
+
+import click
+import orjson
+
+from auditor.output.schema import record_schema
+
+__all__ = ["command"]
+
+
+@click.command("schema", epilog="Example: auditor schema > record.schema.json")
+def command() -> None:
+    """Print the JSON Schema of one line of `auditor scan`'s output."""
+    click.echo(orjson.dumps(record_schema(), option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,288 @@
+"""The aiodns lane: the system's resolver configuration, TCP, the portable engine.
+
+c-ares sends, retries, picks servers, falls back to TCP for truncated replies and parses.
+This file bounds how much it is given at a time and turns what it says into answers.
+
+What c-ares does not pass on, and so this engine cannot either:
+
+- of a failure or a negative answer only the code: not the aliases before it, not the SOA
+  (so no TTL), not the extended errors; not which server answered, over what, how often;
+- a referral: c-ares calls every NOERROR without answers "no data";
+- where the character-strings of a TXT record end: they come joined;
+- RCODEs it has no code for: they are SERVFAIL here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import aiodns
+import pycares
+
+from auditor.errors import NoServerError, UsageError, WireError
+from auditor.resolve.answer import Answer, Obtained
+from auditor.resolve.interpret import interpret
+from auditor.resolve.pacing import TokenBucket
+from auditor.settings import Server, parse_server
+from auditor.wire.codes import (
+    AAAA,
+    CNAME,
+    FORMERR,
+    MALFORMED,
+    MX,
+    NODATA,
+    NOTIMP,
+    NS,
+    NXDOMAIN,
+    PTR,
+    REFUSED,
+    SERVFAIL,
+    SOA,
+    TIMEOUT,
+    TXT,
+    UNREACHABLE,
+    A,
+    type_name,
+)
+from auditor.wire.message import IN, Message, Rdata, Record, Soa
+from auditor.wire.names import normalise
+from auditor.wire.reverse import address_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from auditor.errors import AuditorError
+    from auditor.resolve.answer import Deliver, Question
+
+__all__ = ["Cares", "system_servers"]
+
+#: Queries in flight without `--concurrency`: every server of DESIGN §8 keeps up with it.
+_IN_FLIGHT: Final = 192
+
+#: c-ares keeps every answer until its TTL is over, with no bound and no switch for it here.
+#: Setting the servers anew makes it forget, so that is done after so many queries.
+_FORGET_AFTER: Final = 20_000
+
+_TYPES: Final = frozenset({A, AAAA, CNAME, MX, NS, PTR, SOA, TXT})
+
+_STATUSES: Final[dict[int, str]] = {
+    pycares.errno.ARES_ENODATA: NODATA,
+    pycares.errno.ARES_EFORMERR: FORMERR,
+    pycares.errno.ARES_ESERVFAIL: SERVFAIL,
+    pycares.errno.ARES_ENOTFOUND: NXDOMAIN,
+    pycares.errno.ARES_ENOTIMP: NOTIMP,
+    pycares.errno.ARES_EREFUSED: REFUSED,
+    pycares.errno.ARES_EBADRESP: MALFORMED,
+    pycares.errno.ARES_EBADNAME: FORMERR,
+    pycares.errno.ARES_ECONNREFUSED: UNREACHABLE,
+    pycares.errno.ARES_ETIMEOUT: TIMEOUT,
+}
+
+_HOW: Final = Obtained(transport="cares")
+
+
+def system_servers() -> tuple[Server, ...]:
+    """Return the name servers of the system's configuration, as c-ares reads it.
+
+    Raises NoServerError if it names none.
+    """
+    try:
+        names = pycares.Channel().servers
+    except pycares.AresError:
+        names = []
+    servers = tuple(parse_server(name) for name in names)
+    if not servers:
+        raise NoServerError("the system's configuration names no server: give --server")
+    return servers
+
+
+class Cares:
+    """An `Engine` over aiodns.
+
+    `servers`: the name servers, empty for the system's; `concurrency`: queries in flight at
+    most; `qps`: queries a second at most; `timeout`: seconds for the first try, which c-ares
+    lengthens and shortens as servers respond; `tries`: queries for one question and server;
+    `tcp`: whether TCP is used from the start.
+    A query that waits for its turn has not been given to c-ares, so its time has not begun.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[Server] = (),
+        *,
+        concurrency: int | None = None,
+        qps: float | None = None,
+        timeout: float = 2.0,
+        tries: int = 3,
+        tcp: bool = False,
+    ) -> None:
+        self._servers = [str(server) for server in servers]
+        self._most = concurrency or _IN_FLIGHT
+        self._qps = qps
+        flags = pycares.ARES_FLAG_EDNS | (pycares.ARES_FLAG_USEVC if tcp else 0)
+        self._options: dict[str, Any] = {"timeout": timeout, "tries": tries, "flags": flags}
+        self._queue: deque[tuple[Question, Deliver]] = deque()
+        self._outstanding: set[asyncio.Future[Any]] = set()
+        self._wake: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._asked = self._answered = self._failed = 0
+        self._until_forgotten = _FORGET_AFTER
+
+    async def start(self) -> None:
+        """Open the channel. Raises NoServerError if the system names no server."""
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._bucket = TokenBucket(self._qps, loop.time())
+        try:
+            self._resolver = aiodns.DNSResolver(self._servers or None, loop=loop, **self._options)
+            self._in_use = self._resolver._channel.servers  # noqa: SLF001 - `nameservers` drops the ports
+        except (pycares.AresError, aiodns.error.DNSError) as error:
+            raise UsageError(f"server: c-ares refuses {', '.join(self._servers)}") from error
+
+    def submit(self, questions: Sequence[Question], deliver: Deliver) -> None:
+        """Queue the questions; see `Engine`."""
+        self._asked += len(questions)
+        self._queue.extend((question, deliver) for question in questions)
+        self._pump()
+
+    def backlog(self) -> int:
+        """Return how many questions wait for their turn."""
+        return len(self._queue)
+
+    def in_flight(self) -> int:
+        """Return how many questions c-ares works on now."""
+        return len(self._outstanding)
+
+    def on_room(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called when the queue is nearly empty."""
+        self._wake = wake
+
+    def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
+        """Do nothing: c-ares does not say whether a server is there at all."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Return questions asked, answered (NOERROR, NODATA, NXDOMAIN) and failed."""
+        return {"asked": self._asked, "answered": self._answered, "failed": self._failed}
+
+    async def close(self) -> None:
+        """Drop what is outstanding and close the channel."""
+        self._closed = True
+        self._queue.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        outstanding = list(self._outstanding)
+        await self._resolver.close()
+        if outstanding:
+            # c-ares calls back from its own thread: wait until the last call is through.
+            await asyncio.wait(outstanding)
+
+    def _pump(self) -> None:
+        """Give c-ares as many questions as the limits allow now."""
+        room = min(self._most - len(self._outstanding), len(self._queue))
+        if room <= 0 or self._closed:
+            return
+        granted = self._bucket.take(room, self._loop.time())
+        for _ in range(granted):
+            self._ask(*self._queue.popleft())
+        if granted < room and self._timer is None:
+            delay = self._bucket.delay(self._loop.time())
+            self._timer = self._loop.call_later(delay, self._on_timer)
+        if self._wake is not None and len(self._queue) < self._most:
+            self._wake()
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump()
+
+    def _ask(self, question: Question, deliver: Deliver) -> None:
+        name, rdtype = question
+        if rdtype not in _TYPES:
+            self._failed += 1
+            self._loop.call_soon(deliver, [(question, Answer(NOTIMP, how=_HOW))])
+            return
+        self._until_forgotten -= 1
+        if not self._until_forgotten:
+            self._until_forgotten = _FORGET_AFTER
+            self._resolver.nameservers = self._in_use
+        future = self._resolver.query_dns(name, type_name(rdtype))
+        self._outstanding.add(future)
+        future.add_done_callback(functools.partial(self._on_done, question, deliver))
+
+    def _on_done(
+        self, question: Question, deliver: Deliver, future: asyncio.Future[pycares.DNSResult]
+    ) -> None:
+        self._outstanding.discard(future)
+        if future.cancelled() or self._closed:
+            # Whoever asked is gone; the exception is looked at so that nobody logs it.
+            if not future.cancelled():
+                future.exception()
+            return
+        error = future.exception()
+        if error is None:
+            answer = _answer(question, future.result())
+        else:
+            answer = Answer(_STATUSES.get(error.args[0], SERVFAIL), how=_HOW)
+        if answer.status in {NODATA, NXDOMAIN, "NOERROR"}:
+            self._answered += 1
+        else:
+            self._failed += 1
+        deliver([(question, answer)])
+        self._pump()
+
+
+def _answer(question: Question, result: pycares.DNSResult) -> Answer:
+    """Judge a reply that c-ares parsed, the way replies are judged everywhere."""
+    try:
+        answer = tuple(_records(result.answer))
+        authority = tuple(_records(result.authority))
+    except WireError:
+        return Answer(MALFORMED, how=_HOW)
+    if not answer:
+        # NOERROR without answers is ENODATA: this is an RCODE c-ares has no error for.
+        return Answer(SERVFAIL, how=_HOW)
+    return interpret(Message(0, 0x8000, 0, (), answer, authority, (), None), question, _HOW)
+
+
+def _records(records: Sequence[pycares.DNSRecord]) -> list[Record]:
+    found = []
+    for record in records:
+        read = _READERS.get(record.type)
+        if read is not None:
+            rdata = read(record.data)
+            found.append(Record(_name(record.name), record.type, IN, record.ttl, rdata))
+    return found
+
+
+def _name(text: str | bytes) -> str:
+    # An empty name is the root as c-ares writes it, in the exchange of a null MX for one.
+    return normalise(text if isinstance(text, str) else text.decode("latin-1")) if text else "."
+
+
+def _text(data: Any) -> Rdata:
+    joined = data.data
+    return (joined if isinstance(joined, bytes) else joined.encode("latin-1"),)
+
+
+_READERS: Final[dict[int, Callable[[Any], Rdata]]] = {
+    A: lambda data: str(data.addr),
+    AAAA: lambda data: address_text(socket.inet_pton(socket.AF_INET6, data.addr)),
+    PTR: lambda data: _name(data.dname),
+    NS: lambda data: _name(data.nsdname),
+    CNAME: lambda data: _name(data.cname),
+    MX: lambda data: (data.priority, _name(data.exchange)),
+    TXT: _text,
+    SOA: lambda data: Soa(
+        _name(data.mname),
+        _name(data.rname),
+        data.serial,
+        data.refresh,
+        data.retry,
+        data.expire,
+        data.minimum,
+    ),
+}

@@ -1,0 +1,1 @@
+"""A run: one scan from first target to last, with its manifest."""
