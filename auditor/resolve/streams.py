@@ -1,0 +1,96 @@
+"""The lane for what does not fit a datagram: TCP, by aiodns.
+
+Truncated replies are few, so c-ares does here what it does well: connect, reuse, read. The
+bulk engine goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from auditor.resolve.answer import Answer
+from auditor.wire.codes import FORMERR, MALFORMED, TIMEOUT, TRUNCATED, UNREACHABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from auditor.resolve.answer import Question
+    from auditor.resolve.attempts import Course, Policy
+    from auditor.resolve.cares import Cares
+    from auditor.settings import Server
+
+__all__ = ["Streams"]
+
+_AT_ONCE: Final = 64
+
+#: What leaves a truncated reply as all that there is.
+_NO_HELP: Final = frozenset({TIMEOUT, UNREACHABLE, MALFORMED, FORMERR})
+
+
+class Streams:
+    """Asks the questions of courses over TCP. `on_answer` is given what came of each."""
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        policy: Policy,
+        on_answer: Callable[[Course, Answer], None],
+    ) -> None:
+        self._servers = servers
+        self._policy = policy
+        self._on_answer = on_answer
+        self._lane: Cares | None = None
+        self._waiting: list[Course] = []
+        self._courses: dict[Question, list[Course]] = {}
+        self._starting = False
+
+    async def start(self) -> None:
+        """Open the lane, when the first reply was truncated, and ask what waits for it."""
+        # pycares costs a tenth of a second to import, and most runs need no TCP at all.
+        from auditor.resolve.cares import Cares  # noqa: PLC0415 - see above
+
+        lane = Cares(
+            self._servers,
+            concurrency=_AT_ONCE,
+            timeout=self._policy.timeout,
+            tries=self._policy.tries,
+            tcp=True,
+        )
+        await lane.start()
+        self._lane = lane
+        waiting, self._waiting = self._waiting, []
+        for course in waiting:
+            self.ask(course)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `ask` may be called; otherwise `wait`, and see to it that `start` runs."""
+        return self._lane is not None
+
+    def wait(self, course: Course) -> bool:
+        """Keep a course until the lane is open; return whether `start` must be called."""
+        self._waiting.append(course)
+        first, self._starting = not self._starting, True
+        return first
+
+    def ask(self, course: Course) -> None:
+        """Ask a course's question over TCP."""
+        if self._lane is None:
+            raise RuntimeError("the TCP lane is not open")
+        same = self._courses.setdefault(course.question, [])
+        same.append(course)
+        if len(same) == 1:
+            self._lane.submit([course.question], self._deliver)
+
+    async def close(self) -> None:
+        """Close the lane."""
+        if self._lane is not None:
+            await self._lane.close()
+
+    def _deliver(self, pairs: Sequence[tuple[Question, Answer]]) -> None:
+        for question, answer in pairs:
+            for course in self._courses.pop(question):
+                if course.truncated and answer.status in _NO_HELP:
+                    self._on_answer(course, Answer(TRUNCATED, how=answer.how))
+                else:
+                    self._on_answer(course, answer)
