@@ -12,6 +12,7 @@ from auditor.checks.address import check_address
 from auditor.checks.domain import check_domain
 from auditor.checks.ptr import Wildcards
 from auditor.checks.steps import together
+from auditor.express import Express
 from auditor.findings.judge import judge_domain, judge_invalid, judge_ip, verdict
 from auditor.output.record import domain_record, invalid_record, ip_record
 from auditor.spf.evaluate import check_host, sender_of
@@ -44,6 +45,11 @@ class Auditor:
         self._spf = settings.spf
         self._ruling = ruling
         self._wildcards = Wildcards()
+
+    def express(self) -> Express:
+        """Return the short way for targets that give no occasion for more."""
+        plain = self._helo is None and not self._mail_from
+        return Express(self._ruling, self._wildcards, plain=plain, spf=self._spf)
 
     def audit(self, target: Target) -> Steps[Record]:
         """Return the stages of one target as one generator; it returns the record."""

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from auditor.checks.facts import Steps
     from auditor.errors import AuditorError
+    from auditor.express import Express, Left, Rounds
     from auditor.output.record import Record
     from auditor.output.reorder import Slots
     from auditor.resolve.answer import Answer, Question
     from auditor.resolve.lookup import Batch, Lookup
+    from auditor.run.tally import Tally
     from auditor.targets.target import Block, Target
 
 __all__ = ["Limits", "Pipeline"]
@@ -62,8 +64,9 @@ _Asked: TypeAlias = tuple[_Job, int, int]
 class Pipeline:
     """Audits blocks and writes their lines in input order.
 
-    `audit` makes the stages of a target; `note` is told of each finished record; `write`
-    is given whole lines, and may take its time: it holds back the input, not the answers
+    `audit` makes the stages of a target; `express` is the short way, where there is one;
+    `tally` counts what is finished; `write` is given whole lines, and may take its time: it
+    holds back the input, not the answers
     already asked for. With `trace`, each record ends with the lookups made for it.
     """
 
@@ -73,7 +76,8 @@ class Pipeline:
         audit: Callable[[Target], Steps[Record]],
         write: Callable[[bytes], Awaitable[None]],
         *,
-        note: Callable[[Record], None],
+        tally: Tally,
+        express: Express | None = None,
         trace: bool = False,
         limits: Limits | None = None,
     ) -> None:
@@ -81,7 +85,8 @@ class Pipeline:
         self._lookup = lookup
         self._audit = audit
         self._write = write
-        self._note = note
+        self._tally = tally
+        self._express = None if trace else express
         self._trace = trace
         self._limits = limits or Limits()
         self._reorder = Reorder(self._limits.buffered)
@@ -148,6 +153,9 @@ class Pipeline:
             await self._room.wait()
         self.open_targets += len(block)
         slots = self._reorder.open(len(block))
+        if self._express is not None and self._group is not None:
+            self._group.create_task(self._rush(slots, self._express.begin(block)))
+            return
         jobs: list[_Job] = []
         for index, target in enumerate(block):
             job = _Job(index, self._audit(target), trace=self._trace)
@@ -156,6 +164,39 @@ class Pipeline:
         self._hand_over()
         if jobs:
             self._spawn(slots, jobs)
+
+    async def _rush(self, slots: Slots, rounds: Rounds) -> None:
+        """Take a block the short way; what is late or out of the ordinary is left behind."""
+        while True:
+            self._take_lines(slots, rounds)
+            jobs = [job for left in rounds.left if (job := self._taken_over(slots, left))]
+            self._hand_over()
+            if jobs:
+                self._spawn(slots, jobs)
+            if not rounds.questions:
+                return
+            batch = self._lookup.start(rounds.questions)
+            await batch.settle()
+            rounds.step(batch.answers)
+
+    def _take_lines(self, slots: Slots, rounds: Rounds) -> None:
+        for index, line in rounds.lines:
+            self._reorder.put(slots, index, line)
+        self.open_targets -= len(rounds.lines)
+        for (verdict, codes, status), times in rounds.alike.items():
+            self._tally.count("ip", verdict, codes, status, times)
+
+    def _taken_over(self, slots: Slots, left: Left) -> _Job | None:
+        """Return the job of a target that goes on the long way, at where it has got to."""
+        job = _Job(left.place, self._audit(left.target), trace=False)
+        if not self._go_on(slots, job, None):
+            return None
+        for question, answer in left.known:
+            if list(job.questions) != [question]:
+                break
+            if not self._go_on(slots, job, (answer,)):
+                return None
+        return job
 
     def _spawn(self, slots: Slots, jobs: list[_Job]) -> None:
         if self._group is None:
@@ -220,7 +261,7 @@ class Pipeline:
         return True
 
     def _finish(self, slots: Slots, job: _Job, record: Record) -> None:
-        self._note(record)
+        self._tally.note(record)
         whole: object = record
         if job.trace is not None:
             whole = {**record, "trace": [trace_entry(*pair) for pair in job.trace]}

@@ -10,6 +10,7 @@ is bounded, and the common name is let go after a few searches for a short strin
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from auditor.suffixes import registrable
@@ -225,6 +226,12 @@ def _holds_compressed(name: str, address: str) -> bool:
     return False
 
 
+@lru_cache(maxsize=8192)
+def _has_no_word(part: str) -> bool:
+    """Whether no word at all is in a part of a name: neighbours share the most of theirs."""
+    return _WORDS.isdisjoint(part.translate(_TO_DOTS).split("."))
+
+
 def generic_words(name: str) -> str | None:
     """Return the word in the name that says dynamic, dial-up or customer line, or None.
 
@@ -233,7 +240,8 @@ def generic_words(name: str) -> str | None:
     their names too (`customer`, `home`, `pool`) count only where none for mail stands beside
     them and the host is numbered or the word is a zone of its own (`gw.customer.example.net`).
     """
-    if _WORDS.isdisjoint(name.translate(_TO_DOTS).split(".")):
+    head, _, parent = name.partition(".")
+    if _has_no_word(parent) and (head not in _WORDS if head.isalpha() else _has_no_word(head)):
         return None
     domain = registrable(name)
     if domain is None or domain == name:

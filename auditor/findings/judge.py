@@ -6,6 +6,7 @@ Findings are sorted by code and subject, without duplicates.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.checks.forward import MAX_NAMES
@@ -33,7 +34,9 @@ __all__ = [
     "judge_domain",
     "judge_invalid",
     "judge_ip",
+    "judge_name",
     "verdict",
+    "weigh",
 ]
 
 #: What `verdict` can say, from the best on.
@@ -87,19 +90,36 @@ def judge_ip(
         _judge_nameless(target_text, ptr.status, found)
     else:
         for name in names if len(names) == 1 else _several(target_text, names, found):
-            if not is_hostname(name):
-                found.append(("PTR_INVALID_NAME", name))
-            elif not is_public(name):
-                found.append(("PTR_UNKNOWN_TLD", name))
-            if is_generic(name, target_text) is not None:
-                found.append(("PTR_GENERIC", name))
+            judge_name(name, target_text, found)
         if ptr.wildcard:
             found.append(("PTR_WILDCARD", ptr.wildcard))
         _judge_iprev(iprev, found)
     for fact in spf:
         if fact.result != "pass":
             _judge_spf(fact, given=given_identities, found=found)
-    return _findings(found, ruling) if found else []
+    return weigh(found, ruling) if found else []
+
+
+def judge_name(name: str, address: str, found: list[tuple[str, str]]) -> None:
+    """Judge a PTR name by itself, adding (code, subject) to `found`."""
+    head, _, parent = name.partition(".")
+    # What follows the first label is the same for a whole block as a rule.
+    if not (head.isalnum() and "." in parent and _is_plain(parent) and len(name) <= _LONGEST):
+        if not is_hostname(name):
+            found.append(("PTR_INVALID_NAME", name))
+        elif not is_public(name):
+            found.append(("PTR_UNKNOWN_TLD", name))
+    if is_generic(name, address) is not None:
+        found.append(("PTR_GENERIC", name))
+
+
+#: With such a parent and a first label of 63 characters at most, a name is a host name.
+_LONGEST: Final = 63
+
+
+@lru_cache(maxsize=8192)
+def _is_plain(parent: str) -> bool:
+    return is_hostname(parent) and is_public(parent)
 
 
 def _judge_nameless(subject: str, status: str, found: list[tuple[str, str]]) -> None:
@@ -190,7 +210,7 @@ def judge_domain(target_text: str, fact: DomainFact, ruling: Ruling) -> list[Fin
         _judge_server(policy.status, target_text, found)
     elif policy.policies != 1:
         found.append(("SPF_MULTIPLE_RECORDS" if policy.policies else "SPF_NONE", target_text))
-    return _findings(found, ruling)
+    return weigh(found, ruling)
 
 
 def _judge_hosts(domain: str, hosts: Sequence[MxHost], found: list[tuple[str, str]]) -> None:
@@ -231,11 +251,11 @@ def _judge_own_address(fact: AddressFact, found: list[tuple[str, str]]) -> None:
 
 def judge_invalid(target: Target, ruling: Ruling) -> list[Finding]:
     """Return the finding about a line that is not a target."""
-    return _findings([("TARGET_INVALID", target.text)], ruling)
+    return weigh([("TARGET_INVALID", target.text)], ruling)
 
 
-def _findings(found: list[tuple[str, str]], ruling: Ruling) -> list[Finding]:
-    """Return what counts in this run, sorted by code and subject, each once."""
+def weigh(found: list[tuple[str, str]], ruling: Ruling) -> list[Finding]:
+    """Return what counts in this run of (code, subject), sorted by both, each once."""
     severities = ruling.severities
     return [
         Finding(code, severities[code], subject)

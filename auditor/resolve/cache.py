@@ -48,38 +48,45 @@ _NEGATIVE: Final = frozenset({NXDOMAIN, NODATA})
 
 
 class Cache:
-    """Answers by question, `size` of them at most; 0 keeps nothing."""
+    """Answers by question, `size` of them at most; 0 keeps nothing.
 
-    __slots__ = ("_half", "_lifetimes", "_old", "_young")
+    An entry is the time of the answer and the answer: how long that may be used is worked
+    out when it is asked for again, which most never are.
+    """
+
+    __slots__ = ("_half", "_lifetimes", "old", "size", "young")
 
     def __init__(self, size: int, lifetimes: Lifetimes | None = None) -> None:
+        self.size = size
         self._half = (size + 1) // 2
         self._lifetimes = lifetimes or Lifetimes()
-        self._young: dict[Question, tuple[float, Answer]] = {}
-        self._old: dict[Question, tuple[float, Answer]] = {}
+        #: The two generations, for whoever only wants to know whether to call `get`.
+        self.young: dict[Question, tuple[float, Answer]] = {}
+        self.old: dict[Question, tuple[float, Answer]] = {}
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self.old)
 
     def get(self, question: Question, now: float) -> Answer | None:
         """Return the answer kept for a question, or None if there is none that is fresh."""
-        entry = self._young.get(question)
+        entry = self.young.get(question)
         if entry is None:
-            entry = self._old.pop(question, None)
+            entry = self.old.pop(question, None)
             if entry is None:
                 return None
-            if entry[0] > now:
-                self._keep(question, entry)
-        return entry[1] if entry[0] > now else None
+            self.generation()[question] = entry
+        kept_at, answer = entry
+        return answer if now < kept_at + self._lifetimes.of(answer) else None
 
     def put(self, question: Question, answer: Answer, now: float) -> None:
         """Keep an answer for as long as its status and TTL allow."""
         if self._half:
-            self._keep(question, (now + self._lifetimes.of(answer), answer))
+            self.generation()[question] = (now, answer)
+            self.old.pop(question, None)
 
-    def _keep(self, question: Question, entry: tuple[float, Answer]) -> None:
-        if len(self._young) >= self._half:
-            self._old = self._young
-            self._young = {}
-        self._old.pop(question, None)
-        self._young[question] = entry
+    def generation(self, room: int = 1) -> dict[Question, tuple[float, Answer]]:
+        """Return the young generation, after making room in it for so many entries."""
+        if len(self.young) + room > self._half:
+            self.old = self.young
+            self.young = {}
+        return self.young

@@ -34,6 +34,8 @@ class _Sink(Protocol):
 
 
 _Waiter: TypeAlias = tuple[_Sink, int]
+#: One waiter as a rule; a list of them where a question was asked again meanwhile.
+_Waiting: TypeAlias = _Waiter | list[_Waiter]
 
 
 class Batch:
@@ -122,7 +124,7 @@ class Lookup:
         self._cache = cache
         self._trace = trace
         self._clock = clock
-        self._waiting: dict[Question, list[_Waiter]] = {}
+        self._waiting: dict[Question, _Waiting] = {}
         self._links: dict[Question, Question] = {}
 
     async def resolve_many(self, questions: Sequence[Question]) -> list[Answer]:
@@ -140,37 +142,59 @@ class Lookup:
 
     def _ask(self, sink: _Sink, questions: Sequence[Question], now: float) -> None:
         self.asked += len(questions)
-        kept = self._cache.get
+        young, old = self._cache.young, self._cache.old
         waiting = self._waiting
         fresh = []
         for index, question in enumerate(questions):
-            waiters = waiting.get(question)
-            if waiters is not None:
-                self.joined += 1
-                waiters.append((sink, index))
+            if question in waiting:
+                self._join(question, (sink, index))
                 continue
-            answer = kept(question, now)
-            if answer is None:
-                waiting[question] = [(sink, index)]
-                fresh.append(question)
+            if (question in young or question in old) and self._from_cache(
+                sink, index, question, now
+            ):
                 continue
-            self.from_cache += 1
-            if self._trace and answer.how is not None:
-                answer = answer._replace(how=answer.how._replace(cached=True))
-            sink.put(index, answer)
+            waiting[question] = (sink, index)
+            fresh.append(question)
         if fresh:
             self.engine.submit(fresh, self._deliver)
 
+    def _join(self, question: Question, waiter: _Waiter) -> None:
+        """Wait for an answer that is on its way to someone else."""
+        self.joined += 1
+        first = self._waiting[question]
+        if isinstance(first, list):
+            first.append(waiter)
+        else:
+            self._waiting[question] = [first, waiter]
+
+    def _from_cache(self, sink: _Sink, index: int, question: Question, now: float) -> bool:
+        answer = self._cache.get(question, now)
+        if answer is None:
+            return False
+        self.from_cache += 1
+        if self._trace and answer.how is not None:
+            answer = answer._replace(how=answer.how._replace(cached=True))
+        sink.put(index, answer)
+        return True
+
     def _deliver(self, pairs: Sequence[tuple[Question, Answer]]) -> None:
         now = self._clock() if self._clock else asyncio.get_running_loop().time()
-        keep = self._cache.put
+        young = self._cache.generation(len(pairs))
+        keeping = self._cache.size > 0
         waiting = self._waiting
-        for question, answer in pairs:
+        for pair in pairs:
+            question, answer = pair
             if answer.canonical and alias_of(answer):
                 self._follow(question, answer, now)
                 continue
-            keep(question, answer, now)
-            for sink, index in waiting.pop(question):
+            if keeping:
+                young[question] = (now, answer)
+            waiter = waiting.pop(question)
+            if isinstance(waiter, list):
+                for sink, index in waiter:
+                    sink.put(index, answer)
+            else:
+                sink, index = waiter
                 sink.put(index, answer)
 
     def _follow(self, question: Question, answer: Answer, now: float) -> None:

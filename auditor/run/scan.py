@@ -70,7 +70,8 @@ class Scan:
                 self._lookup,
                 auditor.audit,
                 write,
-                note=self.tally.note,
+                tally=self.tally,
+                express=auditor.express(),
                 trace=self.settings.trace,
             )
             try:

@@ -6,6 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from auditor.output.record import Record
 
 __all__ = ["Tally"]
@@ -38,3 +40,18 @@ class Tally:
         ptr = record["ptr"]
         if ptr is not None:
             self.statuses[ptr["status"]] += 1
+
+    def count(
+        self, kind: str, verdict: str, codes: Sequence[tuple[str, str]], status: str, times: int
+    ) -> None:
+        """Count `times` records that are alike in all that is counted.
+
+        `codes` are the findings of each as (code, severity), `status` its PTR status.
+        """
+        self.records += times
+        self.kinds[kind] += times
+        self.verdicts[verdict] += times
+        self.statuses[status] += times
+        for code, severity in codes:
+            self.codes[code] += times
+            self.severities[severity] += times
