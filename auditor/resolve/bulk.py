@@ -267,10 +267,7 @@ class Bulk:
         """Hand on answers that are final."""
         count = len(pairs)
         self._open -= count
-        failed = 0
-        for _, answer in pairs:
-            if answer.status not in SETTLED:
-                failed += 1
+        failed = len([1 for _, answer in pairs if answer.status not in SETTLED])
         self._count.failed += failed
         self._count.answered += count - failed
         deliver(pairs)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from auditor.resolve.attempts import Course
     from auditor.resolve.counters import Counters
     from auditor.resolve.courses import Courses
-    from auditor.resolve.upstream import First, Port, Upstream
+    from auditor.resolve.upstream import Port, Upstream
 
 __all__ = ["Receiver"]
 
@@ -69,11 +69,11 @@ class Receiver:
         since = now
         for data in packets:
             place = data[0] << 8 | data[1] if len(data) >= _HEADER else -1
-            flight = table[place] if place >= 0 else None
-            if flight.__class__ is not tuple or len(cast("tuple[Any, ...]", flight)) != _FIRST:
+            flight: Any = table[place] if place >= 0 else None
+            if flight.__class__ is not tuple or len(flight) != _FIRST:
                 self._take_other(upstream, port, place, data, now)
                 continue
-            question, deliver, asked, sent_at = cast("First", flight)
+            question, deliver, asked, sent_at = flight
             end = _HEADER + len(asked)
             answer = None
             if data.startswith(asked, _HEADER) and not trace:
@@ -85,7 +85,7 @@ class Receiver:
                 if answer.status not in SETTLED:
                     self._counters.accepted += 1
                     upstream.on_heard(now)
-                    course = self._courses.begin(upstream, port, place, cast("First", flight))
+                    course = self._courses.begin(upstream, port, place, flight)
                     self._courses.reply(course, answer, port, place, now)
                     continue
             table[place] = ANSWERED

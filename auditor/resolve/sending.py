@@ -92,19 +92,23 @@ class Sender:
 
     def _send_first(self, upstream: Upstream, count: int, now: float) -> int:
         port = upstream.port()
-        table, new_id = port.table, port.new_id
+        table = port.table
+        draw = port.pool(2 * count).pop
         section = self._queries.question
         mixed = upstream.mixed_case
         head, tail = _PLAIN if upstream.plain else _EDNS
+        pack = _ID
         ids: list[int] = []
         flights: list[First] = []
         packets: list[bytes] = []
         next_question = self.queue.popleft
         for _ in range(count):
             question, deliver = next_question()
-            place = new_id()
+            place = draw()
+            if table[place].__class__ is tuple:
+                place = port.new_id()
             try:
-                asked = section(question[0], question[1], place if mixed else None)
+                asked = section(*question, place) if mixed else section(*question)
             except WireError:
                 self._settle([(question, Answer(FORMERR))], deliver)
                 continue
@@ -112,7 +116,7 @@ class Sender:
             table[place] = flight
             ids.append(place)
             flights.append(flight)
-            packets.append(_ID(place) + head + asked + tail)
+            packets.append(pack(place) + head + asked + tail)
         taken, error = _send(upstream, port, packets, now)
         self._counters.first += taken
         if taken < len(packets):

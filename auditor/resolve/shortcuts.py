@@ -7,7 +7,7 @@ Only what is met a million times stands here; `Queries` and `quick_answer` leave
 from __future__ import annotations
 
 import random
-import socket
+from socket import inet_ntoa
 from string import ascii_lowercase, ascii_uppercase
 from struct import Struct
 from typing import TYPE_CHECKING, Final
@@ -26,8 +26,9 @@ __all__ = ["Queries", "Replies"]
 #: Entries of a memo before it starts anew: a bound, far above what one run's zones need.
 _MOST: Final = 4096
 _HEADER: Final = 12
-_FIXED: Final = Struct("!IH")  # TTL and length of the RDATA
+_START: Final = 10  # octets of a record up to the length of the RDATA, its owner a pointer
 _TYPE_CLASS: Final = Struct("!2H")
+_MOST_TTL: Final = 0x7FFFFFFF  # RFC 2181 §8
 
 _LABELS: Final = tuple(bytes((size,)) for size in range(64))
 _LONGEST: Final = 63
@@ -42,12 +43,13 @@ class Queries:
     nobody saw the question of would have to guess them.
     """
 
-    __slots__ = ("_mixed", "_parents", "_random", "_types")
+    __slots__ = ("_mixed", "_mixed_tails", "_random", "_tails")
 
     def __init__(self, seed: random.Random | None = None) -> None:
         self._random = seed or random.SystemRandom()
-        self._parents: dict[str, tuple[bytes, bytes]] = {}
-        self._types: dict[int, bytes] = {}
+        #: By type, then by what follows the first label: that, encoded, with type and class.
+        self._tails: dict[int, dict[str, bytes]] = {}
+        self._mixed_tails: dict[int, dict[str, bytes]] = {}
         self._mixed = [self._table() for _ in range(64)]
 
     def question(self, name: str, rdtype: int, case: int | None = None) -> bytes:
@@ -56,26 +58,35 @@ class Queries:
         `case`: any number to have letters in mixed case, None for lower case. Raises
         WireError for what is no name.
         """
-        kind = self._types.get(rdtype)
-        if kind is None:
-            kind = self._types[rdtype] = _TYPE_CLASS.pack(rdtype, IN)
         head, _, rest = name.partition(".")
-        pair = self._parents.get(rest)
-        if pair is None:
-            if not rest or "\\" in name:
-                return encode_name(name) + kind
-            pair = self._learn(rest)
-        size = len(head)
-        if not 0 < size <= _LONGEST or "\\" in head or size + len(pair[0]) > _LONGEST_NAME:
-            return encode_name(name) + kind
+        tails = self._tails if case is None else self._mixed_tails
+        try:
+            tail = tails[rdtype][rest]
+            size = _LABELS[len(head)]
+        except (KeyError, IndexError):
+            return self._question(name, rdtype, mixed=case is not None)
+        if not head or "\\" in head:
+            return self._question(name, rdtype, mixed=case is not None)
         if case is None:
-            return _LABELS[size] + head.encode() + pair[0] + kind
-        return _LABELS[size] + head.encode().translate(self._mixed[case & 63]) + pair[1] + kind
+            return size + head.encode() + tail
+        return size + head.encode().translate(self._mixed[case & 63]) + tail
 
-    def _learn(self, parent: str) -> tuple[bytes, bytes]:
-        if len(self._parents) >= _MOST:
-            self._parents.clear()
-        plain = encode_name(parent)
+    def _question(self, name: str, rdtype: int, *, mixed: bool) -> bytes:
+        """Encode a name whole, and remember what its neighbours will share."""
+        kind = _TYPE_CLASS.pack(rdtype, IN)
+        whole = encode_name(name) + kind
+        tail = whole[whole[0] + 1 :]
+        rest = name.partition(".")[2]
+        # A parent that would leave no room for a longest label is not worth a short path.
+        if mixed and rest and len(tail) <= _LONGEST_TAIL and "\\" not in name:
+            tail = self._in_mixed_case(tail[:-4]) + kind
+            _remember(self._mixed_tails.setdefault(rdtype, {}), rest, tail)
+            return whole[: whole[0] + 1] + tail
+        if rest and len(tail) <= _LONGEST_TAIL and "\\" not in name:
+            _remember(self._tails.setdefault(rdtype, {}), rest, tail)
+        return whole
+
+    def _in_mixed_case(self, plain: bytes) -> bytes:
         mixed = bytearray(plain)
         start = 0
         while plain[start]:
@@ -84,15 +95,23 @@ class Queries:
                 if self._random.getrandbits(1):
                     mixed[place : place + 1] = mixed[place : place + 1].upper()
             start = end
-        pair = self._parents[parent] = (plain, bytes(mixed))
-        return pair
+        return bytes(mixed)
 
     def _table(self) -> bytes:
         chosen = "".join(letter for letter in ascii_lowercase if self._random.getrandbits(1))
         return bytes.maketrans(chosen.encode(), chosen.upper().encode())
 
 
-_LONGEST_NAME: Final = 254  # with the length octet of the first label: 255 (RFC 1035 §2.3.4)
+#: With a label of 63 octets before it, a name of 255 (RFC 1035 §2.3.4); type and class.
+_LONGEST_TAIL: Final = 255 - 64 + 4
+_LONGEST_NAME: Final = 255
+
+
+def _remember(memo: dict[str, bytes], key: str, value: bytes) -> None:
+    if len(memo) >= _MOST:
+        memo.clear()
+    memo[key] = value
+
 
 _ONE, _EMPTY, _NOWHERE = range(3)
 
@@ -118,17 +137,18 @@ _HEADS: Final = _heads()
 _STARTS: Final = {rdtype: b"\xc0\x0c" + _TYPE_CLASS.pack(rdtype, IN) for rdtype in (A, AAAA, PTR)}
 
 _WORD_CHARACTERS: Final = (ascii_lowercase + ascii_uppercase + "0123456789-_").encode()
-_LOWER: Final = bytes.maketrans(ascii_uppercase.encode(), ascii_lowercase.encode())
 _NEW: Final = tuple.__new__
 
 
 class Replies:
     """Replies to answers, for those that most replies are like; None for all others."""
 
-    __slots__ = ("_negative", "_suffixes")
+    __slots__ = ("_negative", "_starts", "_suffixes")
 
     def __init__(self) -> None:
         self._suffixes: dict[bytes, str] = {}
+        #: Type asked for, first ten octets of the record: the TTL in them, or -1.
+        self._starts: dict[tuple[int, bytes], int] = {}
         self._negative: dict[tuple[bytes, bytes], Answer] = {}
 
     def read(self, data: bytes, end: int, rdtype: int) -> Answer | None:
@@ -140,20 +160,39 @@ class Replies:
         """
         head = data[2:8]
         kind = _HEADS.get(head)
-        if kind == _ONE:
-            if not data.startswith(_STARTS.get(rdtype, b"\xff"), end):
-                return None
-            ttl, size = _FIXED.unpack_from(data, end + 6) if len(data) >= end + 12 else (0, 0)
-            start = end + 12
-            if ttl > 0x7FFFFFFF or len(data) < start + size:  # noqa: PLR2004 - RFC 2181 §8
-                return None
-            record = self._record(data[start : start + size], rdtype)
-            if record is None:
-                return None
-            return _NEW(Answer, (NOERROR, (record,), (), "", ttl, None))
-        if kind is None:
+        if kind != _ONE:
+            return self._negative.get((head, data[end:])) if kind is not None else None
+        ttl = self._starts.get((rdtype, data[end : end + 10]))
+        if ttl is None:
+            ttl = self._learn_start(data[end : end + 10], rdtype)
+        start = end + 12
+        if ttl < 0 or len(data) < start:
             return None
-        return self._negative.get((head, data[end:]))
+        size = data[end + 10] << 8 | data[end + 11]
+        rdata = data[start : start + size]
+        if len(rdata) != size:
+            return None
+        record: Rdata | None
+        if rdtype == PTR:
+            record = self._name(rdata)
+        elif rdtype == A:
+            record = inet_ntoa(rdata) if size == 4 else None  # noqa: PLR2004 - IPv4
+        else:
+            record = address_text(rdata) if size == 16 else None  # noqa: PLR2004 - IPv6
+        if record is None:
+            return None
+        return _NEW(Answer, (NOERROR, (record,), (), "", ttl, None))
+
+    def _learn_start(self, start: bytes, rdtype: int) -> int:
+        """Return the TTL of a record that starts like this, -1 if it has no short path."""
+        ttl = -1
+        if start.startswith(_STARTS.get(rdtype, b"\xff")) and len(start) == _START:
+            ttl = int.from_bytes(start[6:])
+            ttl = ttl if ttl <= _MOST_TTL else -1
+        if len(self._starts) >= _MOST:
+            self._starts.clear()
+        self._starts[rdtype, start] = ttl
+        return ttl
 
     def learn(self, data: bytes, end: int, answer: Answer) -> None:
         """Remember what a negative reply came to: neighbours' replies end in the same bytes.
@@ -167,15 +206,6 @@ class Replies:
                 self._negative.clear()
             self._negative[data[2:8], data[end:]] = answer._replace(how=None)
 
-    def _record(self, rdata: bytes, rdtype: int) -> Rdata | None:
-        if rdtype == PTR:
-            return self._name(rdata)
-        if rdtype == A:
-            return socket.inet_ntoa(rdata) if len(rdata) == 4 else None  # noqa: PLR2004 - IPv4
-        if rdtype == AAAA:
-            return address_text(rdata) if len(rdata) == 16 else None  # noqa: PLR2004 - IPv6
-        return None
-
     def _name(self, wire: bytes) -> str | None:
         """Return an uncompressed name of letters, digits, hyphens and underscores."""
         if not wire:
@@ -187,11 +217,11 @@ class Replies:
             if suffix is None:
                 return None
         label = wire[1:cut]
-        if not label or cut > _LONGEST + 1 or len(wire) > _LONGEST_NAME + 1:
+        if not label.isalnum() and (not label or label.translate(None, _WORD_CHARACTERS)):
             return None
-        if not label.isalnum() and label.translate(None, _WORD_CHARACTERS):
+        if cut > _LONGEST + 1 or len(wire) > _LONGEST_NAME:
             return None
-        return label.translate(_LOWER).decode("ascii") + suffix
+        return label.lower().decode() + suffix
 
     def _suffix(self, wire: bytes) -> str | None:
         """Return ".example.net" for what follows a first label, remembered, or None."""
@@ -208,6 +238,6 @@ class Replies:
             return None
         if len(self._suffixes) >= _MOST:
             self._suffixes.clear()
-        text = "".join("." + label.translate(_LOWER).decode("ascii") for label in labels)
+        text = "".join("." + label.lower().decode() for label in labels)
         self._suffixes[wire] = text
         return text

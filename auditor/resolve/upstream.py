@@ -38,6 +38,9 @@ ANSWERED: Final = 1
 LATE: Final = 2
 LOST: Final = 3
 
+#: Random IDs drawn at a time: many batches' worth.
+_IDS: Final = 4096
+
 #: Sockets per server: a guesser must hit port and ID; more would only make batches smaller.
 _PORTS: Final = 4
 
@@ -75,14 +78,17 @@ class Port:
 
     def new_id(self) -> int:
         """Return a random ID that is not in flight, from the system's own randomness."""
-        table = self.table
         while True:
-            if not self._ids:
-                self._ids = array("H", os.urandom(2 * 1024)).tolist()
-            place = self._ids.pop()
-            # In flight are tuples; free places hold None or one of the two marks.
-            if table[place].__class__ is not tuple:
+            place = self.pool(1).pop()
+            # In flight are tuples; free places hold None or one of the marks.
+            if self.table[place].__class__ is not tuple:
                 return place
+
+    def pool(self, least: int) -> list[int]:
+        """Return random IDs to be taken from the end, `least` or more, some perhaps in flight."""
+        if len(self._ids) < least:
+            self._ids = array("H", os.urandom(2 * _IDS)).tolist()
+        return self._ids
 
 
 class Upstream:
