@@ -9,7 +9,6 @@ is left to `audit`, with the answers that are there already.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import orjson
@@ -18,7 +17,6 @@ from auditor.checks.reach import is_global
 from auditor.findings.judge import judge_name, verdict, weigh
 from auditor.resolve.answer import Answer, Question
 from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, TXT, A
-from auditor.wire.names import is_hostname
 from auditor.wire.reverse import reverse_name
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Express", "Left", "Rounds"]
 
 _V4: Final = 4
+_NEW: Final = tuple.__new__
 _ABSENT: Final = frozenset({NXDOMAIN, NODATA})
 
 #: What the records of a run's findings have in common: verdict, (code, severity) of each
@@ -67,15 +66,9 @@ class Express:
         return Rounds(self, block)
 
 
-class _Named(NamedTuple):
-    """An address with its one name, on its way."""
-
-    place: int
-    target: Target
-    reverse: str
-    ptr: Answer
-    name: str
-    forward: Answer | None
+#: An address on its way, as plain a thing as can be: place in the block, target, reverse name,
+#: and the answers so far, one a round.
+_Way: TypeAlias = "tuple[int, Target, str, Answer, Answer | None]"
 
 
 class Rounds:
@@ -88,8 +81,8 @@ class Rounds:
     __slots__ = (
         "_express",
         "_first",
-        "_named",
         "_round",
+        "_ways",
         "alike",
         "left",
         "lines",
@@ -100,9 +93,9 @@ class Rounds:
         self._express = express
         self.lines: list[tuple[int, bytes]] = []
         self.left: list[Left] = []
-        self.alike: Counter[Alike] = Counter()
+        self.alike: dict[Alike, int] = {}
         self.questions: list[Question] = []
-        self._named: list[_Named] = []
+        self._ways: list[_Way] = []
         # A number and not a method: a method of its own would keep the object alive.
         self._round = 0
         plain = express.plain
@@ -120,7 +113,7 @@ class Rounds:
         """Take the answers to `questions`, None for those that are late."""
         self.lines = []
         self.left = []
-        self.alike = Counter()
+        self.alike = {}
         self._round += 1
         if self._round == 1:
             self._after_ptr(answers)
@@ -131,113 +124,118 @@ class Rounds:
 
     def _after_ptr(self, answers: Sequence[Answer | None]) -> None:
         """Tell addresses with one name from those with none; ask for the names' addresses."""
-        wildcards = self._express.wildcards
-        named: list[_Named] = []
+        known = self._express.wildcards.names
+        ways: list[_Way] = []
         questions: list[Question] = []
-        probes: set[Question] = set()
-        for (index, target, reverse), answer in zip(self._first, answers, strict=False):
+        probes: dict[str, Question] = {}
+        for (place, target, reverse), answer in zip(self._first, answers, strict=False):
             if answer is None:
-                self.left.append(Left(index, target, ()))
+                self.left.append(Left(place, target, ()))
                 continue
             status, records, chain, _, _, _ = answer
             if status == NOERROR and len(records) == 1 and not chain:
-                name = str(records[0])
-                named.append(_Named(index, target, reverse, answer, name, None))
-                questions.append(Question(name, A if target.version == _V4 else AAAA))
-                probe = wildcards.question(reverse)
-                if probe is not None:
-                    probes.add(probe)
+                ways.append((place, target, reverse, answer, None))
+                rdtype = A if target.version == _V4 else AAAA
+                questions.append(_NEW(Question, (records[0], rdtype)))
+                parent = reverse[reverse.index(".") + 1 :]
+                if parent not in known and parent not in probes:
+                    probes[parent] = Question(f"*.{parent}", PTR)
             elif status in _ABSENT and not chain:
-                self._nameless(index, target, status)
+                self._nameless(place, target, status)
             else:
-                known = ((Question(reverse, PTR), answer),)
-                self.left.append(Left(index, target, known))
-        self._named = named
-        self.questions = [*questions, *probes]
+                self.left.append(Left(place, target, ((Question(reverse, PTR), answer),)))
+        self._ways = ways
+        self.questions = [*questions, *probes.values()]
 
     def _after_forward(self, answers: Sequence[Answer | None]) -> None:
         """Keep the addresses whose name points back; ask for their HELO name's policy."""
         express = self._express
         wildcards = express.wildcards
-        for place in range(len(self._named), len(self.questions)):
-            answer = answers[place]
+        for question, answer in zip(
+            self.questions[len(self._ways) :], answers[len(self._ways) :], strict=True
+        ):
             if answer is not None:
-                wildcards.learn(self.questions[place], answer)
-        confirmed: list[_Named] = []
-        for one, question, answer in zip(self._named, self.questions, answers, strict=False):
-            index, target, reverse, ptr, name, _ = one
+                wildcards.learn(question, answer)
+        known = wildcards.names
+        ways: list[_Way] = []
+        questions: list[Question] = []
+        for way, question, answer in zip(self._ways, self.questions, answers, strict=False):
+            place, target, reverse, ptr, _ = way
+            name = question[0]
+            # Not heard of the wildcard yet, or it gave the name; or a name to be escaped.
             if (
                 answer is None
                 or answer.records != (target.text,)
                 or answer.chain
-                or wildcards.question(reverse) is not None
-                or wildcards.owner(reverse, ptr.records)  # type: ignore[arg-type]
-                or not is_hostname(name)
+                or known.get(reverse[reverse.index(".") + 1 :], ptr.records) == ptr.records
+                or "\\" in name
+                or '"' in name
             ):
-                known = [(Question(reverse, PTR), ptr)]
-                if answer is not None:
-                    known.append((question, answer))
-                self.left.append(Left(index, target, tuple(known)))
+                self._leave(way, question, answer)
             elif express.spf:
-                confirmed.append(one._replace(forward=answer))
+                ways.append((place, target, reverse, ptr, answer))
+                questions.append(_NEW(Question, (name, TXT)))
             else:
-                self._confirmed(one, spf="")
-        self._named = confirmed
-        self.questions = [Question(one.name, TXT) for one in confirmed]
+                self._confirmed(place, target, name, "")
+        self._ways = ways
+        self.questions = questions
 
     def _after_policy(self, answers: Sequence[Answer | None]) -> None:
         """Finish those without TXT records; a policy, or anything like one, goes the long way."""
-        for one, question, answer in zip(self._named, self.questions, answers, strict=False):
+        for way, question, answer in zip(self._ways, self.questions, answers, strict=False):
             if answer is not None and answer.status in _ABSENT:
-                self._confirmed(one, spf=_NO_POLICY % one.name)
-                continue
-            _, target, reverse, ptr, name, forward = one
-            known = [(Question(reverse, PTR), ptr)]
-            if forward is not None:
-                rdtype = A if target.version == _V4 else AAAA
-                known.append((Question(name, rdtype), forward))
-                if answer is not None:
-                    known.append((question, answer))
-            self.left.append(Left(one.place, target, tuple(known)))
-        self._named = []
+                name = question[0]
+                self._confirmed(way[0], way[1], name, _NO_POLICY % name)
+            else:
+                self._leave(way, question, answer)
+        self._ways = []
         self.questions = []
 
-    def _nameless(self, index: int, target: Target, status: str) -> None:
-        address = target.text
-        found = [("PTR_MISSING", address)]
-        findings = self._judged(target, found, status)
-        self._line(index, target, findings, _NAMELESS % status)
+    def _leave(self, way: _Way, question: Question, answer: Answer | None) -> None:
+        """Leave a target to the long way, with what it has asked one question at a time."""
+        place, target, reverse, ptr, forward = way
+        known = [(Question(reverse, PTR), ptr)]
+        if forward is not None:
+            rdtype = A if target.version == _V4 else AAAA
+            known.append((Question(question.name, rdtype), forward))
+        if answer is not None:
+            known.append((question, answer))
+        self.left.append(Left(place, target, tuple(known)))
 
-    def _confirmed(self, one: _Named, *, spf: str) -> None:
-        target, name = one.target, one.name
+    def _nameless(self, place: int, target: Target, status: str) -> None:
+        found = [("PTR_MISSING", target.text)]
+        self._finish(place, target, found, status, _NAMELESS % status)
+
+    def _confirmed(self, place: int, target: Target, name: str, spf: str) -> None:
         found: list[tuple[str, str]] = []
         judge_name(name, target.text, found)
-        findings = self._judged(target, found, NOERROR)
-        self._line(one.place, target, findings, _CONFIRMED % (name, name, target.text, spf))
+        facts = _CONFIRMED % (name, name, target.text, spf)
+        self._finish(place, target, found, NOERROR, facts)
 
-    def _judged(self, target: Target, found: list[tuple[str, str]], status: str) -> tuple[str, str]:
-        """Weigh the findings, count the record, return verdict and findings as JSON."""
-        if not is_global(target.text, target.version):
-            found.append(("TARGET_NOT_GLOBAL", target.text))
-        findings = weigh(found, self._express.ruling) if found else []
-        if not findings:
-            self.alike["pass", (), status] += 1
-            return "pass", "[]"
-        outcome = verdict(findings)
-        codes = tuple((code, severity) for code, severity, _ in findings)
-        self.alike[outcome, codes, status] += 1
-        # Codes are plain, and subjects are addresses and host names: nothing to escape.
-        listed = ",".join([_FINDING % finding for finding in findings])
-        return outcome, f"[{listed}]"
-
-    def _line(self, index: int, target: Target, judged: tuple[str, str], facts: str) -> None:
+    def _finish(
+        self, place: int, target: Target, found: list[tuple[str, str]], status: str, facts: str
+    ) -> None:
+        """Weigh the findings, count the record, write the line."""
+        address = target.text
+        if not is_global(address, target.version):
+            found.append(("TARGET_NOT_GLOBAL", address))
+        outcome, listed = "pass", ""
+        codes: tuple[tuple[str, str], ...] = ()
+        if found:
+            findings = weigh(found, self._express.ruling)
+            outcome = verdict(findings)
+            codes = tuple([(code, severity) for code, severity, _ in findings])
+            # Codes are plain, and subjects addresses and names: nothing to escape.
+            listed = ",".join([_FINDING % finding for finding in findings])
+        alike = (outcome, codes, status)
+        self.alike[alike] = self.alike.get(alike, 0) + 1
         labels = target.origin.labels
         shown = orjson.dumps(dict(labels)).decode() if labels else "{}"
         line = (
-            f'{{"target":"{target.text}","kind":"ip","verdict":"{judged[0]}",'
-            f'"findings":{judged[1]},{facts},"domain":null,"labels":{shown},"error":null}}\n'
+            f'{{"target":"{address}","kind":"ip","verdict":"{outcome}","findings":[{listed}],'
+            f'{facts},"domain":null,"labels":{shown},"error":null}}\n'
         )
-        self.lines.append((index, line.encode()))
+        self.lines.append((place, line.encode()))
 
 
 _FINDING: Final = '{"code":"%s","severity":"%s","subject":"%s"}'

@@ -27,27 +27,28 @@ class Wildcards:
     is remembered by their common parent.
     """
 
-    __slots__ = ("_names",)
+    __slots__ = ("names",)
 
     def __init__(self) -> None:
-        self._names: dict[str, tuple[str, ...]] = {}
+        #: Parent of the wildcard to the names that it gives, none without one.
+        self.names: dict[str, tuple[str, ...]] = {}
 
     def question(self, reverse: str) -> Question | None:
         """Return what to ask for an owner such as `7.100.51.198.in-addr.arpa`, if unknown."""
         parent = reverse.partition(".")[2]
-        return None if parent in self._names else Question(f"*.{parent}", PTR)
+        return None if parent in self.names else Question(f"*.{parent}", PTR)
 
     def learn(self, question: Question, answer: Answer) -> None:
         """Take the answer to `question()`; one that failed says nothing."""
-        if len(self._names) >= _MOST_REMEMBERED:
-            self._names.clear()
+        if len(self.names) >= _MOST_REMEMBERED:
+            self.names.clear()
         names = cast("tuple[str, ...]", answer.records) if answer.status == NOERROR else ()
-        self._names[question.name[2:]] = names
+        self.names[question.name[2:]] = names
 
     def owner(self, reverse: str, names: Sequence[str]) -> str:
         """Return the wildcard's owner if just its names are those of `reverse`, else ""."""
         parent = reverse.partition(".")[2]
-        made_up = self._names.get(parent)
+        made_up = self.names.get(parent)
         return f"*.{parent}" if made_up and made_up == names else ""
 
 

@@ -45,12 +45,12 @@ class Batch:
     those. One waiter at a time.
     """
 
-    __slots__ = ("_half", "_loop", "_patience", "_started", "_wake", "answers", "pending")
+    __slots__ = ("_loop", "_patience", "_started", "_wake", "answers", "half", "pending")
 
     def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
         self.answers: list[Answer | None] = [None] * size
         self.pending = size
-        self._half = 0
+        self.half = 0
         self._loop = loop
         self._started = loop.time()
         self._patience = _FIRST_PATIENCE
@@ -60,16 +60,17 @@ class Batch:
         """Take the answer to question `index`."""
         self.answers[index] = answer
         self.pending = pending = self.pending - 1
-        if pending <= self._half and self._wake is not None:
-            self._rouse()
+        if pending <= self.half:
+            self.rouse()
 
-    def _rouse(self) -> None:
+    def rouse(self) -> None:
+        """Wake whoever waits."""
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
     async def _sleep(self, seconds: float | None) -> None:
         self._wake = self._loop.create_future()
-        timer = None if seconds is None else self._loop.call_later(seconds, self._rouse)
+        timer = None if seconds is None else self._loop.call_later(seconds, self.rouse)
         try:
             await self._wake
         finally:
@@ -79,7 +80,7 @@ class Batch:
 
     async def wait(self) -> None:
         """Return when every question is answered."""
-        self._half = 0
+        self.half = 0
         while self.pending:
             await self._sleep(None)
 
@@ -92,12 +93,12 @@ class Batch:
         """
         if not self.pending:
             return
-        self._half = self.pending // 2
+        self.half = self.pending // 2
         await self._sleep(self._patience)
         if self.pending:
             passed = self._loop.time() - self._started
-            if self.pending <= self._half:
-                self._half = 0
+            if self.pending <= self.half:
+                self.half = 0
                 await self._sleep(max(passed, _LEAST_PATIENCE))
                 passed *= 2
             self._patience = max(passed, _LEAST_PATIENCE)
@@ -193,8 +194,15 @@ class Lookup:
             if isinstance(waiter, list):
                 for sink, index in waiter:
                     sink.put(index, answer)
+                continue
+            sink, index = waiter
+            if sink.__class__ is Batch:
+                # `Batch.put`, without the call: this is done for every answer.
+                sink.answers[index] = answer
+                sink.pending = pending = sink.pending - 1
+                if pending <= sink.half:
+                    sink.rouse()
             else:
-                sink, index = waiter
                 sink.put(index, answer)
 
     def _follow(self, question: Question, answer: Answer, now: float) -> None:
