@@ -11,25 +11,22 @@ from typing import TYPE_CHECKING
 from auditor.checks.address import check_address
 from auditor.checks.domain import check_domain
 from auditor.checks.ptr import Wildcards
-from auditor.checks.steps import together
+from auditor.checks.spf import Policies, given_identities, identities_of
 from auditor.express import Express
 from auditor.findings.judge import judge_domain, judge_invalid, judge_ip, verdict
 from auditor.output.record import domain_record, invalid_record, ip_record
-from auditor.spf.evaluate import check_host, sender_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.checks.facts import IprevFact, SpfFact, Steps
+    from auditor.checks.facts import SpfFact, Steps
+    from auditor.checks.spf import Identity
     from auditor.findings.judge import Ruling
     from auditor.output.record import Record
     from auditor.settings import Settings
     from auditor.targets.target import Target
 
 __all__ = ["Auditor"]
-
-#: The HELO name for a policy's macros where neither the input nor a PTR name gives one.
-_NO_HELO = "unknown"
 
 
 class Auditor:
@@ -40,16 +37,24 @@ class Auditor:
     """
 
     def __init__(self, settings: Settings, ruling: Ruling) -> None:
+        self._given = given_identities(settings.helo, settings.mail_from)
         self._helo = settings.helo
         self._mail_from = settings.mail_from
         self._spf = settings.spf
         self._ruling = ruling
         self._wildcards = Wildcards()
+        self._policies = Policies()
 
-    def express(self) -> Express:
-        """Return the short way for targets that give no occasion for more."""
-        plain = self._helo is None and not self._mail_from
-        return Express(self._ruling, self._wildcards, plain=plain, spf=self._spf)
+    def prepare(self) -> Steps[None]:
+        """Look up what every address of the run will be held against."""
+        if self._spf and self._given:
+            yield from self._policies.prepare(self._given)
+
+    def express(self) -> Express | None:
+        """Return the short way for targets that give no occasion for more, if there is one."""
+        if self._spf and not all(self._policies.has(identity) for identity in self._given):
+            return None
+        return Express(self._ruling, self._wildcards, self._policies, self._given, spf=self._spf)
 
     def audit(self, target: Target) -> Steps[Record]:
         """Return the stages of one target as one generator; it returns the record."""
@@ -61,38 +66,28 @@ class Auditor:
 
     def _address(self, target: Target) -> Steps[Record]:
         ptr, iprev = yield from check_address(target.text, target.version, self._wildcards)
-        helo = target.origin.helo or self._helo
-        mail_from = target.origin.mail_from or self._mail_from
+        given = self._given_for(target)
         spf: Sequence[SpfFact] = ()
         if self._spf:
-            spf = yield from self._identities(target, iprev, helo, mail_from)
+            identities = identities_of(given, iprev)
+            spf = yield from self._policies.check(target.text, target.version, identities)
         findings = judge_ip(
             target.text,
             target.version,
             ptr,
             iprev,
             spf,
-            given_identities=helo is not None or bool(mail_from),
+            given_identities=bool(given),
             ruling=self._ruling,
         )
         return ip_record(target, verdict(findings), findings, ptr=ptr, iprev=iprev, spf=spf)
 
-    def _identities(
-        self, target: Target, iprev: IprevFact, helo: str | None, mail_from: Sequence[str]
-    ) -> Steps[list[SpfFact]]:
-        """Check the identities given, or the confirmed PTR names as HELO without any."""
-        confirmed = [name.name for name in iprev.names if name.confirms]
-        helos = [helo] if helo else [] if mail_from else confirmed
-        stages = [check_host(target.text, "helo", "", name) for name in helos]
-        if mail_from:
-            spoken = helo or (confirmed[0] if confirmed else _NO_HELO)
-            stages += [
-                check_host(target.text, "mailfrom", sender_of(sender), spoken)
-                for sender in sorted(set(mail_from))
-            ]
-        if not stages:
-            return []
-        return (yield from together(stages))
+    def _given_for(self, target: Target) -> Sequence[Identity]:
+        """Return the identities that the target's line or else the settings give."""
+        helo, mail_from = target.origin.helo, target.origin.mail_from
+        if helo is None and not mail_from:
+            return self._given
+        return given_identities(helo or self._helo, mail_from or self._mail_from)
 
     def _domain(self, target: Target) -> Steps[Record]:
         fact = yield from check_domain(target.text, self._wildcards)

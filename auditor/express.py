@@ -1,10 +1,10 @@
 """The short way of most addresses: a block at a time, without an object for each step.
 
-An address with one PTR name that points back and whose HELO name has no policy, or an
-address with no name at all: nine targets in ten. Their rounds of questions and their records
-are made here in plain loops, with the same judgement and to the same octet as `audit` makes
-them; a test holds the two together. Whatever is out of the ordinary, from the first sign on,
-is left to `audit`, with the answers that are there already.
+An address with one PTR name that points back, or with no name at all, whose HELO name has no
+policy, or whose given identities have policies with known ranges: nine targets in ten. Their
+rounds of questions and their records are made here in plain loops, with the same judgement
+and to the same octet as `audit` makes them; a test holds the two together. Whatever is out
+of the ordinary, from the first sign on, is left to `audit`, with the answers it already has.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import orjson
 
 from auditor.checks.reach import is_global
-from auditor.findings.judge import judge_name, verdict, weigh
+from auditor.findings.judge import judge_name, judge_spf, verdict, weigh
 from auditor.resolve.answer import Answer, Question
 from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, TXT, A
 from auditor.wire.reverse import reverse_name
@@ -22,7 +22,9 @@ from auditor.wire.reverse import reverse_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from auditor.checks.facts import SpfFact
     from auditor.checks.ptr import Wildcards
+    from auditor.checks.spf import Identity, Policies
     from auditor.findings.ruling import Ruling
     from auditor.targets.target import Block, Target
 
@@ -51,15 +53,44 @@ class Left(NamedTuple):
 class Express:
     """Makes the rounds of a run's blocks.
 
-    `plain`: whether targets without identities of their own get none from the settings
-    either, so that the HELO name is the PTR name; `spf`: whether SPF is checked.
+    `given`: the identities that the settings give, their policies' ranges known to
+    `policies`; without any, the PTR name is the HELO identity. `spf`: whether SPF is checked.
     """
 
-    def __init__(self, ruling: Ruling, wildcards: Wildcards, *, plain: bool, spf: bool) -> None:
+    def __init__(
+        self,
+        ruling: Ruling,
+        wildcards: Wildcards,
+        policies: Policies,
+        given: Sequence[Identity],
+        *,
+        spf: bool,
+    ) -> None:
         self.ruling = ruling
         self.wildcards = wildcards
-        self.plain = plain
-        self.spf = spf
+        self.given = tuple(given) if spf else ()
+        self.names_are_asked = spf and not given
+        self._policies = policies
+        self._shown: dict[int, tuple[SpfFact, str]] = {}
+
+    def given_facts(self, target: Target, found: list[tuple[str, str]]) -> str | None:
+        """Return the facts of the given identities as JSON, adding to `found`.
+
+        None if ranges do not give them all. Facts are the ranges' own, a few for a million
+        addresses, so their JSON is kept.
+        """
+        shown = []
+        for identity in self.given:
+            fact = self._policies.known(target.text, target.version, identity)
+            if fact is None:
+                return None
+            kept = self._shown.get(id(fact))
+            if kept is None or kept[0] is not fact:
+                kept = self._shown[id(fact)] = (fact, orjson.dumps(fact._asdict()).decode())
+            shown.append(kept[1])
+            if fact.result != "pass":
+                judge_spf(fact, given=True, found=found)
+        return ",".join(shown)
 
     def begin(self, block: Block) -> Rounds:
         """Return a block's rounds, the first questions ready."""
@@ -98,14 +129,13 @@ class Rounds:
         self._ways: list[_Way] = []
         # A number and not a method: a method of its own would keep the object alive.
         self._round = 0
-        plain = express.plain
         first: list[tuple[int, Target, str]] = []
-        for index, target in enumerate(block):
+        for place, target in enumerate(block):
             origin = target.origin
-            if target.kind == "ip" and plain and origin.helo is None and not origin.mail_from:
-                first.append((index, target, reverse_name(target.text)))
+            if target.kind == "ip" and origin.helo is None and not origin.mail_from:
+                first.append((place, target, reverse_name(target.text)))
             else:
-                self.left.append(Left(index, target, ()))
+                self.left.append(Left(place, target, ()))
         self._first = first
         self.questions = [Question(reverse, PTR) for _, _, reverse in first]
 
@@ -140,9 +170,7 @@ class Rounds:
                 parent = reverse[reverse.index(".") + 1 :]
                 if parent not in known and parent not in probes:
                     probes[parent] = Question(f"*.{parent}", PTR)
-            elif status in _ABSENT and not chain:
-                self._nameless(place, target, status)
-            else:
+            elif status not in _ABSENT or chain or not self._nameless(place, target, status):
                 self.left.append(Left(place, target, ((Question(reverse, PTR), answer),)))
         self._ways = ways
         self.questions = [*questions, *probes.values()]
@@ -172,11 +200,11 @@ class Rounds:
                 or '"' in name
             ):
                 self._leave(way, question, answer)
-            elif express.spf:
+            elif express.names_are_asked:
                 ways.append((place, target, reverse, ptr, answer))
                 questions.append(_NEW(Question, (name, TXT)))
-            else:
-                self._confirmed(place, target, name, "")
+            elif not self._confirmed(place, target, name, None):
+                self._leave(way, question, answer)
         self._ways = ways
         self.questions = questions
 
@@ -202,15 +230,29 @@ class Rounds:
             known.append((question, answer))
         self.left.append(Left(place, target, tuple(known)))
 
-    def _nameless(self, place: int, target: Target, status: str) -> None:
+    def _nameless(self, place: int, target: Target, status: str) -> bool:
+        """Finish an address without a name; False if its SPF facts want the long way."""
         found = [("PTR_MISSING", target.text)]
-        self._finish(place, target, found, status, _NAMELESS % status)
+        spf = self._express.given_facts(target, found)
+        if spf is None:
+            return False
+        self._finish(place, target, found, status, _NAMELESS % (status, spf))
+        return True
 
-    def _confirmed(self, place: int, target: Target, name: str, spf: str) -> None:
+    def _confirmed(self, place: int, target: Target, name: str, spf: str | None) -> bool:
+        """Finish an address whose name points back; False as above.
+
+        `spf`: the facts of the name as HELO identity, None with identities given.
+        """
         found: list[tuple[str, str]] = []
+        if spf is None:
+            spf = self._express.given_facts(target, found)
+            if spf is None:
+                return False
         judge_name(name, target.text, found)
         facts = _CONFIRMED % (name, name, target.text, spf)
         self._finish(place, target, found, NOERROR, facts)
+        return True
 
     def _finish(
         self, place: int, target: Target, found: list[tuple[str, str]], status: str, facts: str
@@ -225,7 +267,7 @@ class Rounds:
             findings = weigh(found, self._express.ruling)
             outcome = verdict(findings)
             codes = tuple([(code, severity) for code, severity, _ in findings])
-            # Codes are plain, and subjects addresses and names: nothing to escape.
+            # Codes are plain, subjects addresses, names and checked domains: no escapes.
             listed = ",".join([_FINDING % finding for finding in findings])
         alike = (outcome, codes, status)
         self.alike[alike] = self.alike.get(alike, 0) + 1
@@ -240,7 +282,8 @@ class Rounds:
 
 _FINDING: Final = '{"code":"%s","severity":"%s","subject":"%s"}'
 _NAMELESS: Final = (
-    '"ptr":{"status":"%s","names":[],"chain":[]},"iprev":{"result":"permerror","names":[]},"spf":[]'
+    '"ptr":{"status":"%s","names":[],"chain":[]},'
+    '"iprev":{"result":"permerror","names":[]},"spf":[%s]'
 )
 _CONFIRMED: Final = (
     '"ptr":{"status":"NOERROR","names":["%s"],"chain":[]},'

@@ -144,10 +144,12 @@ class Pipeline:
         limits = self._limits
         # At least once, so that what was begun before gets its turn on the loop.
         await asyncio.sleep(0)
-        while self.open_targets and (
-            self.open_targets + len(block) > limits.open_targets
-            or self._lookup.engine.backlog() > limits.backlog
-            or self._unwritten > limits.unwritten
+        while self._unwritten > limits.unwritten or (
+            self.open_targets
+            and (
+                self.open_targets + len(block) > limits.open_targets
+                or self._lookup.engine.backlog() > limits.backlog
+            )
         ):
             self._room.clear()
             await self._room.wait()

@@ -7,6 +7,7 @@ line that names the setting, its value and what was expected.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import sys
 import tomllib
@@ -57,7 +58,7 @@ def parse_server(text: str) -> Server:
         address = str(ip_address(host))
     except ValueError:
         raise _bad_server(text) from None
-    if not (port.isascii() and port.isdigit() and int(port) in _PORTS):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) in _PORTS):  # noqa: PLR2004 - digits
         raise _bad_server(text)
     return Server(address, int(port))
 
@@ -158,16 +159,15 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, An
     sources = [(str(config), read_config(config))] if config is not None else []
     sources += [("environment", _environment(environ)), ("command line", dict(flags))]
     for source, table in sources:
+        # Whoever names where answers come from replaces what an earlier source has named.
+        if "server" in table or "zones" in table:
+            values.pop("server", None)
+            values.pop("zones", None)
         for key, value in table.items():
             try:
                 values[key.replace("-", "_")] = _CONVERTERS[key](value)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise UsageError(f"{source}: {key}: {error}") from error
-    # An option that names where answers come from replaces what an earlier source named.
-    if "server" in flags and "zones" not in flags:
-        values.pop("zones", None)
-    if "zones" in flags and "server" not in flags:
-        values.pop("server", None)
     values["servers"] = values.pop("server", ())
     return Settings(**values)
 
@@ -182,8 +182,11 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    items = [value] if isinstance(value, str) else list(value)
-    return tuple(_text(item) for item in items)
+    if isinstance(value, str):
+        return (_text(value),)
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{value!r} is neither text nor a list of texts")
+    return tuple(_text(item) for item in value)
 
 
 def _text(value: Any) -> str:
@@ -193,21 +196,19 @@ def _text(value: Any) -> str:
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
-        raise ValueError(f"{value!r} is not a whole number")
-    try:
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):
+            return int(value)
+    elif isinstance(value, float) and value.is_integer():
         return int(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is not a whole number") from None
+    raise ValueError(f"{value!r} is not a whole number")
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool):
-        raise TypeError(f"{value!r} is not a number")
-    try:
-        return float(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is not a number") from None
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    raise ValueError(f"{value!r} is not a number")
 
 
 def _truth(value: Any) -> bool:

@@ -8,14 +8,14 @@ from auditor.checks.address import check_address
 from auditor.checks.facts import AddressFact, DomainFact, MxHost, SpfPolicyFact
 from auditor.checks.steps import together
 from auditor.resolve.answer import Question
-from auditor.wire.codes import AAAA, MX, NODATA, NOERROR, NXDOMAIN, SETTLED, TXT, A
+from auditor.spf.lint import lint
+from auditor.wire.codes import AAAA, MX, NODATA, NOERROR, NXDOMAIN, SETTLED, A
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from auditor.checks.facts import Steps
     from auditor.checks.ptr import Wildcards
     from auditor.resolve.answer import Answer
+    from auditor.spf.lint import LintReport
 
 __all__ = ["MAX_ADDRESSES", "MAX_HOSTS", "check_domain"]
 
@@ -29,8 +29,18 @@ NULL_MX: Final = "."
 
 
 def check_domain(domain: str, wildcards: Wildcards) -> Steps[DomainFact]:
-    """Look up all that a receiver would of a sending domain."""
-    v4, v6, mx, txt = yield [Question(domain, rdtype) for rdtype in (A, AAAA, MX, TXT)]
+    """Look up all that a receiver would of a sending domain, and lint its policy."""
+    found = yield from together([_hosts(domain, wildcards), lint(domain)])
+    (status, addresses, mx_status, hosts), report = cast("tuple[_Hosts, LintReport]", tuple(found))
+    return DomainFact(status, addresses, mx_status, hosts, _policy(report))
+
+
+_Hosts = tuple[str, tuple[AddressFact, ...], str, tuple[MxHost, ...]]
+
+
+def _hosts(domain: str, wildcards: Wildcards) -> Steps[_Hosts]:
+    """Check the addresses of a domain and those of its MX hosts."""
+    v4, v6, mx = yield [Question(domain, rdtype) for rdtype in (A, AAAA, MX)]
     hosts = cast("tuple[tuple[int, str], ...]", mx.records)[:MAX_HOSTS]
     own, *others = yield from together(
         [
@@ -38,7 +48,7 @@ def check_domain(domain: str, wildcards: Wildcards) -> Steps[DomainFact]:
             *(_host(name, wildcards) for _, name in hosts),
         ]
     )
-    return DomainFact(
+    return (
         own[0],
         own[1],
         mx.status,
@@ -46,7 +56,6 @@ def check_domain(domain: str, wildcards: Wildcards) -> Steps[DomainFact]:
             MxHost(preference, name, status, addresses, alias)
             for (preference, name), (status, addresses, alias) in zip(hosts, others, strict=True)
         ),
-        _policy(txt),
     )
 
 
@@ -94,19 +103,20 @@ def _common_status(*statuses: str) -> str:
     return NODATA if NODATA in statuses else NXDOMAIN
 
 
-def _policy(txt: Answer) -> SpfPolicyFact:
-    records = [
-        text
-        for text in (b"".join(strings) for strings in _strings(txt))
-        if text[:6].lower() == b"v=spf1" and text[6:7] in {b"", b" "}  # RFC 7208 §4.5
-    ]
-    published = _printable(records[0]) if len(records) == 1 else None
-    return SpfPolicyFact(txt.status, published, len(records))
-
-
-def _strings(txt: Answer) -> Sequence[tuple[bytes, ...]]:
-    return cast("Sequence[tuple[bytes, ...]]", txt.records)
-
-
-def _printable(text: bytes) -> str:
-    return text.decode("ascii", "backslashreplace")
+def _policy(report: LintReport) -> SpfPolicyFact:
+    summary = report.summary
+    status = summary.status or NXDOMAIN  # what is no domain name does not exist
+    problems = tuple(report.findings)
+    if summary.tree is None:
+        return SpfPolicyFact(status, summary.record, report.policies, problems=problems)
+    counted = summary.settled
+    return SpfPolicyFact(
+        status,
+        summary.record,
+        report.policies,
+        summary.lookups,
+        max(summary.voids),
+        summary.addresses_v4 if counted else None,
+        summary.addresses_v6 if counted else None,
+        problems,
+    )

@@ -85,12 +85,19 @@ class SpfPolicyFact(NamedTuple):
     """The SPF record of a domain.
 
     `status` is that of the TXT lookup; `record` the one policy, None without one or with
-    several (`policies` says how many).
+    several (`policies` says how many). `lookups` and `voids` are those of the longest path,
+    None without a policy; `addresses_v4` and `addresses_v6` are the numbers of addresses that
+    pass, None also if a lookup failed. `problems` are what lint found, as (code, subject).
     """
 
     status: str
     record: str | None
     policies: int
+    lookups: int | None = None
+    voids: int | None = None
+    addresses_v4: int | None = None
+    addresses_v6: int | None = None
+    problems: tuple[tuple[str, str], ...] = ()
 
 
 class DomainFact(NamedTuple):

@@ -20,6 +20,8 @@ def together(stages: Sequence[Steps[T]]) -> Steps[list[T]]:
 
     Returns their facts in the order of `stages`.
     """
+    if not stages:
+        return []
     if len(stages) == 1:
         return [(yield from stages[0])]
     facts: dict[int, T] = {}

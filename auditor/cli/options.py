@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from auditor.settings import ENGINES, FAIL_ON, load
+from auditor.errors import TargetError, UsageError
+from auditor.findings.ruling import Ruling
+from auditor.settings import DEFAULT_ENGINE, ENGINES, FAIL_ON, load
+from auditor.targets.domains import parse_helo, parse_mail_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from auditor.settings import Settings
 
-__all__ = ["asking", "judging", "make_settings"]
+__all__ = ["asking", "judging", "make_settings", "reaching"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _LISTS: Final = frozenset({"select", "ignore"})
 
-_ASKING: Final = (
-    click.option(
-        "--server",
-        metavar="ADDR[:PORT]",
-        multiple=True,
-        help="Name server, also [V6]:PORT; repeatable.  [default: the system's resolvers]",
-    ),
-    click.option(
-        "--zones",
-        metavar="DIR",
-        help="Answer from the zone files in DIR instead of the network.",
-    ),
-    click.option("--engine", type=click.Choice(ENGINES), help="How to ask.  [default: bulk]"),
-    click.option("--timeout", metavar="S", type=float, help="Seconds for one try.  [default: 2]"),
-    click.option(
-        "--tries", metavar="N", type=int, help="Queries for one question at most.  [default: 3]"
-    ),
+#: About which identities.
+_IDENTITIES: Final = (
     click.option("--helo", metavar="NAME", help="SPF HELO identity of every IP target."),
     click.option(
         "--mail-from",
@@ -46,6 +35,32 @@ _ASKING: Final = (
         help="SPF MAIL FROM identity of every IP target; repeatable.",
     ),
     click.option("--no-spf", "spf", flag_value=False, default=None, help="Skip SPF."),
+)
+
+#: Whom to ask, and about which identities.
+_ASKING: Final = (
+    click.option(
+        "--server",
+        metavar="ADDR[:PORT]",
+        multiple=True,
+        help="Ask this name server; [V6]:PORT for IPv6; repeatable.  "
+        "[default: the system's resolvers]",
+    ),
+    click.option(
+        "--zones",
+        metavar="DIR",
+        help="Answer from the zone files in DIR; no network.",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        help=f"bulk: batched UDP; cares: c-ares, portable.  [default: {DEFAULT_ENGINE}]",
+    ),
+    click.option("--timeout", metavar="S", type=float, help="Seconds for one try.  [default: 2]"),
+    click.option(
+        "--tries", metavar="N", type=int, help="Queries for one question at most.  [default: 3]"
+    ),
+    *_IDENTITIES,
     click.option(
         "--no-server-check",
         "server_check",
@@ -53,12 +68,17 @@ _ASKING: Final = (
         default=None,
         help="Skip the question that unmasks lying and mute servers.",
     ),
-    click.option("--config", metavar="FILE", help="Settings from a TOML file."),
+    click.option(
+        "--config", metavar="FILE", help="Settings from a TOML file; options win over it."
+    ),
 )
 
 _JUDGING: Final = (
     click.option(
-        "--select", metavar="CODES", multiple=True, help="Only these findings: SPF_,PTR_MISSING"
+        "--select",
+        metavar="CODES",
+        multiple=True,
+        help="Only these findings; SPF,PTR_MISSING means all of SPF and one more.",
     ),
     click.option("--ignore", metavar="CODES", multiple=True, help="Not these findings."),
     click.option(
@@ -76,6 +96,14 @@ def asking(command: F) -> F:
     return command
 
 
+def reaching(command: F) -> F:
+    """Add the options that say whom to ask."""
+    for option in reversed(_ASKING):
+        if option not in _IDENTITIES:
+            command = option(command)
+    return command
+
+
 def judging(command: F) -> F:
     """Add the options that say which findings count."""
     for option in reversed(_JUDGING):
@@ -84,14 +112,34 @@ def judging(command: F) -> F:
 
 
 def make_settings(given: Mapping[str, Any]) -> Settings:
-    """Return the settings from the configuration, the environment and these flags."""
+    """Return the settings from the configuration, the environment and these flags.
+
+    Raises UsageError for whatever is wrong with them, finding codes and SPF identities
+    included: before a file is opened or a question asked.
+    """
     flags = {
         name.replace("_", "-"): _split(value) if name in _LISTS else value
         for name, value in given.items()
         if value is not None and value != () and name != "config"
     }
     config = given.get("config")
-    return load(Path(config) if config else None, os.environ, flags)
+    settings = _with_identities(load(None if config is None else Path(config), os.environ, flags))
+    Ruling(severities=settings.severities, select=settings.select, ignore=settings.ignore)
+    return settings
+
+
+def _with_identities(settings: Settings) -> Settings:
+    """Return settings whose SPF identities are lower-case A-labels."""
+    if settings.helo is None and not settings.mail_from:
+        return settings
+    try:
+        return dataclasses.replace(
+            settings,
+            helo=None if settings.helo is None else parse_helo(settings.helo),
+            mail_from=tuple(parse_mail_from(sender) for sender in settings.mail_from),
+        )
+    except TargetError as error:
+        raise UsageError(str(error).replace("mail_from", "mail-from", 1)) from None
 
 
 def _split(values: tuple[str, ...]) -> list[str]:

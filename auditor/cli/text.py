@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import textwrap
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["paragraph", "severity_style", "verdict_style"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["counted", "did_you_mean", "paragraph", "severity_style", "verdict_style", "width"]
 
 WIDTH: Final = 80
 
@@ -23,12 +28,38 @@ _VERDICTS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def paragraph(text: str, indent: int = 2) -> str:
-    """Return `text` wrapped to 80 columns, each line indented."""
-    margin = " " * indent
+def paragraph(text: str, indent: int = 2, *, hanging: int = 0) -> str:
+    """Return `text` wrapped to 80 columns, each line indented, all but the first `hanging` more.
+
+    What has no blank to break at, such as a long name, stays whole.
+    """
     return textwrap.fill(
-        text, WIDTH, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
+        text,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + hanging),
+        break_on_hyphens=False,
+        break_long_words=False,
     )
+
+
+def width() -> int:
+    """Return the columns of the terminal on standard error, or 80 where there is none."""
+    try:
+        return max(os.get_terminal_size(2).columns, WIDTH)
+    except OSError:
+        return WIDTH
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 lookup`, `2 lookups`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """Return the end of a message about a mistyped word, "" if nothing known is near it."""
+    near = difflib.get_close_matches(text, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def severity_style(severity: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ __all__ = [
     "judge_invalid",
     "judge_ip",
     "judge_name",
+    "judge_spf",
     "verdict",
     "weigh",
 ]
@@ -96,7 +97,7 @@ def judge_ip(
         _judge_iprev(iprev, found)
     for fact in spf:
         if fact.result != "pass":
-            _judge_spf(fact, given=given_identities, found=found)
+            judge_spf(fact, given=given_identities, found=found)
     return weigh(found, ruling) if found else []
 
 
@@ -167,7 +168,8 @@ def _judge_iprev(iprev: IprevFact, found: list[tuple[str, str]]) -> None:
             found.append(("FORWARD_MISMATCH" if status == NOERROR else "FORWARD_MISSING", name))
 
 
-def _judge_spf(fact: SpfFact, *, given: bool, found: list[tuple[str, str]]) -> None:
+def judge_spf(fact: SpfFact, *, given: bool, found: list[tuple[str, str]]) -> None:
+    """Judge an SPF fact, adding (code, subject) to `found`; `given`: it was asked for."""
     if fact.result == "none":
         if given:
             found.append(("SPF_NONE", fact.domain))
@@ -210,6 +212,7 @@ def judge_domain(target_text: str, fact: DomainFact, ruling: Ruling) -> list[Fin
         _judge_server(policy.status, target_text, found)
     elif policy.policies != 1:
         found.append(("SPF_MULTIPLE_RECORDS" if policy.policies else "SPF_NONE", target_text))
+    found.extend(policy.problems)
     return weigh(found, ruling)
 
 

@@ -6,7 +6,7 @@ Built from facts, and made of nothing but them, so the same answers give the sam
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from auditor.wire.codes import type_name
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from auditor.targets.target import Target
 
 __all__ = ["Record", "domain_record", "invalid_record", "ip_record", "trace_entry"]
+
+
+_MAX_WHOLE: Final = 1 << 63
 
 
 class Record(TypedDict):
@@ -85,10 +88,10 @@ def domain_record(
             "spf": {
                 "status": fact.spf.status,
                 "record": fact.spf.record,
-                "lookups": None,
-                "voids": None,
-                "addresses_v4": None,
-                "addresses_v6": None,
+                "lookups": fact.spf.lookups,
+                "voids": fact.spf.voids,
+                "addresses_v4": fact.spf.addresses_v4,
+                "addresses_v6": _rounded(fact.spf.addresses_v6),
             },
         },
         "labels": dict(target.origin.labels),
@@ -129,6 +132,11 @@ def trace_entry(question: Question, answer: Answer) -> dict[str, Any]:
         "ede": [{"code": code, "text": text} for code, text in how.ede] if how else [],
         "cached": how.cached if how else False,
     }
+
+
+def _rounded(number: int | None) -> float | None:
+    """Return a number of IPv6 addresses as JSON can hold it: to 53 bits from 2^63 on."""
+    return number if number is None or number < _MAX_WHOLE else float(number)
 
 
 def _finding(finding: Finding) -> dict[str, str]:

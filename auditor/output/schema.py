@@ -18,6 +18,7 @@ _STATUS: Final = {
     "pattern": "^[A-Z][A-Z0-9]*$",
     "description": "What DNS said: NOERROR, NODATA, NXDOMAIN, SERVFAIL, TIMEOUT, ...",
 }
+_AUTHORISED: Final = "That pass; null: no policy, or a lookup for it failed"
 _SPF_RESULTS: Final = [
     "none",
     "neutral",
@@ -114,10 +115,13 @@ def _domain() -> dict[str, Any]:
             "The SPF record; what is wrong with it stands in the findings",
             status=_STATUS,
             record=_MAYBE_TEXT,
-            lookups={**_MAYBE_COUNT, "description": "Of the longest path; null: not computed"},
-            voids={**_MAYBE_COUNT, "description": "Of the longest path; null: not computed"},
-            addresses_v4={**_MAYBE_COUNT, "description": "Authorised; null: not computed"},
-            addresses_v6={**_MAYBE_COUNT, "description": "Authorised; null: not computed"},
+            lookups={**_MAYBE_COUNT, "description": "Of the longest path; null: no policy"},
+            voids={**_MAYBE_COUNT, "description": "Of the longest path; null: no policy"},
+            addresses_v4={**_MAYBE_COUNT, "description": _AUTHORISED},
+            addresses_v6={
+                **_MAYBE_COUNT,
+                "description": f"{_AUTHORISED}; from 2^63 on rounded to 53 bits",
+            },
         ),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 from typing import TYPE_CHECKING, Protocol
 
 from auditor.errors import OutputError, UsageError
@@ -42,19 +43,17 @@ def partial_path(path: Path) -> Path:
 class FileSink:
     """Writes `FILE.partial` and renames it to `FILE` at the end.
 
-    Raises UsageError if either exists and `overwrite` is not set, OutputError if the file
-    cannot be made.
+    Raises UsageError if either exists and `overwrite` is not set, or is no regular file;
+    OutputError if the file cannot be made.
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path = path
         self._partial = partial_path(path)
-        if not overwrite:
-            for there in (path, self._partial):
-                if there.exists():
-                    raise UsageError(f"{there}: exists already; --overwrite replaces it")
         flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
         try:
+            for there in (path, self._partial):
+                _refuse_existing(there, overwrite=overwrite)
             self._handle: int | None = os.open(self._partial, flags, 0o666)
         except OSError as error:
             raise OutputError(f"{self._partial}: cannot be made: {error.strerror}") from error
@@ -66,17 +65,23 @@ class FileSink:
 
     def _append(self, lines: bytes) -> None:
         handle = self._open_handle()
+        written = 0
         try:
-            _write_all(handle, lines)
+            while written < len(lines):
+                written += os.write(handle, memoryview(lines)[written:])
         except OSError as error:
-            # What fitted of the last lines may end in the middle of one: take it back.
-            keep = lines[: max(os.lseek(handle, 0, os.SEEK_CUR) - self._size, 0)]
-            whole = keep.rfind(b"\n") + 1
-            os.ftruncate(handle, self._size + whole)
+            # What fitted of the last lines may end in the middle of one: take that back.
+            self._size += lines.rfind(b"\n", 0, written) + 1
+            try:
+                os.ftruncate(handle, self._size)
+            except OSError:
+                state = f"the lines in its first {self._size} octets are whole"
+            else:
+                state = "the lines in it are whole"
             raise OutputError(
-                f"{self._partial}: cannot be written: {error.strerror}; the lines in it are whole"
+                f"{self._partial}: cannot be written: {error.strerror}; {state}"
             ) from error
-        self._size += len(lines)
+        self._size += written
 
     def finish(self) -> None:
         """Put the file in place: on the disk first, then under its name."""
@@ -104,6 +109,16 @@ class FileSink:
         return self._handle
 
 
+def _refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise UsageError for what must not be replaced: a device or a folder never may be."""
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise UsageError(f"{path}: not a regular file; without -o, lines go to standard output")
+    if not overwrite:
+        raise UsageError(f"{path}: exists already; --overwrite replaces it")
+
+
 class StreamSink:
     """Writes to a file descriptor that somebody else opened, such as standard output."""
 
@@ -116,8 +131,14 @@ class StreamSink:
         await asyncio.to_thread(self._append, lines)
 
     def _append(self, lines: bytes) -> None:
+        view = memoryview(lines)
         try:
-            _write_all(self._handle, lines)
+            while view:
+                try:
+                    view = view[os.write(self._handle, view) :]
+                except BlockingIOError:
+                    # Whoever shares the descriptor has made it so: wait for the reader.
+                    select.select((), (self._handle,), ())
         except BrokenPipeError as error:
             raise OutputError(f"{self._name}: closed by its reader") from error
         except OSError as error:
@@ -128,9 +149,3 @@ class StreamSink:
 
     def close(self) -> None:
         """Do nothing: whoever opened the descriptor closes it."""
-
-
-def _write_all(handle: int, lines: bytes) -> None:
-    view = memoryview(lines)
-    while view:
-        view = view[os.write(handle, view) :]

@@ -27,7 +27,22 @@ from auditor.wire.codes import (
 if TYPE_CHECKING:
     from auditor.resolve.answer import Deliver, Question
 
-__all__ = ["Course", "DeadZones", "Policy", "Step", "What"]
+__all__ = [
+    "Course",
+    "DeadZones",
+    "Policy",
+    "Stage",
+    "Step",
+    "Try",
+    "What",
+    "may_ask",
+    "next_wait",
+    "on_overtaken",
+    "on_reply",
+    "on_silence",
+    "on_stream",
+    "on_unsent",
+]
 
 
 class What(Enum):
@@ -36,7 +51,7 @@ class What(Enum):
     DONE = auto()  # `answer` is final
     ASK = auto()  # send it to another server, or again to the same one
     WAIT = auto()  # a reply may still come, until `until`
-    TCP = auto()  # the reply did not fit a datagram
+    TCP = auto()  # the reply did not fit a datagram, or datagrams are held back
 
 
 class Step(NamedTuple):
@@ -59,50 +74,88 @@ class Policy(NamedTuple):
     timeout: float
 
 
+class Stage(Enum):
+    """Where a course is. It is in one of these places, so it cannot be asked twice at once."""
+
+    SILENT = auto()  # nothing of it counts as on its way; a reply may come all the same
+    IN_FLIGHT = auto()  # its last query counts in the window of the server it went to
+    IN_LINE = auto()  # waits to be sent
+    OVER_TCP = auto()  # asked, or waiting to be asked, over TCP
+    DONE = auto()
+
+
+class Try(NamedTuple):
+    """One query that was sent: to which server, where its reply is awaited, when."""
+
+    server: int
+    port: object
+    place: int
+    when: float
+
+
 class Course:
     """A question whose first try was not simply answered.
 
-    `sent`: queries so far; `asked`: the servers they went to, by number, the last one last;
-    `first`, `last`: when the first and the last query were sent; `plain`: without EDNS;
-    `truncated`: a reply was, so TCP is the only way; `best`: the most telling failure so
-    far, for when nothing better comes.
+    `tries`: every query that went out. Of those that count: `sent` is how many, `asked` the
+    servers they went to, the last one last, `first` and `last` when. `failed`: the servers
+    that have said no, for good. `plain`: without EDNS, which is `only` for one server to
+    hear. `truncated`: a reply was, so TCP is the only way; `no_tcp`: TCP was tried instead of
+    datagrams and did not help. `best`: the most telling failure so far, for when nothing
+    better comes. `timer`: the number of the timer that it waits for, 0 for none.
     """
 
     __slots__ = (
         "asked",
         "best",
         "deliver",
-        "done",
+        "failed",
         "first",
         "last",
-        "places",
+        "no_tcp",
+        "only",
         "plain",
         "question",
         "sent",
+        "stage",
+        "timer",
+        "tries",
         "truncated",
-        "waiting",
     )
 
-    def __init__(self, question: Question, deliver: Deliver, server: int, sent_at: float) -> None:
+    def __init__(self, question: Question, deliver: Deliver) -> None:
         self.question = question
         self.deliver = deliver
-        self.sent = 1
-        self.asked = [server]
-        self.first = self.last = sent_at
+        self.tries: list[Try] = []
+        self.sent = 0
+        self.asked: list[int] = []
+        self.failed: list[int] = []
+        self.first = self.last = 0.0
         self.plain = False
+        self.only: int | None = None
         self.truncated = False
+        self.no_tcp = False
         self.best: Answer | None = None
-        self.done = False
-        #: Whether the last query is still on its way, as far as the server's window goes.
-        self.waiting = False
-        #: Where the queries are in the tables of what is in flight; the engine's.
-        self.places: list[tuple[object, int]] = []
+        self.stage = Stage.SILENT
+        self.timer = 0
 
     def on_sent(self, server: int, now: float) -> None:
-        """Note that the question was sent again."""
+        """Note that a server was asked."""
+        if not self.sent:
+            self.first = now
         self.sent += 1
         self.asked.append(server)
         self.last = now
+
+    def forgive(self) -> None:
+        """Count no query so far: the server that owes the answer is gone."""
+        self.sent = 0
+        self.asked.clear()
+        self.failed.clear()
+        self.only = None
+
+    def is_first(self, one: Try) -> bool:
+        """Tell whether a try is the first of those that count."""
+        return one is self.tries[0] and one.when == self.first
 
 
 #: How telling a failure is: what a server said comes before what nobody said.
@@ -118,18 +171,47 @@ _TELLING: Final = {
 _OTHER: Final = 4
 
 
-def _more_telling(old: Answer | None, new: Answer) -> Answer:
-    if old is None:
-        return new
-    return max(old, new, key=lambda answer: _TELLING.get(answer.status, _OTHER))
+def _note_failure(course: Course, answer: Answer) -> None:
+    """Keep the most telling of the failures so far, the first of equals."""
+    if course.best is None or _telling(answer) > _telling(course.best):
+        course.best = answer
 
 
-def on_reply(course: Course, answer: Answer, policy: Policy, *, servers: int) -> Step:
-    """Decide after a reply; `servers` is how many there are to ask.
+def _telling(answer: Answer) -> int:
+    return _TELLING.get(answer.status, _OTHER)
+
+
+def may_ask(course: Course, server: int, usable: frozenset[int]) -> bool:
+    """Tell whether a server may get the next query of a course, of those that are usable.
+
+    One that was not asked yet; when all were, one that has not said no, and the last one
+    only if there is no other. Without EDNS it is the turn of the one that refused it.
+    """
+    if course.only in usable:
+        return server == course.only
+    fresh = usable.difference(course.asked)
+    if fresh:
+        return server in fresh
+    silent = usable.difference(course.failed)
+    others = silent.difference(course.asked[-1:])
+    return server in (others or silent or usable)
+
+
+def on_reply(
+    course: Course,
+    answer: Answer,
+    policy: Policy,
+    *,
+    server: int,
+    usable: frozenset[int],
+    hopeless: bool,
+) -> Step:
+    """Decide after a reply from `server`; `usable` are the servers there are to ask.
 
     NOERROR, NODATA and NXDOMAIN are final. A truncated reply is asked for over TCP. FORMERR
-    to a query with EDNS is asked again without (RFC 6891 §7). Any other failure is one
-    server's word: another one is asked, while there is one that was not.
+    or NOTIMP to a query with EDNS is asked again without (RFC 6891 §7), whatever the number
+    of tries. Any other failure is one server's word: another one is asked, while there is
+    one that has not said the like. `hopeless`: see `on_silence`.
     """
     status = answer.status
     if status in SETTLED:
@@ -139,14 +221,22 @@ def on_reply(course: Course, answer: Answer, policy: Policy, *, servers: int) ->
         return Step(What.TCP)
     if status in {FORMERR, NOTIMP} and not course.plain:
         course.plain = True
+        course.only = server
         return Step(What.ASK)
-    course.best = _more_telling(course.best, answer)
-    # A reply that is no message may be one that was damaged on the way: the same server may
-    # do better the next time.
-    others = len(set(course.asked)) < servers or status == MALFORMED
-    if others and course.sent < policy.tries:
+    # A reply that is no message may have been damaged on the way: the same server may do
+    # better the next time, and is not among those that have `failed`.
+    on_overtaken(course, answer, server)
+    course.only = None
+    if usable.difference(course.failed) and course.sent < policy.tries and not hopeless:
         return Step(What.ASK)
     return Step(What.DONE, course.best)
+
+
+def on_overtaken(course: Course, answer: Answer, server: int) -> None:
+    """Note a failure that comes from `server` when another way has been taken already."""
+    _note_failure(course, answer)
+    if answer.status != MALFORMED:
+        course.failed.append(server)
 
 
 def on_silence(
@@ -159,15 +249,42 @@ def on_silence(
     `timeout`. `slipping`: the server limits the rate of its answers, dropping some and
     truncating others; over TCP it does not.
     """
-    if slipping:
+    if slipping and not hopeless and not course.no_tcp:
         return Step(What.TCP)
     tries = 1 if hopeless else policy.tries
+    course.only = None
     if course.sent < tries:
         return Step(What.ASK)
-    end = max(course.first + tries * policy.timeout, course.last + min(wait, policy.timeout))
+    end = course.last + policy.timeout
+    if course.best is None:
+        # Nobody has said anything yet, so whoever thinks for long is given all the time.
+        end = max(course.last + min(wait, policy.timeout), course.first + tries * policy.timeout)
     if now < end:
         return Step(What.WAIT, until=end)
     return Step(What.DONE, course.best or Answer(TIMEOUT))
+
+
+def on_stream(course: Course, answer: Answer) -> Step:
+    """Decide after what came of asking over TCP; the servers were all tried there."""
+    status = answer.status
+    if status in SETTLED:
+        return Step(What.DONE, answer)
+    if status not in _NO_HELP:
+        _note_failure(course, answer)
+        return Step(What.DONE, course.best)
+    if course.truncated:
+        return Step(What.DONE, Answer(TRUNCATED, how=answer.how))
+    course.no_tcp = True
+    return Step(What.ASK)
+
+
+#: What says that TCP does not work there, and nothing about the question.
+_NO_HELP: Final = frozenset({TIMEOUT, UNREACHABLE, MALFORMED, FORMERR})
+
+
+def on_unsent(course: Course) -> None:
+    """Note that the kernel refused to send a try: it will say so of others like it."""
+    _note_failure(course, Answer(UNREACHABLE))
 
 
 def next_wait(course: Course, policy: Policy, timeout: float) -> float:
@@ -175,7 +292,10 @@ def next_wait(course: Course, policy: Policy, timeout: float) -> float:
 
     `timeout` is the server's own, from its round-trip times.
     """
-    return min(timeout * float(1 << (course.sent - 1)), policy.timeout)
+    return min(timeout * 2.0 ** min(course.sent - 1, _DOUBLINGS), policy.timeout)
+
+
+_DOUBLINGS: Final = 10
 
 
 #: Questions of one zone that must have failed, with none answered, for it to count as dead;
@@ -199,11 +319,18 @@ class DeadZones:
     __slots__ = ("_dead_below", "_failures")
 
     def __init__(self) -> None:
+        #: By zone: how many failures, and when the first of them was.
         self._failures: dict[str, tuple[int, float]] = {}
-        self._dead_below: dict[str, set[str]] = {}
+        #: By what zones lie in: the first few that have died, and when.
+        self._dead_below: dict[str, dict[str, float]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._failures)
+
+    @property
+    def some(self) -> bool:
+        """Whether any zone may be dead at all; else there is no need to ask `is_dead`."""
+        return bool(self._dead_below)
 
     def on_failure(self, name: str, now: float) -> None:
         """Note a try without an answer, or a SERVFAIL."""
@@ -214,7 +341,9 @@ class DeadZones:
         failures, since = self._failures.get(zone, (0, now))
         self._failures[zone] = (failures + 1, since)
         if failures + 1 == _ENOUGH:
-            self._dead_below.setdefault(_above(zone), set()).add(zone)
+            below = self._dead_below.setdefault(_above(zone), {})
+            if len(below) < _ENOUGH_ZONES:
+                below[zone] = now
 
     def on_answer(self, name: str) -> None:
         """Note an answer; worth calling only while this is true (there are suspects)."""
@@ -225,7 +354,8 @@ class DeadZones:
     def is_dead(self, name: str, now: float) -> bool:
         """Tell whether nothing but failure has come from the zone of a name, for a while."""
         zone = _zone(name)
-        if len(self._dead_below.get(_above(zone), ())) >= _ENOUGH_ZONES:
+        below = self._dead_below.get(_above(zone))
+        if below is not None and len(below) == _ENOUGH_ZONES and now > max(below.values()):
             return True
         failures, since = self._failures.get(zone, (0, now))
         return failures >= _ENOUGH and now > since

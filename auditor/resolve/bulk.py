@@ -10,27 +10,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from auditor.errors import NoServerError
-from auditor.resolve.attempts import Course, Policy
+from auditor.resolve.answer import Answer, Obtained
+from auditor.resolve.attempts import Policy
 from auditor.resolve.counters import Counters
 from auditor.resolve.courses import Courses
-from auditor.resolve.datagrams import REPORTED
+from auditor.resolve.datagrams import BATCH
 from auditor.resolve.health import Keeper
 from auditor.resolve.pacing import TokenBucket
 from auditor.resolve.receiving import Receiver
 from auditor.resolve.sending import Sender
 from auditor.resolve.streams import Streams
-from auditor.resolve.upstream import LATE, Upstream
+from auditor.resolve.upstream import Health, Upstream
 from auditor.wire.codes import SETTLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from auditor.errors import AuditorError
-    from auditor.resolve.answer import Answer, Deliver, Question
-    from auditor.resolve.upstream import Port
+    from auditor.resolve.answer import Deliver, Question
+    from auditor.resolve.attempts import Course
+    from auditor.resolve.datagrams import Sent
+    from auditor.resolve.upstream import Port, Probe
     from auditor.settings import Server
 
 __all__ = ["Bulk"]
@@ -76,12 +78,16 @@ class Bulk:
         trace: bool = False,
     ) -> None:
         self._servers = servers
-        self._most = max((concurrency or _MOST_IN_FLIGHT) // max(len(servers), 1), 1)
+        self._most = concurrency or _MOST_IN_FLIGHT
         self._rates = (qps, server_qps)
         self._policy = Policy(tries, timeout)
         self._check = check
+        self._trace = trace
         self._count = Counters()
         self._open = 0
+        self._closed = False
+        self._pumping = False
+        self._asked_meanwhile = False
         self._wake: Callable[[], None] | None = None
         self._fail: Callable[[AuditorError], None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
@@ -108,45 +114,38 @@ class Bulk:
         self._keeper = Keeper(
             self._upstreams,
             self._policy,
-            probe=self._sender.probe,
-            take_back=self._take_back,
+            probe=self._probe,
+            take_back=self._courses.take_back,
             fail=self._give_up,
         )
-        self._streams = Streams(servers, self._policy, self._on_stream)
+        self._streams = Streams(self._servers_in_use, self._policy, self._on_stream)
 
     async def start(self) -> None:
-        """Open the sockets and check the servers. Raises NoServerError if none is left."""
+        """Open the sockets and check the servers. Raises NoServerError if none is left.
+
+        When this ends in an exception, nothing is left open.
+        """
         self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        qps, server_qps = self._rates
-        self._bucket = TokenBucket(qps, now)
-        for number, server in enumerate(self._servers):
-            upstream = Upstream(
-                number,
-                server,
-                concurrency=self._most,
-                timeout=self._policy.timeout,
-                qps=server_qps,
-                now=now,
-            )
-            self._upstreams.append(upstream)
-            self._open_upstream(upstream)
-        if self._check:
-            await self._keeper.check()
-        if not self._keeper.usable():
-            raise NoServerError(f"no server is left to ask: {self._keeper.why()}")
+        try:
+            self._open_upstreams(self._loop.time())
+            if self._check:
+                await self._keeper.check()
+            self._keeper.require_one()
+        except BaseException:
+            await self.close()
+            raise
 
     def submit(self, questions: Sequence[Question], deliver: Deliver) -> None:
         """Queue the questions and send what the limits allow; see `Engine`."""
         count = len(questions)
         self._count.asked += count
         self._open += count
-        self._sender.queue.extend([(question, deliver) for question in questions])
+        self._sender.queue_up(questions, deliver, self._loop.time())
         self._pump()
 
     def backlog(self) -> int:
         """Return how many questions have not been sent yet."""
-        return len(self._sender.queue)
+        return len(self._sender.queue) + len(self._sender.hopeless)
 
     def on_room(self, wake: Callable[[], None]) -> None:
         """Have `wake` called when the queue is nearly empty."""
@@ -162,8 +161,10 @@ class Bulk:
 
     async def close(self) -> None:
         """Drop what is outstanding and close all sockets."""
+        self._closed = True
         self._sender.queue.clear()
-        self._open = 0
+        self._sender.hopeless.clear()
+        self._courses.again.clear()
         for timer in (self._ticker, self._pause):
             if timer is not None:
                 timer.cancel()
@@ -175,51 +176,98 @@ class Bulk:
             await self._opening
         await self._streams.close()
 
-    def _open_upstream(self, upstream: Upstream) -> None:
-        try:
-            upstream.open()
-        except OSError as error:
-            upstream.close()
-            self._keeper.leave_out(upstream, f"cannot be reached: {error.strerror}")
-            return
-        for port in upstream.ports:
-            self._loop.add_reader(port.datagrams.sock, self._receive, upstream, port)
+    def _open_upstreams(self, now: float) -> None:
+        qps, server_qps = self._rates
+        self._bucket = TokenBucket(qps, now)
+        for number, server in enumerate(self._servers):
+            upstream = Upstream(
+                number,
+                server,
+                concurrency=self._most,
+                timeout=self._policy.timeout,
+                qps=server_qps,
+                now=now,
+            )
+            self._upstreams.append(upstream)
+            try:
+                upstream.open()
+            except OSError as error:
+                upstream.close()
+                self._keeper.leave_out(upstream, f"cannot be reached: {error.strerror}")
+            for port in upstream.ports:
+                self._loop.add_reader(port.datagrams.sock, self._receive, upstream, port)
 
     def _pump(self) -> None:
         """Send as much as windows and rates allow."""
-        now = self._loop.time()
-        sender = self._sender
-        # While the kernel or a rate says "later", nothing is tried before.
-        while self._pause is None and (waiting := sender.waiting()):
-            upstream = self._freest()
-            room = upstream.room()
-            if room <= 0:
-                break
-            granted = self._granted(upstream, min(room, waiting), now)
-            if not granted:
-                break
-            taken = sender.send(upstream, granted, now)
-            self._bucket.give_back(granted - taken)
-            upstream.bucket.give_back(granted - taken)
+        if self._pumping or self._closed:
+            # Whoever is handed an answer may ask on at once; that is sent where it can be.
+            self._asked_meanwhile = True
+            return
+        self._pumping = True
+        try:
+            self._asked_meanwhile = True
+            while self._asked_meanwhile:
+                self._asked_meanwhile = False
+                self._send(self._loop.time())
+                self._asked_meanwhile |= self._sender.settle_no_names()
+                if self._wake is not None and len(self._sender.queue) < _LOW:
+                    self._wake()
+        finally:
+            self._pumping = False
         if self._ticker is None and self._open:
             self._ticker = self._loop.call_later(_TICK, self._tick)
-        if self._wake is not None and len(sender.queue) < _LOW:
-            self._wake()
 
-    def _freest(self) -> Upstream:
-        """Return the server with the most room in its window."""
-        if len(self._upstreams) == 1:
-            return self._upstreams[0]
-        return max(self._upstreams, key=Upstream.room)
+    def _send(self, now: float) -> None:
+        """Send batch after batch, to whichever server has most room and something to be asked."""
+        sender = self._sender
+        upstreams = self._upstreams
+        # While the kernel or a rate says "later", nothing is tried before.
+        while self._pause is None and (waiting := sender.waiting()):
+            room = self._most
+            if len(upstreams) > 1:
+                upstreams = sorted(upstreams, key=Upstream.room, reverse=True)
+                room -= sum(upstream.in_flight for upstream in upstreams)
+            for upstream in upstreams:
+                wanted = min(upstream.room(), room, waiting)
+                if wanted > 0 and self._send_to(upstream, wanted, now):
+                    break
+            else:
+                self._wait_for_tokens(now)
+                break
 
-    def _granted(self, upstream: Upstream, wanted: int, now: float) -> int:
-        """Take tokens for up to `wanted` queries; without any, come back when there are some."""
+    def _send_hopeless(self, now: float) -> None:
+        """Send a batch of what no answer is expected to, to a server that is there."""
+        for upstream in self._upstreams:
+            if upstream.health is Health.GOOD:
+                granted = self._bucket.take(BATCH, now)
+                allowed = upstream.bucket.take(granted, now)
+                taken = self._sender.send_hopeless(upstream, allowed, now)
+                self._bucket.give_back(granted - taken)
+                upstream.bucket.give_back(allowed - taken)
+                break
+
+    def _wait_for_tokens(self, now: float) -> None:
+        """Come back when a rate allows more, if that is what holds up the rest."""
+        delays = [
+            delay
+            for upstream in self._upstreams
+            if upstream.room() > 0
+            and (delay := max(self._bucket.delay(now), upstream.bucket.delay(now))) > 0
+        ]
+        if delays:
+            self._come_back(min(delays))
+
+    def _send_to(self, upstream: Upstream, wanted: int, now: float) -> int:
+        """Send up to `wanted` queries, as far as there are tokens; return how many went out."""
         granted = self._bucket.take(wanted, now)
         allowed = upstream.bucket.take(granted, now)
         self._bucket.give_back(granted - allowed)
         if not allowed:
-            self._come_back(max(self._bucket.delay(now), upstream.bucket.delay(now)))
-        return allowed
+            return 0
+        taken = self._sender.send(upstream, allowed, now)
+        self._bucket.give_back(allowed - taken)
+        upstream.bucket.give_back(allowed - taken)
+        return taken
 
     def _come_back(self, seconds: float) -> None:
         if self._pause is None:
@@ -229,13 +277,9 @@ class Bulk:
         self._pause = None
         self._pump()
 
-    def _on_send_error(self, upstream: Upstream, error: int) -> None:
-        """Take what the kernel said of a packet that it did not take.
-
-        No room, an ICMP message about earlier packets, a packet filter that is full: the
-        packet stays in line and is tried again in a moment.
-        """
-        if error in REPORTED:
+    def _on_send_error(self, upstream: Upstream, sent: Sent) -> None:
+        """Take what the kernel said of a packet that it did not take, and go on in a moment."""
+        if sent.unreachable:
             self._keeper.on_refused(upstream, self._loop.time())
         self._come_back(_BREATH)
 
@@ -245,13 +289,19 @@ class Bulk:
         datagrams = port.datagrams
         for _ in range(_READS):
             packets = datagrams.receive()
-            if not packets:
+            if packets:
+                self._receiver.take(upstream, port, packets, now)
+            if len(packets) < BATCH:
                 break
-            self._receiver.take(upstream, port, packets, now)
-        if datagrams.reported:
-            datagrams.reported = 0
-            self._keeper.on_refused(upstream, now)
+        self._look_at(upstream, port, now)
         self._pump()
+
+    def _look_at(self, upstream: Upstream, port: Port, now: float) -> None:
+        """Take what the network said about a socket's packets."""
+        reported = port.datagrams.reported
+        if reported:
+            port.datagrams.reported = 0
+            self._keeper.on_refused(upstream, now, reported)
 
     def _tick(self) -> None:
         """Look after what is late."""
@@ -259,8 +309,12 @@ class Bulk:
         now = self._loop.time()
         for upstream in self._upstreams:
             self._courses.silent(upstream, now)
+            for port in upstream.ports:
+                self._look_at(upstream, port, now)
         self._courses.due(now)
         self._keeper.look(now)
+        if self._sender.hopeless and self._pause is None:
+            self._send_hopeless(now)
         self._pump()
 
     def _settle(self, pairs: Sequence[tuple[Question, Answer]], deliver: Deliver) -> None:
@@ -286,33 +340,26 @@ class Bulk:
         elif self._streams.wait(course):
             self._opening = self._loop.create_task(self._streams.start())
 
+    def _servers_in_use(self) -> list[Server]:
+        """Return the servers that were not left out at the start."""
+        return [one.server for one in self._upstreams if one.health is not Health.OUT]
+
     def _on_stream(self, course: Course, answer: Answer) -> None:
-        if not course.done:
-            self._courses.end(course, answer)
-            self._pump()
+        if self._closed:
+            return
+        now = self._loop.time()
+        how = None
+        if self._trace:
+            # Which of the servers it was, c-ares does not say.
+            how = Obtained("", "tcp", 1, round((now - course.last) * 1000, 3))
+        self._courses.stream(course, answer._replace(how=how), now)
+        self._pump()
 
-    def _on_probe(self, upstream: Upstream, asked: bytes, data: bytes) -> None:
-        self._keeper.on_probe(upstream, asked, data, self._loop.time())
+    def _probe(self, upstream: Upstream, question: Question, plain: bool) -> None:  # noqa: FBT001 - a callback
+        self._sender.probe(upstream, question, self._loop.time(), plain=plain)
 
-    def _take_back(self, upstream: Upstream) -> None:
-        """Put back in line whatever a benched server owes, as if it had not been asked."""
-        for port in upstream.ports:
-            table = port.table
-            for place, flight in enumerate(table):
-                if flight.__class__ is not tuple:
-                    continue
-                parts = cast("tuple[Any, ...]", flight)
-                table[place] = LATE
-                owed = parts[0]
-                if isinstance(owed, Course):
-                    if not owed.done:
-                        owed.done = True
-                        self._sender.put_back(owed.question, owed.deliver)
-                elif not isinstance(owed, bytes):
-                    self._sender.put_back(parts[0], parts[1])
-        upstream.sent.clear()
-        upstream.in_flight = 0
-        upstream.waiting_since = None
+    def _on_probe(self, upstream: Upstream, probe: Probe, data: bytes) -> None:
+        self._keeper.on_probe(upstream, probe, data, self._loop.time())
 
     def _give_up(self, error: AuditorError) -> None:
         _log.error("%s", error)

@@ -54,11 +54,12 @@ class Cache:
     out when it is asked for again, which most never are.
     """
 
-    __slots__ = ("_half", "_lifetimes", "old", "size", "young")
+    __slots__ = ("_lifetimes", "half", "old", "size", "young")
 
     def __init__(self, size: int, lifetimes: Lifetimes | None = None) -> None:
         self.size = size
-        self._half = (size + 1) // 2
+        #: How much the young generation takes.
+        self.half = (size + 1) // 2
         self._lifetimes = lifetimes or Lifetimes()
         #: The two generations, for whoever only wants to know whether to call `get`.
         self.young: dict[Question, tuple[float, Answer]] = {}
@@ -70,23 +71,31 @@ class Cache:
     def get(self, question: Question, now: float) -> Answer | None:
         """Return the answer kept for a question, or None if there is none that is fresh."""
         entry = self.young.get(question)
-        if entry is None:
-            entry = self.old.pop(question, None)
-            if entry is None:
-                return None
-            self.generation()[question] = entry
-        kept_at, answer = entry
-        return answer if now < kept_at + self._lifetimes.of(answer) else None
+        if entry is not None:
+            return entry[1] if self._is_fresh(entry, now) else None
+        entry = self.old.get(question)
+        if entry is None or not self._is_fresh(entry, now):
+            return None
+        del self.old[question]
+        self.generation()[question] = entry
+        return entry[1]
 
     def put(self, question: Question, answer: Answer, now: float) -> None:
         """Keep an answer for as long as its status and TTL allow."""
-        if self._half:
+        if self.half:
             self.generation()[question] = (now, answer)
             self.old.pop(question, None)
 
     def generation(self, room: int = 1) -> dict[Question, tuple[float, Answer]]:
         """Return the young generation, after making room in it for so many entries."""
-        if len(self.young) + room > self._half:
+        if len(self.young) + room > self.half:
             self.old = self.young
             self.young = {}
+            # An odd size leaves the old generation one place less.
+            while len(self.old) > self.size - self.half:
+                del self.old[next(iter(self.old))]
         return self.young
+
+    def _is_fresh(self, entry: tuple[float, Answer], now: float) -> bool:
+        kept_at, answer = entry
+        return now < kept_at + self._lifetimes.of(answer)

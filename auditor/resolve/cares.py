@@ -10,6 +10,9 @@ What c-ares does not pass on, and so this engine cannot either:
 - a referral: c-ares calls every NOERROR without answers "no data";
 - where the character-strings of a TXT record end: they come joined;
 - RCODEs it has no code for: they are SERVFAIL here.
+
+Nor does it ask for every name there can be: one with octets that no host name has, such as
+`<script>` or a control character, it refuses by itself (EBADNAME), which is FORMERR here.
 """
 
 from __future__ import annotations

@@ -8,10 +8,17 @@ __all__ = ["Counters"]
 class Counters:
     """Questions, queries and replies since the start.
 
-    asked = answered + failed + those still open. sent = first + retried + probes; `tcp`
-    counts those asked over TCP besides. received = accepted + strays (an ID not in flight)
-    + duplicates (its reply was taken) + late (its question was settled by another try) +
-    forged (another question, not a response, or too short to say).
+    asked = answered (NOERROR, NODATA, NXDOMAIN) + failed + those still open.
+
+    sent = first + retried + probes, all of them datagrams that the kernel took; `tcp` counts
+    the questions asked over TCP besides.
+
+    received = accepted + strays (an ID that was never used, or not of late) + duplicates
+    (its reply was taken) + late (its question was settled by another try) + forged (another
+    question, no response, or too short to say).
+
+    lost = sent - accepted - late: queries that no reply has come to, those included that are
+    on their way.
     """
 
     __slots__ = (
@@ -37,11 +44,7 @@ class Counters:
         self.strays = self.duplicates = self.late = self.forged = 0
 
     def as_dict(self) -> dict[str, int]:
-        """Return all counts by name, `sent` and `lost` included.
-
-        `lost`: queries that no reply came to.
-        """
+        """Return all counts by name, `sent` and `lost` included."""
         sent = self.first + self.retried + self.probes
         counts = {name: int(getattr(self, name)) for name in self.__slots__}
-        lost = max(sent - self.accepted - self.late, 0)
-        return {**counts, "sent": sent, "lost": lost}
+        return {**counts, "sent": sent, "lost": sent - self.accepted - self.late}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+import threading
 from array import array
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BATCH",
-    "REPORTED",
+    "SLOT",
     "BatchDatagrams",
     "Datagrams",
     "LoopDatagrams",
@@ -33,7 +34,7 @@ __all__ = [
 BATCH: Final = 256
 
 #: Octets of one datagram that are kept: above what any reply to EDNS 1232 has. A longer one
-#: arrives cut, so it is dropped like any other that cannot be read.
+#: arrives cut to this length, and may be longer still whenever it has it.
 SLOT: Final = 2048
 
 #: A burst of replies must fit while Python is elsewhere; the kernel gives what it may.
@@ -44,17 +45,20 @@ _LATER: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno
 
 #: What ICMP said about earlier packets. The kernel reports it once, on whatever call comes
 #: next, and that call then did nothing.
-REPORTED: Final = frozenset(
+_REPORTED: Final = frozenset(
     {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 )
+
+#: What a packet filter on this machine makes of a packet.
+_FORBIDDEN: Final = frozenset({errno.EPERM, errno.EACCES})
 
 
 class Sent(NamedTuple):
     """What became of a batch: the first `taken` packets were taken by the kernel.
 
-    `error`: 0; an errno of "no room now" (EAGAIN, ENOBUFS); one that the network reported
-    about earlier packets (ECONNREFUSED and the like); or one that concerns the packet at
-    `taken` itself (EMSGSIZE, EPERM), which sending again would only repeat.
+    `error`: 0; an errno of "no room now" (EAGAIN, ENOBUFS); one of the network that did not
+    go away (ENETUNREACH); or one that concerns the packet at `taken` itself (EMSGSIZE,
+    EPERM), which sending again would only repeat.
     """
 
     taken: int
@@ -67,23 +71,41 @@ class Sent(NamedTuple):
 
     @property
     def reported(self) -> bool:
-        """The error is about packets sent before; the rest may be sent right away."""
-        return self.error in REPORTED
+        """The network says that the server cannot be reached: true of every packet to it."""
+        return self.error in _REPORTED
+
+    @property
+    def refused(self) -> bool:
+        """The packet at `taken` cannot be sent; those behind it were not tried."""
+        return self.error != 0 and not self.later and not self.reported
+
+    @property
+    def unreachable(self) -> bool:
+        """The network, or this machine's packet filter, says that nobody is there."""
+        return self.reported or self.error in _FORBIDDEN
 
 
 class Datagrams(Protocol):
     """A connected, non-blocking UDP socket."""
 
     sock: socket.socket
-    #: Errors that the network reported, read by `receive` (ECONNREFUSED after ICMP).
+    #: Errors that the network reported of packets sent before (ECONNREFUSED after ICMP),
+    #: however they came to light; whoever looks sets it to 0.
     reported: int
 
     def send(self, packets: Sequence[bytes]) -> Sent:
-        """Send up to `BATCH` packets in order; stop at the first that is not taken."""
+        """Send up to `BATCH` packets in order; stop at the first that is not taken.
+
+        An error about earlier packets does not count as one: the packet is tried again.
+        """
         ...
 
     def receive(self) -> list[bytes]:
-        """Return what has arrived, up to `BATCH` packets; empty if nothing has."""
+        """Return what has arrived, up to `BATCH` packets; none if nothing has.
+
+        Fewer than `BATCH` means that there was no more, or an error that is then in
+        `reported`. A datagram without octets is a packet like any other.
+        """
         ...
 
     def close(self) -> None:
@@ -119,12 +141,19 @@ class LoopDatagrams:
         """See `Datagrams`."""
         send = self.sock.send
         count = 0
-        for packet in packets[:BATCH]:
+        failed = -1
+        batch = packets[:BATCH]
+        while count < len(batch):
             try:
-                send(packet)
+                send(batch[count])
             except OSError as error:
-                return Sent(count, error.errno or errno.EIO)
-            count += 1
+                number = error.errno or errno.EIO
+                if number not in _REPORTED or failed == count:
+                    return Sent(count, number)
+                failed = count
+            else:
+                self.reported += failed == count
+                count += 1
         return Sent(count, 0)
 
     def receive(self) -> list[bytes]:
@@ -133,12 +162,9 @@ class LoopDatagrams:
         packets: list[bytes] = []
         try:
             while len(packets) < BATCH:
-                packet = receive(SLOT)
-                # A packet that did not fit fills its slot to the end.
-                if len(packet) < SLOT:
-                    packets.append(packet)
+                packets.append(receive(SLOT))
         except OSError as error:
-            self.reported += error.errno in REPORTED
+            self.reported += error.errno in _REPORTED
         return packets
 
     def close(self) -> None:
@@ -164,10 +190,10 @@ _DECLARATIONS: Final = """
 
 
 class _Libc:
-    """libc's two calls and the buffers for one batch each way, shared by all sockets.
+    """libc's two calls and the buffers for one batch each way, shared by a thread's sockets.
 
     Sharing is safe: a batch is copied in and out between two points where nothing else of
-    this thread runs, and an engine lives in one thread. The kernel's structures are read
+    this thread runs, and a socket is used by one thread. The kernel's structures are read
     and written as arrays of integers, a whole batch at a time: touching each of them
     through cffi costs more than the packet does.
     """
@@ -207,14 +233,15 @@ class _Libc:
         return messages
 
 
-_libc: _Libc | None = None
+_thread: Final = threading.local()
 
 
 def _load_libc() -> _Libc:
-    global _libc  # noqa: PLW0603 - one pair of buffers a process, made when first needed
-    if _libc is None:
-        _libc = _Libc()
-    return _libc
+    """Return this thread's. Raises what says that the system has no such calls."""
+    libc: _Libc | None = getattr(_thread, "libc", None)
+    if libc is None:
+        libc = _thread.libc = _Libc()
+    return libc
 
 
 class BatchDatagrams:
@@ -240,16 +267,25 @@ class BatchDatagrams:
         starts = array(_WORD, accumulate(sizes, initial=libc.out_base))
         libc.out_words[0 : 2 * count : 2] = starts[:-1]
         libc.out_words[1 : 2 * count : 2] = sizes
-        sent = libc.sendmmsg(self._handle, libc.out, count, 0)
-        while sent < 0 and libc.ffi.errno == errno.EINTR:
-            sent = libc.sendmmsg(self._handle, libc.out, count, 0)
-        if sent == count:
-            return Sent(sent, 0)
-        if sent > 0:
-            # The call reports its error only when it concerns the first packet: ask again.
-            rest = self.send(batch[sent:])
-            return Sent(sent + rest.taken, rest.error)
-        return Sent(0, libc.ffi.errno)
+        done = 0
+        failed = -1
+        while done < count:
+            vector = libc.out + done if done else libc.out
+            sent = libc.sendmmsg(self._handle, vector, count - done, 0)
+            if sent > 0:
+                # A call that took some says nothing of what stopped it. If the next call
+                # goes on there, it was about earlier packets (or room was made just then).
+                self.reported += failed == done
+                done += sent
+                failed = done
+                continue
+            error = libc.ffi.errno
+            if error == errno.EINTR:
+                continue
+            if error not in _REPORTED or failed == done:
+                return Sent(done, error)
+            failed = done
+        return Sent(done, 0)
 
     def receive(self) -> list[bytes]:
         """See `Datagrams`."""
@@ -259,14 +295,12 @@ class BatchDatagrams:
         while got < 0 and libc.ffi.errno == errno.EINTR:
             got = libc.recvmmsg(self._handle, arrived, BATCH, _DONT_WAIT, libc.ffi.NULL)
         if got < 0:
-            self.reported += libc.ffi.errno in REPORTED
+            self.reported += libc.ffi.errno in _REPORTED
             return []
         view = libc.in_view
-        # A packet that did not fit fills its slot to the end.
         return [
             view[start : start + size]
             for start, size in zip(_STARTS, libc.sizes[:got].tolist(), strict=False)
-            if size < SLOT
         ]
 
     def close(self) -> None:

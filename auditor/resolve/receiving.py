@@ -1,8 +1,10 @@
 """Packets to answers: what the bulk engine receives, matched, read, and handed on.
 
 A reply counts only if it comes from the connected server, its ID is in flight on that
-socket, and it holds exactly the question that was sent. Anything else is counted and
-dropped.
+socket, and it holds the question that was sent, letter for letter if the letters' case was
+mixed. Anything else is counted and dropped, but for this: servers from before EDNS refuse
+what they cannot read with nothing but a header, and that is believed for FORMERR and NOTIMP
+(RFC 6891 §7). It never is for other RCODEs: whoever guesses port and ID could end questions.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from auditor.errors import WireError
 from auditor.resolve.answer import Answer, Obtained
+from auditor.resolve.datagrams import SLOT
 from auditor.resolve.interpret import interpret
 from auditor.resolve.shortcuts import Replies
-from auditor.resolve.upstream import ANSWERED, LATE, LOST
+from auditor.resolve.upstream import ANSWERED, COURSE, FIRST, LATE, LOST
 from auditor.wire.codes import FORMERR, MALFORMED, NOTIMP, SETTLED, TRUNCATED
 from auditor.wire.message import decode_message
 
@@ -24,14 +27,15 @@ if TYPE_CHECKING:
     from auditor.resolve.attempts import Course
     from auditor.resolve.counters import Counters
     from auditor.resolve.courses import Courses
-    from auditor.resolve.upstream import Port, Upstream
+    from auditor.resolve.upstream import Port, Probe, Upstream
 
 __all__ = ["Receiver"]
 
 _HEADER: Final = 12
-_QR: Final = 0x80
-_FIRST: Final = 4
-_COURSE: Final = 2
+_TYPE_CLASS: Final = 4
+#: QR and opcode in the third octet, and what they are in a response to a standard query.
+_KIND: Final = 0xF8
+_RESPONSE: Final = 0x80
 
 #: RCODEs with which old servers refuse EDNS, some with nothing but a header.
 _REFUSALS: Final = {1: FORMERR, 4: NOTIMP}
@@ -40,7 +44,7 @@ _REFUSALS: Final = {1: FORMERR, 4: NOTIMP}
 class Receiver:
     """Takes batches of packets. `settle` is handed what they answer.
 
-    `on_probe` is given the reply to a probe: the server, what was to be echoed, the packet.
+    `on_probe` is given the reply to a probe: the server, the probe, the packet.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class Receiver:
         *,
         trace: bool,
         settle: Callable[[Sequence[tuple[Question, Answer]], Deliver], None],
-        on_probe: Callable[[Upstream, bytes, bytes], None],
+        on_probe: Callable[[Upstream, Probe, bytes], None],
     ) -> None:
         self._courses = courses
         self._counters = counters
@@ -70,7 +74,7 @@ class Receiver:
         for data in packets:
             place = data[0] << 8 | data[1] if len(data) >= _HEADER else -1
             flight: Any = table[place] if place >= 0 else None
-            if flight.__class__ is not tuple or len(flight) != _FIRST:
+            if flight.__class__ is not tuple or len(flight) != FIRST:
                 self._take_other(upstream, port, place, data, now)
                 continue
             question, deliver, asked, sent_at = flight
@@ -112,10 +116,7 @@ class Receiver:
         """Take answers to first tries: window, health, dead zones, and on to who asked."""
         count = len(pairs)
         self._counters.accepted += count
-        full = upstream.in_flight + 1 >= int(upstream.window.size)
-        upstream.in_flight -= count
-        upstream.window.on_answers(count, now, full=full)
-        upstream.on_heard(now)
+        upstream.on_answers(count, now)
         dead = self._courses.dead
         if dead:
             for question, _ in pairs:
@@ -130,7 +131,7 @@ class Receiver:
         if flight.__class__ is not tuple:
             self._drop(upstream, port, place, flight, data)
             return
-        if len(cast("tuple[Any, ...]", flight)) == _COURSE:
+        if len(cast("tuple[Any, ...]", flight)) == COURSE:
             course, asked = cast("tuple[Course, bytes]", flight)
             answer = self._read(upstream, (course.question, asked, course.last), data, now)
             if answer is not None:
@@ -141,16 +142,17 @@ class Receiver:
                     self._courses.dead.on_answer(course.question.name)
                 self._courses.reply(course, answer, port, place, now)
             return
-        (asked,) = cast("tuple[bytes]", flight)
-        if data[_HEADER : _HEADER + len(asked)].lower() == asked.lower():
+        probe = cast("Probe", flight)
+        if _is_response(data) and (_echoes(data, probe[0]) or _refusal(data)):
             port.table[place] = ANSWERED
             self._counters.accepted += 1
-            self._on_probe(upstream, asked, data)
+            upstream.on_heard(now)
+            self._on_probe(upstream, probe, data)
         else:
             self._counters.forged += 1
 
     def _drop(self, upstream: Upstream, port: Port, place: int, mark: object, data: bytes) -> None:
-        if place < 0 or not data[2] & _QR:
+        if place < 0 or not _is_response(data):
             self._counters.forged += 1
         elif mark == ANSWERED:
             self._counters.duplicates += 1
@@ -171,29 +173,49 @@ class Receiver:
         `sent` is what was asked, how it must be echoed, and when.
         """
         question, asked, sent_at = sent
-        end = _HEADER + len(asked)
-        if not data[2] & _QR:
-            self._counters.forged += 1
-            return None
-        if not data.startswith(asked, _HEADER):
-            refusal = _REFUSALS.get(data[3] & 0x0F)
-            if refusal and len(data) == _HEADER and not upstream.plain:
-                return Answer(refusal)
-            if data[_HEADER:end].lower() == asked.lower():
-                # It changes the letters' case after all: no more mixing, and asked again.
-                upstream.mixed_case = False
+        if not _is_response(data):
             self._counters.forged += 1
             return None
         how = None
         if self._trace:
             how = Obtained(upstream.name, "udp", 1, round((now - sent_at) * 1000, 3))
+        if not data.startswith(asked, _HEADER):
+            refusal = _refusal(data)
+            if refusal is not None:
+                return Answer(refusal, how=how)
+            similar = _echoes(data, asked)
+            # Letters that were sent in lower case may come back in any (RFC 4343).
+            if not similar or asked[:-_TYPE_CLASS] != asked[:-_TYPE_CLASS].lower():
+                if similar:
+                    upstream.on_case_changed()
+                self._counters.forged += 1
+                return None
         try:
             message = decode_message(data)
         except WireError:
-            return Answer(MALFORMED, how=how)
+            # What does not fit is read over TCP, whether or not the server cut it itself.
+            return Answer(TRUNCATED if len(data) >= SLOT else MALFORMED, how=how)
         answer = interpret(message, question, how)
         if answer.status == TRUNCATED and not message.answer:
-            # Not a large answer, but "ask over TCP, if you are who you say" (RRL's slip).
-            upstream.slipped = now
-        self._replies.learn(data, end, answer)
+            upstream.on_slip(now)
+        self._replies.learn(data, question.rdtype, answer)
         return answer
+
+
+def _is_response(data: bytes) -> bool:
+    return data[2] & _KIND == _RESPONSE
+
+
+def _refusal(data: bytes) -> str | None:
+    """Return the status of a reply that is nothing but a header, with FORMERR or NOTIMP."""
+    return _REFUSALS.get(data[3] & 0x0F) if len(data) == _HEADER else None
+
+
+def _echoes(data: bytes, asked: bytes) -> bool:
+    """Tell whether a packet holds a question as it was sent, but for the letters' case."""
+    end = _HEADER + len(asked)
+    cut = end - _TYPE_CLASS
+    return (
+        data[cut:end] == asked[-_TYPE_CLASS:]
+        and data[_HEADER:cut].lower() == asked[:-_TYPE_CLASS].lower()
+    )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from auditor.errors import WireError
 from auditor.resolve.answer import Answer
+from auditor.resolve.attempts import Course
 from auditor.resolve.shortcuts import Queries
-from auditor.resolve.upstream import Health
 from auditor.wire.codes import FORMERR
 from auditor.wire.message import encode_query
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from auditor.resolve.answer import Deliver, Question
-    from auditor.resolve.attempts import Course
     from auditor.resolve.counters import Counters
     from auditor.resolve.courses import Courses
+    from auditor.resolve.datagrams import Sent
     from auditor.resolve.upstream import First, Port, Upstream
 
 __all__ = ["Sender"]
@@ -35,8 +35,8 @@ _PLAIN: Final = (encode_query(0, b"\0", 1, edns_size=None)[2:_HEADER], b"")
 class Sender:
     """The queue of questions that were never sent, and how packets are made of them.
 
-    `settle` takes answers to questions that cannot be asked; `on_error` is told what the
-    kernel said when it did not take a packet.
+    `settle` takes answers to questions that cannot be asked; `on_error` is told which server
+    a packet was for that the kernel did not take, and what it said.
     """
 
     def __init__(
@@ -46,15 +46,17 @@ class Sender:
         counters: Counters,
         *,
         settle: Callable[[Sequence[tuple[Question, Answer]], Deliver], None],
-        on_error: Callable[[Upstream, int], None],
+        on_error: Callable[[Upstream, Sent], None],
     ) -> None:
         self.queue: deque[tuple[Question, Deliver]] = deque()
+        self.hopeless: deque[tuple[Question, Deliver]] = deque()
         self._upstreams = upstreams
         self._courses = courses
         self._counters = counters
         self._settle = settle
         self._on_error = on_error
         self._queries = Queries()
+        self._no_names: list[tuple[Question, Deliver]] = []
 
     def waiting(self) -> int:
         """Return how many queries wait to be sent."""
@@ -63,37 +65,75 @@ class Sender:
     def send(self, upstream: Upstream, most: int, now: float) -> int:
         """Send up to `most` queries to a server, what is asked again first.
 
-        Return how many went out.
+        Return how many went out: 0 if there is nothing for this server, or the kernel has no
+        room.
         """
-        courses = self._again_for(upstream, most) if self._courses.again else []
+        courses = self._courses.next_for(upstream, most) if self._courses.again else []
         if courses:
             return self._send_again(upstream, courses, now)
         return self._send_first(upstream, min(most, len(self.queue)), now)
 
-    def probe(self, upstream: Upstream, question: Question) -> bytes:
-        """Send a question whose reply only shows that the server is there.
+    def queue_up(self, questions: Sequence[Question], deliver: Deliver, now: float) -> None:
+        """Take questions that were never sent, those of dead zones into a line of their own."""
+        dead = self._courses.dead
+        if not dead.some:
+            self.queue.extend([(question, deliver) for question in questions])
+            return
+        for question in questions:
+            line = self.hopeless if dead.is_dead(question.name, now) else self.queue
+            line.append((question, deliver))
 
-        Return what the reply must echo.
+    def send_hopeless(self, upstream: Upstream, most: int, now: float) -> int:
+        """Send up to `most` questions of dead zones to a server, each for the only time."""
+        port = upstream.port()
+        courses: list[Course] = []
+        places: list[int] = []
+        packets: list[bytes] = []
+        while self.hopeless and len(courses) < most:
+            question, deliver = self.hopeless.popleft()
+            try:
+                asked = self._queries.question(question.name, question.rdtype)
+            except WireError:
+                self._no_names.append((question, deliver))
+                continue
+            course = Course(question, deliver)
+            place = port.new_id()
+            port.table[place] = (course, asked)
+            courses.append(course)
+            places.append(place)
+            packets.append(_packet(place, asked, plain=upstream.plain))
+        sent = port.datagrams.send(packets)
+        taken = sent.taken
+        self._counters.first += taken
+        upstream.on_sent(0, now)
+        for course, place in zip(courses[:taken], places[:taken], strict=True):
+            self._courses.sent_once(course, upstream, port, place, now)
+        for course, place in zip(courses[taken:], places[taken:], strict=True):
+            # Whatever the kernel had against it: the usual way has the means to deal with it.
+            port.table[place] = None
+            self.queue.append((course.question, course.deliver))
+        return taken
+
+    def probe(self, upstream: Upstream, question: Question, now: float, *, plain: bool) -> None:
+        """Send a question whose reply only shows that the server is there, and how it answers.
+
+        `plain`: without EDNS.
         """
         port = upstream.port()
         place = port.new_id()
         # Mixed case also here: whether it comes back so is one of the things to be learnt.
         asked = self._queries.question(question.name, question.rdtype, place)
-        port.table[place] = (asked,)
-        _, error = port.datagrams.send([_packet(place, asked, plain=upstream.plain)])
-        self._counters.probes += 1
-        if error:
-            self._on_error(upstream, error)
-        return asked
-
-    def put_back(self, question: Question, deliver: Deliver) -> None:
-        """Put a question at the head of the queue: its server is gone."""
-        self.queue.appendleft((question, deliver))
+        port.table[place] = (asked, now, plain)
+        sent = port.datagrams.send([_packet(place, asked, plain=plain)])
+        self._counters.probes += sent.taken
+        if not sent.taken:
+            port.table[place] = None
+            self._on_error(upstream, sent)
 
     def _send_first(self, upstream: Upstream, count: int, now: float) -> int:
         port = upstream.port()
         table = port.table
-        draw = port.pool(2 * count).pop
+        draw = port.pool(count).pop
         section = self._queries.question
         mixed = upstream.mixed_case
         head, tail = _PLAIN if upstream.plain else _EDNS
@@ -110,42 +150,46 @@ class Sender:
             try:
                 asked = section(*question, place) if mixed else section(*question)
             except WireError:
-                self._settle([(question, Answer(FORMERR))], deliver)
+                self._no_names.append((question, deliver))
                 continue
             flight = (question, deliver, asked, now)
             table[place] = flight
             ids.append(place)
             flights.append(flight)
             packets.append(pack(place) + head + asked + tail)
-        taken, error = _send(upstream, port, packets, now)
+        if not packets:
+            return 0
+        sent = port.datagrams.send(packets)
+        taken = sent.taken
+        upstream.on_sent(taken, now)
+        upstream.sent.append((now, port, ids, flights))
         self._counters.first += taken
         if taken < len(packets):
-            for place, flight in zip(reversed(ids[taken:]), reversed(flights[taken:]), strict=True):
-                table[place] = None
-                self.put_back(flight[0], flight[1])
-            del ids[taken:], flights[taken:]
-            self._on_error(upstream, error)
-        upstream.sent.append((now, port, ids, flights))
+            self._take_out(upstream, port, ids, flights, sent=sent, now=now)
         return taken
 
-    def _again_for(self, upstream: Upstream, most: int) -> list[Course]:
-        """Take out of the line the courses that this server should be asked for."""
-        chosen: list[Course] = []
-        others: list[Course] = []
-        again = self._courses.again
-        several = sum(one.health is Health.GOOD for one in self._upstreams) > 1
-        while again and len(chosen) < most:
-            course = again.popleft()
-            if course.done:
-                continue
-            # Another server first: what one did not answer, it may not answer again. Only
-            # without EDNS is it the same server's turn.
-            if several and not course.plain and course.asked[-1] == upstream.number:
-                others.append(course)
-            else:
-                chosen.append(course)
-        again.extendleft(reversed(others))
-        return chosen
+    def _take_out(
+        self,
+        upstream: Upstream,
+        port: Port,
+        ids: list[int],
+        flights: list[First],
+        *,
+        sent: Sent,
+        now: float,
+    ) -> None:
+        """Take what the kernel did not take out of flight again, and back to the queue."""
+        taken = sent.taken
+        unsent = flights[taken:]
+        for place in ids[taken:]:
+            port.table[place] = None
+        del ids[taken:], flights[taken:]
+        if sent.refused:
+            # The first of them cannot be sent; the others have yet to be tried.
+            question, deliver, _, _ = unsent.pop(0)
+            self._refuse(Course(question, deliver), upstream, now)
+        self.queue.extendleft((question, deliver) for question, deliver, _, _ in reversed(unsent))
+        self._on_error(upstream, sent)
 
     def _send_again(self, upstream: Upstream, courses: list[Course], now: float) -> int:
         port = upstream.port()
@@ -159,26 +203,33 @@ class Sender:
             port.table[place] = (course, asked)
             places.append(place)
             packets.append(_packet(place, asked, plain=course.plain or upstream.plain))
-        taken, error = _send(upstream, port, packets, now)
+        sent = port.datagrams.send(packets)
+        taken = sent.taken
+        upstream.on_sent(taken, now)
         self._counters.retried += taken
         for course, place in zip(courses[:taken], places[:taken], strict=True):
             self._courses.sent(course, upstream, port, place, now)
         if taken < len(courses):
+            unsent = courses[taken:]
             for place in places[taken:]:
                 port.table[place] = None
-            self._courses.again.extendleft(reversed(courses[taken:]))
-            self._on_error(upstream, error)
+            if sent.refused:
+                self._refuse(unsent.pop(0), upstream, now)
+            self._courses.again.extendleft(reversed(unsent))
+            self._on_error(upstream, sent)
         return taken
 
+    def _refuse(self, course: Course, upstream: Upstream, now: float) -> None:
+        """Count a packet that cannot be sent as a try, so that the tries come to an end."""
+        upstream.on_sent(1, now)
+        self._courses.unsent(course, upstream, now)
 
-def _send(upstream: Upstream, port: Port, packets: list[bytes], now: float) -> tuple[int, int]:
-    """Send a batch and note what went out; return that and the kernel's error."""
-    if not packets:
-        return 0, 0
-    taken, error = port.datagrams.send(packets)
-    if taken:
-        upstream.on_sent(taken, now)
-    return taken, error
+    def settle_no_names(self) -> bool:
+        """Answer the questions that turned out to be about what is no name, if there are any."""
+        found, self._no_names = self._no_names, []
+        for question, deliver in found:
+            self._settle([(question, Answer(FORMERR))], deliver)
+        return bool(found)
 
 
 def _packet(place: int, asked: bytes, *, plain: bool) -> bytes:

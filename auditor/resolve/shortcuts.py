@@ -1,6 +1,6 @@
 """The short paths of the bulk engine: common questions to bytes, common replies to answers.
 
-Only what is met a million times stands here; `Queries` and `quick_answer` leave the rest to
+Only what is met a million times stands here; `Queries` and `Replies` leave the rest to
 `wire` and `interpret`, and a test holds both ways together.
 """
 
@@ -12,9 +12,11 @@ from string import ascii_lowercase, ascii_uppercase
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from auditor.resolve.answer import Answer
+from auditor.errors import WireError
+from auditor.resolve.answer import Answer, Question
+from auditor.resolve.interpret import interpret
 from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, A
-from auditor.wire.message import IN
+from auditor.wire.message import IN, decode_message
 from auditor.wire.names import encode_name
 from auditor.wire.reverse import address_text
 
@@ -26,6 +28,7 @@ __all__ = ["Queries", "Replies"]
 #: Entries of a memo before it starts anew: a bound, far above what one run's zones need.
 _MOST: Final = 4096
 _HEADER: Final = 12
+_LABEL: Final = _HEADER + 1  # where the characters of the question's first label begin
 _START: Final = 10  # octets of a record up to the length of the RDATA, its owner a pointer
 _TYPE_CLASS: Final = Struct("!2H")
 _MOST_TTL: Final = 0x7FFFFFFF  # RFC 2181 §8
@@ -63,13 +66,14 @@ class Queries:
         try:
             tail = tails[rdtype][rest]
             size = _LABELS[len(head)]
-        except (KeyError, IndexError):
+            label = head.encode("ascii")
+        except (KeyError, IndexError, UnicodeEncodeError):
             return self._question(name, rdtype, mixed=case is not None)
         if not head or "\\" in head:
             return self._question(name, rdtype, mixed=case is not None)
         if case is None:
-            return size + head.encode() + tail
-        return size + head.encode().translate(self._mixed[case & 63]) + tail
+            return size + label + tail
+        return size + label.translate(self._mixed[case & 63]) + tail
 
     def _question(self, name: str, rdtype: int, *, mixed: bool) -> bytes:
         """Encode a name whole, and remember what its neighbours will share."""
@@ -149,22 +153,35 @@ class Replies:
         self._suffixes: dict[bytes, str] = {}
         #: Type asked for, first ten octets of the record: the TTL in them, or -1.
         self._starts: dict[tuple[int, bytes], int] = {}
-        self._negative: dict[tuple[bytes, bytes], Answer] = {}
+        self._negative: dict[bytes, Answer] = {}
 
-    def read(self, data: bytes, end: int, rdtype: int) -> Answer | None:
+    def read(self, data: bytes, end: int, rdtype: int) -> Answer | None:  # noqa: PLR0911 - each its own way out
         """Return the answer of a reply whose question ends at `end`, if the path is short.
 
         The caller has seen that the ID and the question are its own. A reply with one
         record, owned by the question's name, or with none at all and something seen before
-        behind the question.
+        around the question's first label.
+
+        What stands behind that one record is not looked at, as octets behind the last record
+        are not: it cannot change the answer, only break off. (An OPT record there could make
+        another RCODE of NOERROR; none of those comes with the records asked for.)
         """
         head = data[2:8]
         kind = _HEADS.get(head)
         if kind != _ONE:
-            return self._negative.get((head, data[end:])) if kind is not None else None
-        ttl = self._starts.get((rdtype, data[end : end + 10]))
+            if kind is None:
+                return None
+            return self._negative.get(data[2:_LABEL] + data[_LABEL + data[_HEADER] :])
+        if data[end : end + 1] != b"\xc0":
+            # The owner in full, as BIND has it where the letters' case is another.
+            owner = data[end : 2 * end - _HEADER - _TYPE_CLASS.size]
+            if owner.lower() != data[_HEADER : end - _TYPE_CLASS.size].lower():
+                return None
+            end += len(owner) - 2
+        fixed = b"\xc0\x0c" + data[end + 2 : end + 10]
+        ttl = self._starts.get((rdtype, fixed))
         if ttl is None:
-            ttl = self._learn_start(data[end : end + 10], rdtype)
+            ttl = self._learn_start(fixed, rdtype)
         start = end + 12
         if ttl < 0 or len(data) < start:
             return None
@@ -186,7 +203,8 @@ class Replies:
     def _learn_start(self, start: bytes, rdtype: int) -> int:
         """Return the TTL of a record that starts like this, -1 if it has no short path."""
         ttl = -1
-        if start.startswith(_STARTS.get(rdtype, b"\xff")) and len(start) == _START:
+        usual = _STARTS.get(rdtype)
+        if usual is not None and start.startswith(usual) and len(start) == _START:
             ttl = int.from_bytes(start[6:])
             ttl = ttl if ttl <= _MOST_TTL else -1
         if len(self._starts) >= _MOST:
@@ -194,17 +212,29 @@ class Replies:
         self._starts[rdtype, start] = ttl
         return ttl
 
-    def learn(self, data: bytes, end: int, answer: Answer) -> None:
-        """Remember what a negative reply came to: neighbours' replies end in the same bytes.
+    def learn(self, data: bytes, rdtype: int, answer: Answer) -> None:
+        """Remember what a negative reply came to: neighbours' replies are the same.
 
-        What stands behind the question is the SOA, whose owner is a pointer into the
-        question, and the OPT record; both mean the same for the next name of the zone.
+        All but the ID and the characters of the question's first label is what is known
+        again: the SOA's owner is a pointer into the question, so where it leads must be the
+        same too. `answer` is what the reply means for a question of type `rdtype`.
         """
         kind = _HEADS.get(data[2:8])
-        if kind in {_EMPTY, _NOWHERE} and answer.status in {NODATA, NXDOMAIN}:
-            if len(self._negative) >= _MOST:
-                self._negative.clear()
-            self._negative[data[2:8], data[end:]] = answer._replace(how=None)
+        if kind not in {_EMPTY, _NOWHERE} or answer.status not in {NODATA, NXDOMAIN}:
+            return
+        rest = data[_LABEL + data[_HEADER] :]
+        # That nothing depends on these characters is tried with some that no name has.
+        other = data[:_LABEL] + b"\xff" * data[_HEADER] + rest
+        answer = answer._replace(how=None)
+        try:
+            message = decode_message(other)
+        except WireError:
+            return
+        if interpret(message, Question(message.question[0][0], rdtype)) != answer:
+            return
+        if len(self._negative) >= _MOST:
+            self._negative.clear()
+        self._negative[data[2:_LABEL] + rest] = answer
 
     def _name(self, wire: bytes) -> str | None:
         """Return an uncompressed name of letters, digits, hyphens and underscores."""

@@ -1,15 +1,18 @@
 """The lane for what does not fit a datagram: TCP, by aiodns.
 
 Truncated replies are few, so c-ares does here what it does well: connect, reuse, read. The
-bulk engine goes on meanwhile.
+bulk engine goes on meanwhile. A flood of them (a server that limits its rate over UDP) waits
+in line here, a few dozen being asked at a time.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
+from auditor.errors import AuditorError
 from auditor.resolve.answer import Answer
-from auditor.wire.codes import FORMERR, MALFORMED, TIMEOUT, TRUNCATED, UNREACHABLE
+from auditor.wire.codes import UNREACHABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,18 +24,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Streams"]
 
-_AT_ONCE: Final = 64
+_log = logging.getLogger("auditor")
 
-#: What leaves a truncated reply as all that there is.
-_NO_HELP: Final = frozenset({TIMEOUT, UNREACHABLE, MALFORMED, FORMERR})
+_AT_ONCE: Final = 64
 
 
 class Streams:
-    """Asks the questions of courses over TCP. `on_answer` is given what came of each."""
+    """Asks the questions of courses over TCP. `on_answer` is given what came of each.
+
+    `servers` is called when the lane is first needed: those that are in use by then.
+    """
 
     def __init__(
         self,
-        servers: Sequence[Server],
+        servers: Callable[[], Sequence[Server]],
         policy: Policy,
         on_answer: Callable[[Course, Answer], None],
     ) -> None:
@@ -42,7 +47,8 @@ class Streams:
         self._lane: Cares | None = None
         self._waiting: list[Course] = []
         self._courses: dict[Question, list[Course]] = {}
-        self._starting = False
+        self._broken = False
+        self._closed = False
 
     async def start(self) -> None:
         """Open the lane, when the first reply was truncated, and ask what waits for it."""
@@ -50,47 +56,52 @@ class Streams:
         from auditor.resolve.cares import Cares  # noqa: PLC0415 - see above
 
         lane = Cares(
-            self._servers,
+            self._servers(),
             concurrency=_AT_ONCE,
             timeout=self._policy.timeout,
             tries=self._policy.tries,
             tcp=True,
         )
-        await lane.start()
-        self._lane = lane
+        try:
+            await lane.start()
+        except AuditorError as error:
+            # What was truncated stays so; the rest of the run needs no TCP.
+            _log.warning("no TCP for truncated replies: %s", error)
+            self._broken = True
+        else:
+            self._lane = lane
         waiting, self._waiting = self._waiting, []
-        for course in waiting:
-            self.ask(course)
+        if not self._closed:
+            for course in waiting:
+                self.ask(course)
 
     @property
     def is_open(self) -> bool:
         """Whether `ask` may be called; otherwise `wait`, and see to it that `start` runs."""
-        return self._lane is not None
+        return self._lane is not None or self._broken
 
     def wait(self, course: Course) -> bool:
         """Keep a course until the lane is open; return whether `start` must be called."""
         self._waiting.append(course)
-        first, self._starting = not self._starting, True
-        return first
+        return len(self._waiting) == 1
 
     def ask(self, course: Course) -> None:
         """Ask a course's question over TCP."""
         if self._lane is None:
-            raise RuntimeError("the TCP lane is not open")
+            self._on_answer(course, Answer(UNREACHABLE))
+            return
         same = self._courses.setdefault(course.question, [])
         same.append(course)
         if len(same) == 1:
             self._lane.submit([course.question], self._deliver)
 
     async def close(self) -> None:
-        """Close the lane."""
+        """Close the lane; nothing is answered any more."""
+        self._closed = True
         if self._lane is not None:
             await self._lane.close()
 
     def _deliver(self, pairs: Sequence[tuple[Question, Answer]]) -> None:
         for question, answer in pairs:
             for course in self._courses.pop(question):
-                if course.truncated and answer.status in _NO_HELP:
-                    self._on_answer(course, Answer(TRUNCATED, how=answer.how))
-                else:
-                    self._on_answer(course, answer)
+                self._on_answer(course, answer)

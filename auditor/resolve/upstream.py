@@ -13,7 +13,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from auditor.resolve.datagrams import BATCH, Datagrams, open_datagrams
-from auditor.resolve.pacing import RoundTrip, TokenBucket, Window
+from auditor.resolve.pacing import RoundTrip, TokenBucket
+from auditor.resolve.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,15 +23,34 @@ if TYPE_CHECKING:
     from auditor.resolve.attempts import Course
     from auditor.settings import Server
 
-__all__ = ["ANSWERED", "LATE", "LOST", "SLIPPING", "First", "Flight", "Health", "Port", "Upstream"]
+__all__ = [
+    "ANSWERED",
+    "COURSE",
+    "FIRST",
+    "LATE",
+    "LOST",
+    "First",
+    "Flight",
+    "Health",
+    "Port",
+    "Probe",
+    "Upstream",
+]
 
 #: A first try in flight: the question, who wants the answer, what the reply must echo, when
 #: it was sent. A plain tuple: one is made for every lookup.
 First: TypeAlias = "tuple[Question, Deliver, bytes, float]"
 
-#: A later try: the question's course and what the reply must echo. A probe: what the reply
-#: must echo.
-Flight: TypeAlias = "First | tuple[Course, bytes] | tuple[bytes]"
+#: A question that shows whether a server is there: what the reply must echo, when it was
+#: sent, whether without EDNS.
+Probe: TypeAlias = "tuple[bytes, float, bool]"
+
+#: What is in flight; of a later try the question's course and what the reply must echo.
+Flight: TypeAlias = "First | tuple[Course, bytes] | Probe"
+
+#: How long these tuples are, which is how they are told apart.
+FIRST: Final = 4
+COURSE: Final = 2
 
 #: What stands in the table until the ID is used again: the reply was taken; the question was
 #: settled otherwise; it was settled by a retry, so that this try was taken for lost.
@@ -40,6 +60,7 @@ LOST: Final = 3
 
 #: Random IDs drawn at a time: many batches' worth.
 _IDS: Final = 4096
+_SPARE: Final = 64
 
 #: Sockets per server: a guesser must hit port and ID; more would only make batches smaller.
 _PORTS: Final = 4
@@ -48,14 +69,23 @@ _PORTS: Final = 4
 #: above what a busy loop adds to a round trip by itself.
 _LEAST_TIMEOUT: Final = 0.05
 
-#: Seconds for which a server that sent an empty truncated reply counts as limiting its rate
-#: (RRL): what it drops in that time is asked for over TCP at once.
-SLIPPING: Final = 2.0
+#: Seconds for which a server that has sent several empty truncated replies counts as limiting
+#: its rate (RRL): what it drops in that time is asked for over TCP at once. A few may be
+#: nothing but large answers.
+_SLIPPING: Final = 2.0
+_SLIPS: Final = 4
+
+#: Replies in a row that came only without EDNS, until a server is asked without at once; and
+#: replies with the letters' case changed, until it is asked in lower case. One may be forged.
+_WITHOUT_EDNS: Final = 3
+_CHANGED: Final = 8
 
 #: Seconds of silence, with questions outstanding, after which a server is asked whether it
-#: is there at all; and how many such questions must go unanswered.
+#: is there at all; how many such questions must go unanswered; and the seconds between them,
+#: at least.
 QUIET: Final = 1.0
 PROBES: Final = 2
+_BETWEEN_PROBES: Final = 0.5
 
 
 class Health(Enum):
@@ -69,17 +99,20 @@ class Health(Enum):
 class Port:
     """One socket and the table of what is in flight on it, by ID."""
 
-    __slots__ = ("_ids", "datagrams", "table")
+    __slots__ = ("_ids", "_spare", "datagrams", "table")
 
     def __init__(self, datagrams: Datagrams) -> None:
         self.datagrams = datagrams
         self.table: list[Flight | int | None] = [None] * 65536
         self._ids: list[int] = []
+        self._spare: list[int] = []
 
     def new_id(self) -> int:
         """Return a random ID that is not in flight, from the system's own randomness."""
         while True:
-            place = self.pool(1).pop()
+            if not self._spare:
+                self._spare = array("H", os.urandom(2 * _SPARE)).tolist()
+            place = self._spare.pop()
             # In flight are tuples; free places hold None or one of the marks.
             if self.table[place].__class__ is not tuple:
                 return place
@@ -126,7 +159,13 @@ class Upstream:
         self.probes = 0
         self.next_probe = 0.0
         self.refusals = 0
-        self.slipped = now - SLIPPING
+        #: Answers that came only without EDNS, since one that came with it.
+        self.without_edns = 0
+        #: When a first try was last answered in time.
+        self.in_time = now
+        self._changed = 0
+        self._slips = 0
+        self._slipped = now - _SLIPPING
         self._turn = 0
 
     def open(self) -> None:
@@ -164,10 +203,57 @@ class Upstream:
         self.probes = 0
         self.refusals = 0
 
+    def on_answers(self, count: int, now: float) -> None:
+        """Note answers to first tries."""
+        full = self.in_flight + 1 >= int(self.window.size)
+        self.in_flight -= count
+        self.in_time = now
+        self.without_edns = 0
+        self.window.on_answers(count, now, full=full)
+        self.on_heard(now)
+
+    def on_late(self, sent_at: float, now: float) -> None:
+        """Note the answer to a first try that had been taken for lost.
+
+        The round-trip time is measured where it is in time; but when nothing is any more,
+        the path has become longer, and what comes late is all there is to measure.
+        """
+        if now - self.in_time > self.round_trip.timeout:
+            self.round_trip.note(now - sent_at)
+
+    def on_without_edns(self) -> None:
+        """Note an answer to a query without EDNS, after one with it was refused."""
+        self.without_edns += 1
+        if self.without_edns >= _WITHOUT_EDNS:
+            self.plain = True
+
+    def on_case_changed(self) -> None:
+        """Note a reply whose question has not the letters' case that it was sent in."""
+        self._changed += 1
+        if self._changed >= _CHANGED:
+            self.mixed_case = False
+
+    def on_slip(self, now: float) -> None:
+        """Note an empty truncated reply: "ask over TCP, if you are who you say"."""
+        self._slips = self._slips + 1 if now - self._slipped < _SLIPPING else 1
+        self._slipped = now
+
+    def is_slipping(self, now: float) -> bool:
+        """Tell whether the server limits the rate of its answers."""
+        return self._slips >= _SLIPS and now - self._slipped < _SLIPPING
+
     def is_quiet(self, now: float) -> bool:
         """Tell whether the server owes an answer for longer than a slow name explains."""
         since = self.waiting_since
-        return since is not None and now - since > QUIET + 3 * self.round_trip.timeout
+        return since is not None and now - since > QUIET + 3 * self._usual()
+
+    def patience(self) -> float:
+        """Return the seconds that a probe's reply is given before the next probe."""
+        return max(_BETWEEN_PROBES, self._usual())
+
+    def _usual(self) -> float:
+        """Return the seconds that a reply takes at most, as a rule; 0 if none has come yet."""
+        return 0.0 if self.round_trip.smoothed is None else self.round_trip.timeout
 
     def late(self, now: float) -> Iterator[tuple[Port, int, First]]:
         """Yield the first tries that have gone unanswered for too long, and forget them."""

@@ -44,7 +44,6 @@ async def seldom_collected() -> AsyncIterator[None]:
         gc.collect()
         timer = loop.call_later(_BETWEEN, collect)
 
-    gc.collect()
     gc.freeze()
     gc.disable()
     timer = loop.call_later(_BETWEEN, collect)

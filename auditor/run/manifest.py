@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import secrets
 import sys
-import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -55,8 +55,8 @@ def fingerprint(
 ) -> str:
     """Return a digest of all that decides a run's records: inputs by content, settings.
 
-    Standard input cannot be read twice, so it counts by name only. Raises OSError for a
-    file that cannot be read.
+    Standard input cannot be read twice, so it counts by name only; excludes in a file
+    (`@FILE`) count as an input does. Raises OSError for a file that cannot be read.
     """
     digest = hashlib.sha256()
     kept = {
@@ -68,11 +68,11 @@ def fingerprint(
     head = {
         "settings": kept,
         "arguments": list(arguments),
-        "excludes": list(excludes),
+        "excludes": [text for text in excludes if not text.startswith("@")],
         "files": [Path(name).name for name in files],
     }
     digest.update(orjson.dumps(head, option=orjson.OPT_SORT_KEYS))
-    for name in files:
+    for name in [*files, *(text[1:] for text in excludes if text.startswith("@"))]:
         if name != "-" and Path(name).is_file():
             with Path(name).open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -120,24 +120,16 @@ def manifest(
 
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     """Put a manifest in place, whole or not at all. Raises OutputError."""
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with new.open("xb") as file:
                 file.write(orjson.dumps(dict(content), option=orjson.OPT_INDENT_2) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
-            # mkstemp makes private files; a manifest is as public as what it stands beside.
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(path)
+            new.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

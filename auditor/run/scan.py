@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from auditor.audit import Auditor
 from auditor.findings.judge import Ruling
@@ -14,14 +14,24 @@ from auditor.resolve.choose import make_lookup
 from auditor.run.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterator,
+        Mapping,
+    )
 
+    from auditor.resolve.answer import Answer, Steps
     from auditor.resolve.lookup import Lookup
     from auditor.settings import Settings
     from auditor.targets.stream import TargetStream
     from auditor.targets.target import Block
 
-__all__ = ["Scan", "open_lookup"]
+__all__ = ["Scan", "drive", "open_lookup"]
+
+T = TypeVar("T")
 
 #: Blocks that a slow source may be ahead of the pipeline.
 _AHEAD = 4
@@ -36,6 +46,18 @@ async def open_lookup(settings: Settings) -> AsyncIterator[Lookup]:
         yield lookup
     finally:
         await lookup.engine.close()
+
+
+async def drive(lookup: Lookup, steps: Steps[T]) -> T:
+    """Take one set of stages from the first question to the end."""
+    answers: list[Answer] | None = None
+    try:
+        while True:
+            # A generator's first send must be None.
+            questions = steps.send(answers)  # type: ignore[arg-type]
+            answers = await lookup.resolve_many(questions)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
 
 
 class Scan:
@@ -66,6 +88,7 @@ class Scan:
         )
         auditor = Auditor(self.settings, ruling)
         async with open_lookup(self.settings) as self._lookup:
+            await drive(self._lookup, auditor.prepare())
             self._pipeline = Pipeline(
                 self._lookup,
                 auditor.audit,
@@ -76,7 +99,8 @@ class Scan:
             )
             try:
                 if self.stream.total is None:
-                    await self._pipeline.run(self._until_stopped(_from_thread(self.stream)))
+                    async with aclosing(self._until_stopped(_from_thread(self.stream))) as blocks:
+                        await self._pipeline.run(blocks)
                 else:
                     await self._pipeline.run(self._until_stopped_now(self.stream.blocks()))
             finally:
@@ -87,18 +111,23 @@ class Scan:
         self.stopped = True
 
     def counters(self) -> dict[str, int | None]:
-        """Return the queries so far: asked = cached + joined + answered + failed + open."""
+        """Return the questions and queries so far.
+
+        asked = cached + joined + answered + failed + open.
+        """
         lookup = self._lookup
         if lookup is None:
             return {}
         engine = dict(lookup.engine.counters())
+        answered, failed = engine.pop("answered", 0), engine.pop("failed", 0)
         return {
             "asked": lookup.asked,
             "cached": lookup.from_cache,
             "joined": lookup.joined,
-            "answered": engine.pop("answered", 0),
-            "failed": engine.pop("failed", 0),
-            **{name: count for name, count in engine.items() if name != "asked"},
+            "answered": answered,
+            "failed": failed,
+            "open": engine.pop("asked", 0) - answered - failed,
+            **engine,
         }
 
     @property
@@ -112,14 +141,15 @@ class Scan:
                 return
             yield block
 
-    async def _until_stopped(self, blocks: AsyncIterator[Block]) -> AsyncIterator[Block]:
-        async for block in blocks:
-            if self.stopped:
-                return
-            yield block
+    async def _until_stopped(self, blocks: AsyncGenerator[Block]) -> AsyncGenerator[Block]:
+        async with aclosing(blocks):
+            async for block in blocks:
+                if self.stopped:
+                    return
+                yield block
 
 
-async def _from_thread(stream: TargetStream) -> AsyncIterator[Block]:
+async def _from_thread(stream: TargetStream) -> AsyncGenerator[Block]:
     """Read a source that may block, such as standard input, in a thread of its own.
 
     The thread is a daemon: nothing can interrupt a read that waits for a person to type.

@@ -184,6 +184,8 @@ class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
         return term
 
     def _parsed(self, mech: str) -> tuple[Any, ...]:
+        if self.implied and mech.lstrip("+-?~").lower() == "exists":
+            raise spf.PermError("implicit exists not allowed", mech)  # §5.7
         try:
             return cast("tuple[Any, ...]", super().validate_mechanism(mech))
         except ValueError as error:  # more digits than int() takes

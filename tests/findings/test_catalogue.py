@@ -19,6 +19,13 @@ CODES = {
     "FORWARD_PARTIAL",
     *("SPF_NONE", "SPF_FAIL", "SPF_SOFTFAIL", "SPF_NEUTRAL", "SPF_PERMERROR"),
     *("SPF_UNDETERMINED", "SPF_MULTIPLE_RECORDS"),
+    *("SPF_SYNTAX", "SPF_NOT_ASCII", "SPF_TOO_MANY_LOOKUPS", "SPF_TOO_MANY_VOIDS"),
+    *("SPF_TOO_MANY_VOIDS_V6", "SPF_TOO_MANY_MX", "SPF_INCLUDE_WITHOUT_RECORD"),
+    *("SPF_INCLUDE_LOOP", "SPF_PASS_ALL", "SPF_NO_ALL", "SPF_NEUTRAL_ALL"),
+    *("SPF_TERM_AFTER_ALL", "SPF_REDIRECT_IGNORED", "SPF_PTR_MECHANISM", "SPF_WIDE_RANGE"),
+    *("SPF_DUPLICATE_TERM", "SPF_TERM_COVERED", "SPF_TERM_RESOLVES_TO_NOTHING"),
+    *("SPF_STRINGS_JOINED", "SPF_UNKNOWN_MODIFIER", "SPF_ODD_MACRO", "SPF_EXP_WITHOUT_TEXT"),
+    *("SPF_RECORD_TOO_LONG", "SPF_ANSWER_NEEDS_TCP", "SPF_TYPE_99"),
     *("TARGET_NOT_GLOBAL", "TARGET_INVALID", "SERVER_LAME"),
     *("ADDRESS_MISSING", "ADDRESS_UNDETERMINED", "ADDRESS_UNCONFIRMED"),
     *("MX_MISSING", "MX_NULL", "MX_UNRESOLVABLE", "MX_CNAME", "MX_UNDETERMINED"),
@@ -60,7 +67,7 @@ def test_undetermined_is_what_the_code_says_and_never_an_error_by_default() -> N
 
 @every_entry
 def test_an_entry_says_what_why_and_what_to_do_in_whole_sentences(known: Entry) -> None:
-    assert re.fullmatch(r"[A-Z]+(_[A-Z]+)+", known.code)
+    assert re.fullmatch(r"[A-Z]+(_[A-Z0-9]+)+", known.code)
     assert re.fullmatch(r"[A-Z].{15,84}[^.]", known.title)
     for text in (known.why, known.remedy):
         assert re.fullmatch(r"[A-Z].{20,420}\.", text)

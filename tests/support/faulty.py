@@ -209,8 +209,13 @@ class FaultyServer:
         datagrams.close()
         if listener is not None:
             listener.close()
+        # asyncio accepts each connection in a task, which must come to its end.
+        mine = {*self._tasks, asyncio.current_task()}
+        await asyncio.gather(*(asyncio.all_tasks() - mine), return_exceptions=True)
         for connection in self._connections:
             connection.abort()
+        while self._connections:
+            await asyncio.sleep(0)  # until each of them has noticed
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -26,7 +26,7 @@ PACKETS: list[dict[str, Any]] = (
 
 
 @pytest.mark.skipif(not PACKETS, reason=WHY_NOT)
-@pytest.mark.parametrize("packet", PACKETS, ids=lambda packet: packet["file"])
+@pytest.mark.parametrize("packet", PACKETS, ids=[packet["file"] for packet in PACKETS])
 def test_packet_reads_as_dnspython_reads_it(packet: dict[str, Any]) -> None:
     assert DATA
     wire = (DATA / "packets" / packet["file"]).read_bytes()

@@ -1,9 +1,13 @@
-"""The SPF_ findings: does a policy authorise the address (data only, see `findings.entry`)."""
+"""The SPF_ findings: does a policy authorise the address (data only, see `findings.entry`).
+
+Those about the policy itself, which lint finds, stand in `spf_broken` and `spf_unwise`.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from auditor.findings.entries import spf_broken, spf_unwise
 from auditor.findings.entry import Entry
 
 __all__ = ["ENTRIES"]
@@ -156,4 +160,6 @@ ENTRIES: Final = (
         ),
         zone_lines=('{domain}. IN TXT "v=spf1 <the terms of all records> -all"',),
     ),
+    *spf_broken.ENTRIES,
+    *spf_unwise.ENTRIES,
 )

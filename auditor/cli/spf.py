@@ -1,0 +1,150 @@
+"""`auditor spf`: what a policy authorises, what it costs, and what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditor.cli.driven import driven
+from auditor.cli.options import judging, make_settings, reaching
+from auditor.cli.spf_report import Wanted, spf_report
+from auditor.cli.streams import engine_messages, put
+from auditor.errors import TargetError, UsageError
+from auditor.findings.judge import Ruling, at_or_above
+from auditor.run.loop import run_loop
+from auditor.targets.domains import Name, parse_domain, parse_helo, parse_mail_from
+from auditor.targets.parse import parse_item
+from auditor.targets.quoting import quoted
+from auditor.targets.spans import Span, address_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["command"]
+
+
+@click.command(
+    "spf",
+    epilog="Example: auditor spf --zones examples/fleet/zones example.com --range 203.0.113.0/24",
+)
+@click.argument("domain")
+@click.option(
+    "--range",
+    "ranges",
+    metavar="CIDR",
+    multiple=True,
+    help="Show what the policy says of a prefix or a range a-b; repeatable.",
+)
+@click.option(
+    "--ip",
+    "addresses",
+    metavar="ADDR",
+    multiple=True,
+    help="Explain check_host() of an address, term by term; repeatable.",
+)
+@click.option(
+    "--sender",
+    metavar="ADDRESS",
+    help="MAIL FROM for macros.  [default: postmaster@DOMAIN]",
+)
+@click.option("--helo", metavar="NAME", help="HELO name for macros.  [default: DOMAIN]")
+@click.option("--json", "as_data", is_flag=True, help="One JSON object instead of text.")
+@reaching
+@judging
+def command(
+    domain: str,
+    ranges: tuple[str, ...],
+    addresses: tuple[str, ...],
+    *,
+    sender: str | None,
+    helo: str | None,
+    as_data: bool,
+    **given: Any,
+) -> int:
+    """Show the SPF policy of a DOMAIN: what it authorises, costs and gets wrong.
+
+    The tree of includes with the DNS lookups up to each term, the addresses that pass, and
+    the findings with their remedies. With --range or --ip, only what the policy says of
+    these, and the findings in short. --json always has all of it.
+    """
+    settings = make_settings(given)
+    name = _domain(domain)
+    wanted = _wanted(name, ranges, addresses, sender, helo)
+    ruling = Ruling(severities=settings.severities, select=settings.select, ignore=settings.ignore)
+    with engine_messages():
+        report = run_loop(driven(settings, spf_report(name, wanted)))
+    problems = [found for found in report.lint.problems if found.code in ruling.severities]
+    if as_data:
+        from auditor.cli.spf_json import as_json  # noqa: PLC0415 - not needed for text
+
+        put(as_json(report, problems, ruling.severities))
+    else:
+        from auditor.cli.spf_text import as_text  # noqa: PLC0415 - not needed for JSON
+
+        for line in as_text(report, problems, ruling.severities):
+            put(line)
+    severities = {ruling.severities[found.code] for found in problems}
+    return 1 if any(at_or_above(found, settings.fail_on) for found in severities) else 0
+
+
+def _domain(text: str) -> str:
+    try:
+        return parse_domain(text.strip(), "a domain such as example.net")
+    except TargetError as error:
+        raise UsageError(str(error)) from None
+
+
+def _wanted(
+    domain: str,
+    ranges: Sequence[str],
+    addresses: Sequence[str],
+    sender: str | None,
+    helo: str | None,
+) -> Wanted:
+    """Return what is asked for beside the policy. Raises UsageError."""
+    if (sender is not None or helo is not None) and not (ranges or addresses):
+        option = "--sender" if sender is not None else "--helo"
+        raise UsageError(f"{option} says nothing without --ip or --range")
+    return Wanted(
+        tuple(_span("--range", text) for text in ranges),
+        tuple(_address(text) for text in addresses),
+        None if sender is None else _sender(sender, domain),
+        None if helo is None else _helo(helo),
+    )
+
+
+def _span(option: str, text: str) -> Span:
+    expected = "expected a prefix or a range a-b"
+    try:
+        item = parse_item(text, bounded=False)
+    except TargetError as error:
+        raise UsageError(f"{option}: {error}") from None
+    if isinstance(item, Name):
+        raise UsageError(f"{option}: {quoted(text)} is a domain; {expected}")
+    return item
+
+
+def _address(text: str) -> str:
+    span = _span("--ip", text)
+    if span.first != span.last:
+        raise UsageError(f"--ip: {quoted(text)} is not one address; use --range")
+    return address_text(span.version, span.first)
+
+
+def _sender(text: str, domain: str) -> str:
+    """Return the sender: a local part alone is one of the domain's."""
+    try:
+        sender = parse_mail_from(text if "@" in text else f"{text}@{domain}")
+    except TargetError as error:
+        raise UsageError(str(error).replace("mail_from", "--sender", 1)) from None
+    if not sender.endswith(f"@{domain}"):
+        raise UsageError(f"--sender: {quoted(text)} is not of {domain}, whose policy this is about")
+    return sender
+
+
+def _helo(text: str) -> str:
+    try:
+        return parse_helo(text)
+    except TargetError as error:
+        raise UsageError(f"--{error}") from None

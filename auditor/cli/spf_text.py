@@ -1,0 +1,235 @@
+"""The report of `auditor spf` for a person: the tree, the addresses that pass, the findings."""
+
+from __future__ import annotations
+
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import click
+
+from auditor.cli.spf_answers import count_columns, explained_lines, partition_lines, span_text
+from auditor.cli.text import counted, paragraph, severity_style
+from auditor.findings.catalogue import entry, zone_lines
+from auditor.spf.intervals import size
+from auditor.spf.problems import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from auditor.cli.spf_report import SpfReport
+    from auditor.findings.entry import Severity
+    from auditor.spf.intervals import Interval
+    from auditor.spf.lint import Problem
+    from auditor.spf.summary import PolicySummary, TreePolicy, TreeTerm
+    from auditor.spf.terms import Term
+
+__all__ = ["as_text"]
+
+#: Lookups, and void lookups of IPv4 and IPv6, so far.
+_Spent: TypeAlias = tuple[int, tuple[int, int]]
+
+#: What is cut off beyond, with a word about it; --json has all.
+_MAX_TREE: Final = 200
+_MAX_RANGES: Final = 24
+_MAX_RECORD: Final = 2048
+_MAX_NETWORKS: Final = 4
+
+_EXACT: Final = 1 << 40  # numbers of addresses from here on are shown as powers of two
+
+
+def as_text(
+    report: SpfReport, problems: Sequence[Problem], severities: Mapping[str, Severity]
+) -> Iterator[str]:
+    """Yield the lines of the report, with those problems as its findings."""
+    summary = report.lint.summary
+    yield _head(summary, problems, severities)
+    yield ""
+    yield "  Record"
+    record = summary.record or f"{summary.status}: {summary.explanation or 'no SPF record'}"
+    cut = "..." if len(record) > _MAX_RECORD else ""
+    yield paragraph(record[:_MAX_RECORD] + cut, 4, hanging=2)
+    asked = bool(report.partitions or report.explained)
+    if summary.tree is not None and not asked:
+        yield ""
+        yield from _tree_lines(summary)
+        yield ""
+        yield from _authorised_lines(report)
+    for partition in report.partitions:
+        yield ""
+        yield from partition_lines(partition)
+    for explained in report.explained:
+        yield ""
+        yield from explained_lines(explained)
+    yield ""
+    yield from _finding_lines(problems, severities, short=asked)
+
+
+def _head(
+    summary: PolicySummary, problems: Sequence[Problem], severities: Mapping[str, Severity]
+) -> str:
+    """Return the line that says it all: counts, and how bad it is."""
+    parts = [click.style(summary.domain, bold=True)]
+    if summary.tree is not None:
+        voids = "/".join(str(count) for count in dict.fromkeys(summary.voids))
+        parts.append(f"{counted(summary.lookups, 'lookup')}, {voids} void")
+    for severity in ("error", "warning", "notice", "info"):
+        codes = {(p.code, p.domain) for p in problems if severities[p.code] == severity}
+        if codes:
+            words = f"{len(codes)} {severity}" if severity == "info" else None
+            text = words or counted(len(codes), severity)
+            parts.append(click.style(text, **severity_style(severity)))
+    return "  ".join(parts)
+
+
+def _tree_lines(summary: PolicySummary) -> Iterator[str]:
+    yield "  Terms, with the lookups (10 at most) and void lookups (2 at most) up to each"
+    if summary.tree is None:
+        return
+    lines = _policy_lines(summary.tree, 0, (0, (0, 0)))
+    yield from islice(lines, _MAX_TREE)
+    if next(lines, None) is not None:
+        yield paragraph("... and more: --json lists all", 4)
+    elif not summary.complete:
+        yield paragraph("... and more, which no receiver would follow", 4)
+
+
+def _policy_lines(tree: TreePolicy, depth: int, spent: _Spent) -> Iterator[str]:
+    """Yield the terms of a policy in order, networks next to each other on one line.
+
+    `spent` are the lookups and void lookups before its first term.
+    """
+    costly = {found.term.start: found for found in tree.terms}
+    if tree.policy.problems:
+        wrong = click.style("a syntax error: permerror", **severity_style("error"))
+        yield f"{count_columns()}{'  ' * depth}{wrong}"
+    terms = [term for term in tree.policy.terms if term.kind not in {"exp", "unknown"}]
+    end = next((i for i, term in enumerate(terms) if term.kind == "all"), len(terms) - 1) + 1
+    for is_network, group in groupby(terms[:end], lambda term: term.kind in {"ip4", "ip6"}):
+        run = list(group)
+        if is_network:
+            yield _line(depth, count_columns(), _networks(run))
+            continue
+        for term in run:
+            found = costly.get(term.start)
+            if found is None:
+                yield _line(depth, count_columns(), shown(term.text))
+                continue
+            yield from _costly_lines(found, depth, spent)
+            spent = found.lookups, found.voids
+    behind = [term for term in terms[end:] if term.kind != "redirect"]
+    if behind:
+        text = f"{counted(len(behind), 'term')} behind all, never evaluated"
+        yield _line(depth, count_columns(), text)
+
+
+def _costly_lines(found: TreeTerm, depth: int, spent: _Spent) -> Iterator[str]:
+    """Yield a term that costs lookups, and what it leads to."""
+    text = shown(found.term.text)
+    if not found.reached:
+        yield _line(depth, count_columns(), f"{text}  not reached")
+        return
+    if found.policy is None:
+        if found.trouble is not None:
+            text += f"  {click.style(found.trouble, **severity_style('error'))}"
+        yield _line(depth, count_columns(found.lookups, found.voids), text)
+        return
+    lookups, voids = spent
+    if found.lookups > lookups + 1:
+        text += f"  ({found.lookups - lookups} lookups in all)"
+    entered = lookups + 1, voids
+    yield _line(depth, count_columns(*entered), text)
+    yield from _policy_lines(found.policy, depth + 1, entered)
+
+
+def _line(depth: int, counts: str, text: str) -> str:
+    return paragraph(f"{counts}{'  ' * depth}{text}", 0, hanging=len(counts) + 2 * depth + 2)
+
+
+def _networks(run: Sequence[Term]) -> str:
+    listed = " ".join(term.text for term in run[:_MAX_NETWORKS])
+    more = len(run) - _MAX_NETWORKS
+    return f"{listed} and {counted(more, 'network')} more" if more > 0 else listed
+
+
+def _authorised_lines(report: SpfReport) -> Iterator[str]:
+    summary = report.lint.summary
+    undecided = {4: summary.undecided_v4, 6: summary.undecided_v6}
+    yield "  Authorised"
+    for version, ranges in report.authorised.items():
+        number = size(ranges)
+        places = f" in {counted(len(ranges), 'range')}" if ranges else ""
+        noun = "address" if number == 1 else "addresses"
+        yield f"    IPv{version}  {_amount(number)} {noun}{places}"
+        yield from _range_lines(version, ranges)
+        if undecided[version]:
+            text = f"{_amount(undecided[version])} more depend on the sender or on each address"
+            yield paragraph(text, 10)
+
+
+def _range_lines(version: int, ranges: Sequence[Interval]) -> Iterator[str]:
+    spans = [span_text(version, first, last) for first, last in ranges[:_MAX_RANGES]]
+    column = max(map(len, spans), default=0)
+    for text, (first, last) in zip(spans, ranges, strict=False):
+        yield f"          {text:<{column}}  {_amount(last - first + 1):>10}"
+    if len(ranges) > _MAX_RANGES:
+        more = counted(len(ranges) - _MAX_RANGES, "range")
+        yield f"          ... and {more} more: --json lists all"
+
+
+def _amount(number: int) -> str:
+    """Return a number of addresses, exact as long as people can read it."""
+    if number < _EXACT:
+        return f"{number:,}"
+    exponent = number.bit_length() - 1
+    exact = number == 1 << exponent
+    return f"2^{exponent}" if exact else f"over 2^{exponent}"
+
+
+def _finding_lines(
+    problems: Sequence[Problem], severities: Mapping[str, Severity], *, short: bool
+) -> Iterator[str]:
+    """Yield the findings, the worst first, each with all the places that show it."""
+    if not problems:
+        yield "  Nothing to mend."
+        return
+    order = {"error": 0, "warning": 1, "notice": 2, "info": 3}
+    found: dict[tuple[str, str], list[Problem]] = {}
+    for problem in sorted(problems, key=lambda problem: order[severities[problem.code]]):
+        found.setdefault((problem.code, problem.domain), []).append(problem)
+    explained: set[str] = set()
+    for number, ((code, domain), places) in enumerate(found.items()):
+        if number and not short:
+            yield ""
+        severity = severities[code]
+        head = click.style(severity, **severity_style(severity))
+        yield f"  {click.style(code, bold=True)} {head}: {domain}"
+        if not short:
+            yield paragraph(f"{entry(code).title}.", 4)
+        for place in places:
+            yield from _place(place)
+        if not short:
+            yield from _advice(code, domain, explained)
+
+
+def _place(problem: Problem) -> Iterator[str]:
+    """Yield where in the record a problem is, counted from 1, and what it is."""
+    if problem.start is not None and problem.end is not None:
+        where = f"octets {problem.start + 1} to {problem.end}: {problem.term}"
+        yield paragraph(f"{where} ({problem.note})", 4, hanging=2)
+    elif problem.note:
+        yield paragraph(problem.note, 4, hanging=2)
+
+
+def _advice(code: str, domain: str, explained: set[str]) -> Iterator[str]:
+    known = entry(code)
+    if code in explained:
+        yield "    Explained above."
+    else:
+        explained.add(code)
+        yield paragraph(f"Why it matters: {known.why}", 4)
+        yield paragraph(f"Remedy: {known.remedy}", 4)
+    lines = zone_lines(code, subject=domain)
+    if lines:
+        yield "    To publish:"
+    for line in lines:
+        yield f"      {line}"

@@ -1,0 +1,96 @@
+"""Standard output and standard error: data on one, everything else on the other (DESIGN §4)."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from auditor.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["engine_messages", "flush", "prepare", "put", "say"]
+
+
+def prepare() -> None:
+    """Make the standard streams fit for any caller.
+
+    One that is closed (`<&-`) is taken up by the null device: whatever is opened next would
+    get its number, and the event loop aborts over that. What the character set of standard
+    output lacks comes out as an escape, not as an error.
+    """
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while (null := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - standard error
+            pass
+        os.close(null)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def put(text: str = "") -> None:
+    """Print data on standard output. Raises OutputError if it cannot be written."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
+    try:
+        click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
+    except OSError as error:
+        raise unwritable(error) from error
+
+
+def say(text: str) -> None:
+    """Print a line about the run on standard error, if anybody can be told there."""
+    # Not by click: it would go round the progress display, which stands in for sys.stderr.
+    with suppress(OSError):
+        if sys.stderr is not None:
+            colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+            print(text if colour else click.unstyle(text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def unwritable(error: OSError) -> OutputError:
+    """Return the error for a standard output that takes no more."""
+    if isinstance(error, BrokenPipeError):
+        return OutputError("standard output: closed by its reader")
+    return OutputError(f"standard output: cannot be written: {error.strerror}")
+
+
+def flush() -> bool:
+    """Send off what standard output still holds; tell whether that worked."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # It cannot be flushed by the interpreter either, which would complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
+class _Messages(logging.Handler):
+    """Shows what the engines report."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print `auditor: ` and the message."""
+        say(f"auditor: {record.getMessage()}")
+
+
+@contextmanager
+def engine_messages(*, quiet: bool = False) -> Iterator[None]:
+    """Show what the engines report of servers; nothing if `quiet`.
+
+    Errors are not shown: whatever is one ends the command, and is its last message.
+    """
+    log = logging.getLogger("auditor")
+    handler = logging.NullHandler() if quiet else _Messages()
+    handler.addFilter(lambda record: record.levelno < logging.ERROR)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)

@@ -1,0 +1,325 @@
+"""How many queries one server may have unanswered. No clock in here: calls are told the time.
+
+What there is to go by: how fast answers come at which size, and how many queries are lost.
+A test puts windows in front of servers and paths of many kinds (`tests/support/netsim`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+__all__ = ["Window"]
+
+#: The window's least and first size, and one that is not too large for anyone: less than half
+#: of a 208 KiB socket buffer (277 small packets), and many in each system call.
+_LEAST: Final = 8.0
+_FIRST: Final = 32.0
+_SMALL: Final = 128.0
+
+#: By how many queries a window grows within a round trip, at most: they come on top of what
+#: goes out for each answer, all in one burst.
+_GROWTH: Final = 128.0
+
+#: A round lasts so many seconds at least, and until a window's answers are in.
+_ROUND: Final = 0.025
+
+#: The share of a round's answers that came while the window was full; with less it was
+#: something else that held queries back. Not all: answers are read in several goes.
+_FULL: Final = 0.3
+
+
+#: Seconds for which a size rests at most.
+_REST: Final = 0.5
+
+
+class _Stage(NamedTuple):
+    """How the size is varied: rounds at rest and at another size, of so many `answers` at least.
+
+    `up`: by what share of itself it grows in a step.
+    """
+
+    resting: int
+    trying: int
+    answers: int
+    up: float
+
+
+_DOUBLING: Final = _Stage(resting=1, trying=2, answers=128, up=1.0)
+_STEADY: Final = _Stage(resting=8, trying=4, answers=1000, up=0.25)
+
+#: Queries that a step up adds at most: twice as many each time that it was worth it, few again
+#: after one that was not. What they are too many by must find room in the buffer.
+_STRIDE: Final = 512.0
+_LEAST_STRIDE: Final = 128.0
+#: What is left in a step down.
+_DOWN: Final = 0.85
+
+#: What part of its own share a step must change the rate by, to be kept upwards or to be
+#: taken back downwards.
+_WORTH: Final = 0.24
+_MISSED: Final = 0.2
+
+#: Loss is noticed late, by silence: from so many seconds and two round trips after the size
+#: was halved, it is that of the smaller size.
+_NOTICED: Final = 0.1
+_TRIPS: Final = 2
+
+#: Answers from which loss can be told from chance.
+_SEEN: Final = 256
+
+#: What part of the rate and of the loss must be left to say that halving brought nothing.
+_RATE_FELL: Final = 0.75
+_LOSS_STAYED: Final = 0.5
+#: The part of the size that is left after loss that halving has ended.
+_RESUME: Final = 0.75
+
+#: The share of queries lost that is never laid to our own bursts.
+_TOLERANCE: Final = 0.01
+
+
+class _Count:
+    """Answers and losses over some rounds."""
+
+    __slots__ = ("answers", "lost", "rounds", "seconds")
+
+    def __init__(self) -> None:
+        self.answers = self.lost = self.rounds = 0
+        self.seconds = 0.0
+
+    def add(self, answers: int, lost: int, seconds: float) -> None:
+        """Add a round."""
+        self.answers += answers
+        self.lost += lost
+        self.seconds += seconds
+        self.rounds += 1
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.answers / self.seconds
+
+    @property
+    def share(self) -> float:
+        """What part of the queries was lost."""
+        return self.lost / (self.answers + self.lost)
+
+
+class _Halved(NamedTuple):
+    """The size that was halved, what was seen there, and where to go on if that was right."""
+
+    size: float
+    seen: _Count
+    resume: float
+
+
+class Window:
+    """How many queries one server may have unanswered: what it can take, and no more.
+
+    The size doubles while answers come faster for it. Later it is tried now and then whether
+    a somewhat larger one speeds them up, or a smaller one does as well. So it ends just above
+    rate times round trip: at some 128 next to a server, in the thousands behind a long path,
+    and a resolver whose answers take long for reasons of their own gets as many as speed it
+    up. No step is a burst: the size grows as answers come.
+
+    Loss halves the size. If then it stays while the answers get fewer, we were not its cause:
+    the size is restored, and so much loss is taken for the path's own.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_back",
+        "_halved",
+        "_held",
+        "_last",
+        "_loss",
+        "_lost",
+        "_most",
+        "_settled",
+        "_settling",
+        "_since",
+        "_stage",
+        "_start",
+        "_stride",
+        "_target",
+        "_trial",
+        "_up",
+        "_whole",
+        "size",
+    )
+
+    def __init__(self, most: int, now: float) -> None:
+        self.size = min(_FIRST, float(most))
+        self._most = float(most)
+        self._stage = _DOUBLING
+        self._stride = _STRIDE
+        self._up = True
+        #: While another size is tried: the one to go back to, and that with its rate that it
+        #: is compared to.
+        self._back: float | None = None
+        self._start = (self.size, 0.0)
+        self._halved: _Halved | None = None
+        self._settled = now
+        self._settling = True
+        self._target = self.size
+        self._loss = 0.0
+        self._last, self._trial = _Count(), _Count()
+        self._answers = self._held = self._lost = 0
+        #: Answers that end the round: a window's, or several. They take whole round trips, in
+        #: whatever bursts they come.
+        self._whole = int(self.size)
+        self._since = now
+
+    def on_answers(self, count: int, now: float, *, full: bool) -> None:
+        """Take note of `count` answers; `full`: the window was what held back more queries."""
+        self._answers += count
+        if full:
+            self._held += count
+        if self.size < self._target:
+            growth = count * min(1.0, _GROWTH / self.size)
+            self.size = min(self.size + growth, self._target)
+        if self._answers >= self._whole:
+            size = int(self.size)
+            whole = self._answers - (self._answers - self._whole) % size
+            if now - self._since >= _ROUND:
+                self._end_round(whole, now)
+            else:
+                self._whole = whole + size
+
+    def on_loss(self, count: int = 1) -> None:
+        """Take note of queries that were lost: the same question, asked again, was answered.
+
+        A negative count takes back what turned out to be slow.
+        """
+        self._lost = max(self._lost + count, 0)
+
+    def _end_round(self, answers: int, now: float) -> None:
+        lost, seconds = self._lost, now - self._since
+        limited = self._held >= _FULL * self._answers
+        # What came beyond whole windows belongs to the next round.
+        self._answers -= answers
+        self._held = self._answers if limited else 0
+        self._lost = 0
+        self._whole = int(self.size)
+        self._since = now
+        if not limited or now < self._settled:
+            # It says nothing about this size.
+            self._last, self._trial = _Count(), _Count()
+            return
+        self._trial.add(answers, lost, seconds)
+        # Losses are noticed in clumps: two rounds are judged together.
+        lately, self._last = self._last, _Count()
+        self._last.add(answers, lost, seconds)
+        lately.add(answers, lost, seconds)
+        if lately.answers < _SEEN:
+            lately = self._trial
+        if self._halved is not None:
+            self._see_why(*self._halved)
+        elif self._is_lossy(lately):
+            self._halve(lately, now)
+        elif self._settling:
+            # The answers of this round were still those to the size before.
+            self._settling = self.size < self._target
+            self._trial = _Count()
+        else:
+            self._vary()
+
+    def _is_lossy(self, lately: _Count) -> bool:
+        """Tell whether more is lost than is usual on this path."""
+        if lately.answers < _SEEN:
+            return False
+        usual = (_TOLERANCE + 1.25 * self._loss) * (lately.answers + lately.lost)
+        if lately.lost > usual + 3 * math.sqrt(usual + 1):
+            return True
+        self._loss += (lately.share - self._loss) / 16
+        return False
+
+    def _halve(self, lately: _Count, now: float) -> None:
+        """Answer loss with half the size, and see what that brings."""
+        self._stage = _STEADY
+        self._stride = _LEAST_STRIDE
+        if self.size <= _LEAST:
+            self._loss = lately.share
+            return
+        resume = self.size * _RESUME
+        if self._up and self._back is not None:
+            resume = self._back
+        self._halved = _Halved(self.size, lately, resume)
+        self._back = None
+        self._settled = now + _NOTICED + _TRIPS * self.size / lately.rate
+        self._resize(self.size / 2)
+
+    def _see_why(self, size: float, before: _Count, resume: float) -> None:
+        """Find out what halving the size has brought, as soon as enough answers show it."""
+        trial = self._trial
+        if trial.answers < _SEEN or trial.rounds < 2:  # noqa: PLR2004 - see `lately`
+            return
+        self._halved = None
+        # As many answers from half as many queries: the server was full, and still may be.
+        self._up = trial.rate <= _RATE_FELL * before.rate
+        if not self._up:
+            self._resize(self.size)
+        elif trial.share > _LOSS_STAYED * before.share:
+            self._loss = (before.share + trial.share) / 2
+            self._stage = _DOUBLING
+            self._stride = _STRIDE
+            self._resize(size)
+        else:
+            self._resize(resume)
+
+    def _vary(self) -> None:
+        """Try another size after some rounds, and keep it or not after some more."""
+        stage, trial = self._stage, self._trial
+        size, rate = self._start
+        if trial.answers < stage.answers:
+            return
+        if self._back is None:
+            if trial.rounds < stage.resting and trial.seconds < _REST:
+                return
+            # A server that has become slower is not helped by more.
+            if self.size > _SMALL and trial.rate < _RATE_FELL * rate:
+                self._up = False
+            self._start = (self.size, trial.rate)
+        else:
+            if trial.rounds < stage.trying:
+                return
+            change = self.size / size - 1
+            if self._up:
+                kept = self.size <= _SMALL or trial.rate > rate * (1 + _WORTH * change)
+                self._stride = min(2 * self._stride, _STRIDE)
+            else:
+                kept = trial.rate >= rate * (1 + _MISSED * change)
+            if self._up or trial.rate > rate:
+                self._start = (self.size, trial.rate)
+            if not kept:
+                self._go_back()
+                return
+        self._step()
+
+    def _step(self) -> None:
+        """Try a larger size, or a smaller one; where there is none, rest."""
+        size = self.size
+        if self._up:
+            target = min(size + min(self._stride, size * self._stage.up), self._most)
+        else:
+            target = max(size * _DOWN, min(size, _SMALL))
+        if target != size:
+            self._back = size
+            self._resize(target)
+        else:
+            self._go_back()
+
+    def _go_back(self) -> None:
+        """Rest at the size before the step, and try the other direction next."""
+        size = self.size if self._back is None else self._back
+        self._back = None
+        self._stage = _STEADY
+        self._stride = _LEAST_STRIDE
+        self._up = not self._up
+        self._resize(size)
+
+    def _resize(self, target: float) -> None:
+        self._target = min(max(target, min(_LEAST, self._most)), self._most)
+        self.size = min(self.size, self._target)
+        self._settling = True
+        self._trial = _Count()

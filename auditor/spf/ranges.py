@@ -1,0 +1,324 @@
+"""`check_host()` of RFC 7208 §4 for whole ranges of addresses at once (DESIGN §9).
+
+What comes out equals `check_host` at every address; where a policy depends on the sender,
+on HELO or on the single address, the part is marked and left to `check_host`. The cost
+grows with the size of the policy and not with the number of addresses.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+from auditor.spf.ahead import questions_ahead
+from auditor.spf.evaluate import SpfFact, check_host
+from auditor.spf.expand import Values
+from auditor.spf.intervals import EVERYTHING, by_version
+from auditor.spf.policy import printable
+from auditor.spf.walk import Answers, Walk, only_policy
+from auditor.wire.codes import SETTLED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from ipaddress import IPv4Network, IPv6Network
+
+    from auditor.resolve.answer import Steps
+    from auditor.spf.intervals import Interval
+    from auditor.spf.walk import Label, Part, Path
+
+__all__ = [
+    "Head",
+    "Identity",
+    "RangeResult",
+    "RangeTable",
+    "check_range",
+    "decided_by",
+    "partition",
+    "published",
+    "range_table",
+]
+
+Identity: TypeAlias = Literal["helo", "mailfrom"]
+
+#: Errors of so many terms are put into words, each by one run of pyspf.
+_MAX_EXPLAINED: Final = 8
+
+_ANYONE: Final = "192.0.2.1"
+
+
+class RangeResult(NamedTuple):
+    """What `check_host` says about all addresses from `first` to `last`, both included.
+
+    The addresses are integers of IP version `version`. `result`, `mechanism`, `lookups` and
+    `voids` are as in `SpfFact`. `path` leads to the term that decided, through the includes
+    and redirects: pairs of the domain of a policy, as it was referred to, and a term of it,
+    None for the end of a policy; it is empty where no policy was evaluated.
+
+    `decided` is False, and `result` None, where one has to ask for each address; then `path`
+    leads to the term that is why, and lookups and voids are those spent until there.
+    `explanation` is as in `SpfFact`, unless `explained` is False: only `check_host` can tell.
+    """
+
+    first: int
+    last: int
+    version: int
+    result: str | None
+    mechanism: str | None
+    path: Path
+    lookups: int
+    voids: int
+    decided: bool
+    explanation: str | None = None
+    explained: bool = True
+
+
+class Head(NamedTuple):
+    """What is published: the policy of a domain, or the fact that stands without one.
+
+    Either `policy` is the record, in ASCII, or `fact` is the result for every address.
+    `answers` are those had so far.
+    """
+
+    domain: str
+    policy: bytes
+    fact: SpfFact | None
+    answers: Answers
+
+    @property
+    def record(self) -> str | None:
+        """The record as `SpfFact` shows it, None without one or with several."""
+        return self.fact.record if self.fact else printable(self.policy)
+
+
+class RangeTable:
+    """The partition of all addresses of an IP version, kept to be looked up many times.
+
+    `settled` is False if a lookup failed that mattered: such a table should not be kept.
+    `ttl` is the lowest TTL of the answers that mattered, in seconds, None without any.
+    Made by `range_table`, for one domain and for the sender and HELO given there.
+    """
+
+    __slots__ = ("_facts", "_firsts", "domain", "record", "results", "settled", "ttl", "version")
+
+    def __init__(self, version: int, head: Head, results: Sequence[RangeResult]) -> None:
+        self.version = version
+        self.domain = head.domain
+        self.record = head.record
+        self.results = tuple(results)
+        self.settled = head.answers.settled
+        self.ttl = head.answers.ttl
+        self._firsts = [result.first for result in results]
+        self._facts: dict[Identity, list[SpfFact | None]] = {}
+
+    def lookup(self, address: int) -> RangeResult:
+        """Return the range that an address is in."""
+        return self.results[bisect_right(self._firsts, address) - 1]
+
+    def fact(self, address: int, identity: Identity) -> SpfFact | None:
+        """Return what `check_host` would; None where it has to be asked."""
+        facts = self._facts.get(identity)
+        if facts is None:
+            facts = self._facts[identity] = [self.fact_of(r, identity) for r in self.results]
+        return facts[bisect_right(self._firsts, address) - 1]
+
+    def fact_of(self, result: RangeResult, identity: Identity) -> SpfFact | None:
+        """Return the fact for all addresses of a range, None if there is none."""
+        if result.result is None or not result.explained:
+            return None
+        return SpfFact(
+            identity,
+            self.domain,
+            result.result,
+            result.mechanism,
+            result.lookups,
+            result.voids,
+            self.record,
+            result.explanation,
+        )
+
+
+def range_table(
+    domain: str, version: int, *, sender: str | None = None, helo: str | None = None
+) -> Steps[RangeTable]:
+    """Evaluate the policy of a domain for all addresses of an IP version (4 or 6).
+
+    `sender` and `helo` are as in `check_range`. An IPv4-mapped address has to be looked up
+    in the table for IPv4 (RFC 7208 §5).
+    """
+    head = yield from published(domain)
+    results = yield from partition(version, [EVERYTHING[version]], head, sender, helo)
+    return RangeTable(version, head, results)
+
+
+def check_range(
+    networks: Iterable[IPv4Network | IPv6Network],
+    domain: str,
+    *,
+    sender: str | None = None,
+    helo: str | None = None,
+) -> Steps[tuple[RangeResult, ...]]:
+    """Return what the policy of a domain says about the addresses of networks.
+
+    The ranges are in order, IPv4 first, disjoint, and cover the networks exactly; neighbours
+    differ. IPv4-mapped addresses come out as IPv4.
+
+    `sender` is one of that domain, as for `check_host`; of it only the local-part counts, and
+    for the HELO identity it is `postmaster`. `helo` is what the clients say. Without them,
+    what depends on them is not decided.
+    """
+    sets = by_version(networks)
+    head = yield from published(domain)
+    results: list[RangeResult] = []
+    for version, ranges in sets.items():
+        results += yield from partition(version, ranges, head, sender, helo)
+    return tuple(results)
+
+
+def decided_by(part: RangeResult, facts: Iterable[SpfFact]) -> tuple[RangeResult, ...]:
+    """Return a part as its addresses were decided one by one, in order, neighbours merged."""
+    found: list[RangeResult] = []
+    for address, fact in enumerate(facts, part.first):
+        path = ((fact.domain, fact.mechanism),)
+        _, _, result, mechanism, lookups, voids, _, explanation = fact
+        single = RangeResult(
+            address,
+            address,
+            part.version,
+            result,
+            mechanism,
+            path,
+            lookups,
+            voids,
+            decided=True,
+            explanation=explanation,
+        )
+        if found and found[-1]._replace(first=address, last=address) == single:
+            found[-1] = found[-1]._replace(last=address)
+        else:
+            found.append(single)
+    return tuple(found)
+
+
+def published(domain: str) -> Steps[Head]:
+    """Fetch the policy of a domain, any text (RFC 7208 §4.3 to §4.5)."""
+    answers = Answers()
+    steps = check_host(_ANYONE, "helo", "", domain)
+    try:
+        (question,) = next(steps)
+    except StopIteration as end:  # no domain, so nothing to ask
+        fact: SpfFact = end.value
+        return Head(fact.domain, b"", fact, answers)
+    (answer,) = yield from answers.ask([question])
+    policy = only_policy(answer) if answer.status in SETTLED else None
+    if policy is not None and policy.isascii():
+        steps.close()
+        return Head(question.name, policy, None, answers)
+    try:
+        steps.send([answer])
+    except StopIteration as end:
+        return Head(question.name, b"", end.value, answers)
+    raise AssertionError("check_host evaluates where there is no policy")
+
+
+def partition(
+    version: int,
+    ranges: Sequence[Interval],
+    head: Head,
+    sender: str | None,
+    helo: str | None,
+) -> Steps[list[RangeResult]]:
+    """Evaluate what is published for a set of addresses of one IP version."""
+    if head.fact is not None:
+        _, _, result, mechanism, lookups, voids, _, explanation = head.fact
+        return [
+            RangeResult(
+                first,
+                last,
+                version,
+                result,
+                mechanism,
+                (),
+                lookups,
+                voids,
+                decided=True,
+                explanation=explanation,
+            )
+            for first, last in ranges
+        ]
+    domain, policy, _, answers = head
+    known = answers.known
+    text = policy.decode("ascii")
+    # In one round what would be several: what is asked here changes no result.
+    while lacking := questions_ahead(_client(version, ranges[0][0]), text, domain, known):
+        known.update(zip(lacking, (yield lacking), strict=True))
+    values = Values(version, domain, sender, helo)
+    walk = Walk(version, values, answers)
+    parts = yield from walk.policy(policy, domain, {(0, 0): list(ranges)})
+    return _in_order(version, parts, _explanations(version, parts, head, values))
+
+
+def _client(version: int, number: int) -> IPv4Address | IPv6Address:
+    return IPv4Address(number) if version == 4 else IPv6Address(number)  # noqa: PLR2004 - IP version
+
+
+def _explanations(
+    version: int, parts: Sequence[Part], head: Head, values: Values
+) -> Mapping[Label, str | None]:
+    """Return the words for the errors among the parts: pyspf's own, for one address of each."""
+    if all(label.result not in {"permerror", "temperror"} for _, label in parts):
+        return {}
+    from auditor.spf.query import evaluate  # noqa: PLC0415 - loads pyspf and dnspython
+
+    policy = head.policy.decode("ascii")
+    found: dict[tuple[Path, str], str | None] = {}
+    explanations = {}
+    for ranges, label in parts:
+        if label.result not in {"permerror", "temperror"}:
+            continue
+        key = label.path, label.trouble
+        if key not in found and len(found) < _MAX_EXPLAINED:
+            client = _client(version, ranges[0][0])
+            outcome = evaluate(client, values.sender, values.helo, policy, head.answers.known)
+            found[key] = None if isinstance(outcome, list) else outcome[4]
+        if found.get(key) is not None:
+            explanations[label] = found[key]
+    return explanations
+
+
+def _in_order(
+    version: int, parts: Sequence[Part], explanations: Mapping[Label, str | None]
+) -> list[RangeResult]:
+    """Return parts as ranges in order, neighbours that are alike merged."""
+    results: list[RangeResult] = []
+    pieces = sorted(
+        (first, last, index) for index, (ranges, _) in enumerate(parts) for first, last in ranges
+    )
+    previous = None
+    for first, last, index in pieces:
+        label = parts[index].label
+        if previous == label and results[-1].last + 1 == first:
+            results[-1] = results[-1]._replace(last=last)
+            continue
+        previous = label
+        result, mechanism, path, lookups, voids, _, explained = label
+        explanation = explanations.get(label)
+        decided = result is not None
+        if result in {"permerror", "temperror"}:
+            explained = explanation is not None
+        results.append(
+            RangeResult(
+                first,
+                last,
+                version,
+                result,
+                mechanism,
+                path,
+                lookups,
+                voids,
+                decided,
+                explanation,
+                explained,
+            )
+        )
+    return results

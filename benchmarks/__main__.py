@@ -1,0 +1,114 @@
+"""Run the benchmarks: `python -m benchmarks --help`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.measure import BenchError
+from benchmarks.options import Options
+from benchmarks.tables import Table
+from benchmarks.versions import machine, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PARTS: Final = {
+    "a": "CPU and wall time per PTR lookup, beside the peers, on every server",
+    "b": "the same through Unbound, cold and warm",
+    "c": "the whole scan beside massdns making the same lookups",
+    "d": "delay and loss",
+    "e": "targets that are slow or silent",
+    "f": "memory and time by the number of targets",
+    "start": "starting up, and checking one address",
+}
+_RUNS: Final = 5
+_RESULTS: Final = Path(__file__).with_name("RESULTS.md")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="auditor beside its peers, against the same servers on loopback.",
+        epilog="\n".join(f"{name:>5}  {about}" for name, about in _PARTS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("part", nargs="*", help="a, b, …: all without any")
+    parser.add_argument("--runs", type=int, default=_RUNS, help="rounds (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="one round, fewer names")
+    parser.add_argument("--huge", action="store_true", help="also 16,777,216 targets in (f)")
+    parser.add_argument("--profile", action="store_true", help="where the scan's time goes, in (c)")
+    parser.add_argument("--write", action="store_true", help=f"write {_RESULTS.name}")
+    parser.add_argument(
+        "--peers",
+        default=sys.executable,
+        metavar="PYTHON",
+        help="the Python that has blastdns and presolv (default: this one)",
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.part) - set(_PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if arguments.runs < 1:
+        parser.error("--runs: at least 1")
+    return arguments
+
+
+def _head(options: Options) -> str:
+    shown = ", ".join(f"{name} {version}" for name, version in versions(options.peers).items())
+    command = " ".join(["python -m benchmarks", *_shown_arguments()])
+    return f"""# Results
+
+Printed by `{command}` in one run
+on {machine()}, against servers on loopback that it started itself.
+Absolute times differ from machine to machine; the ratios are what counts. Figures are medians
+of n interleaved runs, ratios the median of the ratios of each round; shares answered are the
+worst of all runs.
+
+Versions: {shown}.
+"""
+
+
+def _shown_arguments() -> list[str]:
+    """Return the command line without the path of an interpreter, which is nobody's business."""
+    given = sys.argv[1:]
+    hidden = {place + 1 for place, text in enumerate(given) if text == "--peers"}
+    return ["PYTHON" if place in hidden else text for place, text in enumerate(given)]
+
+
+def _tables(parts: list[str], options: Options) -> Iterator[Table]:
+    for part in parts:
+        options.say(f"({part}) {_PARTS[part]}")
+        try:
+            yield from importlib.import_module(f"benchmarks.part_{part}").run(options)
+        except BenchError as error:
+            yield Table(f"({part}) not finished", ["what"], left_out=[str(error)])
+
+
+def main() -> int:
+    """Run the parts that the command line names; print, and write if asked to."""
+    arguments = _parse()
+    with tempfile.TemporaryDirectory(prefix="auditor-bench-") as folder:
+        options = Options(
+            runs=1 if arguments.quick else arguments.runs,
+            quick=arguments.quick,
+            huge=arguments.huge,
+            profile=arguments.profile,
+            peers=arguments.peers,
+            folder=Path(folder),
+        )
+        texts = [_head(options)]
+        print(texts[0], flush=True)
+        for table in _tables(arguments.part or list(_PARTS), options):
+            texts.append(table.markdown())
+            print(texts[-1], flush=True)
+        if arguments.write:
+            _RESULTS.write_text("\n".join(texts), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

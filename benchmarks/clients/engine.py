@@ -1,0 +1,62 @@
+"""auditor's engines, alone: `python -m benchmarks.clients.engine … ENGINE`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from auditor.resolve.answer import Question
+from auditor.resolve.choose import make_engine
+from auditor.run.loop import run_loop
+from auditor.settings import Server, Settings
+from auditor.wire import codes
+from benchmarks.clients.report import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.resolve.answer import Answer
+
+#: As the pipeline does: blocks, and no more than this many questions waiting to be sent.
+_BLOCK = 256
+_BACKLOG = 512
+
+
+async def _main(task: Task, engine_name: str) -> None:
+    engine = make_engine(Settings(servers=(Server(task.address, task.port),), engine=engine_name))
+    await engine.start()
+    rdtype: int = getattr(codes, task.rdtype)
+    left = len(task.names)
+    done = asyncio.get_running_loop().create_future()
+    room = asyncio.Event()
+    statuses = task.statuses
+
+    def deliver(pairs: Sequence[tuple[Question, Answer]]) -> None:
+        nonlocal left
+        left -= len(pairs)
+        for _, answer in pairs:
+            statuses[answer.status] += 1
+        if not left:
+            done.set_result(None)
+
+    engine.on_room(room.set)
+    for start in range(0, left, _BLOCK):
+        await asyncio.sleep(0)
+        while engine.backlog() > _BACKLOG:
+            room.clear()
+            await room.wait()
+        names = task.names[start : start + _BLOCK]
+        engine.submit([Question(name, rdtype) for name in names], deliver)
+    await done
+    task.finish(counters=dict(engine.counters()))
+    await engine.close()
+
+
+if __name__ == "__main__":
+    # Both engines are imported when they are made: have that done before the clock starts.
+    import auditor.resolve.bulk
+    import auditor.resolve.cares  # noqa: F401 - see above
+
+    chosen = sys.argv.pop()
+    run_loop(_main(Task(), chosen))

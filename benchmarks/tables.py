@@ -1,0 +1,139 @@
+"""Medians, ratios and goals, as Markdown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from benchmarks.measure import Run
+
+__all__ = ["Goal", "Samples", "Table", "count", "percent", "seconds"]
+
+
+def percent(share: float) -> str:
+    """Write a share; 100 % only if it is all of it."""
+    if share in {0.0, 1.0}:
+        return f"{share:.0%}"
+    return f"{min(share, 0.99999) * 100:.3f} %" if share > 0.99 else f"{share * 100:.2f} %"
+
+
+def seconds(value: float) -> str:
+    """Write a duration in seconds."""
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def count(value: float) -> str:
+    """Write a whole number with thousands set apart."""
+    return f"{value:,.0f}"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure that was promised: what, by what was measured, and whether that is within."""
+
+    what: str
+    measured: str
+    met: bool
+
+
+@dataclass
+class Table:
+    """Rows under a heading, with the goals that they show met or missed."""
+
+    title: str
+    columns: Sequence[str]
+    about: str = ""
+    rows: list[list[str]] = field(default_factory=list)
+    goals: list[Goal] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def add(self, *cells: str) -> None:
+        """Add a row, one cell a column."""
+        if len(cells) != len(self.columns):
+            raise ValueError(f"{len(cells)} cells for {len(self.columns)} columns")
+        self.rows.append(list(cells))
+
+    def goal(self, what: str, measured: str, *, met: bool) -> None:
+        """Add a goal."""
+        self.goals.append(Goal(what, measured, met))
+
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        lines = [f"## {self.title}", ""]
+        if self.about:
+            lines += [self.about, ""]
+        lines += _grid(self.columns, self.rows)
+        if self.left_out:
+            lines += ["", *(f"Left out: {why}." for why in self.left_out)]
+        if self.goals:
+            rows = [[g.what, g.measured, "met" if g.met else "**missed**"] for g in self.goals]
+            lines += ["", *_grid(["goal", "measured", ""], rows)]
+        return "\n".join(lines) + "\n"
+
+
+def _grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    rows = list(rows)
+    widths = [max(3, *(len(row[i]) for row in [columns, *rows])) for i in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        # The first column is text, the others are figures.
+        padded = [cells[0].ljust(widths[0])]
+        padded += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return "| " + " | ".join(padded) + " |"
+
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return [line(columns), "| " + " | ".join(rule) + " |", *(line(row) for row in rows)]
+
+
+class Samples:
+    """Runs by row, taken in rounds (A B C, A B C, …), so that a slow moment hits all alike."""
+
+    def __init__(self) -> None:
+        self._runs: defaultdict[str, list[Run]] = defaultdict(list)
+        self.failed: dict[str, str] = {}
+
+    def add(self, row: str, run: Run) -> None:
+        """Add a run to a row."""
+        self._runs[row].append(run)
+
+    def __contains__(self, row: str) -> bool:
+        return row in self._runs
+
+    def __getitem__(self, row: str) -> list[Run]:
+        return self._runs[row]
+
+    def rows(self) -> list[str]:
+        """Return the rows in the order they first ran."""
+        return list(self._runs)
+
+    def median(self, row: str, what: Callable[[Run], float]) -> float:
+        """Return the median over the runs of a row."""
+        return median(what(run) for run in self._runs[row])
+
+    def worst_share(self, row: str) -> float:
+        """Return the smallest share of questions answered of any run of a row."""
+        return min(run.share for run in self._runs[row])
+
+    def ratio(self, row: str, other: str, what: Callable[[Run], float]) -> float:
+        """Return the median of the ratios, each within one round."""
+        pairs = zip(self._runs[row], self._runs[other], strict=False)
+        return median(what(one) / what(two) for one, two in pairs)
+
+    def shown_ratio(self, row: str, other: str) -> str:
+        """Write the ratio of CPU per question, if there is another row to compare with."""
+        return f"{self.ratio(row, other, lambda run: run.micros):.2f}" if other in self else "-"
+
+    def latest(self, row: str) -> str:
+        """Say what came out of the last run of a row."""
+        if row in self.failed:
+            return f"  {row}: {self.failed[row]}"
+        last = self._runs[row][-1]
+        return (
+            f"  {row} #{len(self._runs[row])}: {last.micros:.2f} µs CPU a lookup,"
+            f" {last.work_wall:.2f} s, {percent(last.share)} of {count(last.asked)} answered"
+        )

@@ -1,0 +1,168 @@
+"""Ways to run `auditor`: as a process of its own, at a terminal, step by step."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+
+from support.fleet import FLEET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = [
+    "PROGRAM",
+    "SECONDS",
+    "ZONES",
+    "Ended",
+    "Terminal",
+    "at_terminal",
+    "auditor",
+    "codes",
+    "interrupt_until_gone",
+    "manifest",
+    "read_line",
+    "records",
+    "running",
+    "wait_until",
+]
+
+PROGRAM: Final = (sys.executable, "-m", "auditor")
+ZONES: Final = str(FLEET / "zones")
+#: For what takes no time unless the machine is in trouble.
+SECONDS: Final = 30.0
+
+
+class Ended(NamedTuple):
+    """How a command ended: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+def auditor(*arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None) -> Ended:
+    """Run the program to its end."""
+    done = subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        env={**os.environ, **(env or {})},
+        timeout=SECONDS,
+        check=False,
+    )
+    out, err = (text.decode("utf-8", "backslashreplace") for text in (done.stdout, done.stderr))
+    return Ended(done.returncode, out, err)
+
+
+@contextmanager
+def running(*arguments: str | Path, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the program for as long as the context lasts; pipes unless `streams` say otherwise."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([*PROGRAM, *map(str, arguments)], **{**pipes, **streams}) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_line(pipe: IO[bytes] | None) -> str:
+    """Return the next line of a pipe, without its end; "" at the end."""
+    assert pipe is not None
+    return pipe.readline().decode().rstrip("\n")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when the condition holds."""
+    until = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < until, "it does not happen"
+        time.sleep(0.01)
+
+
+def interrupt_until_gone(process: subprocess.Popen[bytes]) -> int:
+    """Press Ctrl-C again and again; return the exit code."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(0.05)
+    raise AssertionError("it does not end")
+
+
+class Terminal:
+    """The screen side of a terminal: what has been written to it so far."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self.text = ""
+
+    def read_until(self, wanted: Callable[[str], object]) -> str:
+        """Read on until what was written satisfies `wanted`, and return all of it."""
+        while not wanted(self.text):
+            try:
+                data = os.read(self._handle, 65536)
+            except OSError:  # Linux: the last writer is gone
+                data = b""
+            assert data, f"the terminal was closed after {self.text!r}"
+            self.text += data.decode("utf-8", "replace")
+        return self.text
+
+    def read_all(self) -> str:
+        """Read to the end."""
+        with suppress(AssertionError):
+            self.read_until(lambda _: False)
+        return self.text
+
+
+@contextmanager
+def at_terminal(
+    *arguments: str | Path, on: tuple[str, ...] = ("stderr",), columns: int = 120, **streams: Any
+) -> Iterator[tuple[subprocess.Popen[bytes], Terminal]]:
+    """Run the program with some of its streams `on` a terminal; see `running`."""
+    screen, line = pty.openpty()
+    try:
+        fcntl.ioctl(line, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        environment = {**os.environ, "TERM": "xterm-256color"}
+        for name in ("NO_COLOR", "COLUMNS", "LINES", "CI", "FORCE_COLOR"):
+            environment.pop(name, None)
+        environment.update(streams.pop("env", {}))
+        streams.update(dict.fromkeys(on, line))
+        with running(*arguments, env=environment, **streams) as process:
+            os.close(line)
+            line = -1
+            yield process, Terminal(screen)
+    finally:
+        os.close(screen)
+        if line >= 0:
+            os.close(line)
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    """Return the records in a text of NDJSON, every line of which is whole."""
+    assert not text or text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def codes(record: dict[str, Any]) -> list[str]:
+    """Return the codes of a record's findings."""
+    return [finding["code"] for finding in record["findings"]]
+
+
+def manifest(output: Path) -> dict[str, Any]:
+    """Return the manifest beside an output."""
+    found: dict[str, Any] = json.loads(
+        output.with_name(output.name + ".run.json").read_text("utf-8")
+    )
+    return found

@@ -1,0 +1,126 @@
+"""The pages for people: every --help, the catalogue, the schema, the version."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from cli.driving import Ended
+
+from auditor import __version__
+from auditor.cli.app import app
+from auditor.findings.catalogue import ENTRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = tuple(app.list_commands(click.Context(app)))
+
+
+def _example(help_text: str) -> str:
+    (example,) = help_text.split("Example: ")[1:]
+    return " ".join(example.split())
+
+
+def test_the_help_lists_every_command(call: Callable[..., Ended]) -> None:
+    ended = call("--help")
+    assert (ended.code, ended.err) == (0, "")
+    listed = ended.out.split("Commands:\n")[1].split("\n\n")[0]
+    assert [line.split()[0] for line in listed.splitlines()] == list(COMMANDS)
+    assert call("-h") == ended
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_a_terminal_and_says_how_to_begin(
+    call: Callable[..., Ended], command: str
+) -> None:
+    ended = call(*command.split(), "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert max(map(len, ended.out.splitlines())) <= 80
+    assert _example(ended.out).startswith(f"auditor {command}".strip())
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_the_example_of_every_help_runs(
+    call: Callable[..., Ended], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = shlex.split(_example(call(*command.split(), "--help").out).partition(" > ")[0])
+    monkeypatch.chdir(ROOT)
+    ended = call(*words[1:])
+    assert ended.code == 0
+    assert ended.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_text(command: str) -> None:
+    found = app.get_command(click.Context(app), command)
+    assert found is not None
+    for parameter in found.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+def test_the_version_is_that_of_the_package(call: Callable[..., Ended]) -> None:
+    assert call("--version") == (0, f"auditor {__version__}\n", "")
+
+
+def test_explain_lists_the_catalogue(call: Callable[..., Ended]) -> None:
+    ended = call("explain")
+    assert (ended.code, ended.err) == (0, "")
+    lines = [line for line in ended.out.splitlines() if not line.startswith(" ")]
+    assert [line.split()[:2] for line in lines] == [[e.code, e.severity] for e in ENTRIES]
+    text = " ".join(ended.out.split())
+    for entry in ENTRIES:
+        assert f"{entry.code} {entry.severity} {entry.title}" in text
+    assert max(map(len, ended.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("code", [entry.code for entry in ENTRIES])
+def test_explain_says_why_and_what_to_do(call: Callable[..., Ended], code: str) -> None:
+    ended = call("explain", code.lower())
+    assert (ended.code, ended.err) == (0, "")
+    (entry,) = (entry for entry in ENTRIES if entry.code == code)
+    text = " ".join(ended.out.split())
+    assert text.startswith(f"{code} ({entry.severity}")
+    for part in (entry.title, entry.why, entry.remedy, *entry.references):
+        assert " ".join(part.split()) in text
+    prose = ended.out.split("\n\nTo publish\n")[0]
+    assert max(map(len, prose.splitlines())) <= 80
+
+
+def test_explain_of_ptr_missing_in_full(call: Callable[..., Ended]) -> None:
+    assert call("explain", "SPF_SOFTFAIL").out.splitlines()[:3] == [
+        "SPF_SOFTFAIL (warning)",
+        "The policy says that the address should probably not send for the domain",
+        "",
+    ]
+    lines = call("explain", "PTR_MISSING").out.splitlines()
+    start = lines.index("To publish")
+    assert lines[start + 1 : start + 3] == [
+        "  <reverse>. IN PTR <host>.",
+        "  <host>. IN <type> <address>",
+    ]
+
+
+def test_the_schema_is_json(call: Callable[..., Ended]) -> None:
+    ended = call("schema")
+    assert (ended.code, ended.err) == (0, "")
+    schema = json.loads(ended.out)
+    assert schema["title"] == "auditor record"
+    assert list(schema["properties"])[:3] == ["target", "kind", "verdict"]
+
+
+def test_the_module_and_the_installed_command_are_the_same() -> None:
+    script = Path(sys.executable).with_name("auditor")
+    said = [
+        subprocess.run([*command, "--version"], capture_output=True, check=True).stdout
+        for command in ([sys.executable, "-m", "auditor"], [str(script)])
+    ]
+    assert said[0] == said[1] == f"auditor {__version__}\n".encode()

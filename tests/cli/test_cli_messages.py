@@ -1,0 +1,302 @@
+"""Whatever is wrong with a command line or its input: one line that says so, and the exit code."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shlex
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from cli.driving import PROGRAM, ZONES, Ended, auditor
+
+from auditor.cli import streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SCAN = ("scan", "--zones", ZONES)
+
+
+#: Command lines, and below each the message, folded.
+WRONG = """
+scna
+    no command 'scna'; did you mean scan? (see auditor --help)
+audit!
+    no command 'audit!' (see auditor --help)
+"\x1b[31m"
+    no command '\\x1b[31m' (see auditor --help)
+--verbose
+    no option --verbose; did you mean --version? (see auditor --help)
+scan --zone x
+    no option --zone; did you mean --zones? (see auditor scan --help)
+check --qps 5
+    no option --qps (see auditor check --help)
+scan --qps
+    option '--qps' requires an argument (see auditor scan --help)
+scan --trace=1
+    option '--trace' does not take a value (see auditor scan --help)
+explain SPF_NONE SPF_FAIL
+    got unexpected extra argument (SPF_FAIL) (see auditor explain --help)
+scan --tries many
+    --tries: 'many' is not a valid integer (see auditor scan --help)
+check --timeout 2s
+    --timeout: '2s' is not a valid float (see auditor check --help)
+scan --engine fast
+    --engine: 'fast' is not one of 'bulk', 'cares' (see auditor scan --help)
+scan --fail-on notice
+    --fail-on: 'notice' is not one of 'error', 'warning', 'never' (see auditor scan --help)
+scan
+    nothing to scan: give targets, -i FILE, or - for standard input
+check
+    nothing to check: give an address or a domain
+scan - -
+    standard input (-) is named twice; it can be read once only
+scan - -i -
+    standard input (-) is named twice; it can be read once only
+scan \udcff
+    '\\xff': not UTF-8 text
+scan --zones ZONES --server 127.0.0.1 192.0.2.1
+    zones: answers come from files or from servers, not from both
+scan --server ns.example.net 192.0.2.1
+    server 'ns.example.net': expected an address, ADDR:PORT or [V6]:PORT,
+    such as 127.0.0.1:53
+check --server 127.0.0.1:0 192.0.2.1
+    server '127.0.0.1:0': expected an address, ADDR:PORT or [V6]:PORT, such as 127.0.0.1:53
+scan --tries 0 192.0.2.1
+    tries: 0 is not within 1 and 20
+scan --timeout nan 192.0.2.1
+    timeout: nan is not within 0.05 and 60
+scan --zones ZONES 0.0.0.0/3
+    targets: 0.0.0.0/3 (argument 1) makes 536,870,912 targets,
+    more than --max-targets 16,777,216
+scan --zones ZONES --max-targets 2 192.0.2.1 192.0.2.2 192.0.2.3
+    targets: 192.0.2.3 (argument 3) makes the total 3 targets, more than --max-targets 2
+check --zones ZONES 198.51.100.0/25
+    check explains 64 targets at most: use auditor scan for more
+check --zones ZONES 0.0.0.0/0
+    check explains 64 targets at most: use auditor scan for more
+scan --zones ZONES -x 198.51.100.300 192.0.2.1
+    exclude: '198.51.100.300' ends in a number and is no IPv4 address;
+    expected an address, a prefix, a range a-b or a domain such as mail.example.net
+scan --zones ZONES --select PTR_MISING 192.0.2.1
+    select: no finding is called 'PTR_MISING', did you mean PTR_MISSING?
+check --zones ZONES --ignore SPF,WHATEVER 192.0.2.1
+    ignore: no finding is called 'WHATEVER'; `auditor explain` lists them
+explain ptr_mising
+    no finding is called 'ptr_mising', did you mean PTR_MISSING?
+explain ?
+    no finding is called '?'; `auditor explain` lists them
+scan --zones ZONES --helo -mail-.example.net 192.0.2.1
+    helo: '-mail-.example.net' has a label that starts or ends with a hyphen;
+    expected a domain such as mail.example.net
+check --zones ZONES --mail-from 'a b@example.net' 192.0.2.1
+    mail-from: 'a b@example.net' has no valid local part; expected a domain or user@domain
+scan --zones ZONES --mail-from example.net --mail-from me@ 192.0.2.1
+    mail-from: '' is empty; expected a domain or user@domain
+scan --engine cares --server 127.0.0.1 --server-qps 1 a.example
+    server-qps: c-ares chooses the servers itself; use --engine bulk
+"""
+
+
+UNKNOWN_TYPE = (
+    "zones/example.net.zone:2: expected a resource record or a directive, "
+    "found 'mail B 192.0.2.1': unknown rdatatype 'B'"
+)
+
+
+def _wrong() -> list[tuple[str, str]]:
+    folded = WRONG.strip("\n").replace("\n    ", " => ").splitlines()
+    return [(line.split(" => ")[0], " ".join(line.split(" => ")[1:])) for line in folded]
+
+
+@pytest.mark.parametrize(("line", "message"), _wrong())
+def test_a_command_line_that_cannot_work(
+    call: Callable[..., Ended], line: str, message: str
+) -> None:
+    arguments = [ZONES if word == "ZONES" else word for word in shlex.split(line)]
+    assert call(*arguments) == (2, "", f"auditor: {message}\n")
+
+
+def test_without_a_command_the_help_goes_to_stderr(call: Callable[..., Ended]) -> None:
+    ended = call()
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == call("--help").out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.txt", None, "cannot be read: No such file or directory"),
+        ("list.txt.gz", gzip.compress(b"192.0.2.1\n", mtime=0)[:-4], "the gzip data ends too early"),
+        ("list.gz", b"192.0.2.1\n", "no gzip data in it, as its name promises"),
+        ("list.txt", b"\xff\xfe1\0", "UTF-16 or UTF-32 text; expected UTF-8"),
+        ("list.csv", b"", "no CSV header; expected one with a target or ip column"),
+    ],
+)
+def test_a_file_that_cannot_be_read_ends_a_scan_before_it_begins(
+    here: Path, call: Callable[..., Ended], name: str, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (here / name).write_bytes(content)
+    before = sorted(here.iterdir())
+    ended = call(*SCAN, "192.0.2.1", "-i", name, "-o", "out.ndjson")
+    assert ended == (2, "", f"auditor: {name}: {message}\n")
+    assert sorted(here.iterdir()) == before
+
+
+def test_a_damaged_archive_is_refused(here: Path, call: Callable[..., Ended]) -> None:
+    packed = bytearray(gzip.compress(bytes(range(256)) * 64))
+    packed[40:60] = bytes(20)
+    (here / "list.gz").write_bytes(packed)
+    ended = call(*SCAN, "-i", "list.gz")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("auditor: list.gz: not gzip data, or damaged (")
+
+
+def test_what_permissions_forbid_is_said(here: Path, call: Callable[..., Ended]) -> None:
+    (here / "list.txt").touch(0o000)
+    here.chmod(0o555)
+    with _without_privileges():
+        said = "auditor: list.txt: cannot be read: Permission denied\n"
+        assert call(*SCAN, "-i", "list.txt") == (2, "", said)
+        said = "auditor: out.ndjson.partial: cannot be made: Permission denied\n"
+        assert call(*SCAN, "192.0.2.1", "-o", "out.ndjson") == (2, "", said)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no-such-folder: expected a folder of zone files: No such file or directory"),
+        ("", "zones: no zone file in it; expected *.zone, *.db, db.* and names without a dot"),
+        ("@ SOA ns. me. 1 2 3 4 5\nmail B 192.0.2.1\n", UNKNOWN_TYPE),
+    ],
+)
+def test_zone_files_that_cannot_be_loaded(
+    here: Path, call: Callable[..., Ended], text: str | None, message: str
+) -> None:
+    (here / "zones").mkdir()
+    if text:
+        (here / "zones" / "example.net.zone").write_text(text)
+    folder = "no-such-folder" if text is None else "zones"
+    for command in (["scan", "-o", "out.ndjson"], ["check"]):
+        ended = call(*command, "--zones", folder, "192.0.2.1")
+        assert ended == (2, "", f"auditor: {message}\n")
+    # The next try is not in the way of this one's remains.
+    assert [path.name for path in here.iterdir()] == ["zones"]
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.ndjson.partial"])
+def test_an_existing_output_is_not_touched(
+    here: Path, call: Callable[..., Ended], name: str
+) -> None:
+    (here / name).write_text("precious\n")
+    ended = call(*SCAN, "198.51.100.1", "-o", "out.ndjson")
+    assert ended == (2, "", f"auditor: {name}: exists already; --overwrite replaces it\n")
+    assert (here / name).read_text() == "precious\n"
+    assert len(list(here.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("no/out.ndjson", "no/out.ndjson.partial: cannot be made: No such file or directory"),
+        (".", ".: is a directory; expected a file"),
+        ("out.ndjson.gz", "out.ndjson.gz: the output is NDJSON, not .gz"),
+        ("out.parquet", "out.parquet: the output is NDJSON, not .parquet"),
+        ("file/out", "file/out.partial: cannot be made: Not a directory"),
+    ],
+)
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+def test_an_output_that_cannot_be(
+    here: Path, call: Callable[..., Ended], output: str, message: str, overwrite: tuple[str, ...]
+) -> None:
+    (here / "file").touch()
+    ended = call(*SCAN, "198.51.100.1", "-o", output, *overwrite)
+    assert ended == (2, "", f"auditor: {message}\n")
+    assert [path.name for path in here.iterdir()] == ["file"]
+
+
+def test_a_full_device_ends_a_scan_unfinished() -> None:
+    full = "cannot be written: No space left on device\n"
+    ended = auditor(*SCAN, "198.51.100.0/24", "-o", "/dev/full")
+    assert ended == (3, "", f"auditor: /dev/full: {full}")
+    for command in (["explain"], ["schema"], ["--help"], [*SCAN, "198.51.100.1"]):
+        line = " ".join([*PROGRAM, *command])
+        assert _shell(f"{line} > /dev/full") == (3, "", f"auditor: standard output: {full}")
+
+
+def test_a_device_is_written_to_and_not_replaced(here: Path, call: Callable[..., Ended]) -> None:
+    os.mkfifo(here / "pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert call(*SCAN, "-q", "--overwrite", "198.51.100.1", "-o", "pipe") == (0, "", "")
+        assert os.read(reader, 100).startswith(b'{"target":"198.51.100.1",')
+    finally:
+        os.close(reader)
+    assert [path.name for path in here.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize(
+    ("command", "ended"),
+    [
+        (f"scan --zones {ZONES} - <&-", (2, "", "auditor: standard input is closed\n")),
+        (
+            f"scan --zones {ZONES} 198.51.100.1 >&-",
+            (2, "", "auditor: standard output is closed; -o FILE writes to a file\n"),
+        ),
+        ("explain >&-", (3, "", "auditor: standard output is closed\n")),
+        (f"scan --zones {ZONES} 198.51.100.1 -o out <&- >&- 2>&-", (0, "", "")),
+        (f"scan --zones {ZONES} -i no -o out 2>/dev/full", (2, "", "")),
+    ],
+)
+def test_streams_that_the_caller_closed(command: str, ended: tuple[int, str, str]) -> None:
+    assert _shell(f"{' '.join(PROGRAM)} {command}") == ended
+
+
+def test_a_reader_that_has_seen_enough_ends_a_scan(here: Path) -> None:
+    scan = f"{' '.join(PROGRAM)} scan -q --zones {ZONES} 198.51.0.0/16"
+    ended = _shell(f"({scan}; echo $? > code) | head -1")
+    assert ended.out.startswith('{"target":"198.51.0.0",')
+    assert ended.out.count("\n") == 1
+    assert ended.err == "auditor: standard output: closed by its reader\n"
+    assert (here / "code").read_text() == "3\n"
+
+
+def test_a_reader_that_never_reads_ends_a_page_without_a_word_of_python(here: Path) -> None:
+    ended = _shell(f"({' '.join(PROGRAM)} explain; echo $? > code) | exec sleep 0")
+    assert ended.err in {"", "auditor: standard output: closed by its reader\n"}
+    assert (here / "code").read_text() in {"0\n", "3\n"}
+
+
+def test_text_that_the_character_set_lacks_is_escaped() -> None:
+    environment = {"PYTHONIOENCODING": "latin-1"}
+    ended = auditor("check", "--zones", ZONES, "x€y", env=environment)
+    assert ended.code == 0
+    assert ended.out.splitlines()[0] == r"x\u20acy  FAIL"
+
+
+def test_messages_for_nobody_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    streams.say("hello")
+
+
+@contextmanager
+def _without_privileges() -> Iterator[None]:
+    """Be somebody for whom permissions count, in case the tests run as root."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def _shell(line: str) -> Ended:
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=False, timeout=30)
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -1,0 +1,182 @@
+"""One server: its sockets and IDs, what is late, and what is learnt of how it answers."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from auditor.resolve import upstream as module
+from auditor.resolve.answer import Question
+from auditor.resolve.datagrams import LoopDatagrams
+from auditor.resolve.upstream import ANSWERED, First, Health, Port, Upstream
+from auditor.settings import Server
+from auditor.wire.codes import A
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _upstream(server: Server = Server("127.0.0.1", 9), *, timeout: float = 2.0) -> Upstream:
+    return Upstream(0, server, concurrency=100, timeout=timeout, qps=None, now=0.0)
+
+
+@pytest.fixture
+def port() -> Iterator[Port]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        yield Port(LoopDatagrams(sock))
+
+
+def _flight(at: float) -> First:
+    return (Question("a.example.net", A), lambda _pairs: None, b"asked", at)
+
+
+def test_an_id_in_flight_is_not_drawn(port: Port) -> None:
+    free = {7, 4711, 65535}
+    for place in range(65536):
+        port.table[place] = ANSWERED if place in free else _flight(0.0)
+    assert {port.new_id() for _ in range(200)} == free
+
+
+def test_ids_are_not_drawn_in_order(port: Port) -> None:
+    drawn = [port.new_id() for _ in range(100)]
+    assert drawn != sorted(drawn)
+    assert len(set(drawn)) > 90
+    pool = port.pool(512)
+    assert len(pool) >= 512
+    assert pool != sorted(pool)
+
+
+def test_drawing_single_ids_takes_none_from_a_batch(port: Port) -> None:
+    pool = port.pool(256)
+    size = len(pool)
+    for _ in range(10_000):
+        port.new_id()
+    assert port.pool(256) is pool
+    assert len(pool) == size
+
+
+def test_sockets_are_several_and_random_and_take_turns() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        one = _upstream(Server(*server.getsockname()))
+        one.open()
+        sources = {port.datagrams.sock.getsockname()[1] for port in one.ports}
+        assert len(sources) == len(one.ports) > 1
+        assert {id(one.port()) for _ in one.ports} == {id(port) for port in one.ports}
+        one.close()
+        assert one.ports == []
+
+
+def test_when_a_socket_cannot_be_had_those_before_it_can_be_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, calls = module.open_datagrams, iter(range(10))
+
+    def scarce(address: str, port: int) -> object:
+        if next(calls) == 2:
+            raise OSError(24, "Too many open files")
+        return real(address, port)
+
+    monkeypatch.setattr(module, "open_datagrams", scarce)
+    one = _upstream()
+    with pytest.raises(OSError, match="Too many"):
+        one.open()
+    assert len(one.ports) == 2
+    one.close()
+
+
+def test_only_what_is_unanswered_for_long_is_late_and_only_once(port: Port) -> None:
+    one = _upstream(timeout=1.0)
+    flights = [_flight(0.0) for _ in range(3)]
+    for place, flight in enumerate(flights):
+        port.table[place] = flight
+    one.sent.append((0.0, port, [0, 1, 2], flights))
+    later = _flight(0.5)
+    port.table[3] = later
+    one.sent.append((0.5, port, [3], [later]))
+    port.table[1] = ANSWERED
+    # The place was used again, for another question.
+    port.table[2] = _flight(0.9)
+    assert list(one.late(0.9)) == []
+    assert list(one.late(1.0)) == [(port, 0, flights[0])]
+    assert list(one.late(1.4)) == []
+    assert list(one.late(1.5)) == [(port, 3, later)]
+
+
+def test_there_is_room_up_to_the_window_and_none_on_the_bench() -> None:
+    one = _upstream()
+    size = int(one.window.size)
+    assert one.room() == size
+    one.on_sent(size - 3, 0.0)
+    assert one.room() == 3
+    one.health = Health.BENCHED
+    assert one.room() == 0
+
+
+def test_a_server_that_owes_answers_is_quiet_after_a_while_unless_it_says_anything() -> None:
+    one = _upstream(timeout=0.5)
+    assert not one.is_quiet(100.0)
+    one.on_sent(1, 100.0)
+    one.on_sent(1, 102.0)
+    assert not one.is_quiet(101.0)
+    assert one.is_quiet(101.1)
+    one.on_heard(101.1)
+    assert not one.is_quiet(110.0)
+
+
+def test_a_server_at_the_end_of_a_long_path_is_given_more_time() -> None:
+    one = _upstream(timeout=5.0)
+    assert one.patience() == 0.5
+    one.round_trip.note(0.4)
+    one.on_sent(1, 100.0)
+    assert not one.is_quiet(101.0 + 3 * one.round_trip.timeout)
+    assert one.is_quiet(101.1 + 3 * one.round_trip.timeout)
+    assert one.patience() == one.round_trip.timeout
+
+
+def test_a_late_answer_is_measured_only_when_nothing_comes_in_time() -> None:
+    one = _upstream(timeout=5.0)
+    one.round_trip.note(0.01)
+    one.on_sent(1, 10.0)
+    one.on_answers(1, 10.0)
+    before = one.round_trip.smoothed
+    one.on_late(9.0, 10.01)
+    assert one.round_trip.smoothed == before
+    one.on_late(10.0, 11.0)
+    assert one.round_trip.smoothed != before
+
+
+def test_edns_is_given_up_after_some_answers_without_and_none_with() -> None:
+    one = _upstream()
+    for _ in range(10):
+        one.on_without_edns()
+        one.on_without_edns()
+        one.on_answers(0, 1.0)
+    assert not one.plain
+    for _ in range(3):
+        one.on_without_edns()
+    assert one.plain
+
+
+def test_mixed_case_is_given_up_after_some_changed_replies_not_after_one() -> None:
+    one = _upstream()
+    one.mixed_case = True
+    one.on_case_changed()
+    assert one.mixed_case
+    for _ in range(7):
+        one.on_case_changed()
+    assert not one.mixed_case
+
+
+def test_a_server_slips_while_empty_truncated_replies_come_close_together() -> None:
+    one = _upstream()
+    assert not one.is_slipping(0.0)
+    for now in (1.0, 4.0, 7.0, 10.0, 13.0):
+        one.on_slip(now)
+        assert not one.is_slipping(now)
+    for now in (13.1, 13.2, 13.3):
+        one.on_slip(now)
+    assert one.is_slipping(15.2)
+    assert not one.is_slipping(15.4)

@@ -1,0 +1,283 @@
+"""The whole bulk engine on a network and a clock of its own: no socket, no waiting.
+
+    with Simulation({"192.0.2.1": Honest()}) as world:
+        answers = world.ask(questions)
+
+Packets go through the engine's own sockets' places, so everything but the system calls and
+the event loop is the real thing. A server is a function of a packet, returning the replies
+and after how many seconds each arrives; lists of errors play the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import struct
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
+
+import pytest
+
+from auditor.resolve import bulk, upstream
+from auditor.resolve.answer import Answer, Question
+from auditor.resolve.bulk import Bulk
+from auditor.resolve.datagrams import BATCH, Sent
+from auditor.settings import Server
+from auditor.wire.codes import NODATA, NXDOMAIN, A
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from auditor.errors import AuditorError
+    from auditor.resolve.attempts import Course
+
+__all__ = ["Behaviour", "Query", "Reply", "Simulation", "names", "parse", "respond", "truth"]
+
+_HEADER: Final = 12
+_OPT: Final = 11
+_TC: Final = 0x0200
+_MOST_EVENTS: Final = 3_000_000
+_TCP_SECONDS: Final = 0.05
+
+
+class Query(NamedTuple):
+    """One query as a server sees it: `question` is name, type and class as they came."""
+
+    id: int
+    name: str
+    rdtype: int
+    edns: bool
+    question: bytes
+    now: float
+
+
+class Reply(NamedTuple):
+    """A packet that arrives `after` so many seconds."""
+
+    after: float
+    data: bytes
+
+
+#: What a server does with a query. None: nobody is there, and the network says so.
+Behaviour: TypeAlias = "Callable[[Query], Sequence[Reply]] | None"
+
+
+def names(count: int, zone: str = "example.net") -> list[Question]:
+    """Return so many different questions."""
+    return [Question(f"n{number}.{zone}", A) for number in range(count)]
+
+
+def truth(question: Question) -> Answer:
+    """Return the right answer: an address as a rule, sometimes that there is none."""
+    digest = hashlib.blake2b(question.name.encode(), digest_size=4).digest()
+    if digest[0] < 10:
+        return Answer(NXDOMAIN)
+    if digest[0] < 20:
+        return Answer(NODATA)
+    return Answer("NOERROR", (f"10.{digest[1]}.{digest[2]}.{digest[3]}",), ttl=300)
+
+
+def parse(data: bytes, now: float) -> Query:
+    """Read a query."""
+    qid, _, _, _, _, additional = struct.unpack("!6H", data[:_HEADER])
+    end = len(data) - _OPT * additional
+    question = data[_HEADER:end]
+    labels, place = [], 0
+    while question[place]:
+        labels.append(question[place + 1 : place + 1 + question[place]].decode().lower())
+        place += 1 + question[place]
+    rdtype = int.from_bytes(question[-4:-2])
+    return Query(qid, ".".join(labels), rdtype, additional > 0, question, now)
+
+
+def respond(query: Query, rcode: int | None = None, *, truncated: bool = False) -> bytes:
+    """Return the right reply, or an RCODE alone, or an empty truncated one."""
+    answer = truth(Question(query.name, query.rdtype))
+    flags = 0x8400 | (_TC if truncated else 0)
+    record = b""
+    if rcode is None:
+        rcode = 3 if answer.status == NXDOMAIN else 0
+        if answer.records and not truncated:
+            address = bytes(map(int, str(answer.records[0]).split(".")))
+            record = struct.pack("!3HIH", 0xC00C, A, 1, 300, 4) + address
+    counts = (1, int(bool(record)), 0, 0)
+    return struct.pack("!6H", query.id, flags | rcode, *counts) + query.question + record
+
+
+class _Timer:
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class _Loop:
+    """As much of an event loop as the engine uses."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.readers: dict[object, Callable[[], None]] = {}
+        self._events: list[tuple[float, int, _Timer, Callable[[], None]]] = []
+        self._number = 0
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[..., None], *args: Any) -> _Timer:
+        self._number += 1
+        timer = _Timer()
+        event = (self.now + delay, self._number, timer, lambda: callback(*args))
+        heapq.heappush(self._events, event)
+        return timer
+
+    def add_reader(self, sock: object, callback: Callable[..., None], *args: Any) -> None:
+        self.readers[sock] = lambda: callback(*args)
+
+    def remove_reader(self, sock: object) -> None:
+        del self.readers[sock]
+
+    def step(self) -> bool:
+        """Do what comes next; return whether there was anything."""
+        while self._events:
+            when, _, timer, callback = heapq.heappop(self._events)
+            if not timer.cancelled:
+                self.now = max(self.now, when)
+                callback()
+                return True
+        return False
+
+
+class _Datagrams:
+    """A socket of the simulation."""
+
+    def __init__(self, world: Simulation, address: str) -> None:
+        self.sock: Any = object()
+        self.reported = 0
+        self.arrived: list[bytes] = []
+        self._world = world
+        self._address = address
+
+    def send(self, packets: Sequence[bytes]) -> Sent:
+        for count, packet in enumerate(packets[:BATCH]):
+            error = self._world.kernel(packet)
+            if error:
+                return Sent(count, error)
+            self._world.carry(self, self._address, packet)
+        return Sent(min(len(packets), BATCH), 0)
+
+    def receive(self) -> list[bytes]:
+        packets, self.arrived = self.arrived[:BATCH], self.arrived[BATCH:]
+        return packets
+
+    def close(self) -> None:
+        pass
+
+
+class Simulation:
+    """Servers by address, and one engine that asks them.
+
+    `kernel` is asked about every packet that is sent, and returns 0 or an errno. `tcp`
+    answers over TCP. `queries` holds the address and every query that a server got;
+    `delivered` every answer that came, in order.
+    """
+
+    def __init__(
+        self,
+        servers: Mapping[str, Behaviour],
+        *,
+        kernel: Callable[[bytes], int] = lambda _packet: 0,
+        tcp: Callable[[Question], Answer] = truth,
+        **options: Any,
+    ) -> None:
+        self.servers = dict(servers)
+        self.kernel = kernel
+        self.tcp = tcp
+        self.loop = _Loop()
+        self.queries: list[tuple[str, Query]] = []
+        self.over_tcp: list[Question] = []
+        self.delivered: list[tuple[Question, Answer]] = []
+        self.failures: list[AuditorError] = []
+        self._patch = pytest.MonkeyPatch()
+        self.engine = Bulk([Server(address) for address in servers], check=False, **options)
+        self.engine.on_failure(self.failures.append)
+        self.engine._streams = SimpleNamespace(is_open=True, ask=self._ask_tcp)  # type: ignore[assignment]
+
+    def __enter__(self) -> Self:
+        loop = SimpleNamespace(get_running_loop=lambda: self.loop)
+        self._patch.setattr(bulk, "asyncio", loop)
+        self._patch.setattr(upstream, "open_datagrams", lambda to, _: _Datagrams(self, to))
+        asyncio.run(self.engine.start())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._patch.undo()
+
+    def carry(self, sender: _Datagrams, address: str, packet: bytes) -> None:
+        """Take a packet to a server, and its replies back."""
+        query = parse(packet, self.loop.now)
+        self.queries.append((address, query))
+        behaviour = self.servers[address]
+        if behaviour is None:
+            self.loop.call_later(0.0001, self._refuse, sender)
+            return
+        for reply in behaviour(query):
+            self.loop.call_later(reply.after, self._arrive, sender, reply.data)
+
+    def submit(self, questions: Sequence[Question]) -> None:
+        """Ask the engine; the answers come to `delivered`."""
+        self.engine.submit(questions, self.delivered.extend)
+
+    def ask(self, questions: Sequence[Question], limit: float = 1000.0) -> dict[Question, Answer]:
+        """Ask the questions and return the answers, each of which comes exactly once."""
+        before = len(self.delivered)
+        self.submit(questions)
+        self.run(lambda: len(self.delivered) - before >= len(questions), limit)
+        found = self.delivered[before:]
+        assert sorted(question for question, _ in found) == sorted(questions)
+        return dict(found)
+
+    def run(self, enough: Callable[[], bool], limit: float = 1000.0) -> None:
+        """Let time pass until it is enough; it must be before `limit` seconds are over."""
+        until = self.loop.now + limit
+        for _ in range(_MOST_EVENTS):
+            if enough():
+                return
+            assert self.loop.step(), "nothing is going to happen any more"
+            assert self.loop.now < until, f"it takes longer than {limit} seconds"
+        pytest.fail("the engine is busy without end")
+
+    def drain(self) -> None:
+        """Let everything that is on its way arrive."""
+        while self.loop.step():
+            pass
+
+    def check_books(self) -> None:
+        """Assert, after `drain`, that everything adds up and nothing is left anywhere."""
+        count = self.engine.counters()
+        assert count["asked"] == count["answered"] + count["failed"] == len(self.delivered)
+        assert count["sent"] == count["first"] + count["retried"] + count["probes"]
+        assert count["sent"] == len(self.queries)
+        kinds = ("accepted", "strays", "duplicates", "late", "forged")
+        assert count["received"] == sum(count[kind] for kind in kinds)
+        assert 0 <= count["lost"] <= count["sent"]
+        assert not self.engine._courses.again
+        for one in self.engine._upstreams:
+            assert one.in_flight == 0
+            for port in one.ports:
+                open_ones = [flight for flight in port.table if flight.__class__ is tuple]
+                assert all(len(flight) == 3 for flight in open_ones), "a question is left"  # type: ignore[arg-type]
+
+    def _refuse(self, sender: _Datagrams) -> None:
+        sender.reported += 1
+        self.loop.readers[sender.sock]()
+
+    def _arrive(self, sender: _Datagrams, data: bytes) -> None:
+        sender.arrived.append(data)
+        self.loop.readers[sender.sock]()
+
+    def _ask_tcp(self, course: Course) -> None:
+        self.over_tcp.append(course.question)
+        answer = self.tcp(course.question)
+        self.loop.call_later(_TCP_SECONDS, self.engine._on_stream, course, answer)
