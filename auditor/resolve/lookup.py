@@ -127,6 +127,8 @@ class Lookup:
         self._clock = clock
         self._waiting: dict[Question, _Waiting] = {}
         self._links: dict[Question, Question] = {}
+        #: How many aliases led to a question that is asked because of them.
+        self._depths: dict[Question, int] = {}
 
     async def resolve_many(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order. Failures are statuses."""
@@ -180,8 +182,9 @@ class Lookup:
 
     def _deliver(self, pairs: Sequence[tuple[Question, Answer]]) -> None:
         now = self._clock() if self._clock else asyncio.get_running_loop().time()
-        young = self._cache.generation(len(pairs))
-        keeping = self._cache.size > 0
+        # More than there is room for at once is kept one by one, or not at all.
+        keeping = len(pairs) <= self._cache.size // 2
+        young = self._cache.generation(len(pairs)) if keeping else {}
         waiting = self._waiting
         for pair in pairs:
             question, answer = pair
@@ -190,6 +193,8 @@ class Lookup:
                 continue
             if keeping:
                 young[question] = (now, answer)
+            else:
+                self._cache.put(question, answer, now)
             waiter = waiting.pop(question)
             if isinstance(waiter, list):
                 for sink, index in waiter:
@@ -209,7 +214,8 @@ class Lookup:
         """Ask for what an alias points to; the answer will be that of `question`."""
         target = Question(answer.canonical, question.rdtype)
         # Two aliases that wait for each other would wait for ever.
-        step: Question | None = target
+        depth = self._depths.get(question, 0) + len(answer.chain)
+        step: Question | None = question if depth > MAX_CHAIN else target
         for _ in range(MAX_CHAIN + 1):
             if step is None or step == question:
                 break
@@ -218,11 +224,14 @@ class Lookup:
             self._deliver([(question, _loop(answer))])
             return
         self._links[question] = target
+        self._depths[target] = depth
         self._ask(_Alias(self, question, answer), [target], now)
 
     def end_link(self, question: Question, answer: Answer) -> None:
         """Take the answer that an alias led to (called by the sink of `_follow`)."""
-        self._links.pop(question, None)
+        target = self._links.pop(question, None)
+        if target is not None:
+            self._depths.pop(target, None)
         self._deliver([(question, answer)])
 
 

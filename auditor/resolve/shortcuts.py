@@ -138,7 +138,8 @@ def _heads() -> dict[bytes, int]:
 _HEADS: Final = _heads()
 
 #: How the one record of a common reply begins: its owner is the question's name.
-_STARTS: Final = {rdtype: b"\xc0\x0c" + _TYPE_CLASS.pack(rdtype, IN) for rdtype in (A, AAAA, PTR)}
+_POINTER: Final = b"\xc0\x0c"
+_STARTS: Final = {rdtype: _POINTER + _TYPE_CLASS.pack(rdtype, IN) for rdtype in (A, AAAA, PTR)}
 
 _WORD_CHARACTERS: Final = (ascii_lowercase + ascii_uppercase + "0123456789-_").encode()
 _NEW: Final = tuple.__new__
@@ -172,13 +173,14 @@ class Replies:
             if kind is None:
                 return None
             return self._negative.get(data[2:_LABEL] + data[_LABEL + data[_HEADER] :])
-        if data[end : end + 1] != b"\xc0":
+        fixed = data[end : end + 10]
+        if fixed[:1] != b"\xc0":
             # The owner in full, as BIND has it where the letters' case is another.
             owner = data[end : 2 * end - _HEADER - _TYPE_CLASS.size]
             if owner.lower() != data[_HEADER : end - _TYPE_CLASS.size].lower():
                 return None
             end += len(owner) - 2
-        fixed = b"\xc0\x0c" + data[end + 2 : end + 10]
+            fixed = _POINTER + data[end + 2 : end + 10]
         ttl = self._starts.get((rdtype, fixed))
         if ttl is None:
             ttl = self._learn_start(fixed, rdtype)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LABELS = st.sampled_from(
-    ["a", "7", "host-7", "_spf", "x" * 63, "x" * 64, "", "A", r"a\.b", r"\032", "é", "ı", "*", "\\"]
+    ["a", "7", "host-7", "_spf", "x" * 63, "x" * 64, "", "A", r"a\.b", r"\032", "é", "ß", "*", "\\"]
 )
 NAMES = st.builds(".".join, st.lists(LABELS, max_size=6))
 LONG_NAMES = st.builds(
@@ -154,6 +154,8 @@ def _long_way(data: bytes, question: Question) -> Answer | None:
 
 def _without_the_rest(data: bytes, end: int) -> bytes:
     """Return a reply that ends behind the first record of its answer."""
+    # Its owner is a pointer to the question's name, or that name in full.
+    end += 0 if data[end] == 0xC0 else end - 12 - 4 - 2
     size = int.from_bytes(data[end + 10 : end + 12])
     return data[:8] + bytes(4) + data[12 : end + 12 + size]
 
