@@ -90,7 +90,7 @@ class Settings:
     server_qps: float | None = None
     server_check: bool = True
     timeout: float = 2.0
-    tries: int = 3
+    tries: int = 5
     cache_size: int = 65_536
     helo: str | None = None
     mail_from: tuple[str, ...] = ()

@@ -8,7 +8,6 @@ from auditor.checks.address import check_address
 from auditor.checks.facts import AddressFact, DomainFact, MxHost, SpfPolicyFact
 from auditor.checks.steps import together
 from auditor.resolve.answer import Question
-from auditor.spf.lint import lint
 from auditor.wire.codes import AAAA, MX, NODATA, NOERROR, NXDOMAIN, SETTLED, A
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ NULL_MX: Final = "."
 
 def check_domain(domain: str, wildcards: Wildcards) -> Steps[DomainFact]:
     """Look up all that a receiver would of a sending domain, and lint its policy."""
+    from auditor.spf.lint import lint  # noqa: PLC0415 - addresses, the most by far, need it not
+
     found = yield from together([_hosts(domain, wildcards), lint(domain)])
     (status, addresses, mx_status, hosts), report = cast("tuple[_Hosts, LintReport]", tuple(found))
     return DomainFact(status, addresses, mx_status, hosts, _policy(report))

@@ -27,12 +27,14 @@ _LISTS: Final = frozenset({"select", "ignore"})
 
 #: About which identities.
 _IDENTITIES: Final = (
-    click.option("--helo", metavar="NAME", help="SPF HELO identity of every IP target."),
+    click.option(
+        "--helo", metavar="NAME", help="SPF HELO identity of addresses whose line gives none."
+    ),
     click.option(
         "--mail-from",
         metavar="DOMAIN|ADDRESS",
         multiple=True,
-        help="SPF MAIL FROM identity of every IP target; repeatable.",
+        help="SPF MAIL FROM identity of addresses whose line gives none; repeatable.",
     ),
     click.option("--no-spf", "spf", flag_value=False, default=None, help="Skip SPF."),
 )
@@ -58,7 +60,7 @@ _ASKING: Final = (
     ),
     click.option("--timeout", metavar="S", type=float, help="Seconds for one try.  [default: 2]"),
     click.option(
-        "--tries", metavar="N", type=int, help="Queries for one question at most.  [default: 3]"
+        "--tries", metavar="N", type=int, help="Queries for one question at most.  [default: 5]"
     ),
     *_IDENTITIES,
     click.option(

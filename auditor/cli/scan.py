@@ -31,7 +31,8 @@ __all__ = ["command"]
     "--exclude",
     metavar="EXCLUDE",
     multiple=True,
-    help="Leave out an address, prefix, range or domain, or those in @FILE; repeatable.",
+    help="Leave out an address, prefix, range or domain with all below it, or those in @FILE; "
+    "repeatable.",
 )
 @click.option("-o", "--output", metavar="FILE", default="-", help="NDJSON to FILE.  [default: -]")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")

@@ -28,7 +28,7 @@ __all__ = ["command"]
     "spf",
     epilog="Example: auditor spf --zones examples/fleet/zones example.com --range 203.0.113.0/24",
 )
-@click.argument("domain")
+@click.argument("domain", required=False)
 @click.option(
     "--range",
     "ranges",
@@ -53,7 +53,7 @@ __all__ = ["command"]
 @reaching
 @judging
 def command(
-    domain: str,
+    domain: str | None,
     ranges: tuple[str, ...],
     addresses: tuple[str, ...],
     *,
@@ -88,7 +88,9 @@ def command(
     return 1 if any(at_or_above(found, settings.fail_on) for found in severities) else 0
 
 
-def _domain(text: str) -> str:
+def _domain(text: str | None) -> str:
+    if text is None:
+        raise UsageError("nothing to show: give a domain")
     try:
         return parse_domain(text.strip(), "a domain such as example.net")
     except TargetError as error:

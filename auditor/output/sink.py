@@ -50,7 +50,7 @@ class FileSink:
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path = path
         self._partial = partial_path(path)
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
         try:
             for there in (path, self._partial):
                 _refuse_existing(there, overwrite=overwrite)

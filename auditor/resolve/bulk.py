@@ -73,7 +73,7 @@ class Bulk:
         qps: float | None = None,
         server_qps: float | None = None,
         timeout: float = 2.0,
-        tries: int = 3,
+        tries: int = 5,
         check: bool = True,
         trace: bool = False,
     ) -> None:

@@ -66,6 +66,9 @@ __all__ = ["Cares", "system_servers"]
 #: Queries in flight without `--concurrency`: every server of DESIGN §8 keeps up with it.
 _IN_FLIGHT: Final = 192
 
+#: Seconds below which c-ares does not go.
+_LEAST_TIMEOUT: Final = 0.25
+
 #: c-ares keeps every answer until its TTL is over, with no bound and no switch for it here.
 #: Setting the servers anew makes it forget, so that is done after so many queries.
 _FORGET_AFTER: Final = 20_000
@@ -107,8 +110,9 @@ class Cares:
     """An `Engine` over aiodns.
 
     `servers`: the name servers, empty for the system's; `concurrency`: queries in flight at
-    most; `qps`: queries a second at most; `timeout`: seconds for the first try, which c-ares
-    lengthens and shortens as servers respond; `tries`: queries for one question and server;
+    most; `qps`: queries a second at most; `tries`: queries for one question and server, given
+    up after `tries` times `timeout` seconds, as far as c-ares keeps to that: it adapts its
+    timeouts to how servers respond;
     `tcp`: whether TCP is used from the start.
     A query that waits for its turn has not been given to c-ares, so its time has not begun.
     """
@@ -120,14 +124,17 @@ class Cares:
         concurrency: int | None = None,
         qps: float | None = None,
         timeout: float = 2.0,
-        tries: int = 3,
+        tries: int = 5,
         tcp: bool = False,
     ) -> None:
         self._servers = [str(server) for server in servers]
         self._most = concurrency or _IN_FLIGHT
         self._qps = qps
         flags = pycares.ARES_FLAG_EDNS | (pycares.ARES_FLAG_USEVC if tcp else 0)
-        self._options: dict[str, Any] = {"timeout": timeout, "tries": tries, "flags": flags}
+        # c-ares doubles its timeout with every try. All of them together are to be as long as
+        # `tries` times `timeout`, and a lost packet is to be noticed early.
+        first = max(timeout * tries / ((1 << tries) - 1), min(timeout, _LEAST_TIMEOUT))
+        self._options: dict[str, Any] = {"timeout": first, "tries": tries, "flags": flags}
         self._queue: deque[tuple[Question, Deliver]] = deque()
         self._outstanding: set[asyncio.Future[Any]] = set()
         self._wake: Callable[[], None] | None = None

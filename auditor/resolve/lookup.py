@@ -127,8 +127,6 @@ class Lookup:
         self._clock = clock
         self._waiting: dict[Question, _Waiting] = {}
         self._links: dict[Question, Question] = {}
-        #: How many aliases led to a question that is asked because of them.
-        self._depths: dict[Question, int] = {}
 
     async def resolve_many(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order. Failures are statuses."""
@@ -214,7 +212,7 @@ class Lookup:
         """Ask for what an alias points to; the answer will be that of `question`."""
         target = Question(answer.canonical, question.rdtype)
         # Two aliases that wait for each other would wait for ever.
-        depth = self._depths.get(question, 0) + len(answer.chain)
+        depth = self._depth(question) + len(answer.chain)
         step: Question | None = question if depth > MAX_CHAIN else target
         for _ in range(MAX_CHAIN + 1):
             if step is None or step == question:
@@ -224,14 +222,21 @@ class Lookup:
             self._deliver([(question, _loop(answer))])
             return
         self._links[question] = target
-        self._depths[target] = depth
         self._ask(_Alias(self, question, answer), [target], now)
+
+    def _depth(self, question: Question) -> int:
+        """Return how many aliases led to a question, for whoever wants it by the shortest way."""
+        waiters = self._waiting[question]
+        if not isinstance(waiters, list):
+            waiters = [waiters]
+        return min(
+            self._depth(sink.question) + len(sink.answer.chain) if isinstance(sink, _Alias) else 0
+            for sink, _ in waiters
+        )
 
     def end_link(self, question: Question, answer: Answer) -> None:
         """Take the answer that an alias led to (called by the sink of `_follow`)."""
-        target = self._links.pop(question, None)
-        if target is not None:
-            self._depths.pop(target, None)
+        self._links.pop(question, None)
         self._deliver([(question, answer)])
 
 
@@ -242,17 +247,17 @@ def _loop(answer: Answer) -> Answer:
 class _Alias:
     """Waits for what stands at the end of an alias, and puts the two answers together."""
 
-    __slots__ = ("_answer", "_lookup", "_question")
+    __slots__ = ("_lookup", "answer", "question")
 
     def __init__(self, lookup: Lookup, question: Question, answer: Answer) -> None:
         self._lookup = lookup
-        self._question = question
-        self._answer = answer
+        self.question = question
+        self.answer = answer
 
     def put(self, index: int, answer: Answer) -> None:
         """Take the only answer: `index` is 0."""
         del index
-        first = self._answer
+        first = self.answer
         chain = first.chain + answer.chain
         canonical = answer.canonical or first.canonical
         if len(chain) > MAX_CHAIN or canonical in chain:
@@ -260,4 +265,4 @@ class _Alias:
         else:
             ttls = [ttl for ttl in (first.ttl, answer.ttl) if ttl is not None]
             joined = answer._replace(chain=chain, canonical=canonical, ttl=min(ttls, default=None))
-        self._lookup.end_link(self._question, joined)
+        self._lookup.end_link(self.question, joined)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
         (None, "auditor.toml: cannot be read: No such file or directory"),
         ("tries = 3\ntrys = 4\n", "auditor.toml: unknown setting 'trys'; did you mean 'tries'?"),
         ("xyz = 4\n", "auditor.toml: unknown setting 'xyz'"),
-        ("cache_size = 4\n", "auditor.toml: unknown setting 'cache_size'; did you mean 'cache-size'?"),
+        (
+            "cache_size = 4\n",
+            "auditor.toml: unknown setting 'cache_size'; did you mean 'cache-size'?",
+        ),
         ("tries =\n", "auditor.toml: not TOML: Invalid value (at line 1, column 8)"),
         ('tries = "many"\n', "auditor.toml: tries: 'many' is not a whole number"),
         ("timeout = true\n", "auditor.toml: timeout: True is not a number"),
@@ -38,8 +41,7 @@ if TYPE_CHECKING:
         ),
         (
             '[severities]\nPTR_MISSING = "bad"\n',
-            "severities: PTR_MISSING cannot be 'bad', "
-            "expected one of info, notice, warning, error",
+            "severities: PTR_MISSING cannot be 'bad', expected one of info, notice, warning, error",
         ),
         (
             'helo = "a_b"\n',
@@ -89,9 +91,7 @@ def test_the_summary_goes_by_the_severities_set(here: Path, call: Callable[..., 
     )
 
 
-def test_a_flag_names_another_source_than_the_file(
-    here: Path, call: Callable[..., Ended]
-) -> None:
+def test_a_flag_names_another_source_than_the_file(here: Path, call: Callable[..., Ended]) -> None:
     (here / "auditor.toml").write_text('server = ["127.0.0.1:9"]\n')
     ended = call("check", "--config", "auditor.toml", "--zones", ZONES, "198.51.100.1")
     assert (ended.code, ended.err) == (0, "")

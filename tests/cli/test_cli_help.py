@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
-from cli.driving import Ended
 
 from auditor import __version__
 from auditor.cli.app import app
@@ -19,6 +18,8 @@ from auditor.findings.catalogue import ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from cli.driving import Ended
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = tuple(app.list_commands(click.Context(app)))

@@ -131,7 +131,11 @@ def test_without_a_command_the_help_goes_to_stderr(call: Callable[..., Ended]) -
     ("name", "content", "message"),
     [
         ("none.txt", None, "cannot be read: No such file or directory"),
-        ("list.txt.gz", gzip.compress(b"192.0.2.1\n", mtime=0)[:-4], "the gzip data ends too early"),
+        (
+            "list.txt.gz",
+            gzip.compress(b"192.0.2.1\n", mtime=0)[:-4],
+            "the gzip data ends too early",
+        ),
         ("list.gz", b"192.0.2.1\n", "no gzip data in it, as its name promises"),
         ("list.txt", b"\xff\xfe1\0", "UTF-16 or UTF-32 text; expected UTF-8"),
         ("list.csv", b"", "no CSV header; expected one with a target or ip column"),

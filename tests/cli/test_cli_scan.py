@@ -116,9 +116,7 @@ def test_excludes_are_left_out(here: Path, scan: Callable[..., Any]) -> None:
     ]
 
 
-def test_an_output_file_is_whole_and_has_a_manifest(
-    here: Path, call: Callable[..., Ended]
-) -> None:
+def test_an_output_file_is_whole_and_has_a_manifest(here: Path, call: Callable[..., Ended]) -> None:
     ended = call(*SCAN, GOOD, ERROR, "-x", BETTER, "--output", "out.ndjson")
     assert (ended.code, ended.out) == (0, "")
     assert ended.err.splitlines()[1:] == [

@@ -75,9 +75,7 @@ def test_no_spf_asks_for_no_policy(call: Callable[..., Ended]) -> None:
 
 
 @pytest.mark.parametrize("tries", [1, 3])
-def test_tries_bounds_the_queries_for_one_question(
-    call: Callable[..., Ended], tries: int
-) -> None:
+def test_tries_bounds_the_queries_for_one_question(call: Callable[..., Ended], tries: int) -> None:
     silent = per_name({"1.2.0.192.in-addr.arpa": []})
     with FaultyServer(ZONE, silent) as server:
         ended = call(
@@ -158,12 +156,11 @@ def test_a_server_that_is_not_there_ends_the_command(
     output = ("-o", "out.ndjson") if command == "scan" else ()
     with dead_port() as port:
         ended = call(command, *_server(port), "--timeout", "0.05", "192.0.2.1", *output)
-    assert ended == (
-        3,
-        "",
-        f"auditor: server 127.0.0.1:{port} is not reachable: left out\n"
-        f"auditor: no server is left to ask: 127.0.0.1:{port} is not reachable\n",
-    )
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err.splitlines() == [
+        f"auditor: server 127.0.0.1:{port} is not reachable: left out",
+        f"auditor: no server is left to ask: 127.0.0.1:{port} is not reachable",
+    ]
     assert list(here.iterdir()) == []
 
 
@@ -174,21 +171,14 @@ def test_mutes_and_liars_are_named_and_left_out(call: Callable[..., Ended]) -> N
             ended = call("scan", *servers, *_server(honest.port), "--timeout", "0.05", "192.0.2.1")
         (record,) = records(ended.out)
         assert (ended.code, record["verdict"]) == (0, "pass")
-        complaints = sorted(ended.err.splitlines()[:2])
-        assert complaints == sorted(
-            [
-                f"auditor: server 127.0.0.1:{mute} does not answer: left out",
-                f"auditor: server 127.0.0.1:{liar.port} makes up answers for names that do not "
-                "exist: left out",
-            ]
+        mute_why = f"127.0.0.1:{mute} does not answer"
+        liar_why = f"127.0.0.1:{liar.port} makes up answers for names that do not exist"
+        assert sorted(ended.err.splitlines()[:2]) == sorted(
+            f"auditor: server {why}: left out" for why in (mute_why, liar_why)
         )
         ended = call("scan", "--quiet", *servers, "--timeout", "0.05", "192.0.2.1")
-        assert ended == (
-            3,
-            "",
-            f"auditor: no server is left to ask: 127.0.0.1:{mute} does not answer; "
-            f"127.0.0.1:{liar.port} makes up answers for names that do not exist\n",
-        )
+        message = f"auditor: no server is left to ask: {mute_why}; {liar_why}\n"
+        assert ended == (3, "", message)
 
 
 def test_an_ipv6_server_is_named_in_brackets(call: Callable[..., Ended]) -> None:

@@ -251,6 +251,27 @@ def test_eight_aliases_are_followed_and_not_one_more(links: int, status: str) ->
     run_virtual(main())
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_a_name_on_the_way_of_too_many_aliases_has_a_chain_of_its_own(
+    order: tuple[int, ...], *, at_once: bool
+) -> None:
+    links = MAX_CHAIN + 1
+    targets = {f"{number}.example.net": f"{number + 1}.example.net" for number in range(links)}
+
+    async def main() -> None:
+        lookup = Lookup(FakeEngine(_aliases(targets), at_once=True), Cache(100))
+        questions = [Question(f"{number}.example.net", A) for number in order]
+        if at_once:
+            answers = await lookup.resolve_many(questions)
+        else:
+            answers = [(await lookup.resolve_many([question]))[0] for question in questions]
+        found = {number: answer.status for number, answer in zip(order, answers, strict=True)}
+        assert found == {0: "SERVFAIL", 1: "NOERROR", 2: "NOERROR"}
+
+    run_virtual(main())
+
+
 def test_aliases_within_replies_count_as_well() -> None:
     def zone(question: Question) -> Answer:
         start = int(question.name.partition(".")[0])

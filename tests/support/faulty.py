@@ -208,14 +208,14 @@ class FaultyServer:
         await stop.wait()
         datagrams.close()
         if listener is not None:
+            # Closing it trips up the tasks in which asyncio accepts connections (they leave
+            # the socket open), so they come to their end first.
+            loop.remove_reader(self._stream)
+            accepting = asyncio.all_tasks() - {*self._tasks, asyncio.current_task()}
+            await asyncio.gather(*accepting)
             listener.close()
-        # asyncio accepts each connection in a task, which must come to its end.
-        mine = {*self._tasks, asyncio.current_task()}
-        await asyncio.gather(*(asyncio.all_tasks() - mine), return_exceptions=True)
         for connection in self._connections:
             connection.abort()
-        while self._connections:
-            await asyncio.sleep(0)  # until each of them has noticed
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,289 @@
+"""Where lines go: whole lines whatever happens, a file that appears whole, a stream that ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import resource
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from auditor.errors import OutputError, UsageError
+from auditor.output.sink import FileSink, StreamSink, partial_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LINES = b'{"target":"192.0.2.1"}\n{"target":"192.0.2.2"}\n{"target":"192.0.2.3"}\n'
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "out.ndjson"
+
+
+def _write(sink: FileSink | StreamSink, *chunks: bytes) -> None:
+    async def main() -> None:
+        for chunk in chunks:
+            await sink.write(chunk)
+
+    asyncio.run(main())
+
+
+# --- A file
+
+
+def test_the_file_appears_when_it_is_whole(path: Path) -> None:
+    sink = FileSink(path)
+    _write(sink, _LINES, _LINES)
+    assert not path.exists()
+    assert partial_path(path).read_bytes() == _LINES * 2
+    sink.finish()
+    sink.close()
+    assert path.read_bytes() == _LINES * 2
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_without_its_end_it_stays_a_partial_one(path: Path) -> None:
+    sink = FileSink(path)
+    _write(sink, _LINES)
+    sink.close()
+    sink.close()  # once more is no matter
+    assert [each.name for each in path.parent.iterdir()] == ["out.ndjson.partial"]
+    assert partial_path(path).read_bytes() == _LINES
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_what_exists_is_not_touched_unless_told_to(path: Path, *, partial: bool) -> None:
+    there = partial_path(path) if partial else path
+    there.write_bytes(b"of an earlier run\n")
+    with pytest.raises(UsageError, match=rf"{there}: exists already; --overwrite replaces it"):
+        FileSink(path)
+    assert there.read_bytes() == b"of an earlier run\n"
+    sink = FileSink(path, overwrite=True)
+    if not partial:
+        # Until the new one is whole, the old one is what there is.
+        assert path.read_bytes() == b"of an earlier run\n"
+    _write(sink, _LINES)
+    sink.finish()
+    sink.close()
+    assert path.read_bytes() == _LINES
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_or_a_device_is_never_replaced(tmp_path: Path, *, overwrite: bool) -> None:
+    folder, pipe = tmp_path / "folder", tmp_path / "pipe"
+    folder.mkdir()
+    os.mkfifo(pipe)
+    for there in (folder, pipe):
+        with pytest.raises(UsageError, match="not a regular file"):
+            FileSink(there, overwrite=overwrite)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("no/such/out.ndjson", "No such file or directory"), ("x" * 250, "File name too long")],
+)
+def test_a_file_that_cannot_be_made_is_one_line_that_says_why(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    with pytest.raises(OutputError, match=f"cannot be made: {why}$"):
+        FileSink(tmp_path / name)
+
+
+def test_files_are_as_public_as_the_umask_says(path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        FileSink(path).close()
+    finally:
+        os.umask(before)
+    assert partial_path(path).stat().st_mode & 0o777 == 0o640
+
+
+# --- A disk that is full
+
+
+class _Disk:
+    """Stands in for `os.write`: takes so many octets, a few at a time, and then no more."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._real = os.write
+
+    def __call__(self, handle: int, data: memoryview) -> int:
+        if not self._room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = self._real(handle, data[: min(7, self._room)])
+        self._room -= written
+        return written
+
+
+@pytest.mark.parametrize("room", [0, 1, 22, 23, 24, 46, 60, len(_LINES), len(_LINES) + 30])
+def test_on_a_full_disk_the_lines_that_are_there_are_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr(os, "write", _Disk(room))
+    sink = FileSink(path)
+    with pytest.raises(
+        OutputError,
+        match=r"out\.ndjson\.partial: cannot be written: No space left on device; "
+        r"the lines in it are whole$",
+    ):
+        _write(sink, _LINES, _LINES)
+    sink.close()
+    written = partial_path(path).read_bytes()
+    assert written == (_LINES * 2)[: len(written)]
+    assert written == b"" or written.endswith(b"\n")
+    assert room - 23 < len(written) <= room
+    assert not path.exists()
+
+
+def test_after_a_full_disk_it_goes_on_where_the_whole_lines_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = FileSink(path)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", _Disk(30))
+        with pytest.raises(OutputError):
+            _write(sink, _LINES)
+    _write(sink, _LINES[23:])
+    sink.finish()
+    sink.close()
+    assert path.read_bytes() == _LINES
+
+
+def test_a_disk_that_cannot_even_be_cut_says_how_much_is_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "write", _Disk(50))
+    monkeypatch.setattr(os, "ftruncate", broken)
+    sink = FileSink(path)
+    with pytest.raises(OutputError, match="the lines in its first 46 octets are whole"):
+        _write(sink, _LINES)
+    sink.close()
+
+
+@pytest.fixture
+def _small_files() -> Iterator[None]:
+    """Let no file of this process grow beyond a thousand octets, as the kernel does it."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("_small_files")
+def test_a_limit_of_the_kernel_leaves_whole_lines(path: Path) -> None:
+    sink = FileSink(path)
+    with pytest.raises(OutputError, match="File too large; the lines in it are whole"):
+        _write(sink, *[_LINES] * 30)
+    sink.close()
+    written = partial_path(path).read_bytes()
+    assert written == (_LINES * 30)[: 43 * 23]  # 989 octets: the next line would not fit
+
+
+def test_a_file_that_cannot_be_put_in_place_is_kept(path: Path) -> None:
+    sink = FileSink(path)
+    _write(sink, _LINES)
+    path.mkdir()
+    (path / "occupied").touch()
+    with pytest.raises(OutputError, match=r"out\.ndjson: cannot be put in place: "):
+        sink.finish()
+    sink.close()
+    assert partial_path(path).read_bytes() == _LINES
+
+
+# --- A stream
+
+
+def test_a_stream_gets_every_octet_in_order() -> None:
+    reading, writing = os.pipe()
+    received = bytearray()
+
+    def read() -> None:
+        while data := os.read(reading, 4096):
+            received.extend(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    sink = StreamSink(writing)
+    _write(sink, *[_LINES * 1000] * 5)
+    sink.finish()
+    sink.close()
+    os.close(writing)  # it was ours, not the sink's
+    reader.join()
+    os.close(reading)
+    assert bytes(received) == _LINES * 5000
+
+
+def test_a_reader_that_goes_away_is_said_to_have() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(OutputError, match=r"^standard output: closed by its reader$"):
+        _write(StreamSink(writing), _LINES)
+    os.close(writing)
+
+
+def test_any_other_trouble_is_named_with_the_stream() -> None:
+    reading, writing = os.pipe()
+    with pytest.raises(OutputError, match=r"^the pipe: cannot be written: Bad file descriptor$"):
+        _write(StreamSink(reading, "the pipe"), _LINES)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_stream_that_does_not_block_is_waited_for() -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETFL, os.O_NONBLOCK)
+    capacity = fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)
+    lines = _LINES * (3 * capacity // len(_LINES))
+    received = bytearray()
+
+    async def main() -> None:
+        work = asyncio.ensure_future(StreamSink(writing).write(lines))
+        while len(received) < len(lines):
+            received.extend(await asyncio.to_thread(os.read, reading, capacity))
+        await work
+
+    asyncio.run(main())
+    for handle in (reading, writing):
+        os.close(handle)
+    assert bytes(received) == lines
+
+
+def test_the_loop_goes_on_while_a_stream_is_slow() -> None:
+    reading, writing = os.pipe()
+    capacity = fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)
+    lines = b"x" * (capacity + 5000)
+
+    async def main() -> int:
+        work = asyncio.ensure_future(StreamSink(writing).write(lines))
+        turns = 0
+        while turns < 100:
+            await asyncio.sleep(0)
+            turns += 1
+        assert not work.done()
+        taken = 0
+        while taken < len(lines):
+            taken += len(await asyncio.to_thread(os.read, reading, capacity))
+        await work
+        return turns
+
+    assert asyncio.run(main()) == 100
+    for handle in (reading, writing):
+        os.close(handle)
