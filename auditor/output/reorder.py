@@ -7,6 +7,7 @@ to a temporary file until its turn comes.
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections import deque
@@ -63,17 +64,22 @@ class Reorder:
         if self.held > self._limit:
             self._relieve()
 
-    def take(self) -> list[bytes]:
-        """Return the lines of all whole blocks at the head of the line, in order."""
+    def take(self, most: float = math.inf) -> list[bytes]:
+        """Return the lines of the whole blocks at the head of the line, in order.
+
+        No block is begun after `most` bytes: what has been spilled behind a straggler is more
+        than there is memory for. An empty list means that there is no more now.
+        """
         ready: list[bytes] = []
-        while self._blocks and not self._blocks[0].pending:
+        size = 0
+        while self._blocks and not self._blocks[0].pending and size < most:
             slots = self._blocks.popleft()
             self.held -= slots.held
-            for line in slots.lines:
-                if isinstance(line, int):
-                    ready.append(self._spill.read(line))
-                elif line is not None:
+            for place in slots.lines:
+                line = self._spill.read(place) if isinstance(place, int) else place
+                if line is not None:
                     ready.append(line)
+                    size += len(line)
         return ready
 
     def close(self) -> None:
@@ -112,15 +118,18 @@ class _Spill:
         try:
             file = self._files.get(segment)
             if file is None:
+                # Those before that were read while they were still written to.
+                for number in [number for number, live in self._live.items() if not live]:
+                    self._drop(number)
                 file = self._files[segment] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
                 self._live[segment] = 0
-            # A line may run over the end of its segment: it belongs to where it starts.
-            os.pwrite(file.fileno(), line, self._end % _SEGMENT)
+            written = 0
+            while written < len(line):
+                # A line may run over the end of its segment: it belongs to where it starts.
+                place = self._end % _SEGMENT + written
+                written += os.pwrite(file.fileno(), line[written:], place)
         except OSError as error:
-            raise OutputError(
-                f"{tempfile.gettempdir()}: no room for lines that wait for their turn: "
-                f"{error.strerror}"
-            ) from error
+            raise _spill_error(error) from error
         self._live[segment] += 1
         place = self._end << _LENGTH_BITS | len(line)
         self._end += len(line)
@@ -129,15 +138,25 @@ class _Spill:
     def read(self, place: int) -> bytes:
         offset, length = place >> _LENGTH_BITS, place & ((1 << _LENGTH_BITS) - 1)
         segment = offset // _SEGMENT
-        line = os.pread(self._files[segment].fileno(), length, offset % _SEGMENT)
+        try:
+            line = os.pread(self._files[segment].fileno(), length, offset % _SEGMENT)
+        except OSError as error:
+            raise _spill_error(error) from error
         self._live[segment] -= 1
         if not self._live[segment] and segment != self._end // _SEGMENT:
-            self._files.pop(segment).close()
-            del self._live[segment]
+            self._drop(segment)
         return line
 
     def close(self) -> None:
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
-        self._live.clear()
+        for segment in list(self._files):
+            self._drop(segment)
+
+    def _drop(self, segment: int) -> None:
+        self._files.pop(segment).close()
+        del self._live[segment]
+
+
+def _spill_error(error: OSError) -> OutputError:
+    return OutputError(
+        f"{tempfile.gettempdir()}: lines that wait for their turn cannot be kept: {error.strerror}"
+    )

@@ -189,7 +189,10 @@ class Lookup:
             if answer.canonical and alias_of(answer):
                 self._follow(question, answer, now)
                 continue
-            if keeping:
+            if answer.canonical and answer.status == SERVFAIL:
+                # Perhaps only because of where it was come from: not for others.
+                pass
+            elif keeping:
                 young[question] = (now, answer)
             else:
                 self._cache.put(question, answer, now)
