@@ -88,8 +88,10 @@ class _Writer:
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
+        self.largest = 0
 
     async def __call__(self, chunk: bytes) -> None:
+        self.largest = max(self.largest, len(chunk))
         assert chunk.endswith(b"\n")
         await self.gate.wait()
         if self.error is not None:
@@ -347,21 +349,24 @@ def test_a_slow_reader_stops_the_intake(*, at_once: bool) -> None:
 def test_lines_that_wait_for_their_turn_are_spilled_and_come_back() -> None:
     late = Question("0.0.example.net", A)
 
-    async def main() -> int:
+    async def main() -> None:
         writer = _Writer()
         engine = _Timed(lambda question: 100.0 if question == late else 0.01)
-        pipeline, tally = _pipeline(engine, writer, _audit(1, fill=500), buffered=10_000)
+        pipeline, tally = _pipeline(
+            engine, writer, _audit(1, fill=500), buffered=10_000, unwritten=20_000
+        )
         work = asyncio.ensure_future(pipeline.run(_blocks(_targets(2000), 256)))
         await asyncio.sleep(50.0)
         assert tally.records == 1999
-        held = pipeline._reorder.held
+        assert pipeline._reorder.held <= 10_000
         assert len(_open_files()) > 0
         await work
         assert writer.targets == [target.text for target in _targets(2000)]
         assert all(len(line) > 500 for line in writer.lines)
-        return held
+        # A megabyte has waited; nobody needs to hold it in memory now.
+        assert writer.largest <= 2 * 20_000 + 256 * 700
 
-    assert run_virtual(main()) <= 10_000
+    run_virtual(main())
 
 
 # --- Ends

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import random
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from auditor.errors import OutputError
 from auditor.output import reorder
-from auditor.output.reorder import Reorder
+from auditor.output.reorder import Reorder, Slots
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
 
 
@@ -69,25 +70,24 @@ def test_a_block_of_no_targets_holds_up_nobody() -> None:
 def test_lines_come_back_in_order_whatever_the_order_they_were_put_in(
     *, sizes: list[int], limit: int, most: int, chance: random.Random
 ) -> None:
-    line = Reorder(limit)
-    blocks = [line.open(size) for size in sizes]
-    places = [
-        (block, index) for block, size in zip(blocks, sizes, strict=True) for index in range(size)
-    ]
-    lines = [_line(number, chance.randint(8, 200)) for number in range(len(places))]
-    order = list(range(len(places)))
-    chance.shuffle(order)
-    taken: list[bytes] = []
-    for number in order:
-        line.put(*places[number], lines[number])
-        assert line.held <= max(limit, 0)
-        if chance.random() < 0.3:
-            taken += line.take(most)
-    while ready := line.take(most):
-        taken += ready
-    assert taken == lines
-    assert line.held == 0
-    line.close()
+    with contextlib.closing(Reorder(limit)) as line:
+        places = []
+        for size in sizes:
+            block = line.open(size)
+            places += [(block, index) for index in range(size)]
+        lines = [_line(number, chance.randint(8, 200)) for number in range(len(places))]
+        order = list(range(len(places)))
+        chance.shuffle(order)
+        taken: list[bytes] = []
+        for number in order:
+            line.put(*places[number], lines[number])
+            assert line.held <= limit
+            if chance.random() < 0.3:
+                taken += line.take(most)
+        while ready := line.take(most):
+            taken += ready
+        assert taken == lines
+        assert line.held == 0
 
 
 def test_no_block_is_begun_after_so_many_octets() -> None:
@@ -185,9 +185,13 @@ def test_a_disk_that_fails_is_named(
     monkeypatch.setattr(os, call, broken)
     line = Reorder(0)
     block = line.open(1)
-    with pytest.raises(
-        OutputError, match=f"^{folder}: .* cannot be kept: No space left on device$"
+    with (
+        contextlib.closing(line),
+        pytest.raises(OutputError, match=f"^{folder}: .* kept: No space left on device$"),
     ):
-        line.put(block, 0, _line(0))
-        line.take()
-    line.close()
+        _put_and_take(line, block)
+
+
+def _put_and_take(line: Reorder, block: Slots) -> None:
+    line.put(block, 0, _line(0))
+    line.take()
