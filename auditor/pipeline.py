@@ -8,6 +8,7 @@ pipeline is open targets and waiting bytes, never a slow block (DESIGN §2).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import orjson
@@ -16,7 +17,7 @@ from auditor.output.record import trace_entry
 from auditor.output.reorder import Reorder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from auditor.checks.facts import Steps
     from auditor.errors import AuditorError
@@ -95,6 +96,7 @@ class Pipeline:
         self._room = asyncio.Event()
         self._lines = asyncio.Event()
         self._ended = False
+        self._trouble: Exception | None = None
         self._group: asyncio.TaskGroup | None = None
 
     async def run(self, blocks: AsyncIterator[Block] | Iterator[Block]) -> None:
@@ -118,6 +120,8 @@ class Pipeline:
                 async with asyncio.TaskGroup() as self._group:
                     await self._take_in(blocks)
                 watch.cancel()
+            if self._trouble is not None:
+                raise self._trouble
         except BaseExceptionGroup as group:
             raise _first(group) from None
         finally:
@@ -132,12 +136,18 @@ class Pipeline:
                 self._reorder.close()
 
     async def _take_in(self, blocks: AsyncIterator[Block] | Iterator[Block]) -> None:
-        if hasattr(blocks, "__aiter__"):
-            async for block in blocks:
-                await self._begin(block)
-        else:
+        """Begin every block. What the input raises waits until all that was begun is done."""
+        try:
+            if isinstance(blocks, AsyncIterator):
+                following = blocks.__anext__
+                while True:
+                    await self._begin(await following())
             for block in blocks:
                 await self._begin(block)
+        except StopAsyncIteration:
+            return
+        except Exception as error:  # noqa: BLE001 - raised again by `run`
+            self._trouble = error
 
     async def _begin(self, block: Block) -> None:
         """Start a block as soon as there is room for it."""
@@ -273,8 +283,8 @@ class Pipeline:
 
     def _hand_over(self) -> None:
         """Pass on what has reached the head of the line, and wake whoever waits for it."""
-        lines = self._reorder.take()
-        if lines:
+        most = self._limits.unwritten
+        while self._unwritten <= most and (lines := self._reorder.take(most)):
             chunk = b"".join(lines)
             self._ready.append(chunk)
             self._unwritten += len(chunk)
@@ -290,7 +300,7 @@ class Pipeline:
                 chunk = b"".join(chunks)
                 await self._write(chunk)
                 self._unwritten -= len(chunk)
-                self._room.set()
+                self._hand_over()
             if self._ended:
                 return
 

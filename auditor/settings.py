@@ -51,7 +51,7 @@ def parse_server(text: str) -> Server:
         host, bracket, rest = host[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise _bad_server(text)
-        port = rest[1:] or port
+        port = rest[1:] if rest else port
     elif host.count(":") == 1:
         host, _, port = host.partition(":")
     try:

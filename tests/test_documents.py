@@ -220,6 +220,16 @@ def test_the_readme_names_every_option(name: str) -> None:
             assert re.search(rf"{option}\b", README), f"{name} {option} is not documented"
 
 
+def test_the_defaults_that_the_readme_names_are_those_in_force() -> None:
+    defaults = Settings()
+    assert f"seconds for one try ({defaults.timeout:g})" in README
+    assert f"queries for one question ({defaults.tries})" in README
+    assert f"answers kept ({defaults.cache_size:,})" in README
+    assert f"`--max-targets` ({defaults.max_targets:,}, a /8)" in README
+    assert f"- **{defaults.engine}**, the default: " in README
+    assert f"`{defaults.fail_on}` by default" in README
+
+
 def test_every_option_that_a_document_names_is_there() -> None:
     known = {"--help", "--version"}
     for command in COMMANDS.values():

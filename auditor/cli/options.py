@@ -11,17 +11,18 @@ import click
 
 from auditor.errors import TargetError, UsageError
 from auditor.findings.ruling import Ruling
-from auditor.settings import DEFAULT_ENGINE, ENGINES, FAIL_ON, load
+from auditor.settings import ENGINES, FAIL_ON, Settings, load
 from auditor.targets.domains import parse_helo, parse_mail_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from auditor.settings import Settings
-
-__all__ = ["asking", "judging", "make_settings", "reaching"]
+__all__ = ["DEFAULTS", "asking", "judging", "make_settings", "reaching"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+#: What --help names as defaults.
+DEFAULTS: Final = Settings()
 
 _LISTS: Final = frozenset({"select", "ignore"})
 
@@ -56,11 +57,19 @@ _ASKING: Final = (
     click.option(
         "--engine",
         type=click.Choice(ENGINES),
-        help=f"bulk: batched UDP; cares: c-ares, portable.  [default: {DEFAULT_ENGINE}]",
+        help=f"bulk: batched UDP; cares: c-ares, portable.  [default: {DEFAULTS.engine}]",
     ),
-    click.option("--timeout", metavar="S", type=float, help="Seconds for one try.  [default: 2]"),
     click.option(
-        "--tries", metavar="N", type=int, help="Queries for one question at most.  [default: 5]"
+        "--timeout",
+        metavar="S",
+        type=float,
+        help=f"Seconds for one try.  [default: {DEFAULTS.timeout:g}]",
+    ),
+    click.option(
+        "--tries",
+        metavar="N",
+        type=int,
+        help=f"Queries for one question at most.  [default: {DEFAULTS.tries}]",
     ),
     *_IDENTITIES,
     click.option(
@@ -86,7 +95,7 @@ _JUDGING: Final = (
     click.option(
         "--fail-on",
         type=click.Choice(FAIL_ON),
-        help="Exit 1 if a finding is at least this severe.  [default: never]",
+        help=f"Exit 1 if a finding is at least this severe.  [default: {DEFAULTS.fail_on}]",
     ),
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from auditor.cli.options import asking, judging, make_settings
+from auditor.cli.options import DEFAULTS, asking, judging, make_settings
 from auditor.cli.running import Run
 from auditor.cli.streams import engine_messages
 from auditor.errors import UsageError
@@ -42,7 +42,12 @@ __all__ = ["command"]
 @click.option(
     "--server-qps", metavar="N", type=float, help="Queries a second to one server at most."
 )
-@click.option("--cache-size", metavar="N", type=int, help="Answers kept at most.  [default: 65536]")
+@click.option(
+    "--cache-size",
+    metavar="N",
+    type=int,
+    help=f"Answers kept at most.  [default: {DEFAULTS.cache_size}]",
+)
 @click.option(
     "--trace", is_flag=True, default=None, help="Add to each record how its answers came about."
 )
@@ -51,7 +56,7 @@ __all__ = ["command"]
     "--max-targets",
     metavar="N",
     type=int,
-    help="Refuse more targets than this.  [default: 16777216]",
+    help=f"Refuse more targets than this.  [default: {DEFAULTS.max_targets}]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
 def command(

@@ -333,7 +333,7 @@ class DeadZones:
         return bool(self._dead_below)
 
     def on_failure(self, name: str, now: float) -> None:
-        """Note a try without an answer, or a SERVFAIL."""
+        """Note a first try without an answer, or a question that ended with SERVFAIL."""
         zone = _zone(name)
         if len(self._failures) >= _MOST_ZONES:
             self._failures.clear()

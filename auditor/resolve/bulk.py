@@ -85,7 +85,7 @@ class Bulk:
         self._trace = trace
         self._count = Counters()
         self._open = 0
-        self._closed = False
+        self._ready = False
         self._pumping = False
         self._asked_meanwhile = False
         self._wake: Callable[[], None] | None = None
@@ -134,6 +134,8 @@ class Bulk:
         except BaseException:
             await self.close()
             raise
+        self._ready = True
+        self._pump()
 
     def submit(self, questions: Sequence[Question], deliver: Deliver) -> None:
         """Queue the questions and send what the limits allow; see `Engine`."""
@@ -161,7 +163,7 @@ class Bulk:
 
     async def close(self) -> None:
         """Drop what is outstanding and close all sockets."""
-        self._closed = True
+        self._ready = False
         self._sender.queue.clear()
         self._sender.hopeless.clear()
         self._courses.again.clear()
@@ -195,11 +197,14 @@ class Bulk:
                 upstream.close()
                 self._keeper.leave_out(upstream, f"cannot be reached: {error.strerror}")
             for port in upstream.ports:
-                self._loop.add_reader(port.datagrams.sock, self._receive, upstream, port)
+                self._listen(upstream, port)
+
+    def _listen(self, upstream: Upstream, port: Port) -> None:
+        self._loop.add_reader(port.datagrams.sock, self._receive, upstream, port)
 
     def _pump(self) -> None:
         """Send as much as windows and rates allow."""
-        if self._pumping or self._closed:
+        if self._pumping or not self._ready:
             # Whoever is handed an answer may ask on at once; that is sent where it can be.
             self._asked_meanwhile = True
             return
@@ -287,12 +292,19 @@ class Bulk:
         """Read what has arrived on a socket; then send what that made room for."""
         now = self._loop.time()
         datagrams = port.datagrams
+        came = 0
         for _ in range(_READS):
             packets = datagrams.receive()
             if packets:
                 self._receiver.take(upstream, port, packets, now)
+                came += len(packets)
             if len(packets) < BATCH:
                 break
+        if not came or datagrams.reported:
+            # An error on the socket woke us. libuv reports one and then never looks at the
+            # socket again: it has to be told anew.
+            self._loop.remove_reader(datagrams.sock)
+            self._listen(upstream, port)
         self._look_at(upstream, port, now)
         self._pump()
 
@@ -345,7 +357,7 @@ class Bulk:
         return [one.server for one in self._upstreams if one.health is not Health.OUT]
 
     def _on_stream(self, course: Course, answer: Answer) -> None:
-        if self._closed:
+        if not self._ready:
             return
         now = self._loop.time()
         how = None

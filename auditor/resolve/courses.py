@@ -146,8 +146,6 @@ class Courses:
         elif answer.status == TRUNCATED:
             self.dead.on_answer(course.question.name)
         else:
-            if answer.status == SERVFAIL:
-                self.dead.on_failure(course.question.name, now)
             overtaken = course.stage is Stage.IN_FLIGHT and one is not course.tries[-1]
             if overtaken or course.stage is Stage.OVER_TCP:
                 # What was asked since goes on. Were it in vain, this is what is known.
@@ -161,7 +159,7 @@ class Courses:
             usable=self._usable(),
             hopeless=self.dead.is_dead(course.question.name, now),
         )
-        self._apply(course, step)
+        self._apply(course, step, now)
 
     def stream(self, course: Course, answer: Answer, now: float) -> None:
         """Take what came of asking a course over TCP."""
@@ -171,7 +169,7 @@ class Courses:
             self.dead.on_answer(course.question.name)
         step = on_stream(course, answer)
         if step.what is What.DONE:
-            self._apply(course, step)
+            self._apply(course, step, now)
             return
         self._move(course, Stage.SILENT)
         self._on_silence(course, now)
@@ -238,10 +236,12 @@ class Courses:
             if refused:
                 # Nothing but what the network said: nobody is there.
                 step = Step(What.DONE, Answer(UNREACHABLE))
-        self._apply(course, step)
+        self._apply(course, step, now)
 
-    def _apply(self, course: Course, step: Step) -> None:
+    def _apply(self, course: Course, step: Step, now: float) -> None:
         if step.answer is not None:
+            if step.answer.status == SERVFAIL:
+                self.dead.on_failure(course.question.name, now)
             self._end(course, step.answer)
         elif step.what is What.ASK:
             if course.stage is not Stage.IN_LINE:

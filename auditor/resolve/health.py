@@ -92,7 +92,7 @@ class Keeper:
         # The last try is without EDNS: there are firewalls that let nothing else pass.
         for last in (*(False,) * max(self._policy.tries - 1, 1), True):
             reply = await self._ask(upstream, plain=last or upstream.plain)
-            if reply is not None and last and not upstream.plain:
+            if reply is not None and reply.probe is not None and last and not upstream.plain:
                 # Or the path is lossy, and it was chance.
                 reply = await self._ask(upstream, plain=False) or reply
             if reply is None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Mapping,
     )
 
+    from auditor.errors import AuditorError
     from auditor.resolve.answer import Answer, Steps
     from auditor.resolve.lookup import Lookup
     from auditor.settings import Settings
@@ -49,7 +50,27 @@ async def open_lookup(settings: Settings) -> AsyncIterator[Lookup]:
 
 
 async def drive(lookup: Lookup, steps: Steps[T]) -> T:
-    """Take one set of stages from the first question to the end."""
+    """Take one set of stages from the first question to the end.
+
+    Raises AuditorError when the last server goes: its answers would never come.
+    """
+    work = asyncio.ensure_future(_drive(lookup, steps))
+    trouble: list[AuditorError] = []
+
+    def fail(error: AuditorError) -> None:
+        trouble.append(error)
+        work.cancel()
+
+    lookup.engine.on_failure(fail)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if trouble:
+            raise trouble[0] from None
+        raise
+
+
+async def _drive(lookup: Lookup, steps: Steps[T]) -> T:
     answers: list[Answer] | None = None
     try:
         while True:

@@ -255,5 +255,7 @@ def test_a_truncated_answer_that_no_tcp_completes_is_not_called_empty() -> None:
 def test_chance_changes_nothing_as_long_as_there_is_an_answer(seed: int, from_files: bytes) -> None:
     chaos = Chaos(seed, lose=0.1, repeat=0.1, reorder=0.1, patience=4)
     with FaultyServer(FLEET / "zones", chaos) as server:
-        found = _scan("--server", f"127.0.0.1:{server.port}", "--tries", "6", *TARGETS)
+        found = _scan(
+            "--server", f"127.0.0.1:{server.port}", "--tries", "6", "--timeout", "0.5", *TARGETS
+        )
     assert found == from_files

@@ -112,7 +112,7 @@ class Kernel:
             self.near = scripted
         self.client: Datagrams = make(self.near)
         if make is BatchDatagrams:
-            self._libc = self.client._libc  # type: ignore[attr-defined]
+            self._libc = self.client._libc
             self._real = self._libc.sendmmsg
             monkeypatch.setattr(self._libc, "sendmmsg", self._sendmmsg)
 

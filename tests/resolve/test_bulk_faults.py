@@ -1,0 +1,406 @@
+"""The bulk engine and servers that do wrong: one answer a question, with its true status."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from support import faults, servers
+from support.asking import ask, assert_sums, opened
+from support.faults import Gate, answer, delay, truncate
+from support.faulty import Asked, Chaos, FaultyServer, always, dead_port, first, mute_port
+
+from auditor.errors import NoServerError
+from auditor.resolve.answer import Answer, Question
+from auditor.resolve.bulk import Bulk
+from auditor.settings import Server
+from auditor.wire.codes import (
+    FORMERR,
+    MALFORMED,
+    NODATA,
+    NOERROR,
+    NOTIMP,
+    NXDOMAIN,
+    PTR,
+    REFUSED,
+    SERVFAIL,
+    TIMEOUT,
+    TRUNCATED,
+    TXT,
+    UNREACHABLE,
+    A,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from support.faults import Action
+
+    Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+ZONE: Final = """
+$ORIGIN example.net.
+mail A 192.0.2.1
+www CNAME mail
+""" + "".join(f"h{number} A 192.0.2.{number}\n" for number in range(200))
+MAIL: Final = Question("mail.example.net", A)
+RIGHT: Final = Answer(NOERROR, ("192.0.2.1",), ttl=300)
+FAST: Final[dict[str, Any]] = {"timeout": 0.25, "tries": 2, "check": False}
+
+
+def _all_hosts() -> list[Question]:
+    return [Question(f"h{number}.example.net", A) for number in range(200)]
+
+
+def _engine(*ports: int, **options: Any) -> Bulk:
+    return Bulk([Server("127.0.0.1", port) for port in ports], **{**FAST, **options})
+
+
+async def _ask(
+    engine: Bulk, questions: Sequence[Question] = (MAIL,)
+) -> tuple[list[Answer], dict[str, int]]:
+    """Return the answers and the counts, which add up."""
+    async with opened(engine):
+        answers = await ask(engine, questions)
+    count = dict(engine.counters())
+    assert_sums(count, asked=len(questions))
+    return answers, count
+
+
+def _reply_to(query: bytes) -> bytes:
+    return query[:2] + b"\x84\0" + query[4:12]
+
+
+#: What the server does with every query over UDP (TCP is sound), and what becomes of it.
+CASES: dict[str, tuple[list[Action], str]] = {
+    "answer": ([answer], NOERROR),
+    "answer twice": ([answer, answer], NOERROR),
+    "from another port": ([faults.answer_from_another_port], TIMEOUT),
+    "servfail": ([faults.rcode("SERVFAIL")], SERVFAIL),
+    "refused": ([faults.rcode("REFUSED")], REFUSED),
+    "formerr": ([faults.rcode("FORMERR")], FORMERR),
+    "notimp": ([faults.rcode("NOTIMP")], NOTIMP),
+    "notauth": ([faults.rcode("NOTAUTH")], "NOTAUTH"),
+    "nxdomain without SOA": ([faults.rcode("NXDOMAIN")], NXDOMAIN),
+    "badvers": ([faults.rcode("BADVERS")], "BADVERS"),
+    "extended error": ([faults.extended_error(22)], SERVFAIL),
+    "formerr to EDNS": ([faults.formerr_to_edns], NOERROR),
+    "silent to EDNS": ([faults.silent_to_edns], TIMEOUT),
+    "truncated": ([truncate], NOERROR),
+    "truncated with data": ([faults.truncate_with_data], NOERROR),
+    "empty": ([faults.empty], NODATA),
+    "referral": ([faults.referral], SERVFAIL),
+    "several records": ([faults.many(5)], NOERROR),
+    "invented": ([faults.invent("192.0.2.1")], NOERROR),
+    "wrong ID": ([faults.wrong_id], TIMEOUT),
+    "wrong ID first": ([faults.wrong_id, answer], NOERROR),
+    "wrong question": ([faults.wrong_question], TIMEOUT),
+    "wrong question first": ([faults.wrong_question, answer], NOERROR),
+    "another case": ([faults.case_changed], NOERROR),
+    "echo": ([faults.echo], TIMEOUT),
+    "echo first": ([faults.echo, answer], NOERROR),
+    "nothing": ([], TIMEOUT),
+    "no octets": ([faults.garbage(b"")], TIMEOUT),
+    "no octets first": ([faults.garbage(b""), answer], NOERROR),
+    "few octets": ([faults.garbage(b"\0" * 11)], TIMEOUT),
+    "zeros": ([faults.garbage(bytes(12))], TIMEOUT),
+    "many octets": ([faults.garbage(b"x" * 5000), answer], NOERROR),
+    "cut": ([faults.cut(16)], MALFORMED),
+    "compression loop": ([faults.compression_loop], MALFORMED),
+    "wrong counts": ([faults.wrong_counts], MALFORMED),
+    "slow": ([delay(0.1), answer], NOERROR),
+    "closed": ([faults.close], TIMEOUT),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_fault_has_its_status(run: Run, name: str) -> None:
+    actions, status = CASES[name]
+    with FaultyServer(ZONE, always(*actions)) as server:
+        (found,), _ = run(_ask(_engine(server.port)))
+    assert found.status == status
+    assert bool(found.records) == (status == NOERROR)
+    if status == NOERROR and name != "several records":
+        assert found.records == RIGHT.records
+
+
+def test_every_fault_there_is_is_among_the_cases() -> None:
+    used = set(re.findall(r"\w+", Path(__file__).read_text("utf-8")))
+    assert set(faults.__all__) - {"Action", "Held"} <= used
+
+
+def test_what_is_not_a_reply_is_counted_by_its_kind(run: Run) -> None:
+    kinds = {
+        "strays": [faults.wrong_id],
+        "forged": [faults.wrong_question],
+        "duplicates": [answer],
+    }
+    for kind, actions in kinds.items():
+        plan = always(*actions, answer)
+        if kind == "duplicates":
+            plan = always(answer, answer)
+        with FaultyServer(ZONE, plan) as server:
+            answers, count = run(_ask_and_linger(server))
+        assert answers == [RIGHT]
+        assert (count[kind], count["accepted"], count["received"]) == (1, 1, 2), kind
+
+
+async def _ask_and_linger(server: FaultyServer) -> tuple[list[Answer], dict[str, int]]:
+    """Ask, and wait until both packets of the reply have come."""
+    engine = _engine(server.port)
+    async with opened(engine):
+        answers = await ask(engine, [MAIL])
+        async with asyncio.timeout(10):
+            while engine.counters()["received"] < 2:
+                await asyncio.sleep(0)  # noqa: ASYNC110 - counters have no event
+    assert_sums(engine.counters(), asked=1)
+    return answers, dict(engine.counters())
+
+
+def test_a_reply_that_was_overtaken_is_taken(run: Run) -> None:
+    def plan(asked: Asked, _transport: str, _nth: int) -> Sequence[Action]:
+        return [faults.hold] if asked.name == "h1.example.net" else [answer]
+
+    with FaultyServer(ZONE, plan) as server:
+        questions = _all_hosts()[1:3]
+        answers, count = run(_ask(_engine(server.port, timeout=2.0), questions))
+    assert [found.records for found in answers] == [("192.0.2.1",), ("192.0.2.2",)]
+    assert count["sent"] == 2
+
+
+@pytest.mark.parametrize(
+    ("actions", "status"),
+    [([faults.close], TRUNCATED), ([answer], NOERROR), ([faults.rcode("REFUSED")], REFUSED)],
+    ids=["breaks off", "answers", "refuses"],
+)
+def test_a_truncated_reply_is_what_tcp_makes_of_it(
+    run: Run, actions: list[Action], status: str
+) -> None:
+    def plan(_asked: Asked, transport: str, _nth: int) -> Sequence[Action]:
+        return [truncate] if transport == "udp" else actions
+
+    with FaultyServer(ZONE, plan) as server:
+        answers, count = run(_ask(_engine(server.port)))
+    assert [found.status for found in answers] == [status]
+    assert (count["tcp"], count["sent"]) == (1, 1)
+
+
+def test_truncated_without_tcp_is_truncated(run: Run) -> None:
+    with FaultyServer(ZONE, always(truncate), tcp=False) as server:
+        answers, _ = run(_ask(_engine(server.port)))
+    assert [found.status for found in answers] == [TRUNCATED]
+
+
+def test_many_records_come_over_tcp(run: Run) -> None:
+    with FaultyServer(ZONE, always(faults.many(200))) as server:
+        answers, count = run(_ask(_engine(server.port), [Question("many.example.net", PTR)]))
+    assert [len(found.records) for found in answers] == [200]
+    assert count["tcp"] == 1
+
+
+def test_a_datagram_longer_than_was_asked_for_is_read_over_tcp(run: Run) -> None:
+    async def too_long(exchange: faults.Exchange) -> None:
+        await faults.many(200)(exchange._replace(transport="tcp"))
+
+    async def main(server: FaultyServer) -> tuple[list[Answer], dict[str, int]]:
+        return await _ask(_engine(server.port), [Question("many.example.net", TXT)])
+
+    with FaultyServer(ZONE, always(too_long)) as server:
+        answers, count = run(main(server))
+    assert [len(found.records) for found in answers] == [200]
+    assert (count["tcp"], count["accepted"]) == (1, 1)
+
+
+def test_extended_errors_are_in_the_trace(run: Run) -> None:
+    with FaultyServer(ZONE, always(faults.extended_error(22, "lame"))) as server:
+        (found,), _ = run(_ask(_engine(server.port, trace=True)))
+    assert found.how is not None
+    assert (found.how.ede, found.how.transport) == (((22, "lame"),), "udp")
+
+
+@pytest.mark.parametrize("rcode", [1, 2, 4, 5])
+def test_a_bare_header_is_believed_only_where_it_refuses_edns(run: Run, rcode: int) -> None:
+    async def bare(exchange: faults.Exchange) -> None:
+        exchange.send(struct.pack("!6H", exchange.query.id, 0x8000 | rcode, 0, 0, 0, 0))
+
+    with FaultyServer(ZONE, always(bare)) as server:
+        (found,), _ = run(_ask(_engine(server.port)))
+    assert found.status == {1: FORMERR, 4: NOTIMP}.get(rcode, TIMEOUT)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_damaged_reply_has_one_answer_whatever_it_is(run: Run, seed: int) -> None:
+    with FaultyServer(ZONE, first(faults.corrupt(seed), times=2)) as server:
+        answers, _ = run(_ask(_engine(server.port, tries=3), _all_hosts()))
+    assert len(answers) == 200
+    assert {found.status for found in answers} >= {NOERROR}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_loss_repetition_and_reordering_lose_no_answer(run: Run, seed: int) -> None:
+    chaos = Chaos(seed, lose=0.2, repeat=0.1, reorder=0.1, patience=2)
+    with FaultyServer(ZONE, chaos) as server:
+        answers, count = run(_ask(_engine(server.port, tries=4, timeout=1.0), _all_hosts()))
+    assert [found.records for found in answers] == [(f"192.0.2.{n}",) for n in range(200)]
+    assert count["retried"] > 0
+
+
+@pytest.mark.parametrize("name", ["SERVFAIL", "REFUSED"])
+def test_what_one_server_refuses_another_answers(run: Run, name: str) -> None:
+    with FaultyServer(ZONE, always(faults.rcode(name))) as bad, FaultyServer(ZONE) as good:
+        answers, _ = run(_ask(_engine(bad.port, good.port), _all_hosts()))
+    assert {found.status for found in answers} == {NOERROR}
+
+
+# --- Nobody there
+
+
+def test_where_nobody_listens_a_question_is_unreachable(run: Run) -> None:
+    with dead_port() as port:
+        answers, _ = run(_ask(_engine(port)))
+    assert [found.status for found in answers] == [UNREACHABLE]
+
+
+def test_where_nobody_reads_a_question_times_out(run: Run) -> None:
+    with mute_port() as port:
+        answers, count = run(_ask(_engine(port)))
+    assert [found.status for found in answers] == [TIMEOUT]
+    assert count["lost"] == count["sent"] == 2
+
+
+@pytest.mark.parametrize("gone", [dead_port, mute_port], ids=["dead", "mute"])
+def test_one_server_that_is_gone_costs_no_answer(run: Run, gone: Any) -> None:
+    with gone() as port, FaultyServer(ZONE) as good:
+        engine = _engine(port, good.port, timeout=1.0)
+        answers, _ = run(_ask(engine, _all_hosts()))
+    assert {found.status for found in answers} == {NOERROR}
+
+
+def test_when_the_only_server_goes_the_engine_says_so(run: Run) -> None:
+    async def main(port: int) -> None:
+        engine = _engine(port, timeout=30.0)
+        failure: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        engine.on_failure(failure.set_result)
+        async with opened(engine):
+            engine.submit(_all_hosts(), lambda _pairs: None)
+            async with asyncio.timeout(10):
+                while engine._keeper.usable():
+                    await asyncio.sleep(0)  # noqa: ASYNC110 - the bench has no event
+            engine._keeper.look(engine._loop.time() + 11.0)
+            assert isinstance(await failure, NoServerError)
+
+    with dead_port() as port:
+        run(main(port))
+
+
+# --- The check at the start
+
+
+@pytest.mark.parametrize("action", [faults.formerr_to_edns, faults.silent_to_edns])
+def test_a_server_without_edns_is_found_out_by_the_check(run: Run, action: Action) -> None:
+    with FaultyServer(ZONE, always(action)) as server:
+        answers, count = run(_ask(_engine(server.port, check=True)))
+        assert answers == [RIGHT]
+        assert server.queries[-1].payload is None
+    assert count["retried"] == 0
+
+
+@pytest.mark.parametrize(
+    ("actions", "why"),
+    [
+        ([faults.invent("192.0.2.66")], "makes up answers"),
+        ([], "does not answer"),
+        ([faults.wrong_id], "does not answer"),
+        ([faults.wrong_question], "does not answer"),
+        ([faults.echo], "does not answer"),
+    ],
+)
+def test_liars_and_mutes_do_not_pass_the_check(run: Run, actions: list[Action], why: str) -> None:
+    async def main(port: int) -> None:
+        engine = _engine(port, check=True)
+        with pytest.raises(NoServerError, match=why):
+            await engine.start()
+        assert engine._upstreams[0].ports == []
+
+    with FaultyServer(ZONE, always(*actions)) as server:
+        run(main(server.port))
+
+
+def test_a_liar_beside_an_honest_server_is_asked_nothing_more(run: Run) -> None:
+    liar_plan = always(faults.invent("192.0.2.66"))
+    with FaultyServer(ZONE, liar_plan) as liar, FaultyServer(ZONE, always(truncate)) as good:
+        # Truncated, so that TCP is asked too: of the honest one only.
+        answers, _ = run(_ask(_engine(liar.port, good.port, check=True), _all_hosts()[:20]))
+        assert len(liar.queries) == 1
+    assert [found.records for found in answers] == [(f"192.0.2.{n}",) for n in range(20)]
+
+
+def test_a_server_that_changes_the_case_is_asked_in_lower_case(run: Run) -> None:
+    with FaultyServer(ZONE, always(faults.case_changed)) as server:
+        answers, count = run(_ask(_engine(server.port, check=True), _all_hosts()))
+        assert all(query.wire[12:] == query.wire[12:].lower() for query in server.queries[1:])
+    assert {found.status for found in answers} == {NOERROR}
+    assert count["forged"] == 0
+
+
+def test_a_server_that_begins_to_change_the_case_is_asked_again_in_lower_case(run: Run) -> None:
+    def plan(asked: Asked, _transport: str, _nth: int) -> Sequence[Action]:
+        return [answer] if asked.name.endswith("invalid") else [faults.case_changed]
+
+    with FaultyServer(ZONE, plan) as server:
+        answers, count = run(_ask(_engine(server.port, check=True), _all_hosts()))
+    assert {found.status for found in answers} == {NOERROR}
+    assert count["forged"] == count["retried"] > 0
+
+
+def test_names_go_out_in_mixed_case_where_it_comes_back(run: Run) -> None:
+    with FaultyServer(ZONE) as server:
+        answers, count = run(_ask(_engine(server.port, check=True), _all_hosts()))
+        mixed = [query for query in server.queries if query.wire[12:] != query.wire[12:].lower()]
+    assert len(mixed) > 150
+    assert {found.status for found in answers} == {NOERROR}
+    assert count["forged"] == count["retried"] == 0
+
+
+# --- Time
+
+
+def test_an_answer_that_comes_after_the_retry_is_taken(run: Run) -> None:
+    gate = Gate()
+
+    def plan(_asked: Asked, _transport: str, nth: int) -> Sequence[Action]:
+        return [delay(gate), answer] if nth == 1 else []
+
+    async def main(server: FaultyServer) -> None:
+        engine = _engine(server.port, timeout=2.0, tries=4)
+        engine_loop = asyncio.get_running_loop()
+        async with opened(engine):
+            engine._upstreams[0].round_trip.note(0.001)
+            asking = asyncio.create_task(ask(engine, [MAIL]))
+            await engine_loop.run_in_executor(None, server.wait_for, 2)
+            gate.open()
+            assert await asking == [RIGHT]
+        assert_sums(engine.counters(), asked=1)
+
+    with FaultyServer(ZONE, plan) as server:
+        run(main(server))
+
+
+# --- A server that limits its rate
+
+
+def test_nsds_rate_limit_loses_no_answer(run: Run, tmp_path: Path) -> None:
+    # 200 a second in its default, for NXDOMAIN in one zone; what is above is dropped or slipped.
+    zone = "$TTL 300\n@ SOA ns.example.net. host.example.net. 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n"
+    (tmp_path / "limited.example.zone").write_text(zone, "utf-8")
+    questions = [Question(f"n{number}.limited.example", PTR) for number in range(2000)]
+    with servers.nsd(tmp_path) as server:
+        engine = Bulk([Server("127.0.0.1", server.port)])
+        answers, count = run(_ask(engine, questions))
+    assert {found.status for found in answers} == {NXDOMAIN}
+    assert count["answered"] == 2000
+    assert count["tcp"] > 0

@@ -1,0 +1,241 @@
+"""The rooms of the code: who may import whom, how long things may be, what an import costs.
+
+Read from the code's own imports, those for type checkers and those inside of functions
+included. A room is a folder of `auditor/`, or a file next to them.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+import auditor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT: Final = Path(auditor.__file__).parent
+_TREES: Final = {path: ast.parse(path.read_text("utf-8")) for path in sorted(_ROOT.rglob("*.py"))}
+
+#: The rooms from the lowest up, each with those that it may import.
+_LADDER: Final[dict[str, set[str]]] = {
+    "errors": set(),
+    "suffixes": set(),
+    "wire": {"errors"},
+    "settings": {"errors"},
+    "targets": {"errors"},
+    "resolve": {"errors", "settings", "suffixes", "wire"},
+    "spf": {"errors", "resolve", "wire"},
+    "checks": {"resolve", "spf", "suffixes", "wire"},
+    "findings": {"checks", "errors", "suffixes", "targets", "wire"},
+    "output": {"checks", "errors", "findings", "resolve", "targets", "wire"},
+    "express": {"checks", "findings", "resolve", "targets", "wire"},
+    "audit": {"checks", "express", "findings", "output", "settings", "spf", "targets"},
+    # Of a run the pipeline sees what it notes things on.
+    "pipeline": {"checks", "errors", "express", "output", "resolve", "run.tally", "targets"},
+    "run": {
+        "audit",
+        "errors",
+        "findings",
+        "output",
+        "pipeline",
+        "resolve",
+        "settings",
+        "targets",
+    },
+    "views": {"checks", "errors", "findings", "output", "targets", "wire"},
+    "api": {"errors", "output", "run", "settings", "targets"},
+}
+#: What everything below is for; it may import all of it, and nothing may import it.
+_TOP: Final = {"cli", "__main__"}
+
+#: What waits, opens connections or knows the time: not for rooms that only think.
+_NO_IO: Final = {
+    "asyncio",
+    "aiodns",
+    "pycares",
+    "select",
+    "selectors",
+    "socketserver",
+    "subprocess",
+    "threading",
+    "time",
+    "uvloop",
+}
+_THINKING: Final = {"wire", "spf", "checks", "findings", "express", "audit", "suffixes"}
+#: The part of `socket` that only converts addresses.
+_CONVERSIONS: Final = {"AF_INET", "AF_INET6", "inet_pton", "inet_ntop"}
+
+_MOST_LINES: Final = 399
+_MOST_LINES_OF_A_FUNCTION: Final = 59
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(_ROOT).with_suffix("").parts[0]
+
+
+def _imports(path: Path) -> list[tuple[str, int]]:
+    """Return the modules that a file imports, wherever in it, with their lines."""
+    found = []
+    for node in ast.walk(_TREES[path]):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            module = node.module or ""
+            # `from auditor.x import y`: y may be a module, and then it is what is imported.
+            named = [f"{module}.{alias.name}" for alias in node.names]
+            found += [(name if _is_module(name) else module, node.lineno) for name in named]
+    return found
+
+
+def _is_module(name: str) -> bool:
+    path = _ROOT.parent / name.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def _rooms(*names: str) -> Iterator[Path]:
+    return (path for path in _TREES if _room(path) in names)
+
+
+def test_every_room_is_on_the_ladder_and_the_ladder_only_goes_down() -> None:
+    assert {_room(path) for path in _TREES} <= {*_LADDER, *_TOP, "__init__"}
+    order = list(_LADDER)
+    for room, below in _LADDER.items():
+        for other in below - {"run.tally"}:
+            assert order.index(other) < order.index(room), f"{room} imports {other}"
+
+
+def test_a_file_imports_only_from_the_rooms_below_its_own() -> None:
+    for path in _rooms(*_LADDER):
+        room = _room(path)
+        allowed = _LADDER[room] | {room}
+        for module, line in _imports(path):
+            package, _, rest = module.partition(".")
+            if package == "auditor" and rest:
+                other = rest.partition(".")[0]
+                assert {other, rest} & allowed, f"{path}:{line}: {room} imports {module}"
+            elif package == "auditor":
+                # The package itself, for its version.
+                assert room in {"run", "api"}, f"{path}:{line}: {room} imports the package"
+
+
+def test_the_codec_needs_nothing_but_the_standard_library() -> None:
+    for path in _rooms("wire"):
+        for module, line in _imports(path):
+            package = module.partition(".")[0]
+            assert package == "auditor" or package in sys.stdlib_module_names, f"{path}:{line}"
+
+
+def test_rooms_that_only_think_neither_wait_nor_talk() -> None:
+    for path in _rooms(*_THINKING):
+        for module, line in _imports(path):
+            assert module.partition(".")[0] not in _NO_IO, f"{path}:{line}: imports {module}"
+        for node in ast.walk(_TREES[path]):
+            assert not isinstance(node, ast.AsyncFunctionDef | ast.Await), f"{path}:{node.lineno}"
+            used: set[str] = set()
+            if isinstance(node, ast.ImportFrom) and node.module == "socket":
+                used = {alias.name for alias in node.names}
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                used = {node.attr} if node.value.id == "socket" else set()
+            assert used <= _CONVERSIONS, f"{path}: {used - _CONVERSIONS} of socket"
+
+
+def test_only_the_command_line_prints_or_exits() -> None:
+    for path in _rooms("__init__", *_LADDER):
+        for node in ast.walk(_TREES[path]):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                name = node.func.id
+                assert name not in {"print", "exit", "quit", "input"}, f"{path}:{node.lineno}"
+
+
+def test_files_and_functions_are_short() -> None:
+    for path, tree in _TREES.items():
+        assert path.read_text("utf-8").count("\n") <= _MOST_LINES, path
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                assert length <= _MOST_LINES_OF_A_FUNCTION, f"{path}:{node.lineno}: {node.name}"
+
+
+def test_there_is_no_room_for_odds_and_ends() -> None:
+    names = {path.stem for path in _TREES} | {path.parent.name for path in _TREES}
+    assert not names & {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
+
+
+def test_every_file_says_what_it_is_for_and_what_is_public() -> None:
+    for path, tree in _TREES.items():
+        assert ast.get_docstring(tree), path
+        listed = [
+            target.id
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name) and target.id == "__all__"
+        ]
+        assert listed or path.stem in {"__init__", "__main__"}, path
+
+
+# --- What an import costs
+
+
+def _loaded(code: str) -> set[str]:
+    """Return the packages that a new interpreter has loaded after some code."""
+    show = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    command = [sys.executable, "-c", f"{code}; {show}"]
+    return set(subprocess.run(command, capture_output=True, check=True, text=True).stdout.split())
+
+
+_HEAVY: Final = {
+    "dns",
+    "spf",
+    "rich",
+    "click",
+    "pycares",
+    "aiodns",
+    "publicsuffixlist",
+    "uvloop",
+    "cffi",
+    "jinja2",
+    "zstandard",
+    "orjson",
+    "asyncio",
+    "idna",
+}
+
+
+def test_importing_the_package_loads_no_heavy_module() -> None:
+    assert "auditor" in _loaded("import auditor")
+    assert not _loaded("import auditor") & _HEAVY
+
+
+def test_settings_and_targets_load_no_resolver() -> None:
+    loaded = _loaded("import auditor; auditor.Settings(); auditor.Target; auditor.UsageError")
+    assert not loaded & {"dns", "spf", "pycares", "aiodns", "publicsuffixlist", "rich"}
+
+
+def test_all_is_exactly_what_is_public() -> None:
+    assert sorted(auditor.__all__) == auditor.__all__
+    assert set(auditor._HOMES) < set(auditor.__all__)
+    for name in auditor.__all__:
+        assert getattr(auditor, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'scam'"):
+        _ = auditor.scam
+    # Whatever else can be had is a module, or not meant for others.
+    others = {name for name in vars(auditor) if not name.startswith("_")} - set(auditor.__all__)
+    modules = {path.stem for path in _TREES} | {path.parent.name for path in _TREES}
+    assert others - modules <= {"annotations", "importlib", "TYPE_CHECKING", "Any"}
+
+
+def test_every_error_is_in_the_tree_of_its_docstring() -> None:
+    from auditor import errors  # noqa: PLC0415 - looked at as a whole
+
+    assert errors.__doc__ is not None
+    for name in errors.__all__:
+        assert name in errors.__doc__
+        assert issubclass(getattr(errors, name), errors.AuditorError)
