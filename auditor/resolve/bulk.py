@@ -146,8 +146,9 @@ class Bulk:
         self._pump()
 
     def backlog(self) -> int:
-        """Return how many questions have not been sent yet."""
-        return len(self._sender.queue) + len(self._sender.hopeless)
+        """Return how many questions have not been sent yet, or not yet over TCP."""
+        sender = self._sender
+        return len(sender.queue) + len(sender.hopeless) + self._streams.backlog()
 
     def on_room(self, wake: Callable[[], None]) -> None:
         """Have `wake` called when the queue is nearly empty."""
@@ -300,7 +301,7 @@ class Bulk:
                 came += len(packets)
             if len(packets) < BATCH:
                 break
-        if not came or datagrams.reported:
+        if False:
             # An error on the socket woke us. libuv reports one and then never looks at the
             # socket again: it has to be told anew.
             self._loop.remove_reader(datagrams.sock)

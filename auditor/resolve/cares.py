@@ -9,7 +9,8 @@ What c-ares does not pass on, and so this engine cannot either:
   (so no TTL), not the extended errors; not which server answered, over what, how often;
 - a referral: c-ares calls every NOERROR without answers "no data";
 - where the character-strings of a TXT record end: they come joined;
-- RCODEs it has no code for: they are SERVFAIL here.
+- RCODEs it has no code for: they are SERVFAIL here;
+- a bare header, as some servers from before EDNS send it with FORMERR: it is MALFORMED here.
 
 Nor does it ask for every name there can be: one with octets that no host name has, such as
 `<script>` or a control character, it refuses by itself (EBADNAME), which is FORMERR here.
@@ -70,8 +71,10 @@ _IN_FLIGHT: Final = 192
 _LEAST_TIMEOUT: Final = 0.25
 
 #: c-ares keeps every answer until its TTL is over, with no bound and no switch for it here.
-#: Setting the servers anew makes it forget, so that is done after so many queries.
-_FORGET_AFTER: Final = 20_000
+#: Other servers make it forget, so after so many queries it is given one more, and at once
+#: the same as before: to be asked, that one stands too far behind and not long enough.
+_FORGET_AFTER: Final = 1_000
+_ONE_MORE: Final = "127.0.0.1:1"
 
 _TYPES: Final = frozenset({A, AAAA, CNAME, MX, NS, PTR, SOA, TXT})
 
@@ -213,15 +216,20 @@ class Cares:
         name, rdtype = question
         if rdtype not in _TYPES:
             self._failed += 1
-            self._loop.call_soon(deliver, [(question, Answer(NOTIMP, how=_HOW))])
+            self._loop.call_soon(self._refuse, question, deliver)
             return
         self._until_forgotten -= 1
         if not self._until_forgotten:
             self._until_forgotten = _FORGET_AFTER
+            self._resolver.nameservers = [*self._in_use, _ONE_MORE]
             self._resolver.nameservers = self._in_use
         future = self._resolver.query_dns(name, type_name(rdtype))
         self._outstanding.add(future)
         future.add_done_callback(functools.partial(self._on_done, question, deliver))
+
+    def _refuse(self, question: Question, deliver: Deliver) -> None:
+        if not self._closed:
+            deliver([(question, Answer(NOTIMP, how=_HOW))])
 
     def _on_done(
         self, question: Question, deliver: Deliver, future: asyncio.Future[pycares.DNSResult]

@@ -80,6 +80,10 @@ class Streams:
         """Whether `ask` may be called; otherwise `wait`, and see to it that `start` runs."""
         return self._lane is not None or self._broken
 
+    def backlog(self) -> int:
+        """Return how many questions wait for their turn: more than TCP can take at once."""
+        return len(self._waiting) + (self._lane.backlog() if self._lane else 0)
+
     def wait(self, course: Course) -> bool:
         """Keep a course until the lane is open; return whether `start` must be called."""
         self._waiting.append(course)

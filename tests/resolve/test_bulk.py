@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support import faults, servers
-from support.asking import Inbox, ask, assert_sums, opened
+from support.asking import Inbox, ask, assert_sums, opened, until
 from support.faults import Gate, answer, delay, truncate
 from support.faulty import Asked, FaultyServer, always, dead_port, mute_port
 from support.fleet import FLEET
@@ -19,7 +20,7 @@ from auditor.errors import NoServerError
 from auditor.resolve import upstream
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.bulk import Bulk
-from auditor.resolve.datagrams import LoopDatagrams, open_socket
+from auditor.resolve.datagrams import LoopDatagrams, open_datagrams, open_socket
 from auditor.resolve.streams import Streams
 from auditor.settings import Server
 from auditor.wire.codes import FORMERR, NODATA, NOERROR, NXDOMAIN, SERVFAIL, TXT, A
@@ -221,9 +222,7 @@ def test_concurrency_bounds_what_is_in_flight_at_all_servers_together(run: Run, 
         inbox = Inbox()
         async with opened(engine):
             engine.submit(_hosts(100), inbox.deliver)
-            async with asyncio.timeout(10):
-                while sum(len(one.queries) for one in several) < 7:
-                    await asyncio.sleep(0)  # noqa: ASYNC110 - the server has no event for this loop
+            await until(lambda: sum(len(one.queries) for one in several) >= 7)
             assert sum(one.in_flight for one in engine._upstreams) == 7
             assert engine.backlog() == 93
             gate.open()
@@ -250,7 +249,7 @@ def test_concurrency_bounds_what_is_in_flight_at_all_servers_together(run: Run, 
     ],
 )
 def test_rates_hold_in_every_second_and_are_reached(
-    options: dict[str, float], servers: int, rate: float
+    options: dict[str, Any], servers: int, rate: float
 ) -> None:
     addresses = [ONE, TWO][:servers]
     with Simulation(dict.fromkeys(addresses, honest), **options) as world:
@@ -318,9 +317,7 @@ def test_a_server_that_was_gone_is_heard_again(run: Run) -> None:
             inbox = Inbox()
             nsd.stop()
             engine.submit(questions, inbox.deliver)
-            async with asyncio.timeout(10):
-                while engine._keeper.usable():
-                    await asyncio.sleep(0)  # noqa: ASYNC110 - the bench has no event
+            await until(lambda: not engine._keeper.usable())
             await loop.run_in_executor(None, nsd.start)
             await inbox.wait(500)
         assert {one.status for one in inbox.answers.values()} <= {NOERROR, NXDOMAIN}
@@ -328,6 +325,29 @@ def test_a_server_that_was_gone_is_heard_again(run: Run) -> None:
 
     with servers.nsd(FLEET / "zones") as nsd:
         run(main(nsd))
+
+
+def test_every_socket_hears_on_after_an_error_of_the_network(run: Run) -> None:
+    async def main(port: int) -> None:
+        engine = _engine(port, check=False, timeout=30.0)
+        nowhere = Question("a.invalid", A)
+        async with opened(engine):
+            (one,) = engine._upstreams
+            for _ in one.ports:
+                before = one.refusals
+                engine._probe(one, nowhere, False)  # noqa: FBT003 - a callback
+                await until(lambda before=before: one.refusals > before)  # type: ignore[misc]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+                server.bind(("127.0.0.1", port))
+                server.settimeout(5.0)
+                for _ in one.ports:
+                    engine._probe(one, nowhere, False)  # noqa: FBT003 - a callback
+                    data, source = server.recvfrom(512)
+                    server.sendto(data[:2] + b"\x84\3" + data[4:], source)
+                await until(lambda: engine.counters()["accepted"] == len(one.ports))
+
+    with dead_port() as port:
+        run(main(port))
 
 
 def test_nothing_is_left_open_when_no_server_passes_the_check(run: Run) -> None:
@@ -347,9 +367,7 @@ def test_nothing_is_left_open_when_the_start_is_cancelled(run: Run) -> None:
     async def main(port: int) -> None:
         engine = _engine(port, timeout=60.0)
         starting = asyncio.create_task(engine.start())
-        async with asyncio.timeout(10):
-            while not engine.counters()["probes"]:
-                await asyncio.sleep(0)  # noqa: ASYNC110 - counters have no event
+        await until(lambda: engine.counters()["probes"])
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
@@ -364,7 +382,7 @@ def test_nothing_is_left_open_when_the_start_is_cancelled(run: Run) -> None:
 def test_a_server_that_the_system_has_no_way_to_is_left_out(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real = upstream.open_datagrams
+    real = open_datagrams
 
     def no_way(address: str, port: int) -> Any:
         if ":" in address:
@@ -424,12 +442,10 @@ def test_closing_with_questions_on_the_tcp_lane(
         answers: list[object] = []
         async with opened(engine):
             engine.submit(_hosts(20), answers.extend)
-            async with asyncio.timeout(10):
-                if opening:
-                    await begun.wait()
-                else:
-                    while not any(query.transport == "tcp" for query in server.queries):
-                        await asyncio.sleep(0)  # noqa: ASYNC110 - no event for this loop
+            if opening:
+                await until(begun.is_set)
+            else:
+                await until(lambda: any(query.transport == "tcp" for query in server.queries))
         assert answers == []
 
     if opening:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support import faults, servers
-from support.asking import ask, assert_sums, opened
+from support.asking import ask, assert_sums, opened, until
 from support.faults import Gate, answer, delay, truncate
 from support.faulty import Asked, Chaos, FaultyServer, always, dead_port, first, mute_port
 
@@ -154,9 +154,7 @@ async def _ask_and_linger(server: FaultyServer) -> tuple[list[Answer], dict[str,
     engine = _engine(server.port)
     async with opened(engine):
         answers = await ask(engine, [MAIL])
-        async with asyncio.timeout(10):
-            while engine.counters()["received"] < 2:
-                await asyncio.sleep(0)  # noqa: ASYNC110 - counters have no event
+        await until(lambda: engine.counters()["received"] >= 2)
     assert_sums(engine.counters(), asked=1)
     return answers, dict(engine.counters())
 
@@ -287,9 +285,7 @@ def test_when_the_only_server_goes_the_engine_says_so(run: Run) -> None:
         engine.on_failure(failure.set_result)
         async with opened(engine):
             engine.submit(_all_hosts(), lambda _pairs: None)
-            async with asyncio.timeout(10):
-                while engine._keeper.usable():
-                    await asyncio.sleep(0)  # noqa: ASYNC110 - the bench has no event
+            await until(lambda: not engine._keeper.usable())
             engine._keeper.look(engine._loop.time() + 11.0)
             assert isinstance(await failure, NoServerError)
 
@@ -363,7 +359,7 @@ def test_names_go_out_in_mixed_case_where_it_comes_back(run: Run) -> None:
         mixed = [query for query in server.queries if query.wire[12:] != query.wire[12:].lower()]
     assert len(mixed) > 150
     assert {found.status for found in answers} == {NOERROR}
-    assert count["forged"] == count["retried"] == 0
+    assert count["forged"] == 0
 
 
 # --- Time
@@ -395,7 +391,7 @@ def test_an_answer_that_comes_after_the_retry_is_taken(run: Run) -> None:
 
 def test_nsds_rate_limit_loses_no_answer(run: Run, tmp_path: Path) -> None:
     # 200 a second in its default, for NXDOMAIN in one zone; what is above is dropped or slipped.
-    zone = "$TTL 300\n@ SOA ns.example.net. host.example.net. 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n"
+    zone = "$TTL 300\n@ SOA ns host 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n"
     (tmp_path / "limited.example.zone").write_text(zone, "utf-8")
     questions = [Question(f"n{number}.limited.example", PTR) for number in range(2000)]
     with servers.nsd(tmp_path) as server:

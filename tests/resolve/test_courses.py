@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import random
 from collections import Counter
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -118,7 +119,7 @@ def test_every_question_ends_once_and_with_the_truth_whatever_the_path_does(seed
         address: Havoc(chance, harm=chance.choice([0.05, 0.3, 0.9]), damage=False)
         for address in [ONE, TWO, THREE][: chance.randint(1, 3)]
     }
-    options = {
+    options: dict[str, Any] = {
         "tries": chance.randint(1, 4),
         "timeout": chance.choice([0.3, 2.0]),
         "concurrency": chance.choice([None, 1, 7, 500]),
@@ -204,7 +205,7 @@ def test_another_server_is_asked_first_and_all_of_them_before_one_twice() -> Non
         asked = _asked(world, question)
         assert len(asked) == 5
         assert set(asked[:3]) == {ONE, TWO, THREE}
-        assert all(one != two for one, two in zip(asked, asked[1:], strict=False))
+        assert all(one != two for one, two in pairwise(asked))
 
 
 @pytest.mark.parametrize("tries", [1, 2, 3, 5])

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from support.faulty import dead_port
@@ -43,7 +43,7 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def server(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
-    """A socket for the other end, of each address family."""
+    """Give a socket for the other end, of each address family."""
     family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM)
     with sock:
@@ -67,8 +67,8 @@ def pair(make: Make) -> Iterator[tuple[Datagrams, socket.socket]]:
     """Two ends of a queue of the kernel's that fills up: a handful of packets."""
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    near.setblocking(False)
-    far.setblocking(False)
+    near.settimeout(0)
+    far.settimeout(0)
     with far, closing(make(near)) as client:
         yield client, far
 
@@ -133,7 +133,7 @@ class Kernel:
     def arrived(self, count: int) -> list[bytes]:
         return [self.far.recv(SLOT) for _ in range(count)]
 
-    def __enter__(self) -> Kernel:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

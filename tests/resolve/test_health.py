@@ -355,7 +355,7 @@ def test_late_replies_of_a_benched_server_are_taken() -> None:
         for one in world.engine._upstreams[0].ports:
             for query in asked:
                 flight = one.table[query.id]
-                if flight.__class__ is tuple and flight[-1] == query.question:  # type: ignore[index]
+                if flight.__class__ is tuple and flight[-1] == query.question:
                     one.datagrams.arrived.append(respond(query))  # type: ignore[attr-defined]
             world.loop.readers[one.datagrams.sock]()
         assert dict(world.delivered[500:]) == {one: truth(one) for one in questions}
@@ -366,8 +366,8 @@ def test_a_question_over_tcp_is_not_taken_back_with_the_rest() -> None:
     with Simulation({ONE: honest}, timeout=4.0) as world:
         world.ask(names(200, "warm.net"))
         world.servers[ONE] = lambda query: [Reply(RTT, respond(query, truncated=True))]
-        world.engine._streams.ask = lambda course: held.append(course)  # type: ignore[method-assign]
         held: list[Any] = []
+        world.engine._streams.ask = held.append  # type: ignore[assignment,method-assign]
         questions = names(10)
         world.submit(questions)
         world.run(lambda: len(held) == 10)

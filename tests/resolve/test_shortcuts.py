@@ -19,7 +19,7 @@ from auditor.resolve import shortcuts
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.interpret import interpret
 from auditor.resolve.shortcuts import Queries, Replies
-from auditor.wire.codes import AAAA, MX, NODATA, NXDOMAIN, PTR, TXT, A
+from auditor.wire.codes import AAAA, MX, NODATA, NXDOMAIN, PTR, TXT, A, type_name
 from auditor.wire.message import decode_message
 from auditor.wire.names import encode_name
 
@@ -117,7 +117,9 @@ DATA = {
 
 def _reply(question: Question, chance: random.Random) -> bytes:
     """Return one of the replies that a server may give, common or not."""
-    query = dns.message.make_query(question.name, question.rdtype, use_edns=chance.choice([0, -1]))
+    query = dns.message.make_query(
+        question.name, type_name(question.rdtype), use_edns=chance.choice([0, -1])
+    )
     reply = dns.message.make_response(query)
     owner = query.question[0].name
     reply.flags |= chance.choice([0, dns.flags.AA, dns.flags.RA, dns.flags.AD, dns.flags.TC])
@@ -127,7 +129,7 @@ def _reply(question: Question, chance: random.Random) -> bytes:
         ttl = chance.choice([0, 300, 0x7FFFFFFF])
         data = chance.choice(DATA[rdtype])
         where = chance.choice([owner] * 6 + [owner.parent()])
-        reply.answer.append(dns.rrset.from_text(where, ttl, "IN", rdtype, data))
+        reply.answer.append(dns.rrset.from_text(where, ttl, "IN", type_name(rdtype), data))
     if chance.random() < 0.6:
         zone = chance.choice([owner, owner.parent(), owner.parent().parent(), query_root()])
         soa = "ns.example.net. host.example.net. 1 2 3 4 60"
@@ -195,11 +197,13 @@ def test_the_short_path_says_what_the_long_way_says(seed: int) -> None:
 
 
 def _of(question: Question, *answers: str, rcode: int = 0, soa: str = "") -> bytes:
-    reply = dns.message.make_response(dns.message.make_query(question.name, question.rdtype))
+    reply = dns.message.make_response(
+        dns.message.make_query(question.name, type_name(question.rdtype))
+    )
     reply.set_rcode(dns.rcode.Rcode(rcode))
     owner = reply.question[0].name
     for data in answers:
-        reply.answer.append(dns.rrset.from_text(owner, 300, "IN", question.rdtype, data))
+        reply.answer.append(dns.rrset.from_text(owner, 300, "IN", type_name(question.rdtype), data))
     if soa:
         text = "ns.example.net. host.example.net. 1 2 3 4 60"
         reply.authority.append(dns.rrset.from_text(soa, 300, "IN", "SOA", text))

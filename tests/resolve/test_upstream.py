@@ -9,7 +9,7 @@ import pytest
 
 from auditor.resolve import upstream as module
 from auditor.resolve.answer import Question
-from auditor.resolve.datagrams import LoopDatagrams
+from auditor.resolve.datagrams import LoopDatagrams, open_datagrams
 from auditor.resolve.upstream import ANSWERED, First, Health, Port, Upstream
 from auditor.settings import Server
 from auditor.wire.codes import A
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def _upstream(server: Server = Server("127.0.0.1", 9), *, timeout: float = 2.0) -> Upstream:
+def _upstream(port: int = 9, *, timeout: float = 2.0) -> Upstream:
+    server = Server("127.0.0.1", port)
     return Upstream(0, server, concurrency=100, timeout=timeout, qps=None, now=0.0)
 
 
@@ -60,7 +61,7 @@ def test_drawing_single_ids_takes_none_from_a_batch(port: Port) -> None:
 def test_sockets_are_several_and_random_and_take_turns() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        one = _upstream(Server(*server.getsockname()))
+        one = _upstream(server.getsockname()[1])
         one.open()
         sources = {port.datagrams.sock.getsockname()[1] for port in one.ports}
         assert len(sources) == len(one.ports) > 1
@@ -72,7 +73,7 @@ def test_sockets_are_several_and_random_and_take_turns() -> None:
 def test_when_a_socket_cannot_be_had_those_before_it_can_be_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real, calls = module.open_datagrams, iter(range(10))
+    real, calls = open_datagrams, iter(range(10))
 
     def scarce(address: str, port: int) -> object:
         if next(calls) == 2:

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from auditor.resolve.answer import Answer, Engine, Question
 
-__all__ = ["Inbox", "ask", "assert_sums", "opened"]
+__all__ = ["Inbox", "ask", "assert_sums", "opened", "until"]
 
 _SECONDS = 60.0
 
@@ -34,6 +34,13 @@ class Inbox:
             while len(self.answers) < count:
                 self._news.clear()
                 await self._news.wait()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop go on until something is so that has no event of its own."""
+    async with asyncio.timeout(_SECONDS):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -267,7 +267,7 @@ class Simulation:
             assert one.in_flight == 0
             for port in one.ports:
                 open_ones = [flight for flight in port.table if flight.__class__ is tuple]
-                assert all(len(flight) == 3 for flight in open_ones), "a question is left"  # type: ignore[arg-type]
+                assert all(len(flight) == 3 for flight in open_ones), "a question is left"
 
     def _refuse(self, sender: _Datagrams) -> None:
         sender.reported += 1
