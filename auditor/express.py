@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import orjson
 
 from auditor.checks.reach import is_global
+from auditor.checks.spf import number_of
 from auditor.findings.judge import judge_name, judge_spf, verdict, weigh
 from auditor.resolve.answer import Answer, Question
 from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, TXT, A
@@ -68,9 +69,12 @@ class Express:
     ) -> None:
         self.ruling = ruling
         self.wildcards = wildcards
-        self.given = tuple(given) if spf else ()
         self.names_are_asked = spf and not given
-        self._policies = policies
+        #: Of each given identity its kind, and its policy's ranges by IP version.
+        self._given = [
+            (identity.kind, {version: policies.table(identity, version) for version in (4, 6)})
+            for identity in (given if spf else ())
+        ]
         self._shown: dict[int, tuple[SpfFact, str]] = {}
 
     def given_facts(self, target: Target, found: list[tuple[str, str]]) -> str | None:
@@ -79,18 +83,24 @@ class Express:
         None if ranges do not give them all. Facts are the ranges' own, a few for a million
         addresses, so their JSON is kept.
         """
-        shown = []
-        for identity in self.given:
-            fact = self._policies.known(target.text, target.version, identity)
+        if not self._given:
+            return ""
+        version = target.version
+        number = number_of(target.text, version)
+        shown = ""
+        for kind, tables in self._given:
+            table = tables[version]
+            fact = table.fact(number, kind) if table is not None else None
             if fact is None:
                 return None
             kept = self._shown.get(id(fact))
-            if kept is None or kept[0] is not fact:
+            if kept is None:
+                # The fact is kept as well, so that no other one ever has its id.
                 kept = self._shown[id(fact)] = (fact, orjson.dumps(fact._asdict()).decode())
-            shown.append(kept[1])
+            shown = f"{shown},{kept[1]}" if shown else kept[1]
             if fact.result != "pass":
                 judge_spf(fact, given=True, found=found)
-        return ",".join(shown)
+        return shown
 
     def begin(self, block: Block) -> Rounds:
         """Return a block's rounds, the first questions ready."""

@@ -69,7 +69,7 @@ _NO_IO: Final = {
 }
 _THINKING: Final = {"wire", "spf", "checks", "findings", "express", "audit", "suffixes"}
 #: The part of `socket` that only converts addresses.
-_CONVERSIONS: Final = {"AF_INET", "AF_INET6", "inet_pton", "inet_ntop"}
+_CONVERSIONS: Final = {"AF_INET", "AF_INET6", "inet_aton", "inet_ntoa", "inet_pton", "inet_ntop"}
 
 _PRINTS_OR_EXITS: Final = {
     "print",

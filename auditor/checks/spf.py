@@ -7,7 +7,7 @@ through `check_host` one by one. The facts are the same either way.
 
 from __future__ import annotations
 
-import socket
+from socket import AF_INET6, inet_aton, inet_pton
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from auditor.checks.steps import together
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from auditor.checks.facts import IprevFact, SpfFact, Steps
     from auditor.spf.ranges import RangeTable
 
-__all__ = ["Identity", "Policies", "given_identities", "identities_of"]
+__all__ = ["Identity", "Policies", "given_identities", "identities_of", "number_of"]
 
 #: The HELO name for a policy's macros where neither the input nor a PTR name gives one.
 _NO_HELO: Final = "unknown"
@@ -84,15 +84,16 @@ class Policies:
 
     def known(self, address: str, version: int, identity: Identity) -> SpfFact | None:
         """Return the fact if ranges give it, else None."""
-        table = self._tables.get(_key(identity, version))
-        if table is None:
-            return None
-        family = socket.AF_INET if version == _V4 else socket.AF_INET6
-        return table.fact(int.from_bytes(socket.inet_pton(family, address)), identity.kind)
+        table = self.table(identity, version)
+        return table.fact(number_of(address, version), identity.kind) if table else None
+
+    def table(self, identity: Identity, version: int) -> RangeTable | None:
+        """Return what the policy of an identity says of all addresses, if that is known."""
+        return self._tables.get(_key(identity, version))
 
     def has(self, identity: Identity) -> bool:
         """Tell whether the ranges of an identity's policy are known, for both IP versions."""
-        return all(self._tables.get(_key(identity, version)) for version in (4, 6))
+        return all(self.table(identity, version) for version in (4, 6))
 
     def _check(self, address: str, version: int, identity: Identity) -> Steps[SpfFact]:
         fact = self.known(address, version, identity)
@@ -130,6 +131,13 @@ class Policies:
             # A lookup failed on the way: not a thing to remember, the next ones try again.
             del self._tables[key]
             self._times[key] = 0
+
+
+def number_of(address: str, version: int) -> int:
+    """Return an address (canonical text, `version` 4 or 6) as a number."""
+    if version == _V4:
+        return int.from_bytes(inet_aton(address))
+    return int.from_bytes(inet_pton(AF_INET6, address))
 
 
 def _key(identity: Identity, version: int) -> tuple[str, str, int]:

@@ -301,7 +301,7 @@ class Bulk:
                 came += len(packets)
             if len(packets) < BATCH:
                 break
-        if False:
+        if not came or datagrams.reported:
             # An error on the socket woke us. libuv reports one and then never looks at the
             # socket again: it has to be told anew.
             self._loop.remove_reader(datagrams.sock)

@@ -71,10 +71,6 @@ async def _ask(
     return answers, count
 
 
-def _reply_to(query: bytes) -> bytes:
-    return query[:2] + b"\x84\0" + query[4:12]
-
-
 #: What the server does with every query over UDP (TCP is sound), and what becomes of it.
 CASES: dict[str, tuple[list[Action], str]] = {
     "answer": ([answer], NOERROR),
@@ -291,75 +287,6 @@ def test_when_the_only_server_goes_the_engine_says_so(run: Run) -> None:
 
     with dead_port() as port:
         run(main(port))
-
-
-# --- The check at the start
-
-
-@pytest.mark.parametrize("action", [faults.formerr_to_edns, faults.silent_to_edns])
-def test_a_server_without_edns_is_found_out_by_the_check(run: Run, action: Action) -> None:
-    with FaultyServer(ZONE, always(action)) as server:
-        answers, count = run(_ask(_engine(server.port, check=True)))
-        assert answers == [RIGHT]
-        assert server.queries[-1].payload is None
-    assert count["retried"] == 0
-
-
-@pytest.mark.parametrize(
-    ("actions", "why"),
-    [
-        ([faults.invent("192.0.2.66")], "makes up answers"),
-        ([], "does not answer"),
-        ([faults.wrong_id], "does not answer"),
-        ([faults.wrong_question], "does not answer"),
-        ([faults.echo], "does not answer"),
-    ],
-)
-def test_liars_and_mutes_do_not_pass_the_check(run: Run, actions: list[Action], why: str) -> None:
-    async def main(port: int) -> None:
-        engine = _engine(port, check=True)
-        with pytest.raises(NoServerError, match=why):
-            await engine.start()
-        assert engine._upstreams[0].ports == []
-
-    with FaultyServer(ZONE, always(*actions)) as server:
-        run(main(server.port))
-
-
-def test_a_liar_beside_an_honest_server_is_asked_nothing_more(run: Run) -> None:
-    liar_plan = always(faults.invent("192.0.2.66"))
-    with FaultyServer(ZONE, liar_plan) as liar, FaultyServer(ZONE, always(truncate)) as good:
-        # Truncated, so that TCP is asked too: of the honest one only.
-        answers, _ = run(_ask(_engine(liar.port, good.port, check=True), _all_hosts()[:20]))
-        assert len(liar.queries) == 1
-    assert [found.records for found in answers] == [(f"192.0.2.{n}",) for n in range(20)]
-
-
-def test_a_server_that_changes_the_case_is_asked_in_lower_case(run: Run) -> None:
-    with FaultyServer(ZONE, always(faults.case_changed)) as server:
-        answers, count = run(_ask(_engine(server.port, check=True), _all_hosts()))
-        assert all(query.wire[12:] == query.wire[12:].lower() for query in server.queries[1:])
-    assert {found.status for found in answers} == {NOERROR}
-    assert count["forged"] == 0
-
-
-def test_a_server_that_begins_to_change_the_case_is_asked_again_in_lower_case(run: Run) -> None:
-    def plan(asked: Asked, _transport: str, _nth: int) -> Sequence[Action]:
-        return [answer] if asked.name.endswith("invalid") else [faults.case_changed]
-
-    with FaultyServer(ZONE, plan) as server:
-        answers, count = run(_ask(_engine(server.port, check=True), _all_hosts()))
-    assert {found.status for found in answers} == {NOERROR}
-    assert count["forged"] == count["retried"] > 0
-
-
-def test_names_go_out_in_mixed_case_where_it_comes_back(run: Run) -> None:
-    with FaultyServer(ZONE) as server:
-        answers, count = run(_ask(_engine(server.port, check=True), _all_hosts()))
-        mixed = [query for query in server.queries if query.wire[12:] != query.wire[12:].lower()]
-    assert len(mixed) > 150
-    assert {found.status for found in answers} == {NOERROR}
-    assert count["forged"] == 0
 
 
 # --- Time

@@ -97,7 +97,7 @@ def test_it_says_what_the_zone_files_say(name_server: NameServer, address: str) 
 def test_a_server_that_falls_silent_and_comes_back(name_server: NameServer) -> None:
     async def main() -> list[str]:
         engine = Cares([Server("127.0.0.1", name_server.port)], timeout=0.05, tries=1)
-        statuses = []
+        statuses: list[str] = []
         await engine.start()
         for paused in (False, True, False):
             if paused:

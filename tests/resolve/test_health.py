@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 import dns.message
 import dns.rrset
 import pytest
-from support.simnet import Query, Reply, Simulation, names, respond, truth
+from support.simnet import (
+    ONE,
+    RTT,
+    TWO,
+    Query,
+    Reply,
+    Simulation,
+    honest,
+    mute,
+    names,
+    respond,
+    truth,
+)
 
 from auditor.errors import AuditorError, NoServerError
 from auditor.resolve.answer import Answer, Question
@@ -23,9 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     Run = Callable[[Coroutine[Any, Any, None]], None]
-
-ONE, TWO = "192.0.2.1", "192.0.2.2"
-RTT = 0.01
 
 
 class Bench:
@@ -300,14 +309,6 @@ def test_one_that_comes_back_in_time_saves_the_run() -> None:
 
 
 # --- With the whole engine
-
-
-def honest(query: Query) -> Sequence[Reply]:
-    return [Reply(RTT, respond(query))]
-
-
-def mute(_query: Query) -> Sequence[Reply]:
-    return []
 
 
 @pytest.mark.parametrize("gone", [mute, None], ids=["mute", "refused"])

@@ -290,7 +290,7 @@ def corrupt(seed: int) -> Action:
 
     async def action(exchange: Exchange) -> None:
         wire = bytearray(exchange.pack(exchange.message()))
-        chance = random.Random(f"{seed} {exchange.wire[2:].hex()}")  # noqa: S311 - no secret
+        chance = random.Random(f"{seed} {exchange.wire[2:].hex()}")
         wire[chance.randrange(len(wire))] ^= chance.randrange(1, 256)
         exchange.send(bytes(wire))
 

@@ -126,7 +126,7 @@ class Chaos:
         """Return what to do this time."""
         if transport == "udp" and nth <= self._patience:
             key = f"{self._seed} {asked.name} {asked.rdtype} {nth}"
-            point = random.Random(key).random()  # noqa: S311 - no secret
+            point = random.Random(key).random()
             for share, actions in self._faults:
                 if point < share:
                     return actions

@@ -93,7 +93,7 @@ class World:
         self.in_flight = 0
         self._step = step
         self._demand = math.inf if demand is None else demand
-        self._random = random.Random(seed)  # noqa: S311 - no secret
+        self._random = random.Random(seed)
         self._round_trip = RoundTrip(_LEAST_TIMEOUT, _PATIENCE)
         self._there: deque[tuple[float, _Query]] = deque()
         self._buffer: deque[_Query] = deque()

@@ -201,7 +201,7 @@ def claimed_port() -> Iterator[int]:
     space stands for the port as long as it is ours; it goes with the process.
     """
     while True:
-        port = random.choice(_PORTS)  # noqa: S311 - no secret
+        port = random.choice(_PORTS)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
             try:
                 claim.bind(f"\0auditor-tests-port-{port}")

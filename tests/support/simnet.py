@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import heapq
 import struct
+from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
@@ -32,7 +33,32 @@ if TYPE_CHECKING:
     from auditor.errors import AuditorError
     from auditor.resolve.attempts import Course
 
-__all__ = ["Behaviour", "Query", "Reply", "Simulation", "names", "parse", "respond", "truth"]
+__all__ = [
+    "ONE",
+    "RTT",
+    "THREE",
+    "TWO",
+    "Behaviour",
+    "Query",
+    "Reply",
+    "Simulation",
+    "asked_of",
+    "honest",
+    "mute",
+    "names",
+    "parse",
+    "respond",
+    "saying",
+    "slow",
+    "statuses",
+    "truth",
+]
+
+#: Where servers are, and the seconds to them and back.
+ONE: Final = "192.0.2.1"
+TWO: Final = "192.0.2.2"
+THREE: Final = "192.0.2.3"
+RTT: Final = 0.01
 
 _HEADER: Final = 12
 _OPT: Final = 11
@@ -281,3 +307,33 @@ class Simulation:
         self.over_tcp.append(course.question)
         answer = self.tcp(course.question)
         self.loop.call_later(_TCP_SECONDS, self.engine._on_stream, course, answer)
+
+
+def honest(query: Query) -> Sequence[Reply]:
+    """Say the truth."""
+    return [Reply(RTT, respond(query))]
+
+
+def mute(_query: Query) -> Sequence[Reply]:
+    """Say nothing."""
+    return []
+
+
+def saying(rcode: int) -> Callable[[Query], Sequence[Reply]]:
+    """Return a server that has nothing but an RCODE for everybody."""
+    return lambda query: [Reply(RTT, respond(query, rcode))]
+
+
+def slow(seconds: float) -> Callable[[Query], Sequence[Reply]]:
+    """Return a server whose answers take so long."""
+    return lambda query: [Reply(seconds, respond(query))]
+
+
+def statuses(answers: Mapping[Question, Answer]) -> Counter[str]:
+    """Count the answers by status."""
+    return Counter(answer.status for answer in answers.values())
+
+
+def asked_of(world: Simulation, question: Question) -> list[str]:
+    """Return the servers that were asked a question, in order."""
+    return [address for address, query in world.queries if query.name == question.name]

@@ -48,6 +48,6 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def run_virtual(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end on such a loop, in debug mode; its clock starts at 0."""
-    with asyncio.Runner(debug=True, loop_factory=_Loop) as runner:
+    """Run a coroutine to its end on such a loop; its clock starts at 0."""
+    with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(coroutine)
