@@ -283,4 +283,3 @@ def test_documents_are_finished(document: str) -> None:
     assert not re.search(r"\b(TODO|FIXME|TBD|XXX)\b", text)
     assert text.startswith("# ")
     assert text.endswith("\n")
-    assert "/work/" not in text

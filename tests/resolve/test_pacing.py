@@ -199,6 +199,18 @@ def test_a_server_that_becomes_slower_is_given_less() -> None:
     assert world.overrun < 0.02 * (world.sent - sent)
 
 
+def test_a_window_that_is_larger_than_need_be_shrinks() -> None:
+    path = Path(delay=0.02, capacity=20_000, buffer=100_000)
+    world, _ = _settled(path, 3.0, 0.1)
+    assert world.window.size > 600
+    world.path = path._replace(delay=0.0005)  # 20 on their way are enough now
+    world.run(4.0)
+    before = world.answered
+    world.run(0.5)
+    assert world.window.size < 300
+    assert world.answered - before > 0.98 * 20_000 * 0.5
+
+
 def test_it_does_not_grow_while_something_else_holds_queries_back() -> None:
     world = World(Path(delay=0.01, capacity=100_000), step=0.0005, demand=500)
     world.run(3.0)

@@ -68,7 +68,7 @@ def _assert_partition(table: RangeTable) -> None:
 @given(_SEEDS)
 @settings(max_examples=250, deadline=None)
 def test_all_addresses_get_what_check_host_gives_them(seed: int) -> None:
-    rnd = Random(seed)  # noqa: S311 - no secret
+    rnd = Random(seed)
     answer = answerer(world(rnd, macros=False))
     table = finish(range_table(_DOMAIN, rnd.choice((4, 6))), answer)
 
@@ -80,7 +80,7 @@ def test_all_addresses_get_what_check_host_gives_them(seed: int) -> None:
 @given(_SEEDS)
 @settings(max_examples=250, deadline=None)
 def test_what_is_decided_equals_check_host_whatever_the_policies_depend_on(seed: int) -> None:
-    rnd = Random(seed)  # noqa: S311 - no secret
+    rnd = Random(seed)
     answer = answerer(world(rnd))
     sender, helo = rnd.choice(_SENDERS), rnd.choice(_HELOS)
     table = finish(range_table(_DOMAIN, rnd.choice((4, 6)), sender=sender, helo=helo), answer)

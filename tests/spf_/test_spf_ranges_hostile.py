@@ -32,7 +32,7 @@ def _fill(piece: str) -> str:
 
 @cache
 def _networks(seed: str) -> str:
-    rnd = Random(seed)  # noqa: S311 - no secret
+    rnd = Random(seed)
     return " ".join(
         f"{rnd.choice('+-~?')}ip4:{rnd.randrange(224)}.{rnd.randrange(256)}.{rnd.randrange(256)}.0"
         f"/{rnd.randrange(9, 33)}"

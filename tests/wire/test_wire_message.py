@@ -363,7 +363,7 @@ def test_dearest_message_is_read_in_bounded_time() -> None:
 
 
 def test_random_bytes_behind_a_header_are_a_wire_error_in_no_time() -> None:
-    noise = random.Random(20).randbytes(207_725)  # noqa: S311 - noise, not a secret
+    noise = random.Random(20).randbytes(207_725)
     before = time.process_time()
     for size in (207_725, MAX_MESSAGE, 4096, 512, 40):
         for flags in (QR, QR | TC):
