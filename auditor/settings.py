@@ -124,7 +124,7 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 def _within(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
-        raise UsageError(f"{name}: {value:g} is not within {low:g} and {high:g}")
+        raise UsageError(f"{name}: {value} is not within {low:,} and {high:,}")
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -51,6 +51,8 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, T]], T]
 
     def runner(coroutine: Coroutine[Any, Any, T]) -> T:
         with asyncio.Runner(debug=True, loop_factory=factory) as loop:
+            # A test that blocks the loop is seen; one on a busy machine is not mistaken for it.
+            loop.get_loop().slow_callback_duration = 1.0
             return loop.run(coroutine)
 
     return runner

@@ -102,7 +102,7 @@ def test_settings_are_frozen_and_compare_by_value() -> None:
     [
         ({"engine": "dig"}, "engine: 'dig' is not one of bulk, cares"),
         ({"fail_on": "notice"}, "fail-on: 'notice' is not one of error, warning, never"),
-        ({"concurrency": 0}, "concurrency: 0 is not within 1 and 1e+06"),
+        ({"concurrency": 0}, "concurrency: 0 is not within 1 and 1,000,000"),
         ({"qps": 0}, "qps: 0 is not within"),
         ({"qps": float("nan")}, "qps: nan is not within"),
         ({"server_qps": -1}, "server-qps: -1 is not within"),

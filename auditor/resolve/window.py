@@ -50,7 +50,7 @@ _STEADY: Final = _Stage(resting=8, trying=4, answers=1000, up=0.25)
 
 #: Queries that a step up adds at most: twice as many each time that it was worth it, few again
 #: after one that was not. What they are too many by must find room in the buffer.
-_STRIDE: Final = 512.0
+_STRIDE: Final = 256.0
 _LEAST_STRIDE: Final = 128.0
 #: What is left in a step down.
 _DOWN: Final = 0.85
@@ -74,8 +74,13 @@ _LOSS_STAYED: Final = 0.5
 #: The part of the size that is left after loss that halving has ended.
 _RESUME: Final = 0.75
 
-#: The share of queries lost that is never laid to our own bursts.
+#: The share of queries lost that is never laid to our own bursts, also where those are so
+#: small that hardly anyone drops them.
 _TOLERANCE: Final = 0.01
+_SMALL_TOLERANCE: Final = 0.3
+
+#: How much of what a round shows of the path's own loss is believed.
+_LEARNT: Final = 1 / 16
 
 
 class _Count:
@@ -228,10 +233,13 @@ class Window:
         """Tell whether more is lost than is usual on this path."""
         if lately.answers < _SEEN:
             return False
-        usual = (_TOLERANCE + 1.25 * self._loss) * (lately.answers + lately.lost)
+        tolerated = _TOLERANCE + 1.25 * self._loss
+        if self.size <= _SMALL:
+            tolerated = max(tolerated, _SMALL_TOLERANCE)
+        usual = tolerated * (lately.answers + lately.lost)
         if lately.lost > usual + 3 * math.sqrt(usual + 1):
             return True
-        self._loss += (lately.share - self._loss) / 16
+        self._loss += (lately.share - self._loss) * _LEARNT
         return False
 
     def _halve(self, lately: _Count, now: float) -> None:

@@ -70,6 +70,8 @@ scan --tries 0 192.0.2.1
     tries: 0 is not within 1 and 20
 scan --timeout nan 192.0.2.1
     timeout: nan is not within 0.05 and 60
+scan --qps -1 192.0.2.1
+    qps: -1.0 is not within 0.1 and 10,000,000
 scan --zones ZONES 0.0.0.0/3
     targets: 0.0.0.0/3 (argument 1) makes 536,870,912 targets,
     more than --max-targets 16,777,216
@@ -119,6 +121,12 @@ def test_a_command_line_that_cannot_work(
 ) -> None:
     arguments = [ZONES if word == "ZONES" else word for word in shlex.split(line)]
     assert call(*arguments) == (2, "", f"auditor: {message}\n")
+
+
+def test_a_number_beyond_all_bounds_is_no_more_than_wrong(call: Callable[..., Ended]) -> None:
+    ended = call("scan", "--tries", "1" + "0" * 400, "192.0.2.1")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.endswith("0 is not within 1 and 20\n")
 
 
 def test_without_a_command_the_help_goes_to_stderr(call: Callable[..., Ended]) -> None:

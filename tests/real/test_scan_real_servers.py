@@ -37,7 +37,7 @@ MEMORY: Final = 200_000_000
 
 def _scan(*arguments: str | Path) -> bytes:
     command = [sys.executable, "-m", "auditor", "scan", "--quiet", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, check=False)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout
 

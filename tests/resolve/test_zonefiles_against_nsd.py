@@ -266,31 +266,42 @@ def nsd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
             pytest.fail("NSD is not installed, and AUDITOR_REQUIRE_SERVERS is 1")
         pytest.skip("NSD is not installed")
     folder = tmp_path_factory.mktemp("nsd")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = _CONFIG.format(port=port, folder=folder)
+    zones = ""
     for number, (zone, text) in enumerate(_ZONES.items()):
         (folder / f"{number}.zone").write_text(_HEAD.format(zone) + text)
-        config += f'zone:\n  name: "{zone}"\n  zonefile: "{number}.zone"\n'
-    (folder / "nsd.conf").write_text(config)
-    with subprocess.Popen([program, "-d", "-c", str(folder / "nsd.conf")]) as process:
-        try:
-            _wait_for(process, port, folder / "nsd.log")
-            yield port, folder
-        finally:
-            process.terminate()
+        zones += f'zone:\n  name: "{zone}"\n  zonefile: "{number}.zone"\n'
+    # Another test may take the port before NSD does: then with another one.
+    for _ in range(5):
+        port = _free_port()
+        (folder / "nsd.conf").write_text(_CONFIG.format(port=port, folder=folder) + zones)
+        with subprocess.Popen([program, "-d", "-c", str(folder / "nsd.conf")]) as process:
+            try:
+                if _answers(process, port):
+                    yield port, folder
+                    return
+            finally:
+                process.terminate()
+    log = folder / "nsd.log"
+    pytest.fail(f"NSD does not answer: {log.read_text() if log.exists() else 'no log'}")
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until NSD answers; False if it has ended instead."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and process.poll() is None:
         try:
             _ask(port, Question("example", codes.SOA), timeout=0.1)
         except dns.exception.Timeout:
             continue
-        return
-    pytest.fail(f"NSD does not answer: {log.read_text() if log.exists() else 'no log'}")
+        return True
+    return False
 
 
 def test_every_answer_is_what_nsd_gives(nsd: tuple[int, Path]) -> None:
