@@ -87,9 +87,7 @@ class Courses:
     def silent(self, upstream: Upstream, now: float) -> None:
         """Take up the first tries of a server that have gone unanswered too long."""
         for port, place, flight in upstream.late(now):
-            course = self.begin(upstream, port, place, flight)
-            self.dead.on_failure(course.question.name, now)
-            self._on_silence(course, now)
+            self._on_silence(self.begin(upstream, port, place, flight), now)
 
     def due(self, now: float) -> None:
         """Look at the courses whose time has come."""
@@ -97,6 +95,10 @@ class Courses:
         while timers and timers[0].when <= now:
             _, number, course = heapq.heappop(timers)
             if course.timer == number:
+                if course.stage is Stage.IN_FLIGHT:
+                    # Silent a second time. Once says little: a packet was lost, and the
+                    # zone's other names were answered long before that is noticed.
+                    self.dead.on_failure(course.question.name, now)
                 self._move(course, Stage.SILENT)
                 self._on_silence(course, now)
 

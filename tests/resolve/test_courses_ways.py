@@ -208,7 +208,7 @@ def test_a_dead_sixteen_is_asked_about_once_a_name_and_ends_soon() -> None:
         assert statuses(found) == {TIMEOUT: 4096}
         # Until the first few zones have died, some windows' worth are asked again.
         window = world.engine._upstreams[0].window.size
-        assert len(world.queries) - sent < 4096 + 4 * window
+        assert len(world.queries) - sent < 4096 + 8 * window
         # Three tries of two seconds each, a window after the other, would be this many.
         assert world.loop.now - begin < 3 * 2.0 * 4096 / window / 4
         world.drain()

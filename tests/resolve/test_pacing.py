@@ -259,4 +259,4 @@ def _least_size(lost: int, late: int) -> float:
 
 
 def test_losses_that_were_only_late_are_taken_back() -> None:
-    assert _least_size(lost=10, late=0) < _least_size(lost=10, late=10) == _least_size(0, 0)
+    assert _least_size(lost=20, late=0) < _least_size(lost=20, late=20) == _least_size(0, 0)
