@@ -71,10 +71,9 @@ _IN_FLIGHT: Final = 192
 _LEAST_TIMEOUT: Final = 0.25
 
 #: c-ares keeps every answer until its TTL is over, with no bound and no switch for it here.
-#: Other servers make it forget, so after so many queries it is given one more, and at once
-#: the same as before: to be asked, that one stands too far behind and not long enough.
-_FORGET_AFTER: Final = 1_000
-_ONE_MORE: Final = "127.0.0.1:1"
+#: A new channel knows nothing, so after so many queries there is one; the old one goes with
+#: its last answer.
+_FORGET_AFTER: Final = 8_000
 
 _TYPES: Final = frozenset({A, AAAA, CNAME, MX, NS, PTR, SOA, TXT})
 
@@ -142,6 +141,8 @@ class Cares:
         self._outstanding: set[asyncio.Future[Any]] = set()
         self._wake: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        #: Channels with the number of answers that each of them owes.
+        self._pending: dict[aiodns.DNSResolver, int] = {}
         self._closed = False
         self._asked = self._answered = self._failed = 0
         self._until_forgotten = _FORGET_AFTER
@@ -152,10 +153,14 @@ class Cares:
         self._loop = loop
         self._bucket = TokenBucket(self._qps, loop.time())
         try:
-            self._resolver = aiodns.DNSResolver(self._servers or None, loop=loop, **self._options)
-            self._in_use = self._resolver._channel.servers  # noqa: SLF001 - `nameservers` drops the ports
+            self._resolver = self._open()
         except (pycares.AresError, aiodns.error.DNSError) as error:
             raise UsageError(f"server: c-ares refuses {', '.join(self._servers)}") from error
+
+    def _open(self) -> aiodns.DNSResolver:
+        resolver = aiodns.DNSResolver(self._servers or None, loop=self._loop, **self._options)
+        self._pending[resolver] = 0
+        return resolver
 
     def submit(self, questions: Sequence[Question], deliver: Deliver) -> None:
         """Queue the questions; see `Engine`."""
@@ -189,7 +194,8 @@ class Cares:
         if self._timer is not None:
             self._timer.cancel()
         outstanding = list(self._outstanding)
-        await self._resolver.close()
+        for resolver in list(self._pending):
+            await resolver.close()
         if outstanding:
             # c-ares calls back from its own thread: wait until the last call is through.
             await asyncio.wait(outstanding)
@@ -221,20 +227,35 @@ class Cares:
         self._until_forgotten -= 1
         if not self._until_forgotten:
             self._until_forgotten = _FORGET_AFTER
-            self._resolver.nameservers = [*self._in_use, _ONE_MORE]
-            self._resolver.nameservers = self._in_use
-        future = self._resolver.query_dns(name, type_name(rdtype))
+            self._let_go(self._resolver, self._open())
+        resolver = self._resolver
+        self._pending[resolver] += 1
+        future = resolver.query_dns(name, type_name(rdtype))
         self._outstanding.add(future)
-        future.add_done_callback(functools.partial(self._on_done, question, deliver))
+        future.add_done_callback(functools.partial(self._on_done, question, deliver, resolver))
+
+    def _let_go(self, resolver: aiodns.DNSResolver, successor: aiodns.DNSResolver) -> None:
+        """Use another channel from now on, and drop this one if nothing is owed by it."""
+        self._resolver = successor
+        if not self._pending[resolver]:
+            # aiodns closes a channel that nobody holds any more.
+            del self._pending[resolver]
 
     def _refuse(self, question: Question, deliver: Deliver) -> None:
         if not self._closed:
             deliver([(question, Answer(NOTIMP, how=_HOW))])
 
     def _on_done(
-        self, question: Question, deliver: Deliver, future: asyncio.Future[pycares.DNSResult]
+        self,
+        question: Question,
+        deliver: Deliver,
+        resolver: aiodns.DNSResolver,
+        future: asyncio.Future[pycares.DNSResult],
     ) -> None:
         self._outstanding.discard(future)
+        self._pending[resolver] -= 1
+        if resolver is not self._resolver:
+            self._let_go(resolver, self._resolver)
         if future.cancelled() or self._closed:
             # Whoever asked is gone; the exception is looked at so that nobody logs it.
             if not future.cancelled():

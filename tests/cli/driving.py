@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from support.fleet import FLEET
@@ -68,9 +69,14 @@ def auditor(*arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | No
 
 @contextmanager
 def running(*arguments: str | Path, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the program for as long as the context lasts; pipes unless `streams` say otherwise."""
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen([*PROGRAM, *map(str, arguments)], **{**pipes, **streams}) as process:
+    """Run the program for as long as the context lasts; pipes unless `streams` say otherwise.
+
+    It heeds Ctrl-C, also where the tests run in the background and do not.
+    """
+    given: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    given["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    given.update(streams)
+    with subprocess.Popen([*PROGRAM, *map(str, arguments)], **given) as process:
         try:
             yield process
         finally:

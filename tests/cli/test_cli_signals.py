@@ -144,7 +144,7 @@ def test_after_a_time_of_grace_the_rest_is_dropped(
 
     def interrupt() -> None:
         if held.asked.wait(30):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
