@@ -129,7 +129,7 @@ class Policies:
             self._tables[key] = table
         else:
             # A lookup failed on the way: not a thing to remember, the next ones try again.
-            del self._tables[key]
+            self._tables.pop(key, None)
             self._times[key] = 0
 
 

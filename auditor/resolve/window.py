@@ -277,7 +277,7 @@ class Window:
 
     def _vary(self) -> None:
         """Try another size after some rounds, and keep it or not after some more."""
-        stage, trial = self._stage, self._trial
+        stage, trial = self._pace(), self._trial
         size, rate = self._start
         if trial.answers < stage.answers:
             return
@@ -304,11 +304,16 @@ class Window:
                 return
         self._step()
 
+    def _pace(self) -> _Stage:
+        """Return the stage; a small window may always double."""
+        return _DOUBLING if self.size < _SMALL else self._stage
+
     def _step(self) -> None:
         """Try a larger size, or a smaller one; where there is none, rest."""
         size = self.size
         if self._up:
-            target = min(size + min(self._stride, size * self._stage.up), self._most)
+            step = min(self._stride, size * self._pace().up)
+            target = min(size + step, self._most)
         else:
             target = max(size * _DOWN, min(size, _SMALL))
         if target != size:
