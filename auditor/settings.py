@@ -176,7 +176,8 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in _CONVERTERS:
         value = environ.get("AUDITOR_" + key.replace("-", "_").upper())
-        if value is not None and key != "severities":
+        # An empty variable is one that somebody means to unset.
+        if value and key != "severities":
             found[key] = value.split(",") if key in _LISTS else value
     return found
 
