@@ -139,7 +139,8 @@ def test_the_trace_says_how_an_answer_was_come_by(run: Run) -> None:
         assert again.how is not None
         assert (plain.how.server, plain.how.transport) == (f"127.0.0.1:{port}", "udp")
         assert plain.how.attempts >= 1
-        assert 0 < plain.how.rtt_ms < 10_000
+        # A loop that keeps time in milliseconds may not see one pass.
+        assert 0 <= plain.how.rtt_ms < 10_000
         assert tcp.how.transport == "tcp"
         # More than these on a busy machine.
         assert again.how.transport == "udp"
