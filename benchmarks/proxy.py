@@ -21,7 +21,8 @@ from typing import Final, TypeAlias
 
 import uvloop
 
-from auditor.resolve.datagrams import BATCH, BatchDatagrams, Datagrams, open_datagrams
+from auditor.resolve.batched import BatchDatagrams, open_datagrams
+from auditor.resolve.datagrams import BATCH, Datagrams
 from benchmarks.queueing import Delay
 
 _HOST: Final = "127.0.0.1"

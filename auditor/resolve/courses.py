@@ -80,7 +80,7 @@ class Courses:
         course = Course(question, deliver)
         course.on_sent(upstream.number, sent_at)
         course.tries.append(Try(upstream.number, port, place, sent_at))
-        port.table[place] = (course, asked)
+        port.flights[place] = (course, asked)
         upstream.in_flight -= 1
         return course
 
@@ -142,7 +142,7 @@ class Courses:
     def reply(self, course: Course, answer: Answer, port: Port, place: int, now: float) -> None:
         """Take a reply to any try of a course."""
         one = next(one for one in course.tries if one.port is port and one.place == place)
-        port.table[place] = ANSWERED
+        port.settle(place, ANSWERED)
         if answer.status in SETTLED:
             self._learn(course, one, now)
         elif answer.status == TRUNCATED:
@@ -182,10 +182,8 @@ class Courses:
         Its replies are still taken, should they come before another one's.
         """
         for port in upstream.ports:
-            for place, flight in enumerate(port.table):
-                if flight.__class__ is not tuple:
-                    continue
-                parts = cast("tuple[Any, ...]", flight)
+            for place, flight in list(port.flights.items()):
+                parts: tuple[Any, ...] = flight
                 if len(parts) == FIRST:
                     self._forgive(self.begin(upstream, port, place, cast("First", flight)))
                 elif len(parts) == COURSE and _waits_for(parts[0], upstream.number):
@@ -213,7 +211,7 @@ class Courses:
             # Answered at once when asked again: the first try was lost on the way, and not
             # slow. One that is silent too says nothing about the way.
             self._upstreams[first.server].window.on_loss()
-            cast("Port", first.port).table[first.place] = LOST
+            cast("Port", first.port).settle(first.place, LOST)
         if course.plain and course.only == one.server:
             upstream.on_without_edns()
 
@@ -260,7 +258,7 @@ class Courses:
         self._move(course, Stage.DONE)
         for one in course.tries:
             if _is_open(one, course):
-                cast("Port", one.port).table[one.place] = LATE
+                cast("Port", one.port).settle(one.place, LATE)
         self._finish(course, answer)
 
     def _move(self, course: Course, stage: Stage) -> None:
@@ -280,8 +278,8 @@ class Courses:
 
 def _is_open(one: Try, course: Course) -> bool:
     """Tell whether the reply to a try is still awaited: its place may be another's by now."""
-    flight = cast("Port", one.port).table[one.place]
-    return flight.__class__ is tuple and cast("tuple[Any, ...]", flight)[0] is course
+    flight = cast("Port", one.port).flights.get(one.place)
+    return flight is not None and flight[0] is course
 
 
 def _waits_for(course: Course, server: int) -> bool:

@@ -9,7 +9,8 @@ what they cannot read with nothing but a header, and that is believed for FORMER
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from itertools import compress, repeat
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from auditor.errors import WireError
 from auditor.resolve.answer import Answer, Obtained
@@ -21,10 +22,9 @@ from auditor.wire.codes import FORMERR, MALFORMED, NOTIMP, SETTLED, TRUNCATED
 from auditor.wire.message import decode_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from auditor.resolve.answer import Deliver, Question
-    from auditor.resolve.attempts import Course
     from auditor.resolve.counters import Counters
     from auditor.resolve.courses import Courses
     from auditor.resolve.upstream import Port, Probe, Upstream
@@ -39,6 +39,12 @@ _RESPONSE: Final = 0x80
 
 #: RCODEs with which old servers refuse EDNS, some with nothing but a header.
 _REFUSALS: Final = {1: FORMERR, 4: NOTIMP}
+
+#: Of a batch of replies to first tries: IDs, questions, who wants the answers, the question
+#: sections as sent, when.
+_Columns: TypeAlias = (
+    "tuple[list[int], Sequence[Question], Sequence[Deliver], Sequence[bytes], Sequence[float]]"
+)
 
 
 class Receiver:
@@ -65,46 +71,88 @@ class Receiver:
 
     def take(self, upstream: Upstream, port: Port, packets: list[bytes], now: float) -> None:
         """Take a batch that arrived on one socket."""
-        table = port.table
-        read = self._replies.read
-        trace = self._trace
-        pairs: list[tuple[Question, Answer]] = []
-        wanted: Deliver | None = None
-        since = now
+        self._counters.received += len(packets)
+        if self._trace:
+            self._take_each(upstream, port, packets, now)
+            return
+        # Nearly always all of them are replies to first tries.
+        again: list[bytes] = []
+        columns = _columns(port, packets)
+        if columns is None:
+            others, packets, again = _told_apart(port, packets)
+            self._take_each(upstream, port, others, now)
+            columns = _columns(port, packets)
+        if columns is not None:
+            packets = self._take_alike(upstream, port, packets, columns, now)
+        self._take_each(upstream, port, packets + again, now)
+
+    def _take_alike(
+        self, upstream: Upstream, port: Port, packets: list[bytes], columns: _Columns, now: float
+    ) -> list[bytes]:
+        """Take replies to first tries; return those that must be read the long way."""
+        places, questions, delivers, asked, times = columns
+        answers = self._replies.read(packets, asked)
+        left: list[bytes] = []
+        if None in answers:
+            left = [data for data, answer in zip(packets, answers, strict=True) if answer is None]
+            places = list(compress(places, answers))
+            if not places:
+                return left
+            questions = tuple(compress(questions, answers))
+            delivers = tuple(compress(delivers, answers))
+        flights, marks = port.flights, port.marks
+        for place in places:
+            del flights[place]
+            marks[place] = ANSWERED
+        upstream.round_trip.note(now - times[-1])
+        first = delivers[0]
+        pairs = list(zip(questions, filter(None, answers), strict=True))
+        if delivers.count(first) == len(delivers):
+            self._on_answers(upstream, pairs, first, now)
+        else:
+            self._share_out(upstream, zip(delivers, pairs, strict=True), now)
+        return left
+
+    def _take_each(self, upstream: Upstream, port: Port, packets: list[bytes], now: float) -> None:
+        """Take packets of any kind, one by one, the long way."""
+        answered: list[tuple[Deliver, tuple[Question, Answer]]] = []
         for data in packets:
             place = data[0] << 8 | data[1] if len(data) >= _HEADER else -1
-            flight: Any = table[place] if place >= 0 else None
-            if flight.__class__ is not tuple or len(flight) != FIRST:
+            flight: Any = port.flights.get(place)
+            if flight is None or len(flight) != FIRST:
                 self._take_other(upstream, port, place, data, now)
                 continue
             question, deliver, asked, sent_at = flight
-            end = _HEADER + len(asked)
-            answer = None
-            if data.startswith(asked, _HEADER) and not trace:
-                answer = read(data, end, question[1])
+            answer = self._read(upstream, (question, asked, sent_at), data, now)
             if answer is None:
-                answer = self._read(upstream, (question, asked, sent_at), data, now)
-                if answer is None:
-                    continue
-                if answer.status not in SETTLED:
-                    self._counters.accepted += 1
-                    upstream.on_heard(now)
-                    course = self._courses.begin(upstream, port, place, flight)
-                    self._courses.reply(course, answer, port, place, now)
-                    continue
-            table[place] = ANSWERED
-            since = sent_at
-            if deliver is not wanted:
-                # One batch is one run's as a rule; two that share an engine take turns.
-                if wanted is not None:
-                    self._on_answers(upstream, pairs, wanted, now)
-                    pairs = []
-                wanted = deliver
-            pairs.append((question, answer))
-        self._counters.received += len(packets)
-        if wanted is not None:
-            upstream.round_trip.note(now - since)
-            self._on_answers(upstream, pairs, wanted, now)
+                continue
+            if answer.status in SETTLED:
+                port.settle(place, ANSWERED)
+                upstream.round_trip.note(now - sent_at)
+                answered.append((deliver, (question, answer)))
+            else:
+                self._counters.accepted += 1
+                upstream.on_heard(now)
+                if answer.status == TRUNCATED:
+                    # It came back as fast as any answer, whatever is in it.
+                    full = upstream.in_flight + 1 >= int(upstream.window.size)
+                    upstream.window.on_answers(1, now, full=full)
+                course = self._courses.begin(upstream, port, place, flight)
+                self._courses.reply(course, answer, port, place, now)
+        self._share_out(upstream, answered, now)
+
+    def _share_out(
+        self,
+        upstream: Upstream,
+        answered: Iterable[tuple[Deliver, tuple[Question, Answer]]],
+        now: float,
+    ) -> None:
+        """Take answers for several that asked: one run as a rule, unless runs share an engine."""
+        shares: dict[Deliver, list[tuple[Question, Answer]]] = {}
+        for deliver, pair in answered:
+            shares.setdefault(deliver, []).append(pair)
+        for deliver, share in shares.items():
+            self._on_answers(upstream, share, deliver, now)
 
     def _on_answers(
         self,
@@ -127,12 +175,12 @@ class Receiver:
         self, upstream: Upstream, port: Port, place: int, data: bytes, now: float
     ) -> None:
         """Take what is not a reply to a first try: to a course, to a probe, or to nothing."""
-        flight = port.table[place] if place >= 0 else None
-        if flight.__class__ is not tuple:
-            self._drop(upstream, port, place, flight, data)
+        flight = port.flights.get(place)
+        if flight is None:
+            self._drop(upstream, port, place, data)
             return
-        if len(cast("tuple[Any, ...]", flight)) == COURSE:
-            course, asked = cast("tuple[Course, bytes]", flight)
+        if len(flight) == COURSE:
+            course, asked = flight
             answer = self._read(upstream, (course.question, asked, course.last), data, now)
             if answer is not None:
                 self._counters.accepted += 1
@@ -144,14 +192,15 @@ class Receiver:
             return
         probe = cast("Probe", flight)
         if _is_response(data) and (_echoes(data, probe[0]) or _refusal(data)):
-            port.table[place] = ANSWERED
+            port.settle(place, ANSWERED)
             self._counters.accepted += 1
             upstream.on_heard(now)
             self._on_probe(upstream, probe, data)
         else:
             self._counters.forged += 1
 
-    def _drop(self, upstream: Upstream, port: Port, place: int, mark: object, data: bytes) -> None:
+    def _drop(self, upstream: Upstream, port: Port, place: int, data: bytes) -> None:
+        mark = port.marks[place]
         if place < 0 or not _is_response(data):
             self._counters.forged += 1
         elif mark == ANSWERED:
@@ -160,7 +209,7 @@ class Receiver:
             if mark == LOST:
                 # It was slow after all.
                 upstream.window.on_loss(-1)
-            port.table[place] = ANSWERED
+            port.marks[place] = ANSWERED
             self._counters.late += 1
         else:
             self._counters.strays += 1
@@ -200,6 +249,47 @@ class Receiver:
             upstream.on_slip(now)
         self._replies.learn(data, question.rdtype, answer)
         return answer
+
+
+def _columns(port: Port, packets: list[bytes]) -> _Columns | None:
+    """Return what is known of a batch of replies to first tries: IDs, questions and so on.
+
+    None if that is not what all of them are, each once and with its question. What is asked
+    of each is asked of all at once, in C.
+    """
+    if min(map(len, packets), default=0) < _HEADER:
+        return None
+    places = [data[0] << 8 | data[1] for data in packets]
+    if len(set(places)) < len(places):
+        return None
+    flights: Any = map(port.flights.get, places)
+    try:
+        # What is in flight and no first try is of another length.
+        questions, delivers, asked, times = zip(*flights, strict=True)
+    except (TypeError, ValueError):
+        return None
+    if not all(map(bytes.startswith, packets, asked, repeat(_HEADER))):
+        return None
+    return places, questions, delivers, asked, times
+
+
+def _told_apart(port: Port, packets: list[bytes]) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return others, replies to first tries with their question, and what comes again after."""
+    others: list[bytes] = []
+    alike: list[bytes] = []
+    again: list[bytes] = []
+    seen: set[int] = set()
+    for data in packets:
+        place = data[0] << 8 | data[1] if len(data) >= _HEADER else -1
+        flight: Any = port.flights.get(place)
+        if place in seen:
+            again.append(data)
+        elif flight is not None and len(flight) == FIRST and data.startswith(flight[2], _HEADER):
+            seen.add(place)
+            alike.append(data)
+        else:
+            others.append(data)
+    return others, alike, again
 
 
 def _is_response(data: bytes) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import compress
+from operator import ne, not_
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -25,11 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["Sender"]
 
 _HEADER: Final = 12
-_ID: Final = Struct("!H").pack
+_ID: Final = Struct("!H10s").pack  # the ID, and what follows it in the header
 _QUERY: Final = encode_query(0, b"\0", 1)
 #: What stands before and behind the question of every query with EDNS, and of one without.
 _EDNS: Final = (_QUERY[2:_HEADER], _QUERY[_HEADER + 5 :])
 _PLAIN: Final = (encode_query(0, b"\0", 1, edns_size=None)[2:_HEADER], b"")
+
+#: Packets of one length that should follow each other on average.
+_STRETCH: Final = 4
 
 
 class Sender:
@@ -98,7 +103,7 @@ class Sender:
                 continue
             course = Course(question, deliver)
             place = port.new_id()
-            port.table[place] = (course, asked)
+            port.flights[place] = (course, asked)
             courses.append(course)
             places.append(place)
             packets.append(_packet(place, asked, plain=upstream.plain))
@@ -110,7 +115,7 @@ class Sender:
             self._courses.sent_once(course, upstream, port, place, now)
         for course, place in zip(courses[taken:], places[taken:], strict=True):
             # Whatever the kernel had against it: the usual way has the means to deal with it.
-            port.table[place] = None
+            del port.flights[place]
             self.queue.append((course.question, course.deliver))
         return taken
 
@@ -123,42 +128,40 @@ class Sender:
         place = port.new_id()
         # Mixed case also here: whether it comes back so is one of the things to be learnt.
         asked = self._queries.question(question.name, question.rdtype, place)
-        port.table[place] = (asked, now, plain)
+        port.flights[place] = (asked, now, plain)
         sent = port.datagrams.send([_packet(place, asked, plain=plain)])
         self._counters.probes += sent.taken
         if not sent.taken:
-            port.table[place] = None
+            del port.flights[place]
             self._on_error(upstream, sent)
 
     def _send_first(self, upstream: Upstream, count: int, now: float) -> int:
         port = upstream.port()
-        table = port.table
-        draw = port.pool(count).pop
-        section = self._queries.question
-        mixed = upstream.mixed_case
-        head, tail = _PLAIN if upstream.plain else _EDNS
-        pack = _ID
-        ids: list[int] = []
-        flights: list[First] = []
-        packets: list[bytes] = []
         next_question = self.queue.popleft
-        for _ in range(count):
-            question, deliver = next_question()
-            place = draw()
-            if table[place].__class__ is tuple:
-                place = port.new_id()
-            try:
-                asked = section(*question, place) if mixed else section(*question)
-            except WireError:
-                self._no_names.append((question, deliver))
-                continue
-            flight = (question, deliver, asked, now)
-            table[place] = flight
-            ids.append(place)
-            flights.append(flight)
-            packets.append(pack(place) + head + asked + tail)
-        if not packets:
+        batch = [next_question() for _ in range(count)]
+        ids = port.new_ids(count)
+        mixed = ids if upstream.mixed_case else None
+        asked = self._queries.questions([question for question, _ in batch], mixed)
+        if not all(asked):
+            self._no_names += compress(batch, map(not_, asked))
+            batch = list(compress(batch, asked))
+            asked = list(filter(None, asked))
+            del ids[len(asked) :]
+        if not asked:
             return 0
+        sizes = list(map(len, asked))
+        if _STRETCH * sum(map(ne, sizes, sizes[1:])) > len(sizes):
+            # Neighbours of one length cost less to send.
+            order = sorted(range(len(sizes)), key=sizes.__getitem__)
+            batch = [batch[at] for at in order]
+            asked = [asked[at] for at in order]
+        flights: list[First] = [
+            (question, deliver, section, now)
+            for (question, deliver), section in zip(batch, asked, strict=True)
+        ]
+        port.flights.update(zip(ids, flights, strict=True))
+        head, tail = _PLAIN if upstream.plain else _EDNS
+        packets = [_ID(place, head) + one + tail for place, one in zip(ids, asked, strict=True)]
         sent = port.datagrams.send(packets)
         taken = sent.taken
         upstream.on_sent(taken, now)
@@ -182,7 +185,7 @@ class Sender:
         taken = sent.taken
         unsent = flights[taken:]
         for place in ids[taken:]:
-            port.table[place] = None
+            del port.flights[place]
         del ids[taken:], flights[taken:]
         if sent.refused:
             # The first of them cannot be sent; the others have yet to be tried.
@@ -200,7 +203,7 @@ class Sender:
             name, rdtype = course.question
             # A second try in lower case: a middle box may not like the letters mixed.
             asked = self._queries.question(name, rdtype)
-            port.table[place] = (course, asked)
+            port.flights[place] = (course, asked)
             places.append(place)
             packets.append(_packet(place, asked, plain=course.plain or upstream.plain))
         sent = port.datagrams.send(packets)
@@ -212,7 +215,7 @@ class Sender:
         if taken < len(courses):
             unsent = courses[taken:]
             for place in places[taken:]:
-                port.table[place] = None
+                del port.flights[place]
             if sent.refused:
                 self._refuse(unsent.pop(0), upstream, now)
             self._courses.again.extendleft(reversed(unsent))
@@ -234,4 +237,4 @@ class Sender:
 
 def _packet(place: int, asked: bytes, *, plain: bool) -> bytes:
     head, tail = _PLAIN if plain else _EDNS
-    return _ID(place) + head + asked + tail
+    return _ID(place, head) + asked + tail

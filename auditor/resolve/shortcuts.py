@@ -7,10 +7,11 @@ Only what is met a million times stands here; `Queries` and `Replies` leave the 
 from __future__ import annotations
 
 import random
+from itertools import repeat
 from socket import inet_ntoa
 from string import ascii_lowercase, ascii_uppercase
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from auditor.errors import WireError
 from auditor.resolve.answer import Answer, Question
@@ -21,6 +22,8 @@ from auditor.wire.names import encode_name
 from auditor.wire.reverse import address_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from auditor.resolve.answer import Rdata
 
 __all__ = ["Queries", "Replies"]
@@ -29,12 +32,15 @@ __all__ = ["Queries", "Replies"]
 _MOST: Final = 4096
 _HEADER: Final = 12
 _LABEL: Final = _HEADER + 1  # where the characters of the question's first label begin
-_START: Final = 10  # octets of a record up to the length of the RDATA, its owner a pointer
+_START: Final = 16  # octets of type and class asked for, and of a record up to its RDATA
 _TYPE_CLASS: Final = Struct("!2H")
 _MOST_TTL: Final = 0x7FFFFFFF  # RFC 2181 §8
 
 _LABELS: Final = tuple(bytes((size,)) for size in range(64))
 _LONGEST: Final = 63
+_LABEL_END: Final = _LONGEST + 1
+_SHORT: Final = 3  # characters of an octet's label in a reverse zone
+_NO_CASE: Final = repeat(0)
 
 
 class Queries:
@@ -46,7 +52,7 @@ class Queries:
     nobody saw the question of would have to guess them.
     """
 
-    __slots__ = ("_mixed", "_mixed_tails", "_random", "_tails")
+    __slots__ = ("_labels", "_mixed", "_mixed_tails", "_random", "_tails")
 
     def __init__(self, seed: random.Random | None = None) -> None:
         self._random = seed or random.SystemRandom()
@@ -54,6 +60,7 @@ class Queries:
         self._tails: dict[int, dict[str, bytes]] = {}
         self._mixed_tails: dict[int, dict[str, bytes]] = {}
         self._mixed = [self._table() for _ in range(64)]
+        self._labels: dict[str, bytes] = {}
 
     def question(self, name: str, rdtype: int, case: int | None = None) -> bytes:
         """Return name, type and class as they stand in a query.
@@ -61,24 +68,55 @@ class Queries:
         `case`: any number to have letters in mixed case, None for lower case. Raises
         WireError for what is no name.
         """
-        head, _, rest = name.partition(".")
-        tails = self._tails if case is None else self._mixed_tails
-        try:
-            tail = tails[rdtype][rest]
-            size = _LABELS[len(head)]
-            label = head.encode("ascii")
-        except (KeyError, IndexError, UnicodeEncodeError):
-            return self._question(name, rdtype, mixed=case is not None)
-        if not head or "\\" in head:
-            return self._question(name, rdtype, mixed=case is not None)
-        if case is None:
-            return size + label + tail
-        return size + label.translate(self._mixed[case & 63]) + tail
+        (found,) = self.questions([Question(name, rdtype)], None if case is None else [case])
+        if not found:
+            raise WireError(f"{name!r} is no name")
+        return found
+
+    def questions(
+        self, batch: Iterable[Question], cases: Iterable[int] | None = None
+    ) -> list[bytes]:
+        """Return what `question` does of each; nothing for what is no name.
+
+        `cases`: a number each, as `question` takes it; None for lower case.
+        """
+        found: list[bytes] = []
+        labels = self._labels
+        mixed = self._mixed if cases is not None else None
+        tails = self._tails if cases is None else self._mixed_tails
+        for (name, rdtype), case in zip(batch, cases or _NO_CASE, strict=False):
+            head, _, rest = name.partition(".")
+            label = labels.get(head) or self._label(head)
+            try:
+                tail = tails[rdtype][rest]
+            except KeyError:
+                tail = None
+            if not label or tail is None:
+                found.append(self._question(name, rdtype, mixed=mixed is not None))
+            elif mixed is None:
+                found.append(label + tail)
+            else:
+                # The length before the characters is below any letter.
+                found.append(label.translate(mixed[case & 63]) + tail)
+        return found
+
+    def _label(self, head: str) -> bytes:
+        """Return a first label with its length; nothing if it is none, or none so simple."""
+        if not head or len(head) > _LONGEST or not head.isascii() or "\\" in head:
+            return b""
+        label = _LABELS[len(head)] + head.encode()
+        # Those of reverse zones are all there are of this size; others are seldom met again.
+        if len(head) <= _SHORT:
+            _remember(self._labels, head, label)
+        return label
 
     def _question(self, name: str, rdtype: int, *, mixed: bool) -> bytes:
         """Encode a name whole, and remember what its neighbours will share."""
         kind = _TYPE_CLASS.pack(rdtype, IN)
-        whole = encode_name(name) + kind
+        try:
+            whole = encode_name(name) + kind
+        except WireError:
+            return b""
         tail = whole[whole[0] + 1 :]
         rest = name.partition(".")[2]
         # A parent that would leave no room for a longest label is not worth a short path.
@@ -136,6 +174,7 @@ def _heads() -> dict[bytes, int]:
 
 
 _HEADS: Final = _heads()
+_ONES: Final = frozenset(head for head, kind in _HEADS.items() if kind == _ONE)
 
 #: How the one record of a common reply begins: its owner is the question's name.
 _POINTER: Final = b"\xc0\x0c"
@@ -143,6 +182,10 @@ _STARTS: Final = {rdtype: _POINTER + _TYPE_CLASS.pack(rdtype, IN) for rdtype in 
 
 _WORD_CHARACTERS: Final = (ascii_lowercase + ascii_uppercase + "0123456789-_").encode()
 _NEW: Final = tuple.__new__
+
+#: TTL, octets of RDATA, type; a type of 0 is that of a record with no short path.
+_Start: TypeAlias = tuple[int, int, int]
+_NO_START: Final = (0, 0, 0)
 
 
 class Replies:
@@ -152,67 +195,97 @@ class Replies:
 
     def __init__(self) -> None:
         self._suffixes: dict[bytes, str] = {}
-        #: Type asked for, first ten octets of the record: the TTL in them, or -1.
-        self._starts: dict[tuple[int, bytes], int] = {}
+        #: Type and class asked for and a record up to its RDATA: what `_start` says of it.
+        self._starts: dict[bytes, _Start] = {}
         self._negative: dict[bytes, Answer] = {}
 
-    def read(self, data: bytes, end: int, rdtype: int) -> Answer | None:  # noqa: PLR0911 - each its own way out
-        """Return the answer of a reply whose question ends at `end`, if the path is short.
+    def read(self, packets: Sequence[bytes], asked: Sequence[bytes]) -> list[Answer | None]:
+        """Return the answers of replies; None for each that has no short path.
 
-        The caller has seen that the ID and the question are its own. A reply with one
-        record, owned by the question's name, or with none at all and something seen before
-        around the question's first label.
+        `asked` are the question sections: the caller has seen that IDs and questions are its
+        own. Short is the path of a reply with one record, owned by the question's name, and
+        of one with none at all and something seen before around the question's first label.
 
         What stands behind that one record is not looked at, as octets behind the last record
         are not: it cannot change the answer, only break off. (An OPT record there could make
         another RCODE of NOERROR; none of those comes with the records asked for.)
         """
-        head = data[2:8]
-        kind = _HEADS.get(head)
-        if kind != _ONE:
-            if kind is None:
-                return None
-            return self._negative.get(data[2:_LABEL] + data[_LABEL + data[_HEADER] :])
-        fixed = data[end : end + 10]
-        if fixed[:1] != b"\xc0":
-            # The owner in full, as BIND has it where the letters' case is another.
-            owner = data[end : 2 * end - _HEADER - _TYPE_CLASS.size]
-            if owner.lower() != data[_HEADER : end - _TYPE_CLASS.size].lower():
-                return None
-            end += len(owner) - 2
-            fixed = _POINTER + data[end + 2 : end + 10]
-        ttl = self._starts.get((rdtype, fixed))
-        if ttl is None:
-            ttl = self._learn_start(fixed, rdtype)
-        start = end + 12
-        if ttl < 0 or len(data) < start:
-            return None
-        size = data[end + 10] << 8 | data[end + 11]
-        rdata = data[start : start + size]
-        if len(rdata) != size:
-            return None
-        record: Rdata | None
+        found: list[Answer | None] = []
+        add = found.append
+        ones, starts, negative, suffixes = _ONES, self._starts, self._negative, self._suffixes
+        for data, question in zip(packets, asked, strict=True):
+            if data[2:8] not in ones:
+                # Of kinds that have no short path nothing is remembered.
+                add(negative.get(data[2:_LABEL] + data[_LABEL + data[_HEADER] :]))
+                continue
+            end = _HEADER + len(question)
+            start = starts.get(data[end - 4 : end + 12])
+            end += 12
+            if start is None:
+                start, end = self._start(data, question, end)
+            ttl, size, rdtype = start
+            rdata = data[end : end + size]
+            if len(rdata) != size:
+                add(None)
+            elif rdtype == PTR and size:
+                # `_name`, without the call where it needs none: this is done a million times.
+                cut = rdata[0] + 1
+                label = rdata[1:cut]
+                suffix = suffixes.get(rdata[cut:])
+                if (
+                    suffix is not None
+                    and 1 < cut <= _LABEL_END
+                    and (label.isalnum() or not label.translate(None, _WORD_CHARACTERS))
+                ):
+                    record = label.lower().decode() + suffix
+                    add(_NEW(Answer, (NOERROR, (record,), (), "", ttl, None)))
+                else:
+                    add(self._answer(rdata, ttl, rdtype))
+            else:
+                add(self._answer(rdata, ttl, rdtype))
+        return found
+
+    def _start(self, data: bytes, question: bytes, end: int) -> tuple[_Start, int]:
+        """Return what the record of a reply begins with, and where its RDATA does.
+
+        `end`: where it would, were its owner a pointer. It may be there in full: BIND has it
+        so where the letters' case is another.
+        """
+        size = len(question) - 4
+        owner = _HEADER + len(question)
+        record = owner + size
+        if data[owner:record].lower() == question[:size].lower():
+            key = question[size:] + _POINTER + data[record : record + 10]
+            end = record + 10
+        else:
+            key = data[end - _START : end]
+        return self._starts.get(key) or self._learn_start(key), end
+
+    def _answer(self, rdata: bytes, ttl: int, rdtype: int) -> Answer | None:
+        record: Rdata | None = None
         if rdtype == PTR:
             record = self._name(rdata)
-        elif rdtype == A:
-            record = inet_ntoa(rdata) if size == 4 else None  # noqa: PLR2004 - IPv4
-        else:
-            record = address_text(rdata) if size == 16 else None  # noqa: PLR2004 - IPv6
+        elif rdtype == A and len(rdata) == 4:  # noqa: PLR2004 - IPv4
+            record = inet_ntoa(rdata)
+        elif rdtype == AAAA and len(rdata) == 16:  # noqa: PLR2004 - IPv6
+            record = address_text(rdata)
         if record is None:
             return None
         return _NEW(Answer, (NOERROR, (record,), (), "", ttl, None))
 
-    def _learn_start(self, start: bytes, rdtype: int) -> int:
-        """Return the TTL of a record that starts like this, -1 if it has no short path."""
-        ttl = -1
+    def _learn_start(self, start: bytes) -> _Start:
+        """Return TTL, octets of RDATA and type of a record that starts like this."""
+        found = _NO_START
+        rdtype = int.from_bytes(start[:2])
         usual = _STARTS.get(rdtype)
-        if usual is not None and start.startswith(usual) and len(start) == _START:
-            ttl = int.from_bytes(start[6:])
-            ttl = ttl if ttl <= _MOST_TTL else -1
+        if usual is not None and start[4:].startswith(usual) and len(start) == _START:
+            ttl, size = int.from_bytes(start[10:14]), int.from_bytes(start[14:])
+            if ttl <= _MOST_TTL and size <= _LONGEST_NAME:
+                found = (ttl, size, rdtype)
         if len(self._starts) >= _MOST:
             self._starts.clear()
-        self._starts[rdtype, start] = ttl
-        return ttl
+        self._starts[start] = found
+        return found
 
     def learn(self, data: bytes, rdtype: int, answer: Answer) -> None:
         """Remember what a negative reply came to: neighbours' replies are the same.

@@ -12,7 +12,8 @@ from collections import deque
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from auditor.resolve.datagrams import BATCH, Datagrams, open_datagrams
+from auditor.resolve.batched import open_datagrams
+from auditor.resolve.datagrams import BATCH, Datagrams
 from auditor.resolve.pacing import RoundTrip, TokenBucket
 from auditor.resolve.window import Window
 
@@ -52,7 +53,7 @@ Flight: TypeAlias = "First | tuple[Course, bytes] | Probe"
 FIRST: Final = 4
 COURSE: Final = 2
 
-#: What stands in the table until the ID is used again: the reply was taken; the question was
+#: What is remembered of an ID until it is used again: the reply was taken; the question was
 #: settled otherwise; it was settled by a retry, so that this try was taken for lost.
 ANSWERED: Final = 1
 LATE: Final = 2
@@ -97,13 +98,15 @@ class Health(Enum):
 
 
 class Port:
-    """One socket and the table of what is in flight on it, by ID."""
+    """One socket and what is in flight on it."""
 
-    __slots__ = ("_ids", "_spare", "datagrams", "table")
+    __slots__ = ("_ids", "_spare", "datagrams", "flights", "marks")
 
     def __init__(self, datagrams: Datagrams) -> None:
         self.datagrams = datagrams
-        self.table: list[Flight | int | None] = [None] * 65536
+        #: By ID; and of IDs that were in flight, what became of them.
+        self.flights: dict[int, Flight] = {}
+        self.marks = bytearray(65536)
         self._ids: list[int] = []
         self._spare: list[int] = []
 
@@ -113,15 +116,27 @@ class Port:
             if not self._spare:
                 self._spare = array("H", os.urandom(2 * _SPARE)).tolist()
             place = self._spare.pop()
-            # In flight are tuples; free places hold None or one of the marks.
-            if self.table[place].__class__ is not tuple:
+            if place not in self.flights:
                 return place
 
-    def pool(self, least: int) -> list[int]:
-        """Return random IDs to be taken from the end, `least` or more, some perhaps in flight."""
-        if len(self._ids) < least:
+    def new_ids(self, count: int) -> list[int]:
+        """Return `count` such IDs, each another."""
+        if len(self._ids) < count:
             self._ids = array("H", os.urandom(2 * _IDS)).tolist()
-        return self._ids
+        ids = self._ids[-count:]
+        del self._ids[-count:]
+        chosen = set(ids)
+        if len(chosen) == count and self.flights.keys().isdisjoint(ids):
+            return ids
+        chosen -= self.flights.keys()
+        while len(chosen) < count:
+            chosen.add(self.new_id())
+        return list(chosen)
+
+    def settle(self, place: int, mark: int) -> None:
+        """Take an ID out of flight; `mark` says why."""
+        del self.flights[place]
+        self.marks[place] = mark
 
 
 class Upstream:
@@ -261,7 +276,7 @@ class Upstream:
         sent = self.sent
         while sent and sent[0][0] <= limit:
             _, port, ids, flights = sent.popleft()
-            table = port.table
+            in_flight = port.flights.get
             for place, flight in zip(ids, flights, strict=True):
-                if table[place] is flight:
+                if in_flight(place) is flight:
                     yield port, place, flight

@@ -17,8 +17,8 @@ from support.fleet import FLEET
 from auditor.errors import NoServerError
 from auditor.resolve import upstream
 from auditor.resolve.answer import Question
+from auditor.resolve.batched import open_datagrams
 from auditor.resolve.bulk import Bulk
-from auditor.resolve.datagrams import open_datagrams
 from auditor.resolve.streams import Streams
 from auditor.settings import Server
 from auditor.wire.codes import NOERROR, NXDOMAIN, A

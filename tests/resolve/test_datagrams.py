@@ -7,27 +7,17 @@ import os
 import select
 import socket
 import sys
-import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from support.faulty import dead_port
 
-from auditor.resolve import datagrams
-from auditor.resolve.datagrams import (
-    BATCH,
-    SLOT,
-    BatchDatagrams,
-    Datagrams,
-    LoopDatagrams,
-    Sent,
-    open_datagrams,
-    open_socket,
-)
+from auditor.resolve.batched import BatchDatagrams
+from auditor.resolve.datagrams import BATCH, SLOT, Datagrams, LoopDatagrams, Sent, open_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 Make = Any  #: a class of datagrams, given its socket
 
@@ -299,60 +289,6 @@ def test_nobody_there_is_reported_once_whatever_call_comes_next(make: Make) -> N
         # On loopback the answer to the first packet is there before the second leaves.
         assert client.send([b"b", b"c", b"d"]).taken >= 1
         assert client.reported >= 1
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the batched calls are Linux's")
-def test_an_interrupted_call_is_made_again(
-    monkeypatch: pytest.MonkeyPatch, server: socket.socket
-) -> None:
-    # The loop's calls are made again by Python itself (PEP 475).
-    with closing(BatchDatagrams(open_socket(*server.getsockname()[:2]))) as client:
-        libc = client._libc
-        for name in ("sendmmsg", "recvmmsg"):
-            monkeypatch.setattr(libc, name, _interrupted(libc, getattr(libc, name)))
-        assert client.send([b"a"]) == Sent(1, 0)
-        data, source = server.recvfrom(SLOT)
-        server.sendto(data, source)
-        assert _all(client, 1) == [b"a"]
-
-
-def _interrupted(libc: Any, call: Callable[..., int]) -> Callable[..., int]:
-    """Return a system call that is interrupted the first time."""
-    times = iter((True,))
-
-    def interrupted(*args: Any) -> int:
-        if next(times, False):
-            libc.ffi.errno = errno.EINTR
-            return -1
-        return call(*args)
-
-    return interrupted
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the batched calls are Linux's")
-def test_threads_do_not_share_buffers() -> None:
-    found: list[object] = []
-    thread = threading.Thread(target=lambda: found.append(datagrams._load_libc()))
-    thread.start()
-    thread.join()
-    assert found[0] is not datagrams._load_libc()
-    assert datagrams._load_libc() is datagrams._load_libc()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the batched calls are Linux's")
-@pytest.mark.parametrize("error", [ImportError, OSError, AttributeError])
-def test_without_the_calls_in_libc_the_loop_takes_over(
-    monkeypatch: pytest.MonkeyPatch, server: socket.socket, error: type[Exception]
-) -> None:
-    def missing() -> None:
-        raise error
-
-    to = server.getsockname()[:2]
-    with closing(open_datagrams(*to)) as client:
-        assert isinstance(client, BatchDatagrams)
-    monkeypatch.setattr(datagrams, "_load_libc", missing)
-    with closing(open_datagrams(*to)) as client:
-        assert isinstance(client, LoopDatagrams)
 
 
 def test_an_address_that_cannot_be_reached_leaves_no_socket_open() -> None:

@@ -355,8 +355,8 @@ def test_late_replies_of_a_benched_server_are_taken() -> None:
         sent = world.engine.counters()["sent"]
         for one in world.engine._upstreams[0].ports:
             for query in asked:
-                flight = one.table[query.id]
-                if flight.__class__ is tuple and flight[-1] == query.question:
+                flight = one.flights.get(query.id)
+                if flight is not None and flight[-1] == query.question:
                     one.datagrams.arrived.append(respond(query))  # type: ignore[attr-defined]
             world.loop.readers[one.datagrams.sock]()
         assert dict(world.delivered[500:]) == {one: truth(one) for one in questions}

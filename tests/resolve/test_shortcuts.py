@@ -162,13 +162,18 @@ def _without_the_rest(data: bytes, end: int) -> bytes:
     return data[:8] + bytes(4) + data[12 : end + 12 + size]
 
 
+def _asked(question: Question) -> bytes:
+    """Return the question as it stands in query and reply."""
+    return encode_name(question.name) + question.rdtype.to_bytes(2) + b"\0\1"
+
+
 def _check(replies: Replies, data: bytes, question: Question) -> bool:
     """Hold the short path against the long way; return whether it was taken."""
-    asked = encode_name(question.name) + question.rdtype.to_bytes(2) + b"\0\1"
+    asked = _asked(question)
     if not data.startswith(asked, 12):
         return False  # the receiver sees to that before it asks
     end = 12 + len(asked)
-    found = replies.read(data, end, question.rdtype)
+    (found,) = replies.read([data], [asked])
     expected = _long_way(data, question)
     if found is not None and found != expected:
         # What is behind the one record breaks off, or makes another RCODE.
@@ -220,9 +225,8 @@ def _of(question: Question, *answers: str, rcode: int = 0, soa: str = "") -> byt
     ],
 )
 def test_one_record_takes_the_short_path(question: Question, data: str, record: str) -> None:
-    wire = _of(question, data)
-    end = 12 + len(encode_name(question.name)) + 4
-    assert Replies().read(wire, end, question.rdtype) == Answer("NOERROR", (record,), ttl=300)
+    found = Replies().read([_of(question, data)], [_asked(question)])
+    assert found == [Answer("NOERROR", (record,), ttl=300)]
 
 
 @pytest.mark.parametrize(("rcode", "status"), [(0, NODATA), (3, NXDOMAIN)])
@@ -235,9 +239,8 @@ def test_a_negative_answer_is_known_again_for_its_neighbours(rcode: int, status:
     ]
     # A first label of another length moves everything that pointers lead to.
     assert taken == [False, True, False]
-    end = 12 + len(encode_name(QUESTIONS[1].name)) + 4
-    found = replies.read(_of(QUESTIONS[1], rcode=rcode, soa=zone), end, PTR)
-    assert found == Answer(status, ttl=60)
+    wire = _of(QUESTIONS[1], rcode=rcode, soa=zone)
+    assert replies.read([wire], [_asked(QUESTIONS[1])]) == [Answer(status, ttl=60)]
 
 
 def test_a_negative_answer_about_one_name_alone_is_not_taken_for_its_neighbours() -> None:

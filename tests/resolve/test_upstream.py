@@ -9,7 +9,8 @@ import pytest
 
 from auditor.resolve import upstream as module
 from auditor.resolve.answer import Question
-from auditor.resolve.datagrams import LoopDatagrams, open_datagrams
+from auditor.resolve.batched import open_datagrams
+from auditor.resolve.datagrams import LoopDatagrams
 from auditor.resolve.upstream import ANSWERED, First, Health, Port, Upstream
 from auditor.settings import Server
 from auditor.wire.codes import A
@@ -35,8 +36,7 @@ def _flight(at: float) -> First:
 
 def test_an_id_in_flight_is_not_drawn(port: Port) -> None:
     free = {7, 4711, 65535}
-    for place in range(65536):
-        port.table[place] = ANSWERED if place in free else _flight(0.0)
+    port.flights.update({place: _flight(0.0) for place in range(65536) if place not in free})
     assert {port.new_id() for _ in range(200)} == free
 
 
@@ -44,18 +44,17 @@ def test_ids_are_not_drawn_in_order(port: Port) -> None:
     drawn = [port.new_id() for _ in range(100)]
     assert drawn != sorted(drawn)
     assert len(set(drawn)) > 90
-    pool = port.pool(512)
-    assert len(pool) >= 512
-    assert pool != sorted(pool)
+    batch = port.new_ids(512)
+    assert batch != sorted(batch)
 
 
-def test_drawing_single_ids_takes_none_from_a_batch(port: Port) -> None:
-    pool = port.pool(256)
-    size = len(pool)
-    for _ in range(10_000):
-        port.new_id()
-    assert port.pool(256) is pool
-    assert len(pool) == size
+def test_a_batch_of_ids_holds_each_once_and_none_that_is_in_flight(port: Port) -> None:
+    free = set(range(0, 65536, 64))
+    port.flights.update({place: _flight(0.0) for place in range(65536) if place not in free})
+    for _ in range(20):
+        drawn = port.new_ids(256)
+        assert len(drawn) == len(set(drawn)) == 256
+        assert free.issuperset(drawn)
 
 
 def test_sockets_are_several_and_random_and_take_turns() -> None:
@@ -92,14 +91,14 @@ def test_only_what_is_unanswered_for_long_is_late_and_only_once(port: Port) -> N
     one = _upstream(timeout=1.0)
     flights = [_flight(0.0) for _ in range(3)]
     for place, flight in enumerate(flights):
-        port.table[place] = flight
+        port.flights[place] = flight
     one.sent.append((0.0, port, [0, 1, 2], flights))
     later = _flight(0.5)
-    port.table[3] = later
+    port.flights[3] = later
     one.sent.append((0.5, port, [3], [later]))
-    port.table[1] = ANSWERED
+    port.settle(1, ANSWERED)
     # The place was used again, for another question.
-    port.table[2] = _flight(0.9)
+    port.flights[2] = _flight(0.9)
     assert list(one.late(0.9)) == []
     assert list(one.late(1.0)) == [(port, 0, flights[0])]
     assert list(one.late(1.4)) == []

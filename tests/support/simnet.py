@@ -292,8 +292,9 @@ class Simulation:
         for one in self.engine._upstreams:
             assert one.in_flight == 0
             for port in one.ports:
-                open_ones = [flight for flight in port.table if flight.__class__ is tuple]
-                assert all(len(flight) == 3 for flight in open_ones), "a question is left"
+                assert all(len(flight) == 3 for flight in port.flights.values()), (
+                    "a question is left"
+                )
 
     def _refuse(self, sender: _Datagrams) -> None:
         sender.reported += 1
