@@ -79,6 +79,7 @@ class Stage(Enum):
 
     SILENT = auto()  # nothing of it counts as on its way; a reply may come all the same
     IN_FLIGHT = auto()  # its last query counts in the window of the server it went to
+    OVERTAKEN = auto()  # as before, but later queries were answered first: it counts no more
     IN_LINE = auto()  # waits to be sent
     OVER_TCP = auto()  # asked, or waiting to be asked, over TCP
     DONE = auto()

@@ -307,6 +307,7 @@ class Bulk:
             self._loop.remove_reader(datagrams.sock)
             self._listen(upstream, port)
         self._look_at(upstream, port, now)
+        self._courses.overtaken(upstream)
         self._pump()
 
     def _look_at(self, upstream: Upstream, port: Port, now: float) -> None:

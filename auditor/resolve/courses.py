@@ -41,6 +41,9 @@ __all__ = ["Courses"]
 #: others' batches must not walk past all of them each time.
 _LOOK: Final = 1024
 
+#: Where courses are that were asked and may yet be answered in time.
+_ASKED: Final = frozenset({Stage.IN_FLIGHT, Stage.OVERTAKEN})
+
 
 class _Timer(NamedTuple):
     """When to look at a course again, if `number` is still what it waits for."""
@@ -81,8 +84,15 @@ class Courses:
         course.on_sent(upstream.number, sent_at)
         course.tries.append(Try(upstream.number, port, place, sent_at))
         port.flights[place] = (course, asked)
-        upstream.in_flight -= 1
+        upstream.on_begun(sent_at)
         return course
+
+    def overtaken(self, upstream: Upstream) -> None:
+        """Make room in a server's window for more than those that it is slow to answer."""
+        for course in upstream.overtaken():
+            if course.stage is Stage.IN_FLIGHT:
+                upstream.in_flight -= 1
+                course.stage = Stage.OVERTAKEN
 
     def silent(self, upstream: Upstream, now: float) -> None:
         """Take up the first tries of a server that have gone unanswered too long."""
@@ -95,7 +105,7 @@ class Courses:
         while timers and timers[0].when <= now:
             _, number, course = heapq.heappop(timers)
             if course.timer == number:
-                if course.stage is Stage.IN_FLIGHT:
+                if course.stage in _ASKED:
                     # Silent a second time. Once says little: a packet was lost, and the
                     # zone's other names were answered long before that is noticed.
                     self.dead.on_failure(course.question.name, now)
@@ -148,8 +158,8 @@ class Courses:
         elif answer.status == TRUNCATED:
             self.dead.on_answer(course.question.name)
         else:
-            overtaken = course.stage is Stage.IN_FLIGHT and one is not course.tries[-1]
-            if overtaken or course.stage is Stage.OVER_TCP:
+            early = course.stage in _ASKED and one is not course.tries[-1]
+            if early or course.stage is Stage.OVER_TCP:
                 # What was asked since goes on. Were it in vain, this is what is known.
                 on_overtaken(course, answer, one.server)
                 return
@@ -188,8 +198,7 @@ class Courses:
                     self._forgive(self.begin(upstream, port, place, cast("First", flight)))
                 elif len(parts) == COURSE and _waits_for(parts[0], upstream.number):
                     self._forgive(parts[0])
-        upstream.sent.clear()
-        upstream.waiting_since = None
+        upstream.forget()
 
     def _forgive(self, course: Course) -> None:
         self._move(course, Stage.IN_LINE)
@@ -284,4 +293,4 @@ def _is_open(one: Try, course: Course) -> bool:
 
 def _waits_for(course: Course, server: int) -> bool:
     """Tell whether nothing but the reply of one server can bring a course on."""
-    return course.stage in {Stage.IN_FLIGHT, Stage.SILENT} and course.asked[-1] == server
+    return course.stage in {*_ASKED, Stage.SILENT} and course.asked[-1] == server

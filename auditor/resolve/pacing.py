@@ -6,6 +6,7 @@ timeout.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 __all__ = ["RoundTrip", "TokenBucket"]
@@ -83,8 +84,15 @@ class RoundTrip:
         self.smoothed += (seconds - self.smoothed) / 8
 
     @property
+    def usual(self) -> float:
+        """Seconds that nearly all answers take no longer than; infinite before any."""
+        if self.smoothed is None:
+            return math.inf
+        return self.smoothed + 4 * self._variation
+
+    @property
     def timeout(self) -> float:
         """Seconds after which a first try counts as unanswered; `most` before any answer."""
         if self.smoothed is None:
             return self._most
-        return min(max(self.smoothed + 4 * self._variation, self._least), self._most)
+        return min(max(self.usual, self._least), self._most)

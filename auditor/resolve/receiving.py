@@ -100,22 +100,25 @@ class Receiver:
                 return left
             questions = tuple(compress(questions, answers))
             delivers = tuple(compress(delivers, answers))
+            times = tuple(compress(times, answers))
         flights, marks = port.flights, port.marks
         for place in places:
             del flights[place]
             marks[place] = ANSWERED
         upstream.round_trip.note(now - times[-1])
+        upstream.on_answers(times, now)
         first = delivers[0]
         pairs = list(zip(questions, filter(None, answers), strict=True))
         if delivers.count(first) == len(delivers):
-            self._on_answers(upstream, pairs, first, now)
+            self._on_answers(pairs, first)
         else:
-            self._share_out(upstream, zip(delivers, pairs, strict=True), now)
+            self._share_out(zip(delivers, pairs, strict=True))
         return left
 
     def _take_each(self, upstream: Upstream, port: Port, packets: list[bytes], now: float) -> None:
         """Take packets of any kind, one by one, the long way."""
         answered: list[tuple[Deliver, tuple[Question, Answer]]] = []
+        times: list[float] = []
         for data in packets:
             place = data[0] << 8 | data[1] if len(data) >= _HEADER else -1
             flight: Any = port.flights.get(place)
@@ -130,6 +133,7 @@ class Receiver:
                 port.settle(place, ANSWERED)
                 upstream.round_trip.note(now - sent_at)
                 answered.append((deliver, (question, answer)))
+                times.append(sent_at)
             else:
                 self._counters.accepted += 1
                 upstream.on_heard(now)
@@ -139,32 +143,21 @@ class Receiver:
                     upstream.window.on_answers(1, now, full=full)
                 course = self._courses.begin(upstream, port, place, flight)
                 self._courses.reply(course, answer, port, place, now)
-        self._share_out(upstream, answered, now)
+        if answered:
+            upstream.on_answers(times, now)
+            self._share_out(answered)
 
-    def _share_out(
-        self,
-        upstream: Upstream,
-        answered: Iterable[tuple[Deliver, tuple[Question, Answer]]],
-        now: float,
-    ) -> None:
+    def _share_out(self, answered: Iterable[tuple[Deliver, tuple[Question, Answer]]]) -> None:
         """Take answers for several that asked: one run as a rule, unless runs share an engine."""
         shares: dict[Deliver, list[tuple[Question, Answer]]] = {}
         for deliver, pair in answered:
             shares.setdefault(deliver, []).append(pair)
         for deliver, share in shares.items():
-            self._on_answers(upstream, share, deliver, now)
+            self._on_answers(share, deliver)
 
-    def _on_answers(
-        self,
-        upstream: Upstream,
-        pairs: list[tuple[Question, Answer]],
-        deliver: Deliver,
-        now: float,
-    ) -> None:
-        """Take answers to first tries: window, health, dead zones, and on to who asked."""
-        count = len(pairs)
-        self._counters.accepted += count
-        upstream.on_answers(count, now)
+    def _on_answers(self, pairs: list[tuple[Question, Answer]], deliver: Deliver) -> None:
+        """Take answers to first tries: to the dead zones, and on to who asked."""
+        self._counters.accepted += len(pairs)
         dead = self._courses.dead
         if dead:
             for question, _ in pairs:

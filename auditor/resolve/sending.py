@@ -164,11 +164,12 @@ class Sender:
         packets = [_ID(place, head) + one + tail for place, one in zip(ids, asked, strict=True)]
         sent = port.datagrams.send(packets)
         taken = sent.taken
-        upstream.on_sent(taken, now)
-        upstream.sent.append((now, port, ids, flights))
         self._counters.first += taken
-        if taken < len(packets):
-            self._take_out(upstream, port, ids, flights, sent=sent, now=now)
+        unsent, unsent_ids = flights[taken:], ids[taken:]
+        del flights[taken:], ids[taken:]
+        upstream.on_first_tries(port, ids, flights, now)
+        if unsent:
+            self._take_out(upstream, port, unsent_ids, unsent, sent=sent, now=now)
         return taken
 
     def _take_out(
@@ -176,17 +177,14 @@ class Sender:
         upstream: Upstream,
         port: Port,
         ids: list[int],
-        flights: list[First],
+        unsent: list[First],
         *,
         sent: Sent,
         now: float,
     ) -> None:
         """Take what the kernel did not take out of flight again, and back to the queue."""
-        taken = sent.taken
-        unsent = flights[taken:]
-        for place in ids[taken:]:
+        for place in ids:
             del port.flights[place]
-        del ids[taken:], flights[taken:]
         if sent.refused:
             # The first of them cannot be sent; the others have yet to be tried.
             question, deliver, _, _ = unsent.pop(0)
@@ -208,7 +206,7 @@ class Sender:
             packets.append(_packet(place, asked, plain=course.plain or upstream.plain))
         sent = port.datagrams.send(packets)
         taken = sent.taken
-        upstream.on_sent(taken, now)
+        upstream.on_later_tries(courses[:taken], now)
         self._counters.retried += taken
         for course, place in zip(courses[:taken], places[:taken], strict=True):
             self._courses.sent(course, upstream, port, place, now)

@@ -6,11 +6,13 @@ what comes after silence is not decided here.
 
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from collections import deque
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, TypeAlias
+from operator import is_
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from auditor.resolve.batched import open_datagrams
 from auditor.resolve.datagrams import BATCH, Datagrams
@@ -18,7 +20,7 @@ from auditor.resolve.pacing import RoundTrip, TokenBucket
 from auditor.resolve.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from auditor.resolve.answer import Deliver, Question
     from auditor.resolve.attempts import Course
@@ -165,7 +167,14 @@ class Upstream:
         self.window = Window(concurrency, now)
         self.round_trip = RoundTrip(_LEAST_TIMEOUT, timeout)
         self.bucket = TokenBucket(qps, now)
+        #: Queries that count in the window: those that an answer may well be on its way to.
         self.in_flight = 0
+        #: What counts, in the order it was sent: a batch of first tries, or one of later ones.
+        self._held: deque[tuple[float, Port | None, list[int], Sequence[First | Course]]] = deque()
+        #: When the newest was sent that has been answered; and when the newest that was
+        #: overtaken by answers, with all before it, and counts no more.
+        self._newest = -math.inf
+        self._overtaken = -math.inf
         #: First tries in the order they were sent, a batch an entry.
         self.sent: deque[tuple[float, Port, list[int], list[First]]] = deque()
         self.ports: list[Port] = []
@@ -205,6 +214,18 @@ class Upstream:
             return 0
         return min(int(self.window.size) - self.in_flight, BATCH)
 
+    def on_first_tries(self, port: Port, ids: list[int], flights: list[First], now: float) -> None:
+        """Note a batch of first tries that went out together."""
+        batch = (now, port, ids, flights)
+        self.sent.append(batch)
+        self._held.append(batch)
+        self.on_sent(len(ids), now)
+
+    def on_later_tries(self, courses: list[Course], now: float) -> None:
+        """Note a batch of other tries."""
+        self._held.append((now, None, [], courses))
+        self.on_sent(len(courses), now)
+
     def on_sent(self, count: int, now: float) -> None:
         """Note that queries went out."""
         self.in_flight += count
@@ -218,14 +239,42 @@ class Upstream:
         self.probes = 0
         self.refusals = 0
 
-    def on_answers(self, count: int, now: float) -> None:
-        """Note answers to first tries."""
+    def on_answers(self, sent_at: Sequence[float], now: float) -> None:
+        """Note answers to first tries, given when those were sent, the oldest first or nearly."""
+        count = len(sent_at)
         full = self.in_flight + 1 >= int(self.window.size)
-        self.in_flight -= count
+        self.in_flight -= count if sent_at[0] > self._overtaken else self._counting(sent_at)
+        self._newest = max(self._newest, sent_at[-1])
         self.in_time = now
         self.without_edns = 0
         self.window.on_answers(count, now, full=full)
         self.on_heard(now)
+
+    def _counting(self, sent_at: Sequence[float]) -> int:
+        return sum(1 for when in sent_at if when > self._overtaken)
+
+    def on_begun(self, sent_at: float) -> None:
+        """Note that a first try leaves the window unanswered."""
+        self.in_flight -= self._counting([sent_at])
+
+    def overtaken(self) -> list[Course]:
+        """Take out of the window what was overtaken; return the courses whose latest try was.
+
+        The name is slow or silent, and not the server, when it has answered what was sent
+        much later: nothing is on its way that there need be room for (DESIGN §8: a silent
+        name must not shrink the window for everyone).
+        """
+        limit = self._newest - self.round_trip.usual
+        courses: list[Course] = []
+        held = self._held
+        while held and held[0][0] <= limit:
+            when, port, ids, flights = held.popleft()
+            self._overtaken = when
+            if port is None:
+                courses += [one for one in cast("list[Course]", flights) if one.last == when]
+            elif not port.flights.keys().isdisjoint(ids):
+                self.in_flight -= sum(map(is_, map(port.flights.get, ids), flights))
+        return courses
 
     def on_late(self, sent_at: float, now: float) -> None:
         """Note the answer to a first try that had been taken for lost.
@@ -269,6 +318,12 @@ class Upstream:
     def _usual(self) -> float:
         """Return the seconds that a reply takes at most, as a rule; 0 if none has come yet."""
         return 0.0 if self.round_trip.smoothed is None else self.round_trip.timeout
+
+    def forget(self) -> None:
+        """Forget what was sent: it has been taken back."""
+        self.sent.clear()
+        self._held.clear()
+        self.waiting_since = None
 
     def late(self, now: float) -> Iterator[tuple[Port, int, First]]:
         """Yield the first tries that have gone unanswered for too long, and forget them."""

@@ -109,7 +109,7 @@ def test_a_server_that_begins_to_change_the_case_is_asked_again_in_lower_case(ru
     with FaultyServer(ZONE, plan) as server:
         answers, count = run(_ask(_engine(server.port, check=True), _all_hosts()))
     assert {found.status for found in answers} == {NOERROR}
-    assert count["forged"] == count["retried"] > 0
+    assert 0 < count["forged"] <= count["retried"]
 
 
 def test_names_go_out_in_mixed_case_where_it_comes_back(run: Run) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from auditor.resolve import upstream as module
 from auditor.resolve.answer import Question
+from auditor.resolve.attempts import Course
 from auditor.resolve.batched import open_datagrams
 from auditor.resolve.datagrams import LoopDatagrams
 from auditor.resolve.upstream import ANSWERED, First, Health, Port, Upstream
@@ -30,8 +31,11 @@ def port() -> Iterator[Port]:
         yield Port(LoopDatagrams(sock))
 
 
+QUESTION = Question("a.example.net", A)
+
+
 def _flight(at: float) -> First:
-    return (Question("a.example.net", A), lambda _pairs: None, b"asked", at)
+    return (QUESTION, lambda _pairs: None, b"asked", at)
 
 
 def test_an_id_in_flight_is_not_drawn(port: Port) -> None:
@@ -140,7 +144,7 @@ def test_a_late_answer_is_measured_only_when_nothing_comes_in_time() -> None:
     one = _upstream(timeout=5.0)
     one.round_trip.note(0.01)
     one.on_sent(1, 10.0)
-    one.on_answers(1, 10.0)
+    one.on_answers([10.0], 10.0)
     before = one.round_trip.smoothed
     one.on_late(9.0, 10.01)
     assert one.round_trip.smoothed == before
@@ -153,7 +157,7 @@ def test_edns_is_given_up_after_some_answers_without_and_none_with() -> None:
     for _ in range(10):
         one.on_without_edns()
         one.on_without_edns()
-        one.on_answers(0, 1.0)
+        one.on_answers([1.0], 1.0)
     assert not one.plain
     for _ in range(3):
         one.on_without_edns()
@@ -180,3 +184,41 @@ def test_a_server_slips_while_empty_truncated_replies_come_close_together() -> N
         one.on_slip(now)
     assert one.is_slipping(15.2)
     assert not one.is_slipping(15.4)
+
+
+def test_what_was_overtaken_makes_room_and_is_not_counted_twice(port: Port) -> None:
+    one = _upstream(timeout=1.0)
+    one.round_trip.note(0.01)
+    one.round_trip.note(0.01)
+    flights = [_flight(0.0) for _ in range(4)]
+    port.flights.update(enumerate(flights))
+    one.on_first_tries(port, [0, 1, 2, 3], flights, 0.0)
+    course = Course(QUESTION, lambda _pairs: None)
+    course.on_sent(0, 0.0)
+    one.on_later_tries([course], 0.0)
+    assert one.in_flight == 5
+    # Two are answered in time; nothing sent later has been, so the others may be on their way.
+    for place in (0, 1):
+        port.settle(place, ANSWERED)
+    one.on_answers([0.0, 0.0], 0.01)
+    assert (one.overtaken(), one.in_flight) == ([], 3)
+    # What was sent a second later is answered: those two are slow, or will never come.
+    later = [_flight(1.0)]
+    port.flights[9] = later[0]
+    one.on_first_tries(port, [9], later, 1.0)
+    port.settle(9, ANSWERED)
+    one.on_answers([1.0], 1.01)
+    assert one.overtaken() == [course]
+    assert one.in_flight == 1  # the course, which whoever keeps it takes out
+    # An answer after all, and one taken for late: neither counted any more.
+    one.on_answers([0.0], 1.02)
+    one.on_begun(0.0)
+    assert one.in_flight == 1
+
+
+def test_a_server_that_answers_nothing_is_not_asked_more_for_it(port: Port) -> None:
+    one = _upstream(timeout=1.0)
+    flights = [_flight(0.0)]
+    port.flights[0] = flights[0]
+    one.on_first_tries(port, [0], flights, 0.0)
+    assert (one.overtaken(), one.in_flight) == ([], 1)
