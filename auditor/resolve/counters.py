@@ -10,8 +10,7 @@ class Counters:
 
     asked = answered (NOERROR, NODATA, NXDOMAIN) + failed + those still open.
 
-    sent = first + retried + probes, all of them datagrams that the kernel took; `tcp` counts
-    the questions asked over TCP besides.
+    sent = first + retried + probes, all of them datagrams that the kernel took.
 
     received = accepted + strays (an ID that was never used, or not of late) + duplicates
     (its reply was taken) + late (its question was settled by another try) + forged (another
@@ -19,6 +18,10 @@ class Counters:
 
     lost = sent - accepted - late: queries that no reply has come to, those included that are
     on their way.
+
+    `tcp` counts the questions asked over TCP besides; of their queries and replies,
+    tcp_sent = tcp_accepted + tcp_lost (its connection broke off, it was given up, or it is on
+    its way), and tcp_received = tcp_accepted + those that replied to nothing outstanding.
     """
 
     __slots__ = (
@@ -35,6 +38,9 @@ class Counters:
         "retried",
         "strays",
         "tcp",
+        "tcp_accepted",
+        "tcp_received",
+        "tcp_sent",
     )
 
     def __init__(self) -> None:
@@ -42,9 +48,15 @@ class Counters:
         self.first = self.retried = self.probes = self.tcp = 0
         self.received = self.accepted = 0
         self.strays = self.duplicates = self.late = self.forged = 0
+        self.tcp_sent = self.tcp_received = self.tcp_accepted = 0
 
     def as_dict(self) -> dict[str, int]:
-        """Return all counts by name, `sent` and `lost` included."""
+        """Return all counts by name, `sent`, `lost` and `tcp_lost` included."""
         sent = self.first + self.retried + self.probes
         counts = {name: int(getattr(self, name)) for name in self.__slots__}
-        return {**counts, "sent": sent, "lost": sent - self.accepted - self.late}
+        return {
+            **counts,
+            "sent": sent,
+            "lost": sent - self.accepted - self.late,
+            "tcp_lost": self.tcp_sent - self.tcp_accepted,
+        }

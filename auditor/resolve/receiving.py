@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from auditor.errors import WireError
 from auditor.resolve.answer import Answer, Obtained
 from auditor.resolve.datagrams import SLOT
+from auditor.resolve.echo import echoes, is_response, refusal
 from auditor.resolve.interpret import interpret
 from auditor.resolve.shortcuts import Replies
 from auditor.resolve.upstream import ANSWERED, COURSE, FIRST, LATE, LOST
-from auditor.wire.codes import FORMERR, MALFORMED, NOTIMP, SETTLED, TRUNCATED
+from auditor.wire.codes import MALFORMED, SETTLED, TRUNCATED
 from auditor.wire.message import decode_message
 
 if TYPE_CHECKING:
@@ -33,12 +34,6 @@ __all__ = ["Receiver"]
 
 _HEADER: Final = 12
 _TYPE_CLASS: Final = 4
-#: QR and opcode in the third octet, and what they are in a response to a standard query.
-_KIND: Final = 0xF8
-_RESPONSE: Final = 0x80
-
-#: RCODEs with which old servers refuse EDNS, some with nothing but a header.
-_REFUSALS: Final = {1: FORMERR, 4: NOTIMP}
 
 #: Of a batch of replies to first tries: IDs, questions, who wants the answers, the question
 #: sections as sent, when.
@@ -184,7 +179,7 @@ class Receiver:
                 self._courses.reply(course, answer, port, place, now)
             return
         probe = cast("Probe", flight)
-        if _is_response(data) and (_echoes(data, probe[0]) or _refusal(data)):
+        if is_response(data) and (echoes(data, probe[0]) or refusal(data)):
             port.settle(place, ANSWERED)
             self._counters.accepted += 1
             upstream.on_heard(now)
@@ -194,7 +189,7 @@ class Receiver:
 
     def _drop(self, upstream: Upstream, port: Port, place: int, data: bytes) -> None:
         mark = port.marks[place]
-        if place < 0 or not _is_response(data):
+        if place < 0 or not is_response(data):
             self._counters.forged += 1
         elif mark == ANSWERED:
             self._counters.duplicates += 1
@@ -215,17 +210,17 @@ class Receiver:
         `sent` is what was asked, how it must be echoed, and when.
         """
         question, asked, sent_at = sent
-        if not _is_response(data):
+        if not is_response(data):
             self._counters.forged += 1
             return None
         how = None
         if self._trace:
             how = Obtained(upstream.name, "udp", 1, round((now - sent_at) * 1000, 3))
         if not data.startswith(asked, _HEADER):
-            refusal = _refusal(data)
-            if refusal is not None:
-                return Answer(refusal, how=how)
-            similar = _echoes(data, asked)
+            refused = refusal(data)
+            if refused is not None:
+                return Answer(refused, how=how)
+            similar = echoes(data, asked)
             # Letters that were sent in lower case may come back in any (RFC 4343).
             if not similar or asked[:-_TYPE_CLASS] != asked[:-_TYPE_CLASS].lower():
                 if similar:
@@ -283,22 +278,3 @@ def _told_apart(port: Port, packets: list[bytes]) -> tuple[list[bytes], list[byt
         else:
             others.append(data)
     return others, alike, again
-
-
-def _is_response(data: bytes) -> bool:
-    return data[2] & _KIND == _RESPONSE
-
-
-def _refusal(data: bytes) -> str | None:
-    """Return the status of a reply that is nothing but a header, with FORMERR or NOTIMP."""
-    return _REFUSALS.get(data[3] & 0x0F) if len(data) == _HEADER else None
-
-
-def _echoes(data: bytes, asked: bytes) -> bool:
-    """Tell whether a packet holds a question as it was sent, but for the letters' case."""
-    end = _HEADER + len(asked)
-    cut = end - _TYPE_CLASS
-    return (
-        data[cut:end] == asked[-_TYPE_CLASS:]
-        and data[_HEADER:cut].lower() == asked[:-_TYPE_CLASS].lower()
-    )

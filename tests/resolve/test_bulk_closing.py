@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import socket
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,6 @@ from auditor.resolve import upstream
 from auditor.resolve.answer import Question
 from auditor.resolve.batched import open_datagrams
 from auditor.resolve.bulk import Bulk
-from auditor.resolve.streams import Streams
 from auditor.settings import Server
 from auditor.wire.codes import NOERROR, NXDOMAIN, A
 
@@ -161,19 +161,9 @@ def test_closing_drops_what_is_outstanding_undelivered(run: Run) -> None:
 
 
 @pytest.mark.parametrize("opening", [True, False])
-def test_closing_with_questions_on_the_tcp_lane(
-    run: Run, monkeypatch: pytest.MonkeyPatch, *, opening: bool
-) -> None:
+def test_closing_with_questions_on_the_tcp_lane(run: Run, *, opening: bool) -> None:
     def plan(_asked: Asked, transport: str, _nth: int) -> Sequence[Action]:
         return [truncate] if transport == "udp" else []
-
-    real = Streams.start
-    begun = asyncio.Event()
-
-    async def slow_start(self: Streams) -> None:
-        begun.set()
-        await asyncio.sleep(0)
-        await real(self)
 
     async def main(server: FaultyServer) -> None:
         engine = _engine(server.port, check=False, timeout=60.0)
@@ -181,36 +171,36 @@ def test_closing_with_questions_on_the_tcp_lane(
         async with opened(engine):
             engine.submit(_hosts(20), answers.extend)
             if opening:
-                await until(begun.is_set)
+                await until(lambda: engine.counters()["tcp"])
+                assert engine.counters()["tcp_sent"] == 0
             else:
                 await until(lambda: any(query.transport == "tcp" for query in server.queries))
         assert answers == []
 
-    if opening:
-        monkeypatch.setattr(Streams, "start", slow_start)
     with FaultyServer(ZONE, plan) as server:
         run(main(server))
     gc.collect()
 
 
-def test_a_tcp_lane_that_cannot_be_opened_fails_no_other_question(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+def test_a_connection_that_the_system_refuses_fails_no_other_question(
+    run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     def plan(asked: Asked, _transport: str, _nth: int) -> Sequence[Action]:
         return [truncate] if asked.name == "h1.example.net" else [answer]
 
+    def refuse(*_arguments: object, **_options: object) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
     async def main(port: int) -> None:
-        engine = _engine(port)
+        engine = _engine(port, tries=2)
+        engine._streams._open = refuse
         async with opened(engine):
             found = await ask(engine, _hosts(3))
         assert [one.status for one in found] == [NOERROR, "TRUNCATED", NOERROR]
 
-    async def refuse(_self: object) -> None:
-        raise NoServerError("none")
-
-    monkeypatch.setattr("auditor.resolve.cares.Cares.start", refuse)
     with FaultyServer(ZONE, plan) as server:
         run(main(server.port))
+        assert f"server 127.0.0.1:{server.port} cannot be asked over TCP" in caplog.text
 
 
 def test_a_dead_server_fails_the_start_at_once(run: Run) -> None:

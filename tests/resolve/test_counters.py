@@ -18,6 +18,13 @@ def test_what_no_reply_was_taken_for_is_lost() -> None:
     assert counters.as_dict()["lost"] == 3
 
 
+def test_what_no_reply_came_to_over_tcp_is_lost_there() -> None:
+    counters = Counters()
+    counters.tcp_sent, counters.tcp_received, counters.tcp_accepted = 9, 8, 6
+    count = counters.as_dict()
+    assert (count["tcp_lost"], count["sent"], count["lost"]) == (3, 0, 0)
+
+
 def test_every_count_starts_at_nothing_and_is_in_the_dictionary() -> None:
-    assert set(Counters().as_dict()) == {*Counters.__slots__, "sent", "lost"}
+    assert set(Counters().as_dict()) == {*Counters.__slots__, "sent", "lost", "tcp_lost"}
     assert set(Counters().as_dict().values()) == {0}

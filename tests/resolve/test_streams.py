@@ -1,172 +1,294 @@
-"""The TCP lane: opened when needed, each course answered once, closed without a trace."""
+"""The TCP lane, on virtual time: how many connections, what is late, and what limits hold."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from support.faults import answer, close, truncate
-from support.faulty import Asked, FaultyServer, dead_port
+from support.simnet import Query, names, respond, truth
+from support.tcpnet import RTT, Closing, Far, Lane, Mute, Wire, right
+from support.virtual_time import run_virtual
 
-from auditor.errors import UsageError
-from auditor.resolve.answer import Answer, Question
-from auditor.resolve.attempts import Course, Policy
-from auditor.resolve.cares import Cares
-from auditor.resolve.streams import Streams
-from auditor.settings import Server
-from auditor.wire.codes import NOERROR, TXT, UNREACHABLE
+from auditor.resolve.attempts import Stage
+from auditor.wire.codes import NOERROR, TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
-
-    from support.faults import Action
-
-    Run = Callable[[Coroutine[Any, Any, None]], None]
-
-BIG = "".join(f"big.example.net. TXT {'x' * 200}{number:02}\n" for number in range(40))
-QUESTION = Question("big.example.net", TXT)
+    from auditor.resolve.upstream import Upstream
 
 
-class Lane:
-    """A lane, and what came out of it."""
-
-    def __init__(self, port: int, *, timeout: float = 1.0) -> None:
-        self.answers: list[tuple[Course, Answer]] = []
-        self.asked_for_servers = 0
-        self.enough = asyncio.Event()
-        self._port = port
-        self.streams = Streams(self._servers, Policy(1, timeout), self._take)
-
-    def _servers(self) -> list[Server]:
-        self.asked_for_servers += 1
-        return [Server("127.0.0.1", self._port)]
-
-    def _take(self, course: Course, answer: Answer) -> None:
-        self.answers.append((course, answer))
-        self.enough.set()
-
-    async def wait(self, count: int) -> None:
-        async with asyncio.timeout(10):
-            while len(self.answers) < count:
-                self.enough.clear()
-                await self.enough.wait()
+# --- Connections
 
 
-def _course(question: Question = QUESTION) -> Course:
-    return Course(question, lambda _pairs: None)
+def test_questions_share_a_connection_and_go_out_in_one_write() -> None:
+    async def main() -> None:
+        far = Far()
+        lane = Lane(far)
+        assert right(await lane.ask(names(10)))
+        assert [len(wire.writes) for wire in far.wires] == [1]
+        assert right(await lane.ask(names(10, "later.net")))
+        assert [len(wire.writes) for wire in far.wires] == [2]
+        await lane.rest()
+        assert lane.counters.tcp_sent == lane.counters.tcp_received == 20
+
+    run_virtual(main())
 
 
-def test_what_waits_for_the_lane_is_asked_when_it_opens_and_the_rest_at_once(run: Run) -> None:
-    async def main(port: int) -> None:
-        lane = Lane(port)
-        first, second, third = _course(), _course(), _course()
-        assert not lane.streams.is_open
-        assert lane.streams.wait(first)
-        assert not lane.streams.wait(second)
-        assert lane.asked_for_servers == 0
-        await lane.streams.start()
-        await lane.wait(2)
-        lane.streams.ask(third)
-        await lane.wait(3)
-        assert [course for course, _ in lane.answers] == [first, second, third]
-        assert {(found.status, len(found.records)) for _, found in lane.answers} == {(NOERROR, 40)}
-        await lane.streams.close()
+def test_many_questions_open_few_connections_and_keep_them_full_within_bounds() -> None:
+    async def main() -> None:
+        far = Far()
+        lane = Lane(far)
+        lane.submit(names(5000))
+        most = 0
+        while len(lane.found) < 5000:
+            await asyncio.sleep(RTT / 4)
+            most = max(most, lane.streams.in_flight)
+        assert 300 < most <= 400
+        assert far.most_at_once() == len(far.wires) == 4
+        assert all(answer == truth(course.question) for course, answer in lane.found)
 
-    with FaultyServer(BIG) as server:
-        run(main(server.port))
-        assert {query.transport for query in server.queries} == {"tcp"}
+    run_virtual(main())
 
 
-def test_one_question_of_several_courses_is_asked_once_at_a_time(run: Run) -> None:
-    async def main(port: int) -> None:
-        lane = Lane(port)
-        await lane.streams.start()
-        for _ in range(5):
-            lane.streams.ask(_course())
-        await lane.wait(5)
-        await lane.streams.close()
+def test_an_idle_connection_is_closed_and_the_next_question_opens_another() -> None:
+    async def main() -> None:
+        far = Far()
+        lane = Lane(far)
+        await lane.ask(names(1))
+        begin = lane.loop.time()
+        await lane.until(lambda: far.wires[0].closed_by_us)
+        assert 2.5 < lane.loop.time() - begin < 4.0
+        await lane.rest()
+        assert right(await lane.ask(names(1, "later.net")))
+        assert len(far.wires) == 2
 
-    with FaultyServer(BIG) as server:
-        run(main(server.port))
-        assert len(server.queries) == 1
-
-
-def test_nobody_there_over_tcp_is_unreachable(run: Run) -> None:
-    async def main(port: int) -> None:
-        lane = Lane(port)
-        await lane.streams.start()
-        lane.streams.ask(_course())
-        await lane.wait(1)
-        assert lane.answers[0][1].status == UNREACHABLE
-        await lane.streams.close()
-
-    with dead_port() as port:
-        run(main(port))
+    run_virtual(main())
 
 
-def test_a_lane_that_cannot_be_opened_says_so_to_all_that_wait(
-    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def refuse(_self: Cares) -> None:
-        raise UsageError("no such server")
+def test_replies_in_any_order_reach_their_questions() -> None:
+    class Shuffling(Far):
+        def asked(self, wire: Wire, query: Query) -> None:
+            wire.reply(respond(query), after=(query.id * 7919 % 13) / 100)
 
     async def main() -> None:
-        lane = Lane(1)
-        lane.streams.wait(_course())
-        await lane.streams.start()
-        assert lane.streams.is_open
-        lane.streams.ask(_course())
-        assert [found for _, found in lane.answers] == [Answer(UNREACHABLE)] * 2
-        await lane.streams.close()
+        assert right(await Lane(Shuffling()).ask(names(500)))
 
-    monkeypatch.setattr(Cares, "start", refuse)
-    run(main())
-    assert "no TCP for truncated replies: no such server" in caplog.text
+    run_virtual(main())
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_closing_drops_what_is_outstanding(run: Run, *, before: bool) -> None:
-    async def main(server: FaultyServer) -> None:
-        lane = Lane(server.port, timeout=60.0)
-        if before:
-            lane.streams.wait(_course())
-            # The engine closes while the lane is being opened.
-            opening = asyncio.create_task(lane.streams.start())
-            closing = asyncio.create_task(lane.streams.close())
-            await asyncio.gather(closing, opening)
-            await lane.streams.close()
-        else:
-            await lane.streams.start()
-            lane.streams.ask(_course())
-            await asyncio.get_running_loop().run_in_executor(None, server.wait_for, 1)
-            await lane.streams.close()
-        assert lane.answers == []
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_replies_in_pieces_are_put_together(size: int) -> None:
+    class Dripping(Far):
+        def asked(self, wire: Wire, query: Query) -> None:
+            data = respond(query)
+            data = len(data).to_bytes(2) + data
+            for start in range(0, len(data), size):
+                wire.raw(data[start : start + size])
 
-    def never(_asked: Asked, _transport: str, _nth: int) -> Sequence[Action]:
-        return []
+    async def main() -> None:
+        assert right(await Lane(Dripping()).ask(names(40)))
 
-    with FaultyServer(BIG, never) as server:
-        run(main(server))
+    run_virtual(main())
 
 
-def test_a_connection_that_breaks_off_is_not_the_end_of_the_lane(run: Run) -> None:
-    async def main(port: int) -> None:
-        lane = Lane(port)
-        await lane.streams.start()
-        lane.streams.ask(_course(Question("breaks.example.net", TXT)))
-        await lane.wait(1)
-        lane.streams.ask(_course())
-        await lane.wait(2)
-        assert lane.answers[0][1].status != NOERROR
-        assert lane.answers[1][1].status == NOERROR
-        await lane.streams.close()
+def test_a_server_may_close_after_any_number_of_answers() -> None:
+    async def main(after: int) -> None:
+        far = Closing(after)
+        lane = Lane(far)
+        assert right(await lane.ask(names(600)))
+        # What was outstanding when it closed is asked again, and what a connection takes is learnt.
+        assert len(far.queries) < 2 * 600
+        assert far.most_at_once() <= 4
+        await lane.rest()
 
-    def plan(asked: Asked, transport: str, _nth: int) -> Sequence[Action]:
-        if asked.name.startswith("breaks"):
-            return [close]
-        return [answer] if transport == "tcp" else [truncate]
+    for after in (1, 2, 10, 100):
+        run_virtual(main(after))
 
-    with FaultyServer(BIG, plan) as server:
-        run(main(server.port))
+
+def test_a_server_that_takes_more_again_is_asked_more() -> None:
+    async def main() -> None:
+        far = Closing(2)
+        lane = Lane(far)
+        await lane.ask(names(50))
+        far._after = 1 << 30
+        before = len(far.wires)
+        await lane.ask(names(20_000, "later.net"))
+        assert len(far.wires) - before < 200
+
+    run_virtual(main())
+
+
+def test_a_server_that_takes_one_connection_only_is_asked_on_that() -> None:
+    class Narrow(Far):
+        def connected(self, wire: Wire) -> None:
+            if wire.beside > 1:
+                wire.end()
+            else:
+                wire.accept()
+
+    async def main() -> None:
+        far = Narrow()
+        assert right(await Lane(far).ask(names(2000)))
+        assert len(far.wires) <= 3
+
+    run_virtual(main())
+
+
+def test_a_connection_that_is_let_in_and_not_served_does_not_hold_up_its_questions() -> None:
+    # NSD beyond its tcp-count: the kernel accepts, and nobody reads.
+    class Full(Far):
+        def asked(self, wire: Wire, query: Query) -> None:
+            if wire is self.wires[0]:
+                wire.reply(respond(query), after=0.05)
+
+    async def main() -> None:
+        far = Full()
+        lane = Lane(far)
+        begin = lane.loop.time()
+        assert right(await lane.ask(names(1000)))
+        assert lane.loop.time() - begin < 3.0
+        assert len(far.wires) == 4
+
+    run_virtual(main())
+
+
+def test_closing_ends_everything_at_once() -> None:
+    async def main() -> None:
+        far = Mute()
+        lane = Lane(far)
+        lane.submit(names(1000))
+        await lane.until(lambda: far.queries)
+        lane.streams.close()
+        assert all(wire.closed_by_us for wire in far.wires)
+        assert lane.streams.backlog() == lane.streams.in_flight == 0
+        await asyncio.sleep(100)
+        assert lane.found == []
+
+    run_virtual(main())
+
+
+# --- Time
+
+
+def test_a_name_that_takes_long_holds_up_no_other() -> None:
+    class Thinking(Far):
+        def asked(self, wire: Wire, query: Query) -> None:
+            wire.reply(respond(query), after=8.0 if query.name.startswith("n1") else 0.0)
+
+    async def main() -> None:
+        lane = Lane(Thinking(), timeout=2.0, tries=5)
+        lane.submit(names(100))
+        await lane.until(lambda: len(lane.found) == 89)
+        assert lane.loop.time() < 1.0
+        await lane.until(lambda: len(lane.found) == 100)
+        assert all(answer == truth(course.question) for course, answer in lane.found)
+
+    run_virtual(main())
+
+
+def test_a_silent_name_times_out_and_its_connection_goes_on() -> None:
+    async def main() -> None:
+        far = Mute("n5.")
+        lane = Lane(far, timeout=1.0, tries=3)
+        lane.submit(names(1, "early.net"))
+        for number in range(20):
+            lane.submit(names(10, f"z{number}.net"))
+            await asyncio.sleep(0.3)
+        await lane.until(lambda: len(lane.found) == 201)
+        assert sum(answer.status == TIMEOUT for _, answer in lane.found) == 20
+        assert len(far.wires) == 1
+        await lane.rest()
+
+    run_virtual(main())
+
+
+def test_a_reply_that_comes_after_another_server_was_asked_is_no_stray() -> None:
+    class Slow(Far):
+        def asked(self, wire: Wire, query: Query) -> None:
+            wire.reply(respond(query), after=1.5 if query.name.startswith("n3") else 0.0)
+
+    async def main() -> None:
+        slow, good = Slow(), Far()
+        lane = Lane(slow, good, timeout=1.0)
+        lane.submit(names(12))
+        await asyncio.sleep(0.5)
+        lane.submit(names(2, "more.net"))
+        await lane.until(lambda: lane.counters.tcp_received == 15)
+        assert [query.name for query in good.queries] == ["n3.example.net"]
+        assert len(lane.found) == lane.counters.tcp_accepted == 14
+        assert not slow.wires[0].is_over
+
+    run_virtual(main())
+
+
+def test_in_line_behind_a_slow_answer_nobody_is_late() -> None:
+    class OneByOne(Far):
+        free = 0.0
+
+        def asked(self, wire: Wire, query: Query) -> None:
+            self.free = max(self.free, query.now) + 0.3
+            wire.reply(respond(query), after=self.free - query.now)
+
+    async def main() -> None:
+        lane = Lane(OneByOne(), timeout=0.5, tries=2)
+        assert right(await lane.ask(names(15)))
+        assert lane.loop.time() > 4.0
+
+    run_virtual(main())
+
+
+# --- Limits
+
+
+def test_nothing_is_sent_without_a_grant_and_waiting_for_one_is_no_timeout() -> None:
+    async def main() -> None:
+        given: list[float] = []
+
+        def grant(_upstream: Upstream, wanted: int, now: float) -> tuple[int, float]:
+            if given and now < given[-1] + 0.999:
+                return 0, given[-1] + 1.0 - now
+            assert wanted >= 1
+            given.append(now)
+            return 1, 0.0
+
+        far = Far()
+        lane = Lane(far, timeout=0.5, tries=1, grant=grant)
+        assert right(await lane.ask(names(20)))
+        assert len(given) == len(far.queries) == 20
+        assert 19.0 <= lane.loop.time() < 20.0
+
+    run_virtual(main())
+
+
+def test_what_there_is_no_room_for_is_sent_when_somebody_says_so() -> None:
+    async def main() -> None:
+        room = 0
+
+        def grant(_upstream: Upstream, wanted: int, _now: float) -> tuple[int, float]:
+            return min(wanted, room), 0.0
+
+        far = Far()
+        lane = Lane(far, grant=grant)
+        lane.submit(names(10))
+        await lane.until(lambda: lane.loop.time() > 1.0)
+        assert (far.queries, lane.streams.backlog()) == ([], 10)
+        room = 4
+        lane.streams.send(lane.loop.time())
+        await lane.until(lambda: len(lane.found) == 10)
+
+    run_virtual(main())
+
+
+def test_what_a_late_datagram_has_answered_is_not_asked_any_more() -> None:
+    async def main() -> None:
+        far = Far()
+        lane = Lane(far)
+        courses = lane.submit(names(10))
+        for course in courses[:4]:
+            course.stage = Stage.DONE
+        await lane.until(lambda: len(lane.found) == 6)
+        assert len(far.queries) == 6
+        assert {answer.status for _, answer in lane.found} >= {NOERROR}
+        await lane.rest()
+
+    run_virtual(main())

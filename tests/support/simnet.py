@@ -228,7 +228,9 @@ class Simulation:
         self._patch = pytest.MonkeyPatch()
         self.engine = Bulk([Server(address) for address in servers], check=False, **options)
         self.engine.on_failure(self.failures.append)
-        self.engine._streams = SimpleNamespace(is_open=True, ask=self._ask_tcp)  # type: ignore[assignment]
+        self.engine._streams = SimpleNamespace(  # type: ignore[assignment]
+            ask=self._ask_tcp, send=lambda _now: None, in_flight=0
+        )
 
     def __enter__(self) -> Self:
         loop = SimpleNamespace(get_running_loop=lambda: self.loop)
@@ -307,7 +309,7 @@ class Simulation:
     def _ask_tcp(self, course: Course) -> None:
         self.over_tcp.append(course.question)
         answer = self.tcp(course.question)
-        self.loop.call_later(_TCP_SECONDS, self.engine._on_stream, course, answer)
+        self.loop.call_later(_TCP_SECONDS, self.engine._on_streams, [(course, answer)])
 
 
 def honest(query: Query) -> Sequence[Reply]:
