@@ -11,7 +11,6 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.answer import Answer
-from auditor.suffixes import registrable
 from auditor.wire.codes import (
     FORMERR,
     MALFORMED,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Course",
-    "DeadZones",
     "Policy",
     "Stage",
     "Step",
@@ -228,8 +226,12 @@ def on_reply(
     # better the next time, and is not among those that have `failed`.
     on_overtaken(course, answer, server)
     course.only = None
-    if usable.difference(course.failed) and course.sent < policy.tries and not hopeless:
+    willing = usable.difference(course.failed)
+    if willing and course.sent < policy.tries and not hopeless:
         return Step(What.ASK)
+    if willing.difference((server,)).intersection(course.asked):
+        # Out of tries, but another server has yet to say something about one of them.
+        return Step(What.WAIT, until=course.last + policy.timeout)
     return Step(What.DONE, course.best)
 
 
@@ -297,85 +299,3 @@ def next_wait(course: Course, policy: Policy, timeout: float) -> float:
 
 
 _DOUBLINGS: Final = 10
-
-
-#: Questions of one zone that must have failed, with none answered, for it to count as dead;
-#: and zones below a common parent, for the parent to.
-_ENOUGH: Final = 16
-_ENOUGH_ZONES: Final = 4
-_MOST_ZONES: Final = 65_536
-
-
-class DeadZones:
-    """Which zones answer nothing, so that their many names are asked for once only.
-
-    A zone here is what fails together: the /24 of a reverse name (a /64 for IPv6), the
-    registered domain of any other. When several of a /16 (a /48) have died, the whole of it
-    is taken for dead. One good answer ends it, for the zone and what it lies in.
-
-    Many tries are given up at the same moment, so failures count as one observation until
-    time has passed without an answer among them.
-    """
-
-    __slots__ = ("_dead_below", "_failures")
-
-    def __init__(self) -> None:
-        #: By zone: how many failures, and when the first of them was.
-        self._failures: dict[str, tuple[int, float]] = {}
-        #: By what zones lie in: the first few that have died, and when.
-        self._dead_below: dict[str, dict[str, float]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._failures)
-
-    @property
-    def some(self) -> bool:
-        """Whether any zone may be dead at all; else there is no need to ask `is_dead`."""
-        return bool(self._dead_below)
-
-    def on_failure(self, name: str, now: float) -> None:
-        """Note a first try without an answer, or a question that ended with SERVFAIL."""
-        zone = _zone(name)
-        if len(self._failures) >= _MOST_ZONES:
-            self._failures.clear()
-            self._dead_below.clear()
-        failures, since = self._failures.get(zone, (0, now))
-        self._failures[zone] = (failures + 1, since)
-        if failures + 1 == _ENOUGH:
-            below = self._dead_below.setdefault(_above(zone), {})
-            if len(below) < _ENOUGH_ZONES:
-                below[zone] = now
-
-    def on_answer(self, name: str) -> None:
-        """Note an answer; worth calling only while this is true (there are suspects)."""
-        zone = _zone(name)
-        self._failures.pop(zone, None)
-        self._dead_below.pop(_above(zone), None)
-
-    def is_dead(self, name: str, now: float) -> bool:
-        """Tell whether nothing but failure has come from the zone of a name, for a while."""
-        zone = _zone(name)
-        below = self._dead_below.get(_above(zone))
-        if below is not None and len(below) == _ENOUGH_ZONES and now > max(below.values()):
-            return True
-        failures, since = self._failures.get(zone, (0, now))
-        return failures >= _ENOUGH and now > since
-
-
-def _zone(name: str) -> str:
-    if name.endswith(".in-addr.arpa"):
-        # 7.100.51.198.in-addr.arpa, and 7.0-63.100.51.198.in-addr.arpa (RFC 2317).
-        return ".".join(name.split(".")[-5:])
-    if name.endswith(".ip6.arpa"):
-        # Sixteen nibbles: the /64, which is what is delegated, and what a /112 lies in.
-        return ".".join(name.split(".")[-18:])
-    return registrable(name) or name
-
-
-def _above(zone: str) -> str:
-    """Return what a reverse zone lies in, the /16 or /48; any other zone stands alone."""
-    if zone.endswith(".in-addr.arpa"):
-        return ".".join(zone.split(".")[-4:])
-    if zone.endswith(".ip6.arpa"):
-        return ".".join(zone.split(".")[-14:])
-    return zone

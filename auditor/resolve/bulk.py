@@ -12,7 +12,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from auditor.resolve.answer import Answer, Obtained
 from auditor.resolve.attempts import Policy
 from auditor.resolve.counters import Counters
 from auditor.resolve.courses import Courses
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from auditor.errors import AuditorError
-    from auditor.resolve.answer import Deliver, Question
+    from auditor.resolve.answer import Answer, Deliver, Question
     from auditor.resolve.attempts import Course
     from auditor.resolve.datagrams import Sent
     from auditor.resolve.upstream import Port, Probe
@@ -92,7 +91,6 @@ class Bulk:
         self._fail: Callable[[AuditorError], None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._pause: asyncio.TimerHandle | None = None
-        self._opening: asyncio.Task[None] | None = None
         self._upstreams: list[Upstream] = []
         self._courses = Courses(
             self._policy, self._upstreams, finish=self._finish, over_tcp=self._over_tcp
@@ -105,11 +103,7 @@ class Bulk:
             on_error=self._on_send_error,
         )
         self._receiver = Receiver(
-            self._courses,
-            self._count,
-            trace=trace,
-            settle=self._settle,
-            on_probe=self._on_probe,
+            self._courses, self._count, trace=trace, settle=self._settle, on_probe=self._on_probe
         )
         self._keeper = Keeper(
             self._upstreams,
@@ -118,7 +112,14 @@ class Bulk:
             take_back=self._courses.take_back,
             fail=self._give_up,
         )
-        self._streams = Streams(self._servers_in_use, self._policy, self._on_stream)
+        self._streams = Streams(
+            self._upstreams,
+            self._policy,
+            self._count,
+            grant=self._grant,
+            on_answers=self._on_streams,
+            trace=trace,
+        )
 
     async def start(self) -> None:
         """Open the sockets and check the servers. Raises NoServerError if none is left.
@@ -144,6 +145,14 @@ class Bulk:
         self._open += count
         self._sender.queue_up(questions, deliver, self._loop.time())
         self._pump()
+
+    def limit(self, concurrency: int | None, qps: float | None, server_qps: float | None) -> None:
+        """Begin, or go on, with other limits than those it was made with."""
+        self._most = concurrency or _MOST_IN_FLIGHT
+        self._rates = (qps, server_qps)
+        for upstream in self._upstreams:
+            self._bucket.limit(qps, self._loop.time())
+            upstream.limit(self._most, server_qps, self._loop.time())
 
     def backlog(self) -> int:
         """Return how many questions have not been sent yet, or not yet over TCP."""
@@ -175,9 +184,7 @@ class Bulk:
             for port in upstream.ports:
                 self._loop.remove_reader(port.datagrams.sock)
             upstream.close()
-        if self._opening is not None:
-            await self._opening
-        await self._streams.close()
+        self._streams.close()
 
     def _open_upstreams(self, now: float) -> None:
         qps, server_qps = self._rates
@@ -190,6 +197,7 @@ class Bulk:
                 timeout=self._policy.timeout,
                 qps=server_qps,
                 now=now,
+                within=self._bucket,
             )
             self._upstreams.append(upstream)
             try:
@@ -214,6 +222,7 @@ class Bulk:
             self._asked_meanwhile = True
             while self._asked_meanwhile:
                 self._asked_meanwhile = False
+                self._streams.send(self._loop.time())
                 self._send(self._loop.time())
                 self._asked_meanwhile |= self._sender.settle_no_names()
                 if self._wake is not None and len(self._sender.queue) < _LOW:
@@ -224,20 +233,25 @@ class Bulk:
             self._ticker = self._loop.call_later(_TICK, self._tick)
 
     def _send(self, now: float) -> None:
-        """Send batch after batch, to whichever server has most room and something to be asked."""
-        sender = self._sender
+        """Send batch after batch, to whichever server is least busy and has something to be asked.
+
+        What is asked again goes first: it may be for one server alone, and where a rate is the
+        limit another one would use up all there is.
+        """
+        again, queue = self._courses.again, self._sender.queue
         upstreams = self._upstreams
         # While the kernel or a rate says "later", nothing is tried before.
-        while self._pause is None and (waiting := sender.waiting()):
+        while self._pause is None and (again or queue):
             room = self._most
-            if len(upstreams) > 1:
-                upstreams = sorted(upstreams, key=Upstream.room, reverse=True)
-                room -= sum(upstream.in_flight for upstream in upstreams)
-            for upstream in upstreams:
-                wanted = min(upstream.room(), room, waiting)
-                if wanted > 0 and self._send_to(upstream, wanted, now):
-                    break
-            else:
+            if len(upstreams) > 1 or self._streams.in_flight:
+                upstreams = sorted(upstreams, key=Upstream.load)
+                room = self._room()
+            ways = (self._sender.send_again, self._sender.send) if again else (self._sender.send,)
+            if not any(
+                self._send_to(upstream, min(upstream.room(), room), now, way)
+                for way in ways
+                for upstream in upstreams
+            ):
                 self._wait_for_tokens(now)
                 break
 
@@ -245,11 +259,7 @@ class Bulk:
         """Send a batch of what no answer is expected to, to a server that is there."""
         for upstream in self._upstreams:
             if upstream.health is Health.GOOD:
-                granted = self._bucket.take(BATCH, now)
-                allowed = upstream.bucket.take(granted, now)
-                taken = self._sender.send_hopeless(upstream, allowed, now)
-                self._bucket.give_back(granted - taken)
-                upstream.bucket.give_back(allowed - taken)
+                self._send_to(upstream, BATCH, now, self._sender.send_hopeless)
                 break
 
     def _wait_for_tokens(self, now: float) -> None:
@@ -257,23 +267,33 @@ class Bulk:
         delays = [
             delay
             for upstream in self._upstreams
-            if upstream.room() > 0
-            and (delay := max(self._bucket.delay(now), upstream.bucket.delay(now))) > 0
+            if upstream.room() > 0 and (delay := upstream.bucket.delay(now)) > 0
         ]
         if delays:
             self._come_back(min(delays))
 
-    def _send_to(self, upstream: Upstream, wanted: int, now: float) -> int:
+    def _send_to(
+        self,
+        upstream: Upstream,
+        wanted: int,
+        now: float,
+        way: Callable[[Upstream, int, float], int],
+    ) -> int:
         """Send up to `wanted` queries, as far as there are tokens; return how many went out."""
-        granted = self._bucket.take(wanted, now)
-        allowed = upstream.bucket.take(granted, now)
-        self._bucket.give_back(granted - allowed)
-        if not allowed:
-            return 0
-        taken = self._sender.send(upstream, allowed, now)
-        self._bucket.give_back(allowed - taken)
+        allowed = upstream.bucket.take(wanted, now) if wanted > 0 else 0
+        taken = way(upstream, allowed, now) if allowed else 0
         upstream.bucket.give_back(allowed - taken)
         return taken
+
+    def _room(self) -> int:
+        """Return how many more queries may be in flight, over UDP and TCP together."""
+        return self._most - self._streams.in_flight - sum(one.in_flight for one in self._upstreams)
+
+    def _grant(self, upstream: Upstream, wanted: int, now: float) -> tuple[int, float]:
+        """Take tokens for queries over TCP; return how many, and when there will be more."""
+        wanted = min(wanted, self._room())
+        allowed = upstream.bucket.take(wanted, now) if wanted > 0 else 0
+        return allowed, upstream.bucket.delay(now)
 
     def _come_back(self, seconds: float) -> None:
         if self._pause is None:
@@ -349,24 +369,19 @@ class Bulk:
     def _over_tcp(self, course: Course) -> None:
         """Ask a course's question over TCP: the reply was truncated."""
         self._count.tcp += 1
-        if self._streams.is_open:
-            self._streams.ask(course)
-        elif self._streams.wait(course):
-            self._opening = self._loop.create_task(self._streams.start())
+        self._streams.ask(course)
 
-    def _servers_in_use(self) -> list[Server]:
-        """Return the servers that were not left out at the start."""
-        return [one.server for one in self._upstreams if one.health is not Health.OUT]
-
-    def _on_stream(self, course: Course, answer: Answer) -> None:
+    def _on_streams(self, found: Sequence[tuple[Course, Answer]]) -> None:
+        """Take what came of asking over TCP; what is asked on at once goes out together."""
         if not self._ready:
             return
         now = self._loop.time()
-        how = None
-        if self._trace:
-            # Which of the servers it was, c-ares does not say.
-            how = Obtained("", "tcp", 1, round((now - course.last) * 1000, 3))
-        self._courses.stream(course, answer._replace(how=how), now)
+        busy, self._pumping = self._pumping, True
+        try:
+            for course, answer in found:
+                self._courses.stream(course, answer, now)
+        finally:
+            self._pumping = busy
         self._pump()
 
     def _probe(self, upstream: Upstream, question: Question, plain: bool) -> None:  # noqa: FBT001 - a callback

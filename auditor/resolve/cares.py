@@ -1,4 +1,4 @@
-"""The aiodns lane: the system's resolver configuration, TCP, the portable engine.
+"""The engine over aiodns: the portable one, and the reader of the system's configuration.
 
 c-ares sends, retries, picks servers, falls back to TCP for truncated replies and parses.
 This file bounds how much it is given at a time and turns what it says into answers.
@@ -31,6 +31,7 @@ from auditor.errors import NoServerError, UsageError, WireError
 from auditor.resolve.answer import Answer, Obtained
 from auditor.resolve.interpret import interpret
 from auditor.resolve.pacing import TokenBucket
+from auditor.resolve.watch import Watch, ask_nowhere, try_out
 from auditor.settings import Server, parse_server
 from auditor.wire.codes import (
     AAAA,
@@ -114,8 +115,9 @@ class Cares:
     `servers`: the name servers, empty for the system's; `concurrency`: queries in flight at
     most; `qps`: queries a second at most; `tries`: queries for one question and server, given
     up after `tries` times `timeout` seconds, as far as c-ares keeps to that: it adapts its
-    timeouts to how servers respond;
-    `tcp`: whether TCP is used from the start.
+    timeouts to how servers respond; `check`: whether servers are asked for a name that cannot
+    exist first, and left out if they make up an answer or are silent; `hope`: seconds after
+    which the run ends if none of them answers any more, None if nobody looks.
     A query that waits for its turn has not been given to c-ares, so its time has not begun.
     """
 
@@ -127,12 +129,17 @@ class Cares:
         qps: float | None = None,
         timeout: float = 2.0,
         tries: int = 5,
-        tcp: bool = False,
+        check: bool = False,
+        hope: float | None = None,
     ) -> None:
         self._servers = [str(server) for server in servers]
         self._most = concurrency or _IN_FLIGHT
         self._qps = qps
-        flags = pycares.ARES_FLAG_EDNS | (pycares.ARES_FLAG_USEVC if tcp else 0)
+        self._check = check
+        self._hope = hope
+        self._watch: Watch | None = None
+        self._fail: Callable[[AuditorError], None] | None = None
+        flags = pycares.ARES_FLAG_EDNS
         # c-ares doubles its timeout with every try. All of them together are to be as long as
         # `tries` times `timeout`, and a lost packet is to be noticed early.
         first = max(timeout * tries / ((1 << tries) - 1), min(timeout, _LEAST_TIMEOUT))
@@ -148,14 +155,25 @@ class Cares:
         self._until_forgotten = _FORGET_AFTER
 
     async def start(self) -> None:
-        """Open the channel. Raises NoServerError if the system names no server."""
+        """Open the channel. Raises NoServerError if no server is left after the check."""
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._bucket = TokenBucket(self._qps, loop.time())
         try:
+            if self._check:
+                self._servers = await try_out(self._servers, self._options)
             self._resolver = self._open()
         except (pycares.AresError, aiodns.error.DNSError) as error:
             raise UsageError(f"server: c-ares refuses {', '.join(self._servers)}") from error
+        if self._hope is not None:
+            self._watch = Watch(
+                self._servers,
+                probe=self._is_there,
+                settle=self._settle,
+                again=self._ask_again,
+                fail=self._give_up,
+                hope=self._hope,
+            )
 
     def _open(self) -> aiodns.DNSResolver:
         resolver = aiodns.DNSResolver(self._servers or None, loop=self._loop, **self._options)
@@ -167,6 +185,13 @@ class Cares:
         self._asked += len(questions)
         self._queue.extend((question, deliver) for question in questions)
         self._pump()
+
+    def limit(self, concurrency: int | None, qps: float | None, _server_qps: float | None) -> None:
+        """Begin, or go on, with other limits than those it was made with."""
+        self._most = concurrency or _IN_FLIGHT
+        self._qps = qps
+        if hasattr(self, "_bucket"):
+            self._bucket.limit(qps, self._loop.time())
 
     def backlog(self) -> int:
         """Return how many questions wait for their turn."""
@@ -181,7 +206,8 @@ class Cares:
         self._wake = wake
 
     def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
-        """Do nothing: c-ares does not say whether a server is there at all."""
+        """Have `fail` called, once, when no server answers any more, if anybody looks."""
+        self._fail = fail
 
     def counters(self) -> Mapping[str, int]:
         """Return questions asked, answered (NOERROR, NODATA, NXDOMAIN) and failed."""
@@ -191,6 +217,8 @@ class Cares:
         """Drop what is outstanding and close the channel."""
         self._closed = True
         self._queue.clear()
+        if self._watch is not None:
+            await self._watch.close()
         if self._timer is not None:
             self._timer.cancel()
         outstanding = list(self._outstanding)
@@ -232,7 +260,8 @@ class Cares:
         self._pending[resolver] += 1
         future = resolver.query_dns(name, type_name(rdtype))
         self._outstanding.add(future)
-        future.add_done_callback(functools.partial(self._on_done, question, deliver, resolver))
+        asked = (question, deliver, self._loop.time())
+        future.add_done_callback(functools.partial(self._on_done, asked, resolver))
 
     def _let_go(self, resolver: aiodns.DNSResolver, successor: aiodns.DNSResolver) -> None:
         """Use another channel from now on, and drop this one if nothing is owed by it."""
@@ -247,8 +276,7 @@ class Cares:
 
     def _on_done(
         self,
-        question: Question,
-        deliver: Deliver,
+        asked: tuple[Question, Deliver, float],
         resolver: aiodns.DNSResolver,
         future: asyncio.Future[pycares.DNSResult],
     ) -> None:
@@ -261,17 +289,34 @@ class Cares:
             if not future.cancelled():
                 future.exception()
             return
+        question, deliver, asked_at = asked
         error = future.exception()
         if error is None:
             answer = _answer(question, future.result())
         else:
             answer = Answer(_STATUSES.get(error.args[0], SERVFAIL), how=_HOW)
+        if self._watch is None or not self._watch.holds(question, deliver, answer, asked_at):
+            self._settle(question, deliver, answer)
+        self._pump()
+
+    def _settle(self, question: Question, deliver: Deliver, answer: Answer) -> None:
         if answer.status in {NODATA, NXDOMAIN, "NOERROR"}:
             self._answered += 1
         else:
             self._failed += 1
         deliver([(question, answer)])
+
+    def _ask_again(self, question: Question, deliver: Deliver) -> None:
+        self._queue.append((question, deliver))
         self._pump()
+
+    async def _is_there(self) -> bool:
+        nobody, _ = await ask_nowhere(self._resolver)
+        return not nobody
+
+    def _give_up(self, error: AuditorError) -> None:
+        if self._fail is not None:
+            self._fail(error)
 
 
 def _answer(question: Question, result: pycares.DNSResult) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from auditor.errors import UsageError
 from auditor.resolve.cache import Cache
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from auditor.settings import Server, Settings
 
 __all__ = ["make_engine", "make_lookup"]
+
+#: Seconds for which c-ares' engine waits for any server to come back before it gives up.
+_HOPE: Final = 10.0
 
 
 def make_engine(settings: Settings) -> Engine:
@@ -45,6 +48,8 @@ def make_engine(settings: Settings) -> Engine:
         qps=settings.qps,
         timeout=settings.timeout,
         tries=settings.tries,
+        check=settings.server_check,
+        hope=_HOPE,
     )
 
 

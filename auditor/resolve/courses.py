@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from auditor.resolve.answer import Answer
 from auditor.resolve.attempts import (
     Course,
-    DeadZones,
     Policy,
     Stage,
     Step,
@@ -27,6 +26,7 @@ from auditor.resolve.attempts import (
     on_stream,
     on_unsent,
 )
+from auditor.resolve.deadzones import DeadZones
 from auditor.resolve.upstream import ANSWERED, COURSE, FIRST, LATE, LOST, Health
 from auditor.wire.codes import SERVFAIL, SETTLED, TIMEOUT, TRUNCATED, UNREACHABLE
 
@@ -156,7 +156,8 @@ class Courses:
         if answer.status in SETTLED:
             self._learn(course, one, now)
         elif answer.status == TRUNCATED:
-            self.dead.on_answer(course.question.name)
+            if self.dead:
+                self.dead.on_answer(course.question.name)
         else:
             early = course.stage in _ASKED and one is not course.tries[-1]
             if early or course.stage is Stage.OVER_TCP:
@@ -169,7 +170,7 @@ class Courses:
             self._policy,
             server=one.server,
             usable=self._usable(),
-            hopeless=self.dead.is_dead(course.question.name, now),
+            hopeless=self.dead.some and self.dead.is_dead(course.question.name, now),
         )
         self._apply(course, step, now)
 
@@ -177,7 +178,7 @@ class Courses:
         """Take what came of asking a course over TCP."""
         if course.stage is not Stage.OVER_TCP:
             return
-        if answer.status in SETTLED:
+        if answer.status in SETTLED and self.dead:
             self.dead.on_answer(course.question.name)
         step = on_stream(course, answer)
         if step.what is What.DONE:

@@ -136,7 +136,12 @@ class Keeper:
         """Do not use a server in this run, and say so."""
         upstream.health = Health.OUT
         self.complaints[upstream.number] = why
-        _log.warning("server %s %s: left out", upstream.name, why)
+        _log.warning(
+            "server %s %s: left out",
+            upstream.name,
+            why,
+            extra=_event("server_left_out", server=upstream.name, why=why),
+        )
 
     def usable(self) -> bool:
         """Tell whether any server is in use now."""
@@ -161,7 +166,11 @@ class Keeper:
         if upstream.health is Health.BENCHED:
             upstream.health = Health.GOOD
             self._all_gone = None
-            _log.warning("server %s answers again", upstream.name)
+            _log.warning(
+                "server %s answers again",
+                upstream.name,
+                extra=_event("server_back", server=upstream.name),
+            )
 
     def on_refused(self, upstream: Upstream, now: float, times: int = 1) -> None:
         """Note that the network says nobody is there; often enough, and it is believed."""
@@ -192,11 +201,21 @@ class Keeper:
     def _bench(self, upstream: Upstream, why: str, now: float) -> None:
         upstream.health = Health.BENCHED
         self.complaints[upstream.number] = why
-        _log.warning("server %s %s: benched", upstream.name, why)
+        _log.warning(
+            "server %s %s: benched",
+            upstream.name,
+            why,
+            extra=_event("server_benched", server=upstream.name, why=why),
+        )
         upstream.next_probe = now
         self._take_back(upstream)
         if not self.usable():
             self._all_gone = now
+
+
+def _event(event: str, **fields: str) -> dict[str, object]:
+    """Return what a log record carries for machines: what happened, and to whom."""
+    return {"event": event, "fields": fields}
 
 
 def _nowhere() -> Question:

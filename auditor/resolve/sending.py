@@ -63,20 +63,18 @@ class Sender:
         self._queries = Queries()
         self._no_names: list[tuple[Question, Deliver]] = []
 
-    def waiting(self) -> int:
-        """Return how many queries wait to be sent."""
-        return len(self.queue) + len(self._courses.again)
-
     def send(self, upstream: Upstream, most: int, now: float) -> int:
-        """Send up to `most` queries to a server, what is asked again first.
+        """Send up to `most` questions to a server for the first time; return how many went out."""
+        count = min(most, len(self.queue))
+        return self._send_first(upstream, count, now) if count else 0
 
-        Return how many went out: 0 if there is nothing for this server, or the kernel has no
-        room.
+    def send_again(self, upstream: Upstream, most: int, now: float) -> int:
+        """Send up to `most` questions that this server should be asked now, and were before.
+
+        Return how many went out: 0 if there is none for it, or the kernel has no room.
         """
-        courses = self._courses.next_for(upstream, most) if self._courses.again else []
-        if courses:
-            return self._send_again(upstream, courses, now)
-        return self._send_first(upstream, min(most, len(self.queue)), now)
+        courses = self._courses.next_for(upstream, most)
+        return self._send_again(upstream, courses, now) if courses else 0
 
     def queue_up(self, questions: Sequence[Question], deliver: Deliver, now: float) -> None:
         """Take questions that were never sent, those of dead zones into a line of their own."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from auditor.errors import WireError
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.interpret import interpret
-from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, A
+from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, TXT, A
 from auditor.wire.message import IN, decode_message
 from auditor.wire.names import encode_name
 from auditor.wire.reverse import address_text
@@ -178,7 +178,7 @@ _ONES: Final = frozenset(head for head, kind in _HEADS.items() if kind == _ONE)
 
 #: How the one record of a common reply begins: its owner is the question's name.
 _POINTER: Final = b"\xc0\x0c"
-_STARTS: Final = {rdtype: _POINTER + _TYPE_CLASS.pack(rdtype, IN) for rdtype in (A, AAAA, PTR)}
+_STARTS: Final = {rdtype: _POINTER + _TYPE_CLASS.pack(rdtype, IN) for rdtype in (A, AAAA, PTR, TXT)}
 
 _WORD_CHARACTERS: Final = (ascii_lowercase + ascii_uppercase + "0123456789-_").encode()
 _NEW: Final = tuple.__new__
@@ -269,6 +269,8 @@ class Replies:
             record = inet_ntoa(rdata)
         elif rdtype == AAAA and len(rdata) == 16:  # noqa: PLR2004 - IPv6
             record = address_text(rdata)
+        elif rdtype == TXT and rdata and rdata[0] == len(rdata) - 1:
+            record = (rdata[1:],)  # of one string, as most are
         if record is None:
             return None
         return _NEW(Answer, (NOERROR, (record,), (), "", ttl, None))

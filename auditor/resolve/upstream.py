@@ -72,6 +72,10 @@ _PORTS: Final = 4
 #: above what a busy loop adds to a round trip by itself.
 _LEAST_TIMEOUT: Final = 0.05
 
+#: Seconds by which a query that was answered must have been sent after another one to have
+#: overtaken it, at least: several ticks of a loop's clock, which may count milliseconds.
+_LEAST_LEAD: Final = 0.005
+
 #: Seconds for which a server that has sent several empty truncated replies counts as limiting
 #: its rate (RRL): what it drops in that time is asked for over TCP at once. A few may be
 #: nothing but large answers.
@@ -157,6 +161,7 @@ class Upstream:
         timeout: float,
         qps: float | None,
         now: float,
+        within: TokenBucket | None = None,
     ) -> None:
         self.number = number
         self.server = server
@@ -166,7 +171,7 @@ class Upstream:
         self.plain = False
         self.window = Window(concurrency, now)
         self.round_trip = RoundTrip(_LEAST_TIMEOUT, timeout)
-        self.bucket = TokenBucket(qps, now)
+        self.bucket = TokenBucket(qps, now, within=within)
         #: Queries that count in the window: those that an answer may well be on its way to.
         self.in_flight = 0
         #: What counts, in the order it was sent: a batch of first tries, or one of later ones.
@@ -191,11 +196,17 @@ class Upstream:
         self._slips = 0
         self._slipped = now - _SLIPPING
         self._turn = 0
+        self._asked = now
 
     def open(self) -> None:
         """Open the sockets. Raises OSError if the system has no way to the address."""
         for _ in range(_PORTS):
             self.ports.append(Port(open_datagrams(self.server.address, self.server.port)))
+
+    def limit(self, concurrency: int, qps: float | None, now: float) -> None:
+        """Go on within other limits."""
+        self.window.limit(concurrency)
+        self.bucket.limit(qps, now)
 
     def close(self) -> None:
         """Close the sockets."""
@@ -214,6 +225,10 @@ class Upstream:
             return 0
         return min(int(self.window.size) - self.in_flight, BATCH)
 
+    def load(self) -> tuple[float, float]:
+        """Return how busy the server is, of equals the one asked longest ago the least."""
+        return self.in_flight / self.window.size, self._asked
+
     def on_first_tries(self, port: Port, ids: list[int], flights: list[First], now: float) -> None:
         """Note a batch of first tries that went out together."""
         batch = (now, port, ids, flights)
@@ -229,6 +244,7 @@ class Upstream:
     def on_sent(self, count: int, now: float) -> None:
         """Note that queries went out."""
         self.in_flight += count
+        self._asked = now
         if self.waiting_since is None:
             self.waiting_since = now
 
@@ -264,7 +280,8 @@ class Upstream:
         much later: nothing is on its way that there need be room for (DESIGN §8: a silent
         name must not shrink the window for everyone).
         """
-        limit = self._newest - self.round_trip.usual
+        # What is sent from now on must be later than that, by the loop's clock.
+        limit = self._newest - max(self.round_trip.usual, _LEAST_LEAD)
         courses: list[Course] = []
         held = self._held
         while held and held[0][0] <= limit:

@@ -175,6 +175,12 @@ class Window:
         self._whole = int(self.size)
         self._since = now
 
+    def limit(self, most: int) -> None:
+        """Keep to another greatest size from now on."""
+        self._most = float(most)
+        self._target = min(self._target, self._most)
+        self.size = min(self.size, self._most)
+
     def on_answers(self, count: int, now: float, *, full: bool) -> None:
         """Take note of `count` answers; `full`: the window was what held back more queries."""
         self._answers += count

@@ -7,7 +7,6 @@ import pytest
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.attempts import (
     Course,
-    DeadZones,
     Policy,
     Step,
     What,
@@ -19,6 +18,7 @@ from auditor.resolve.attempts import (
     on_stream,
     on_unsent,
 )
+from auditor.resolve.deadzones import DeadZones
 from auditor.wire.codes import (
     FORMERR,
     MALFORMED,
@@ -79,7 +79,8 @@ def test_edns_refused_is_asked_without_at_the_same_server_whatever_the_tries(sta
     assert _reply(course, status, server=1, servers=2) == Step(What.ASK)
     assert course.plain
     assert [may_ask(course, number, frozenset({0, 1})) for number in (0, 1)] == [False, True]
-    # And said once more it is an answer.
+    # And said once more it is an answer, when the other server has said no.
+    course.failed.append(0)
     assert _reply(course, status, server=1, servers=2) == Step(What.DONE, Answer(status))
 
 
@@ -96,7 +97,9 @@ def test_a_failure_is_final_where_there_is_no_other_server() -> None:
 
 
 def test_a_failure_is_final_when_the_tries_are_used_up() -> None:
-    assert _reply(_course(0, 1, 2), SERVFAIL, server=2, servers=5).what is What.DONE
+    course = _course(0, 1, 2)
+    course.failed += [0, 1]
+    assert _reply(course, SERVFAIL, server=2, servers=5).what is What.DONE
 
 
 def test_a_failure_is_final_in_a_dead_zone() -> None:
@@ -128,6 +131,8 @@ def test_the_most_telling_failure_is_kept(statuses: tuple[str, str], best: str) 
     course = _course(0, 1, 0)
     for server, status in enumerate(statuses):
         step = _reply(course, status, server=server, servers=2)
+    if step.what is What.WAIT:  # for the server whose reply was no message
+        step = _silence(course, step.until)
     assert step == Step(What.DONE, Answer(best))
 
 
@@ -342,8 +347,20 @@ def test_some_dead_networks_make_a_dead_neighbourhood_and_one_answer_ends_that()
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("auditor.resolve.attempts._MOST_ZONES", 100)
+    monkeypatch.setattr("auditor.resolve.deadzones._MOST_ZONES", 100)
     dead = DeadZones()
     _fail(dead, [f"{n % 256}.{n // 256}.10.in-addr.arpa" for n in range(5000)], 1.0)
     _fail(dead, [f"1.{n % 256}.{n // 256}.10.in-addr.arpa" for n in range(5000)], 1.0)
     assert len(dead._failures) <= 100
+
+
+def test_out_of_tries_it_waits_for_another_server_that_has_yet_to_speak() -> None:
+    # The last try was sent, and refused, before the answer to the first one came.
+    course = _course(*([1] + [0] * (POLICY.tries - 1)))
+    until = course.last + POLICY.timeout
+    assert _reply(course, REFUSED, server=0, servers=2) == Step(What.WAIT, until=until)
+    assert _reply(course, NOERROR, server=1, servers=2) == Step(What.DONE, Answer(NOERROR))
+    # Nobody else was asked, or that one has said no as well: this is how it ends.
+    alone = _course(*[0] * POLICY.tries)
+    assert _reply(alone, REFUSED, server=0, servers=2).what is What.DONE
+    assert _reply(course, REFUSED, server=1, servers=2).what is What.DONE

@@ -248,9 +248,3 @@ def test_where_tcp_hangs_a_truncated_reply_is_no_answer() -> None:
         return [faults.truncate] if transport == "udp" else []
 
     assert one(plan, **SHORT) == Answer("TIMEOUT")
-
-
-def test_it_can_use_tcp_from_the_start() -> None:
-    with FaultyServer(ZONE) as server:
-        assert asked(server, tcp=True)[0].status == "NOERROR"
-        assert [query.transport for query in server.queries] == ["tcp"]

@@ -376,6 +376,5 @@ def test_a_question_over_tcp_is_not_taken_back_with_the_rest() -> None:
         keeper.on_refused(world.engine._upstreams[0], world.loop.now, times=8)
         assert not world.engine._courses.again
         for course in held:
-            world.engine._on_stream(course, Answer("NXDOMAIN"))
-            world.engine._on_stream(course, Answer("NXDOMAIN"))
+            world.engine._on_streams([(course, Answer("NXDOMAIN"))] * 2)
         assert len(world.delivered) == 210

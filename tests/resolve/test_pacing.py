@@ -260,3 +260,18 @@ def _least_size(lost: int, late: int) -> float:
 
 def test_losses_that_were_only_late_are_taken_back() -> None:
     assert _least_size(lost=20, late=0) < _least_size(lost=20, late=20) == _least_size(0, 0)
+
+
+def test_a_bucket_within_another_takes_from_both_and_gives_back_to_both() -> None:
+    whole = TokenBucket(1000.0, 0.0)  # holds 20
+    part = TokenBucket(500.0, 0.0, within=whole)  # holds 10
+    other = TokenBucket(None, 0.0, within=whole)
+    assert part.take(100, 0.0) == 10
+    assert other.take(100, 0.0) == 10
+    assert (part.take(1, 0.0), other.take(1, 0.0)) == (0, 0)
+    assert part.delay(0.0) == pytest.approx(0.002)
+    assert other.delay(0.0) == pytest.approx(0.001)
+    other.give_back(4)
+    assert whole.take(100, 0.0) == 4
+    part.give_back(3)
+    assert (whole.take(100, 0.0), part.take(1, 0.0)) == (3, 0)

@@ -26,6 +26,8 @@ from auditor.wire.names import encode_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from auditor.resolve.answer import Rdata
+
 LABELS = st.sampled_from(
     ["a", "7", "host-7", "_spf", "x" * 63, "x" * 64, "", "A", r"a\.b", r"\032", "é", "ß", "*", "\\"]
 )
@@ -110,7 +112,7 @@ DATA = {
     PTR: ["mail.example.net.", "host-7.dyn.example.net.", ".", "net.", r"odd\032name.net.", "A.B."],
     A: ["192.0.2.1", "198.51.100.255"],
     AAAA: ["2001:db8::1", "::ffff:192.0.2.1"],
-    TXT: ['"v=spf1 -all"'],
+    TXT: ['"v=spf1 -all"', '""', '"one" "two"', '"v=spf1 \\255 <b>"'],
     MX: ["10 mail.example.net."],
 }
 
@@ -222,9 +224,10 @@ def _of(question: Question, *answers: str, rcode: int = 0, soa: str = "") -> byt
         (QUESTIONS[0], "localhost.", "localhost"),
         (QUESTIONS[4], "192.0.2.1", "192.0.2.1"),
         (QUESTIONS[6], "2001:DB8::1", "2001:db8::1"),
+        (QUESTIONS[7], '"v=spf1 a -all"', (b"v=spf1 a -all",)),
     ],
 )
-def test_one_record_takes_the_short_path(question: Question, data: str, record: str) -> None:
+def test_one_record_takes_the_short_path(question: Question, data: str, record: Rdata) -> None:
     found = Replies().read([_of(question, data)], [_asked(question)])
     assert found == [Answer("NOERROR", (record,), ttl=300)]
 

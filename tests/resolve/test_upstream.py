@@ -222,3 +222,18 @@ def test_a_server_that_answers_nothing_is_not_asked_more_for_it(port: Port) -> N
     port.flights[0] = flights[0]
     one.on_first_tries(port, [0], flights, 0.0)
     assert (one.overtaken(), one.in_flight) == ([], 1)
+
+
+def test_what_leaves_and_is_answered_within_a_tick_of_the_clock_is_counted_once(
+    port: Port,
+) -> None:
+    # A loop's clock may stand still while many batches come and go.
+    one = _upstream(timeout=1.0)
+    one.round_trip.note(0.0)
+    for _ in range(3):
+        flights = [_flight(7.0)]
+        port.flights[0] = flights[0]
+        one.on_first_tries(port, [0], flights, 7.0)
+        port.settle(0, ANSWERED)
+        one.on_answers([7.0], 7.0)
+        assert (one.overtaken(), one.in_flight) == ([], 0)
