@@ -1,10 +1,11 @@
 """The short way of most addresses: a block at a time, without an object for each step.
 
 An address with one PTR name that points back, or with no name at all, whose HELO name has no
-policy, or whose given identities have policies with known ranges: nine targets in ten. Their
-rounds of questions and their records are made here in plain loops, with the same judgement
-and to the same octet as `audit` makes them; a test holds the two together. Whatever is out
-of the ordinary, from the first sign on, is left to `audit`, with the answers it already has.
+policy or one of the plain kind, or whose given identities have policies with known ranges:
+nine targets in ten. Their rounds of questions and their records are made here in plain loops,
+with the same judgement and to the same octet as `audit` makes them; a test holds the two
+together. Whatever is out of the ordinary, from the first sign on, is left to `audit`, with
+the answers it already has.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import orjson
 
 from auditor.checks.reach import is_global
 from auditor.checks.spf import number_of
-from auditor.findings.judge import judge_name, judge_spf, verdict, weigh
+from auditor.findings.judge import Finding, judge_name, judge_spf, verdict, weigh
 from auditor.resolve.answer import Answer, Question
 from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, TXT, A
 from auditor.wire.reverse import reverse_name
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditor.checks.facts import SpfFact
+    from auditor.checks.helos import Helos
     from auditor.checks.ptr import Wildcards
     from auditor.checks.spf import Identity, Policies
     from auditor.findings.ruling import Ruling
@@ -38,6 +40,7 @@ _ABSENT: Final = frozenset({NXDOMAIN, NODATA})
 #: What the records of a run's findings have in common: verdict, (code, severity) of each
 #: finding, PTR status.
 Alike: TypeAlias = tuple[str, tuple[tuple[str, str], ...], str]
+_CLEAN: Final[Alike] = ("pass", (), NOERROR)
 
 
 class Left(NamedTuple):
@@ -67,15 +70,24 @@ class Express:
         *,
         spf: bool,
     ) -> None:
-        self.ruling = ruling
         self.wildcards = wildcards
         self.names_are_asked = spf and not given
+        self._ruling = ruling
         #: Of each given identity its kind, and its policy's ranges by IP version.
         self._given = [
             (identity.kind, {version: policies.table(identity, version) for version in (4, 6)})
             for identity in (given if spf else ())
         ]
         self._shown: dict[int, tuple[SpfFact, str]] = {}
+        #: Of a finding that is the only one: verdict, code and severity, its JSON's beginning.
+        self._alone = {
+            code: (
+                verdict([Finding(code, severity, "")]),
+                ((code, severity),),
+                f'{{"code":"{code}","severity":"{severity}","subject":"',
+            )
+            for code, severity in ruling.severities.items()
+        }
 
     def given_facts(self, target: Target, found: list[tuple[str, str]]) -> str | None:
         """Return the facts of the given identities as JSON, adding to `found`.
@@ -102,14 +114,37 @@ class Express:
                 judge_spf(fact, given=True, found=found)
         return shown
 
+    def weighed(self, found: list[tuple[str, str]]) -> tuple[str, tuple[tuple[str, str], ...], str]:
+        """Return the verdict, code and severity of each finding, and the findings as JSON."""
+        if len(found) == 1:
+            code, subject = found[0]
+            alone = self._alone.get(code)
+            if alone is None:
+                return "pass", (), ""
+            outcome, codes, start = alone
+            return outcome, codes, f'{start}{subject}"}}'
+        findings = weigh(found, self._ruling)
+        counted = tuple([(code, severity) for code, severity, _ in findings])
+        # Codes are plain, subjects addresses, names and checked domains: no escapes.
+        return verdict(findings), counted, ",".join([_FINDING % finding for finding in findings])
+
     def begin(self, block: Block) -> Rounds:
         """Return a block's rounds, the first questions ready."""
         return Rounds(self, block)
 
 
+class _Area(NamedTuple):
+    """What neighbours share: the parent of their reverse names, whether they are global."""
+
+    parent: str
+    is_global: bool
+
+
 #: An address on its way, as plain a thing as can be: place in the block, target, reverse name,
-#: and the answers so far, one a round.
-_Way: TypeAlias = "tuple[int, Target, str, Answer, Answer | None]"
+#: area, and the answers so far, one a round.
+_Way: TypeAlias = "tuple[int, Target, str, _Area, Answer, Answer | None]"
+#: One whose HELO name has TXT records, or has them perhaps: the question and its answer.
+_Published: TypeAlias = "tuple[_Way, Question, Answer]"
 
 
 class Rounds:
@@ -120,14 +155,8 @@ class Rounds:
     """
 
     __slots__ = (
-        "_express",
-        "_first",
-        "_round",
-        "_ways",
-        "alike",
-        "left",
-        "lines",
-        "questions",
+        *("_clean", "_express", "_first", "_helos", "_round", "_ways"),
+        *("alike", "left", "lines", "questions"),
     )
 
     def __init__(self, express: Express, block: Block) -> None:
@@ -135,32 +164,51 @@ class Rounds:
         self.lines: list[tuple[int, bytes]] = []
         self.left: list[Left] = []
         self.alike: dict[Alike, int] = {}
-        self.questions: list[Question] = []
+        self._clean = 0
         self._ways: list[_Way] = []
+        self._helos: Helos[_Published] | None = None
         # A number and not a method: a method of its own would keep the object alive.
         self._round = 0
-        first: list[tuple[int, Target, str]] = []
+        first: list[tuple[int, Target, str, _Area]] = []
+        areas: dict[str, _Area] = {}
         for place, target in enumerate(block):
-            origin = target.origin
-            if target.kind == "ip" and origin.helo is None and not origin.mail_from:
-                first.append((place, target, reverse_name(target.text)))
-            else:
+            text, kind, version, origin, _ = target
+            if kind != "ip" or origin.helo is not None or origin.mail_from:
                 self.left.append(Left(place, target, ()))
+                continue
+            if version == _V4:
+                network, _, last = text.rpartition(".")
+                area = areas.get(network)
+                if area is None:
+                    parent = reverse_name(text).partition(".")[2]
+                    area = areas[network] = _Area(parent, is_global(text, version))
+                reverse = f"{last}.{area.parent}"
+            else:
+                reverse = reverse_name(text)
+                area = _Area(reverse.partition(".")[2], is_global(text, version))
+            first.append((place, target, reverse, area))
         self._first = first
-        self.questions = [Question(reverse, PTR) for _, _, reverse in first]
+        self.questions = [_NEW(Question, (reverse, PTR)) for _, _, reverse, _ in first]
 
     def step(self, answers: Sequence[Answer | None]) -> None:
         """Take the answers to `questions`, None for those that are late."""
         self.lines = []
         self.left = []
         self.alike = {}
+        self._clean = 0
         self._round += 1
         if self._round == 1:
             self._after_ptr(answers)
         elif self._round == 2:  # noqa: PLR2004 - the second of three
             self._after_forward(answers)
-        else:
+        elif self._round == 3:  # noqa: PLR2004 - the last one for most
             self._after_policy(answers)
+        elif self._helos is not None:
+            for question, answer in zip(self.questions, answers, strict=False):
+                self._helos.learn(question, answer)
+            self._finish_policies(self._helos)
+        if self._clean:
+            self.alike[_CLEAN] = self.alike.get(_CLEAN, 0) + self._clean
 
     def _after_ptr(self, answers: Sequence[Answer | None]) -> None:
         """Tell addresses with one name from those with none; ask for the names' addresses."""
@@ -168,20 +216,21 @@ class Rounds:
         ways: list[_Way] = []
         questions: list[Question] = []
         probes: dict[str, Question] = {}
-        for (place, target, reverse), answer in zip(self._first, answers, strict=False):
+        for (place, target, reverse, area), answer in zip(self._first, answers, strict=False):
             if answer is None:
                 self.left.append(Left(place, target, ()))
                 continue
             status, records, chain, _, _, _ = answer
             if status == NOERROR and len(records) == 1 and not chain:
-                ways.append((place, target, reverse, answer, None))
+                ways.append((place, target, reverse, area, answer, None))
                 rdtype = A if target.version == _V4 else AAAA
                 questions.append(_NEW(Question, (records[0], rdtype)))
-                parent = reverse[reverse.index(".") + 1 :]
+                parent = area.parent
                 if parent not in known and parent not in probes:
                     probes[parent] = Question(f"*.{parent}", PTR)
-            elif status not in _ABSENT or chain or not self._nameless(place, target, status):
+            elif status not in _ABSENT or chain or not self._nameless(place, target, area, status):
                 self.left.append(Left(place, target, ((Question(reverse, PTR), answer),)))
+        self._first = []
         self._ways = ways
         self.questions = [*questions, *probes.values()]
 
@@ -189,49 +238,84 @@ class Rounds:
         """Keep the addresses whose name points back; ask for their HELO name's policy."""
         express = self._express
         wildcards = express.wildcards
-        for question, answer in zip(
-            self.questions[len(self._ways) :], answers[len(self._ways) :], strict=True
-        ):
+        asked = self.questions
+        probes = slice(len(self._ways), None)
+        for question, answer in zip(asked[probes], answers[probes], strict=True):
             if answer is not None:
                 wildcards.learn(question, answer)
         known = wildcards.names
         ways: list[_Way] = []
         questions: list[Question] = []
-        for way, question, answer in zip(self._ways, self.questions, answers, strict=False):
-            place, target, reverse, ptr, _ = way
+        for way, question, answer in zip(self._ways, asked, answers, strict=False):
+            place, target, reverse, area, ptr, _ = way
             name = question[0]
             # Not heard of the wildcard yet, or it gave the name; or a name to be escaped.
             if (
                 answer is None
                 or answer.records != (target.text,)
                 or answer.chain
-                or known.get(reverse[reverse.index(".") + 1 :], ptr.records) == ptr.records
+                or known.get(area.parent, ptr.records) == ptr.records
                 or "\\" in name
                 or '"' in name
             ):
                 self._leave(way, question, answer)
             elif express.names_are_asked:
-                ways.append((place, target, reverse, ptr, answer))
+                ways.append((place, target, reverse, area, ptr, answer))
                 questions.append(_NEW(Question, (name, TXT)))
-            elif not self._confirmed(place, target, name, None):
-                self._leave(way, question, answer)
+            else:
+                found: list[tuple[str, str]] = []
+                spf = express.given_facts(target, found)
+                if spf is None:
+                    self._leave(way, question, answer)
+                else:
+                    self._confirmed(way, name, spf, found)
         self._ways = ways
         self.questions = questions
 
     def _after_policy(self, answers: Sequence[Answer | None]) -> None:
-        """Finish those without TXT records; a policy, or anything like one, goes the long way."""
+        """Finish those without a policy, and those whose policy can be evaluated at once."""
+        published: list[_Published] = []
         for way, question, answer in zip(self._ways, self.questions, answers, strict=False):
-            if answer is not None and answer.status in _ABSENT:
-                name = question[0]
-                self._confirmed(way[0], way[1], name, _NO_POLICY % name)
-            else:
+            if answer is None:
                 self._leave(way, question, answer)
+            elif answer.status in _ABSENT:
+                name = question[0]
+                self._confirmed(way, name, _no_policy(name), [])
+            else:
+                published.append((way, question, answer))
         self._ways = []
         self.questions = []
+        if published:
+            self._evaluate(published)
+
+    def _evaluate(self, published: list[_Published]) -> None:
+        """Begin with policies, or TXT records that may be some."""
+        from auditor.checks.helos import Helos  # noqa: PLC0415 - loads what most need not
+
+        helos: Helos[_Published] = Helos()
+        for one in published:
+            (_, target, _, _, _, forward), (name, _), answer = one
+            helos.add(one, target.text, name, answer)
+            # What the forward check has asked is what policies ask about first.
+            helos.learn(_NEW(Question, (name, A if target.version == _V4 else AAAA)), forward)
+        self._helos = helos
+        self._finish_policies(helos)
+
+    def _finish_policies(self, helos: Helos[_Published]) -> None:
+        """Finish those whose policies say what they say; the others wait, or are left."""
+        for (way, question, answer), fact in helos.evaluate():
+            if fact is None:
+                self._leave(way, question, answer)
+                continue
+            found: list[tuple[str, str]] = []
+            if fact.result != "pass":
+                judge_spf(fact, given=False, found=found)
+            self._confirmed(way, question[0], _told(fact), found)
+        self.questions = helos.questions
 
     def _leave(self, way: _Way, question: Question, answer: Answer | None) -> None:
         """Leave a target to the long way, with what it has asked one question at a time."""
-        place, target, reverse, ptr, forward = way
+        place, target, reverse, _, ptr, forward = way
         known = [(Question(reverse, PTR), ptr)]
         if forward is not None:
             rdtype = A if target.version == _V4 else AAAA
@@ -240,67 +324,75 @@ class Rounds:
             known.append((question, answer))
         self.left.append(Left(place, target, tuple(known)))
 
-    def _nameless(self, place: int, target: Target, status: str) -> bool:
+    def _nameless(self, place: int, target: Target, area: _Area, status: str) -> bool:
         """Finish an address without a name; False if its SPF facts want the long way."""
-        found = [("PTR_MISSING", target.text)]
+        address = target.text
+        found = [("PTR_MISSING", address)]
         spf = self._express.given_facts(target, found)
         if spf is None:
             return False
-        self._finish(place, target, found, status, _NAMELESS % (status, spf))
-        return True
-
-    def _confirmed(self, place: int, target: Target, name: str, spf: str | None) -> bool:
-        """Finish an address whose name points back; False as above.
-
-        `spf`: the facts of the name as HELO identity, None with identities given.
-        """
-        found: list[tuple[str, str]] = []
-        if spf is None:
-            spf = self._express.given_facts(target, found)
-            if spf is None:
-                return False
-        judge_name(name, target.text, found)
-        facts = _CONFIRMED % (name, name, target.text, spf)
-        self._finish(place, target, found, NOERROR, facts)
-        return True
-
-    def _finish(
-        self, place: int, target: Target, found: list[tuple[str, str]], status: str, facts: str
-    ) -> None:
-        """Weigh the findings, count the record, write the line."""
-        address = target.text
-        if not is_global(address, target.version):
-            found.append(("TARGET_NOT_GLOBAL", address))
-        outcome, listed = "pass", ""
-        codes: tuple[tuple[str, str], ...] = ()
-        if found:
-            findings = weigh(found, self._express.ruling)
-            outcome = verdict(findings)
-            codes = tuple([(code, severity) for code, severity, _ in findings])
-            # Codes are plain, subjects addresses, names and checked domains: no escapes.
-            listed = ",".join([_FINDING % finding for finding in findings])
-        alike = (outcome, codes, status)
-        self.alike[alike] = self.alike.get(alike, 0) + 1
-        labels = target.origin.labels
-        shown = orjson.dumps(dict(labels)).decode() if labels else "{}"
+        outcome, listed = self._count(found, area, address, status)
         line = (
             f'{{"target":"{address}","kind":"ip","verdict":"{outcome}","findings":[{listed}],'
-            f'{facts},"domain":null,"labels":{shown},"error":null}}\n'
+            f'"ptr":{{"status":"{status}","names":[],"chain":[]}},'
+            f'"iprev":{{"result":"permerror","names":[]}},"spf":[{spf}],'
+            f'"domain":null,"labels":{_labels(target)},"error":null}}\n'
+        )
+        self.lines.append((place, line.encode()))
+        return True
+
+    def _confirmed(self, way: _Way, name: str, spf: str, found: list[tuple[str, str]]) -> None:
+        """Finish an address whose name points back; `spf`: its facts, `found`: about them."""
+        place, target, _, area, _, _ = way
+        address = target.text
+        judge_name(name, address, found)
+        if found or not area.is_global:
+            outcome, listed = self._count(found, area, address, NOERROR)
+        else:
+            outcome, listed = "pass", ""
+            self._clean += 1
+        line = (
+            f'{{"target":"{address}","kind":"ip","verdict":"{outcome}","findings":[{listed}],'
+            f'"ptr":{{"status":"NOERROR","names":["{name}"],"chain":[]}},'
+            f'"iprev":{{"result":"pass","names":[{{"name":"{name}","status":"NOERROR",'
+            f'"addresses":["{address}"],"confirms":true}}]}},"spf":[{spf}],'
+            f'"domain":null,"labels":{_labels(target)},"error":null}}\n'
         )
         self.lines.append((place, line.encode()))
 
+    def _count(
+        self, found: list[tuple[str, str]], area: _Area, address: str, status: str
+    ) -> tuple[str, str]:
+        """Weigh the findings and count the record; return the verdict and the findings' JSON."""
+        if not area.is_global:
+            found.append(("TARGET_NOT_GLOBAL", address))
+        outcome, codes, listed = self._express.weighed(found)
+        alike = (outcome, codes, status)
+        self.alike[alike] = self.alike.get(alike, 0) + 1
+        return outcome, listed
+
+
+def _labels(target: Target) -> str:
+    labels = target.origin.labels
+    return orjson.dumps(dict(labels)).decode() if labels else "{}"
+
 
 _FINDING: Final = '{"code":"%s","severity":"%s","subject":"%s"}'
-_NAMELESS: Final = (
-    '"ptr":{"status":"%s","names":[],"chain":[]},'
-    '"iprev":{"result":"permerror","names":[]},"spf":[%s]'
-)
-_CONFIRMED: Final = (
-    '"ptr":{"status":"NOERROR","names":["%s"],"chain":[]},'
-    '"iprev":{"result":"pass","names":[{"name":"%s","status":"NOERROR",'
-    '"addresses":["%s"],"confirms":true}]},"spf":[%s]'
-)
-_NO_POLICY: Final = (
-    '{"identity":"helo","domain":"%s","result":"none","mechanism":null,"lookups":0,'
-    '"voids":0,"record":null,"explanation":null}'
-)
+
+
+def _no_policy(name: str) -> str:
+    return (
+        f'{{"identity":"helo","domain":"{name}","result":"none","mechanism":null,"lookups":0,'
+        f'"voids":0,"record":null,"explanation":null}}'
+    )
+
+
+def _told(fact: SpfFact) -> str:
+    """Return the fact of a HELO name that has no escapes, as JSON."""
+    _, name, result, mechanism, lookups, voids, record, explanation = fact
+    dumps = orjson.dumps
+    return (
+        f'{{"identity":"helo","domain":"{name}","result":"{result}",'
+        f'"mechanism":{dumps(mechanism).decode()},"lookups":{lookups},"voids":{voids},'
+        f'"record":{dumps(record).decode()},"explanation":{dumps(explanation).decode()}}}'
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,18 @@ from auditor.run.scan import drive
 from auditor.run.tally import Tally
 from auditor.settings import Settings
 from auditor.targets.stream import TargetStream
-from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, SERVFAIL, TXT, A
+from auditor.wire.codes import (
+    AAAA,
+    MX,
+    NODATA,
+    NOERROR,
+    NXDOMAIN,
+    PTR,
+    SERVFAIL,
+    TIMEOUT,
+    TXT,
+    A,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -85,7 +97,24 @@ async def scanned(
 
 
 NAMES = ("mx.isp.net", "host-7.dyn.isp.net", "a_b.isp.net", 'q"uote.isp.net', "srv.lan", "isp.net")
-POLICIES = (b"v=spf1 -all", b"v=spf1 ip4:20.30.0.0/30 ~all", b"v=spf1 a exists:%{i}.x.isp.net -all")
+POLICIES = (
+    b"v=spf1 -all",
+    b"v=spf1 ip4:20.30.0.0/30 ~all",
+    b"v=spf1 a exists:%{i}.x.isp.net -all",
+    b"v=spf1 a -all",
+    b"v=spf1 mx include:shared.isp.net ?all",
+    b"v=spf1 include:shared.isp.net include:isp.net a:mx.isp.net/30 -all",
+    b"v=spf1 a:none.isp.net mx:none.isp.net include:none.isp.net",
+    b"v=spf1 redirect=shared.isp.net",
+    b"v=spf1 a/31 ptr -all",
+    b"v=spf1 -a exp=isp.net",
+    b"v=spf1 a ip4:20.30.0.300",
+    b'v=spf1 a "quoted"="text" x="y" -all',
+    b"v=spf1 a x=\\y mx:isp.net/29//64 ~all",
+    b"V=SPF1  ip6:2001:db8::/32 A",
+    b"v=spf1 a \xff",
+)
+OTHERS = ((), ((b"v=spf1 a",), (b"v=spf1 mx",)), ((b"other",),), ((b"v=spf1", b" a"),))
 
 
 @st.composite
@@ -103,9 +132,15 @@ def worlds(draw: st.DrawFn) -> dict[Question, Answer]:
         addresses = draw(st.lists(st.integers(0, 7), max_size=2, unique=True))
         shown = tuple(sorted(f"20.30.0.{last}" for last in addresses))
         world[Question(name, A)] = Answer(NOERROR if shown else NODATA, shown)
-        policy = draw(st.sampled_from([None, None, *POLICIES]))
-        failing = draw(st.sampled_from([NODATA, NXDOMAIN, SERVFAIL]))
-        world[Question(name, TXT)] = Answer(NOERROR, ((policy,),)) if policy else Answer(failing)
+        texts = draw(st.sampled_from([*OTHERS, *[((policy,),) for policy in POLICIES]]))
+        failing = draw(st.sampled_from([NODATA, NXDOMAIN, SERVFAIL, TIMEOUT]))
+        world[Question(name, TXT)] = Answer(NOERROR, texts) if texts else Answer(failing)
+        hosts = draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))
+        exchanges = tuple((10, host) for host in sorted(hosts))
+        world[Question(name, MX)] = Answer(NOERROR if hosts else failing, exchanges)
+    shared = draw(st.sampled_from([None, b"v=spf1 mx:isp.net -all", *POLICIES]))
+    if shared:
+        world[Question("shared.isp.net", TXT)] = Answer(NOERROR, ((shared,),))
     if draw(st.booleans()):
         wildcard = (draw(st.sampled_from(NAMES)),)
         world[Question("*.0.30.20.in-addr.arpa", PTR)] = Answer(NOERROR, wildcard)
@@ -123,7 +158,7 @@ OPTIONS = (
 @pytest.mark.parametrize("options", OPTIONS, ids=["plain", "no-spf", "mail-from", "both"])
 @given(world=worlds())
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_short_way_equals_long_way(options: Settings, world: dict[Question, Answer]) -> None:
     targets = ["20.30.0.0/29", "10.0.0.0/31", "nonsense!", "isp.net"]
@@ -178,3 +213,109 @@ def test_policies_forget_a_table_whose_lookups_failed() -> None:
 
     assert asyncio.run(prepared())
     assert policies.known("20.30.0.1", 4, auditor._given[0]) is None
+
+
+def _policy_world(**policies: bytes) -> dict[Question, Answer]:
+    """Return a world of confirmed names, a label each, from 20.30.0.0 on, with their policies."""
+    world = {}
+    for last, (label, policy) in enumerate(policies.items()):
+        name = f"{label}.isp.net"
+        world[Question(f"{last}.0.30.20.in-addr.arpa", PTR)] = Answer(NOERROR, (name,))
+        world[Question(name, A)] = Answer(NOERROR, (f"20.30.0.{last}",))
+        world[Question(name, TXT)] = Answer(NOERROR, ((policy,),))
+    return world
+
+
+class Course(NamedTuple):
+    """How a block went the short way: what each round asked, who was finished, who was left."""
+
+    asked: list[list[Question]]
+    finished: list[str]
+    left: dict[str, list[Question]]
+
+
+def _course(world: Mapping[Question, Answer], late: frozenset[str] = frozenset()) -> Course:
+    """Take 20.30.0.0/29 through its rounds; the answers about `late` names never come."""
+    express = Auditor(Settings(), Ruling()).express()
+    assert express is not None
+    stream = TargetStream(["20.30.0.0/29"])
+    stream.prepare()
+    (block,) = stream.blocks()
+    rounds = express.begin(block)
+    course = Course([], [], {})
+    while rounds.questions:
+        course.asked.append(list(rounds.questions))
+        rounds.step(
+            [
+                None if one.name in late else world.get(one, Answer(NXDOMAIN))
+                for one in rounds.questions
+            ]
+        )
+        course.finished.extend(orjson.loads(line)["target"] for _, line in rounds.lines)
+        course.left.update(
+            (left.target.text, [question for question, _ in left.known]) for left in rounds.left
+        )
+    return course
+
+
+_SHARED: dict[Question, Answer] = {
+    Question("shared.net", TXT): Answer(NOERROR, ((b"v=spf1 a:deep.shared.net ~all",),)),
+    Question("deep.shared.net", A): Answer(NOERROR, ("20.30.0.3",)),
+}
+
+
+def test_plain_policies_go_the_short_way_and_ask_for_what_they_share_once() -> None:
+    world = _SHARED | _policy_world(
+        own=b"v=spf1 a -all",
+        net=b"v=spf1 ip4:20.30.0.0/24 -all",
+        one=b"v=spf1 include:shared.net -all",
+        two=b"v=spf1 mx ?include:shared.net ~all",
+        broken=b"v=spf1 a:h.isp.net a:h.isp.net a:h.isp.net a:h.isp.net",
+        other=b"google-site-verification=x",
+    )
+
+    course = _course(world)
+
+    assert course.left == {}
+    assert sorted(course.finished) == [f"20.30.0.{last}" for last in range(8)]
+    assert [sorted(question.name for question in batch) for batch in course.asked[3:]] == [
+        ["h.isp.net", "shared.net", "two.isp.net"],
+        ["deep.shared.net"],
+    ]
+
+
+def test_what_is_for_pyspf_is_left_with_all_that_was_asked_for_it_alone() -> None:
+    world = _policy_world(
+        own=b"v=spf1 a -all",
+        macro=b"v=spf1 a:%{i}.isp.net -all",
+        ptr=b"v=spf1 ip4:10.0.0.1 ptr -all",
+        exp=b"v=spf1 exp=why.isp.net -all",
+        typo=b"v=spf1 ipv4:20.30.0.3 -all",
+    )
+
+    course = _course(world)
+
+    assert course.left == {
+        f"20.30.0.{last}": [
+            Question(f"{last}.0.30.20.in-addr.arpa", PTR),
+            Question(f"{label}.isp.net", A),
+            Question(f"{label}.isp.net", TXT),
+        ]
+        for last, label in enumerate(("own", "macro", "ptr", "exp", "typo"))
+        if last
+    }
+    assert len(course.asked) == 3
+
+
+def test_an_answer_that_is_late_holds_up_only_those_whose_policies_need_it() -> None:
+    world = _SHARED | _policy_world(
+        own=b"v=spf1 a -all",
+        one=b"v=spf1 include:shared.net -all",
+        two=b"v=spf1 a:elsewhere.net ?all",
+        late=b"v=spf1 a -all",
+    )
+
+    course = _course(world, frozenset({"shared.net", "late.isp.net"}))
+
+    assert set(course.left) == {"20.30.0.1", "20.30.0.3"}
+    assert sorted(course.finished) == [f"20.30.0.{last}" for last in (0, 2, 4, 5, 6, 7)]

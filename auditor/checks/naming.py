@@ -102,6 +102,8 @@ def encodes_address(name: str, address: str) -> bool:
 
 def _holds_decimals(name: str, octets: list[str]) -> bool:
     """Whether all four octets, or the last of them, are in the name in decimal."""
+    if _holds_plainly(name, octets):
+        return True
     values, widths, tight = _numbers(name)
     wanted = [int(octet) for octet in octets]
     backwards = wanted[::-1]
@@ -125,6 +127,18 @@ def _holds_decimals(name: str, octets: list[str]) -> bool:
     return len(joined) >= _FEWEST_JOINED and not {joined, "".join(octets[::-1])}.isdisjoint(
         _NUMBERS.findall(name)
     )
+
+
+def _holds_plainly(name: str, octets: list[str]) -> bool:
+    """Whether the octets are there as most providers write them: found early, and found fast."""
+    for order in (octets, octets[::-1]):
+        for separator in "-.":
+            text = separator.join(order)
+            at = name.find(text)
+            end = at + len(text)
+            if at >= 0 and not name[at - 1 : at].isdigit() and not name[end : end + 1].isdigit():
+                return True
+    return False
 
 
 def _numbers(name: str) -> tuple[list[int], list[int], list[bool]]:

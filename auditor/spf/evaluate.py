@@ -1,8 +1,9 @@
 """`check_host()` of RFC 7208 §4, as steps: questions out, answers in, a fact at the end.
 
-The start of it (which domain, is there a policy at all) stands here and needs no library,
-since most HELO names have no policy. What a policy says is pyspf's job (`query`, imported
-when there is one); what it is going to ask is guessed in `ahead`, to save rounds.
+The start of it (which domain, is there a policy at all) stands here and loads nothing else,
+since most HELO names have no policy. What a policy says is found out in `direct` if it is of
+the plain kind; else it is pyspf's job (`query`, loaded only then), and what that is going to
+ask is guessed in `ahead`, to save rounds.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from auditor.wire.names import normalise
 
 if TYPE_CHECKING:
     from auditor.resolve.answer import Answer, Steps
+    from auditor.spf.query import Outcome
 
-__all__ = ["SpfFact", "check_host", "sender_of"]
+__all__ = ["SpfFact", "check_host", "evaluated", "helo_policy", "sender_of"]
 
 _POSTMASTER: Final = "postmaster"
+
+_NEW: Final = tuple.__new__
 
 
 class SpfFact(NamedTuple):
@@ -72,6 +76,26 @@ def check_host(
         return SpfFact(identity, shown, "none", None, 0, 0, None, None)
     question = Question(domain, TXT)
     (answer,) = yield (question,)
+    published = _published(identity, domain, answer)
+    if isinstance(published, SpfFact):
+        return published
+    identified = f"{local or _POSTMASTER}@{domain}"
+    outcome = yield from _evaluate(address, identified, helo, published, {question: answer})
+    return evaluated(identity, domain, outcome, published)
+
+
+def helo_policy(name: str, answer: Answer) -> SpfFact | bytes | None:
+    """Return the policy of a HELO name (canonical) from the answer to its TXT question.
+
+    Or the fact if there is none to be evaluated; None where that is for `check_host` to say.
+    """
+    return _published("helo", name, answer) if _is_domain(name) else None
+
+
+def _published(
+    identity: Literal["helo", "mailfrom"], domain: str, answer: Answer
+) -> SpfFact | bytes:
+    """Return the policy among the TXT records of a domain, in ASCII, or the fact without one."""
     if answer.status not in SETTLED:  # RFC 7208 §4.4
         trouble = f"TXT of {domain}: {answer.status}"
         return SpfFact(identity, domain, "temperror", None, 0, 0, None, trouble)
@@ -81,15 +105,20 @@ def check_host(
     if len(found) > 1:  # RFC 7208 §4.5
         trouble = f"{len(found)} SPF records at {domain}, expected one"
         return SpfFact(identity, domain, "permerror", None, 0, 0, None, trouble)
-    record = printable(found[0])
     if not found[0].isascii():  # RFC 7208 §3.1
         trouble = f"octets outside ASCII in the SPF record of {domain}"
+        record = printable(found[0])
         return SpfFact(identity, domain, "permerror", None, 0, 0, record, trouble)
-    policy = found[0].decode("ascii")
-    identified = f"{local or _POSTMASTER}@{domain}"
-    outcome = yield from _evaluate(address, identified, helo, policy, {question: answer})
+    return found[0]
+
+
+def evaluated(
+    identity: Literal["helo", "mailfrom"], domain: str, outcome: Outcome, policy: bytes
+) -> SpfFact:
+    """Return the fact of a policy that was evaluated."""
     result, mechanism, lookups, voids, explanation = outcome
-    return SpfFact(identity, domain, result, mechanism, lookups, voids, record, explanation)
+    record = printable(policy)
+    return _NEW(SpfFact, (identity, domain, result, mechanism, lookups, voids, record, explanation))
 
 
 def _domain_of(text: str) -> str | None:
@@ -101,26 +130,41 @@ def _domain_of(text: str) -> str | None:
         domain = normalise(text)
     except WireError:
         return None
-    parents, _, last = domain.rpartition(".")
-    if not parents or last.isdigit() or "\\" in domain or domain[0] == "[":
-        return None
-    return domain
+    return domain if _is_domain(domain) else None
+
+
+def _is_domain(name: str) -> bool:
+    parents, _, last = name.rpartition(".")
+    return not (not parents or last.isdigit() or "\\" in name or name[0] == "[")
 
 
 def _evaluate(
-    address: str, sender: str, helo: str, policy: str, answers: dict[Question, Answer]
-) -> Steps[tuple[str, str | None, int, int, str | None]]:
-    """Run pyspf over the answers there are, until none is lacking (DESIGN §9).
+    address: str, sender: str, helo: str, policy: bytes, answers: dict[Question, Answer]
+) -> Steps[Outcome]:
+    """Evaluate a policy over the answers there are, until none is lacking (DESIGN §9).
 
     Every round brings at least one answer that was lacking, and what an evaluation can
     ask for is bounded (RFC 7208 §4.6.4), so this ends.
     """
+    from auditor.spf.direct import client_of, evaluate_directly  # noqa: PLC0415 - for those with policies
+
+    client = client_of(address)
+    domain = sender.rpartition("@")[2]
+    while (outcome := evaluate_directly(client, policy, domain, answers)) is not None:
+        if not isinstance(outcome, list):
+            return outcome
+        answers.update(zip(outcome, (yield outcome), strict=True))
+    return (yield from _by_pyspf(client[0], sender, helo, policy.decode("ascii"), answers))
+
+
+def _by_pyspf(
+    address: str, sender: str, helo: str, policy: str, answers: dict[Question, Answer]
+) -> Steps[Outcome]:
+    """Evaluate what `direct` leaves to pyspf; `address` is not IPv4-mapped."""
     from auditor.spf.ahead import questions_ahead  # noqa: PLC0415 - see the file's head
     from auditor.spf.query import evaluate  # noqa: PLC0415 - loads pyspf and dnspython
 
     client = ip_address(address)
-    mapped = client.ipv4_mapped if client.version == 6 else None  # noqa: PLR2004 - IP version
-    client = mapped or client
     domain = sender.rpartition("@")[2]
     while True:
         lacking = questions_ahead(client, policy, domain, answers)

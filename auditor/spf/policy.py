@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
     from auditor.resolve.answer import Rdata
 
-__all__ = ["policies", "printable"]
+__all__ = ["policies", "printable", "shown"]
 
 _VERSION: Final = b"v=spf1"
 _SPACE: Final = b" "
+
+#: Explanations are cut here: a policy of 64 KiB can expand to megabytes.
+_MAX_EXPLANATION: Final = 1024
 
 # As in a master file (RFC 1035 §5.1), but for the quotes.
 _SHOWN: Final = {
@@ -44,3 +47,9 @@ def printable(text: bytes) -> str:
     if text.isascii() and (shown := text.decode("ascii")).isprintable() and "\\" not in shown:
         return shown
     return text.decode("latin-1").translate(_SHOWN)
+
+
+def shown(explanation: str) -> str:
+    """Return an explanation as printable ASCII, cut where it is long."""
+    cut = "..." if len(explanation) > _MAX_EXPLANATION else ""
+    return printable(explanation[:_MAX_EXPLANATION].encode("utf-8")) + cut

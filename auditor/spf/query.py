@@ -25,7 +25,7 @@ from auditor.errors import WireError
 from auditor.resolve.answer import Question
 from auditor.spf.macros import Macro, SpfSyntaxError, domain_spec, fit_domain, macro_string
 from auditor.spf.modifiers import without_modifiers
-from auditor.spf.policy import policies, printable
+from auditor.spf.policy import policies, shown
 from auditor.wire.codes import AAAA, MX, NOERROR, PTR, SETTLED, TXT, A, type_name
 from auditor.wire.names import normalise
 
@@ -39,9 +39,6 @@ __all__ = ["Outcome", "evaluate"]
 
 #: Result, deciding term, lookups, voids, explanation.
 Outcome: TypeAlias = "tuple[str, str | None, int, int, str | None]"
-
-#: Explanations are cut here: a policy of 64 KiB can expand to megabytes.
-_MAX_EXPLANATION: Final = 1024
 
 _TYPES: Final = {"A": A, "AAAA": AAAA, "MX": MX, "PTR": PTR, "TXT": TXT}
 _ROOT: Final = "."
@@ -129,9 +126,9 @@ class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
         failed = result in {"permerror", "temperror"}
         if failed and explanation is None:
             explanation = ": ".join([self.prob, *self.mech])
-        shown = explanation and _shown(explanation)
         mechanism = None if failed else self.mechanism
-        return result, mechanism, self.lookups, self.void_lookups, shown
+        told = explanation and shown(explanation)
+        return result, mechanism, self.lookups, self.void_lookups, told
 
     # The record: RFC 7208 §4.6 and §6
 
@@ -337,8 +334,3 @@ def _number(address: str) -> int:
 def _encodable(text: str) -> str:
     """Return text without lone surrogates, which JSON input can bring."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _shown(text: str) -> str:
-    cut = "..." if len(text) > _MAX_EXPLANATION else ""
-    return printable(text[:_MAX_EXPLANATION].encode("utf-8")) + cut

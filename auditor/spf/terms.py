@@ -24,6 +24,7 @@ __all__ = [
     "SyntaxProblem",
     "Term",
     "parse_policy",
+    "parse_term",
 ]
 
 #: The mechanisms of RFC 7208 §5. All else that has no `=` is a syntax error.
@@ -180,7 +181,7 @@ def parse_policy(text: bytes | str) -> Policy:
         problems.append(SyntaxProblem(0, record[:_MAX_SHOWN], f"does not start with {_VERSION}"))
     for word in words:
         try:
-            term = _parse_term(word[0], word.start())
+            term = parse_term(word[0], word.start())
             if term.kind in {"redirect", "exp"} and known.setdefault(term.kind, term) is not term:
                 raise _BadTermError(f"{term.kind}= more than once")  # noqa: TRY301 - noted below
         except (_BadTermError, SpfSyntaxError) as error:
@@ -191,8 +192,8 @@ def parse_policy(text: bytes | str) -> Policy:
     return Policy(record, tuple(terms), tuple(problems), known.get("redirect"), known.get("exp"))
 
 
-def _parse_term(text: str, start: int) -> Term:
-    """Return the term that starts there. Raises _BadTermError or SpfSyntaxError."""
+def parse_term(text: str, start: int = 0) -> Term:
+    """Return the term that starts there; what is none is a ValueError that says why."""
     strange = _UNPRINTABLE.search(text)
     if strange is not None:  # §12: only visible characters of ASCII, and space
         octet = ord(strange[0][0])
@@ -209,7 +210,7 @@ def _parse_term(text: str, start: int) -> Term:
 
 
 def _mechanism(text: str, start: int) -> Term:
-    """Return a directive. Raises as `_parse_term` does."""
+    """Return a directive. Raises as `parse_term` does."""
     if text[-1] == ",":
         raise _BadTermError("a comma at its end: terms are separated by spaces alone")
     qualified = text[0] in _QUALIFIERS

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditor.checks import naming
 from auditor.checks.naming import encodes_address, generic_words, is_generic
 
 if TYPE_CHECKING:
@@ -272,3 +273,20 @@ def test_a_hostile_name_takes_no_longer_than_its_length_allows(name: str, addres
         is_generic(name, address)
     # About 2 ms where it was written; a search that backtracks would take minutes.
     assert process_time() - started < 1
+
+
+@given(
+    st.lists(st.integers(0, 255), min_size=4, max_size=4),
+    st.lists(
+        st.sampled_from(["{0}", "{1}", "{2}", "{3}", "-", ".", "x", "1", "host"]), max_size=12
+    ),
+)
+def test_the_way_for_plain_names_finds_nothing_that_the_other_does_not(
+    octets: list[int], parts: list[str]
+) -> None:
+    texts = [str(octet) for octet in octets]
+    name = "".join(parts).format(*texts)
+    found = naming._holds_decimals(name, texts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(naming, "_holds_plainly", lambda *_: False)
+        assert naming._holds_decimals(name, texts) == found

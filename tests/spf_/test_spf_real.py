@@ -53,15 +53,20 @@ def test_every_row_equals_the_truth(zones: ZoneFiles, rows: list[dict[str, Any]]
     assert wrong == []
 
 
-def test_asking_ahead_saves_rounds_and_changes_no_fact(
+def test_asking_ahead_saves_rounds_and_changes_no_fact_nor_does_doing_without_pyspf(
     zones: ZoneFiles, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sample = rows[::10]
+    direct = [check(zones.answer, row["ip"], row["domain"]) for row in sample]
+    monkeypatch.setattr("auditor.spf.direct.evaluate_directly", lambda *_: None)
     ahead = [check(zones.answer, row["ip"], row["domain"]) for row in sample]
     monkeypatch.setattr("auditor.spf.ahead.questions_ahead", lambda *_: [])
     plain = [check(zones.answer, row["ip"], row["domain"]) for row in sample]
 
     assert [course.fact for course in ahead] == [course.fact for course in plain]
+    assert [course.fact for course in direct] == [course.fact for course in plain]
     rounds, plain_rounds = _total(ahead, "rounds"), _total(plain, "rounds")
     assert rounds < 0.75 * plain_rounds
+    assert _total(direct, "rounds") <= rounds
     assert _total(ahead, "questions") < 1.25 * _total(plain, "questions")
+    assert _total(direct, "questions") <= _total(ahead, "questions")
