@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,11 +12,15 @@ from auditor.checks.steps import together
 from auditor.cli.driven import driven
 from auditor.cli.evidence import describe
 from auditor.cli.options import asking, judging, make_settings
+from auditor.cli.servers import ask_each, with_disagreement
 from auditor.cli.streams import engine_messages, put
 from auditor.errors import UsageError
 from auditor.findings.judge import Ruling, at_or_above
 from auditor.run.loop import run_loop
 from auditor.targets.stream import TargetStream
+
+if TYPE_CHECKING:
+    from auditor.checks.agreement import Said
 
 __all__ = ["command"]
 
@@ -31,7 +35,8 @@ def command(target: tuple[str, ...], **given: Any) -> int:
     """Audit one or a few targets and explain: the evidence, the findings, the remedies.
 
     A TARGET is an address, a small prefix or range, or a domain; `-` reads standard
-    input. 64 of them at most: use `auditor scan` for more.
+    input. 64 of them at most: use `auditor scan` for more. With several --server options
+    each is also asked by itself; where they disagree, the evidence says which said what.
     """
     settings = make_settings(given)
     if not target:
@@ -45,11 +50,19 @@ def command(target: tuple[str, ...], **given: Any) -> int:
     audit = Auditor(settings, ruling).audit
     with engine_messages():
         records = run_loop(driven(settings, together([audit(each) for each in targets])))
+    said: list[list[Said]] = [[] for _ in records]
+    if len(settings.servers) > 1 and "SERVERS_DISAGREE" in ruling.severities:
+        with engine_messages(quiet=True):  # what is wrong with a server has been told above
+            said = run_loop(ask_each(settings, records))
+        records = [
+            with_disagreement(record, answers, ruling)
+            for record, answers in zip(records, said, strict=True)
+        ]
     explained: set[str] = set()
     for number, record in enumerate(records):
         if number:
             put()
-        for line in describe(record, explained):
+        for line in describe(record, explained, said[number]):
             put(line)
     severities = {found["severity"] for record in records for found in record["findings"]}
     return 1 if any(at_or_above(found, settings.fail_on) for found in severities) else 0

@@ -8,12 +8,15 @@ import click
 
 from auditor.cli.text import counted, paragraph, severity_style, verdict_style
 from auditor.findings.catalogue import entry, zone_lines
-from auditor.wire.codes import SETTLED
+from auditor.targets.quoting import printable
+from auditor.wire.codes import SETTLED, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from auditor.checks.agreement import Said
     from auditor.output.record import Record
+    from auditor.resolve.answer import Rdata
 
 __all__ = ["describe"]
 
@@ -21,10 +24,11 @@ __all__ = ["describe"]
 _COLUMN: Final = 7
 
 
-def describe(record: Record, explained: set[str]) -> Iterator[str]:
+def describe(record: Record, explained: set[str], said: Sequence[Said] = ()) -> Iterator[str]:
     """Yield the lines that explain a record.
 
     A finding whose code is in `explained` is only named; the codes of this record join it.
+    `said`: what several servers answered; shown where they disagree.
     """
     verdict = record["verdict"]
     head = click.style(record["target"], bold=True)
@@ -40,6 +44,9 @@ def describe(record: Record, explained: set[str]) -> Iterator[str]:
         yield from _spf(spf)
     if record["domain"] is not None:
         yield from _domain(record["domain"])
+    for one in said:
+        if one.differs:
+            yield from _disagreement(one)
     yield ""
     if not record["findings"]:
         yield "  Nothing to mend."
@@ -88,6 +95,23 @@ def _domain(domain: dict[str, Any]) -> Iterator[str]:
             yield from _address(10, address["ptr"], address["iprev"])
     spf = domain["spf"]
     yield _fact(4, "SPF", spf["record"] or f"{spf['status']}: no single SPF record")
+
+
+def _disagreement(said: Said) -> Iterator[str]:
+    name, rdtype = said.question
+    yield _fact(4, "Differ", f"{name} {type_name(rdtype)}")
+    for server, answer in said.answers.items():
+        records = ", ".join(map(_shown, answer.records))
+        text = f"{server} -> {answer.status}" + (f": {records}" if records else "")
+        yield paragraph(text, 4 + _COLUMN, hanging=2)
+
+
+def _shown(record: Rdata) -> str:
+    """Return a record as it is shown: an address, a name, an MX, or the texts of a TXT."""
+    if not isinstance(record, tuple):
+        return str(record)
+    parts = [part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in record]
+    return printable(("" if isinstance(record[0], bytes) else " ").join(parts))
 
 
 def _finding(finding: dict[str, str], record: Record, explained: set[str]) -> Iterator[str]:

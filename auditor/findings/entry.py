@@ -22,6 +22,8 @@ class Entry(NamedTuple):
     is what a postmaster does about it. `undetermined`: the finding is about what could not
     be learnt, not about what is wrong.
 
+    `only_check`: found by `auditor check` alone, for a scan does not ask what it takes.
+
     `zone_lines` is what to publish, with fields in braces: `{address}` and what follows from
     it, `{reverse}`, `{type}` (A or AAAA) and `{mechanism}` (`ip4:` or `ip6:`); `{name}`, the
     name at fault; `{host}`, a good name, to be chosen; `{target}`, what an alias leads to;
@@ -37,3 +39,4 @@ class Entry(NamedTuple):
     remedy: str
     zone_lines: tuple[str, ...] = ()
     undetermined: bool = False
+    only_check: bool = False

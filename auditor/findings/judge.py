@@ -21,6 +21,7 @@ from auditor.wire.names import is_hostname
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from auditor.checks.agreement import Said
     from auditor.checks.facts import AddressFact, DomainFact, IprevFact, MxHost, PtrFact, SpfFact
     from auditor.findings.entry import Severity
     from auditor.targets.target import Target
@@ -35,6 +36,7 @@ __all__ = [
     "judge_invalid",
     "judge_ip",
     "judge_name",
+    "judge_servers",
     "judge_spf",
     "verdict",
     "weigh",
@@ -250,6 +252,11 @@ def _judge_own_address(fact: AddressFact, found: list[tuple[str, str]]) -> None:
         found.append(("TARGET_NOT_GLOBAL", address))
     elif iprev.result in {"fail", "permerror"}:  # nothing hangs on it: unread is no finding
         found.append(("ADDRESS_UNCONFIRMED", address))
+
+
+def judge_servers(said: Iterable[Said], ruling: Ruling) -> list[Finding]:
+    """Return the findings about servers that say different things of the same owner."""
+    return weigh([("SERVERS_DISAGREE", one.question.name) for one in said if one.differs], ruling)
 
 
 def judge_invalid(target: Target, ruling: Ruling) -> list[Finding]:

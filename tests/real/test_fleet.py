@@ -35,7 +35,8 @@ def test_the_fleet_has_a_specimen_of_every_finding() -> None:
     shown = {
         code for file in ("targets.txt", "targets.csv") for row in expected(file) for code in row[1]
     }
-    assert shown == {entry.code for entry in ENTRIES}
+    # What a scan cannot find, the tests of `auditor check` show.
+    assert shown == {entry.code for entry in ENTRIES if not entry.only_check}
 
 
 @pytest.mark.parametrize("file", ["targets.txt", "targets.csv"])

@@ -74,4 +74,26 @@ ENTRIES: Final = (
         ),
         zone_lines=("{zone}. IN NS {server}.",),
     ),
+    Entry(
+        code="SERVERS_DISAGREE",
+        severity="warning",
+        subject="owner",
+        title="The servers give different answers to the same question",
+        why=(
+            "Receivers ask any of them, so mail is accepted or refused by chance. As a rule one "
+            "has an old copy of the zone, or is a resolver that keeps an old answer. Found by "
+            "`auditor check` with several --server, each asked by itself: the evidence says "
+            "which said what. `auditor scan` asks every question once, so it cannot tell."
+        ),
+        references=(
+            "RFC 1034 §4.3.5",
+            "RFC 1912 §2.2",
+            "RFC 2182 §7",
+        ),
+        remedy=(
+            "Compare the serial numbers of the zone on all of its servers, mend the transfer "
+            "to those that are behind, and raise the serial with every change."
+        ),
+        only_check=True,
+    ),
 )
