@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import orjson
 
+from auditor.errors import OutputError
 from auditor.output.record import trace_entry
 from auditor.output.reorder import Reorder
 
@@ -133,6 +136,7 @@ class Pipeline:
             try:
                 await writer
             finally:
+                self._forget()
                 self._reorder.close()
 
     async def _take_in(self, blocks: AsyncIterator[Block] | Iterator[Block]) -> None:
@@ -192,11 +196,10 @@ class Pipeline:
             rounds.step(batch.answers)
 
     def _take_lines(self, slots: Slots, rounds: Rounds) -> None:
-        for index, line in rounds.lines:
-            self._reorder.put(slots, index, line)
         self.open_targets -= len(rounds.lines)
         for (verdict, codes, status), times in rounds.alike.items():
             self._tally.count("ip", verdict, codes, status, times)
+        self._reorder.put_all(slots, rounds.lines)
 
     def _taken_over(self, slots: Slots, left: Left) -> _Job | None:
         """Return the job of a target that goes on the long way, at where it has got to."""
@@ -278,7 +281,9 @@ class Pipeline:
         if job.trace is not None:
             whole = {**record, "trace": [trace_entry(*pair) for pair in job.trace]}
         line = orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE)
-        self._reorder.put(slots, job.index, line)
+        # A copy, since it may have to wait: what orjson returns holds on to its work space,
+        # 4 KB for a line of 300 octets.
+        self._reorder.put(slots, job.index, bytes(memoryview(line)))
         self.open_targets -= 1
 
     def _hand_over(self) -> None:
@@ -303,6 +308,13 @@ class Pipeline:
                 self._hand_over()
             if self._ended:
                 return
+
+    def _forget(self) -> None:
+        """Take back from the tally what was finished and will not be written by this run."""
+        with suppress(OutputError):  # of the spill: what is there stays counted
+            for lines in chain(self._ready, self._reorder.rest()):
+                for line in lines.splitlines():
+                    self._tally.forget(orjson.loads(line))
 
 
 def _split(asked: list[_Asked], batch: Batch) -> tuple[list[_Asked], list[_Asked]]:

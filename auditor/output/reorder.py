@@ -11,9 +11,12 @@ import math
 import os
 import tempfile
 from collections import deque
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from auditor.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Reorder", "Slots"]
 
@@ -63,6 +66,28 @@ class Reorder:
         self.held += len(line)
         if self.held > self._limit:
             self._relieve()
+
+    def put_all(self, slots: Slots, lines: Iterable[tuple[int, bytes]]) -> None:
+        """Take several lines of a block, each with the index of its target.
+
+        All of them are taken, also if there turns out to be no room to spill any.
+        """
+        size = 0
+        for index, line in lines:
+            slots.lines[index] = line
+            slots.pending -= 1
+            size += len(line)
+        slots.held += size
+        self.held += size
+        if self.held > self._limit:
+            self._relieve()
+
+    def rest(self) -> Iterator[bytes]:
+        """Yield the lines that still wait for their turn, and that nobody will take."""
+        for slots in self._blocks:
+            for place in slots.lines:
+                if place is not None:
+                    yield self._spill.read(place) if isinstance(place, int) else place
 
     def take(self, most: float = math.inf) -> list[bytes]:
         """Return the lines of the whole blocks at the head of the line, in order.
@@ -158,5 +183,6 @@ class _Spill:
 
 def _spill_error(error: OSError) -> OutputError:
     return OutputError(
-        f"{tempfile.gettempdir()}: lines that wait for their turn cannot be kept: {error.strerror}"
+        f"{tempfile.gettempdir()}: lines that wait for their turn cannot be kept: "
+        f"{error.strerror}; TMPDIR names another place"
     )

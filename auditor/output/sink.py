@@ -9,14 +9,29 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from typing import TYPE_CHECKING, Protocol
+import stat
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol
 
 from auditor.errors import OutputError, UsageError
+from auditor.output.frames import FRAME, frame_end, packing, read_kept
+from auditor.output.locking import is_at, open_alone
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from auditor.output.frames import Kept
+
 __all__ = ["FileSink", "Sink", "StreamSink", "partial_path"]
+
+#: Octets that a pipe takes at once if it takes any (`PIPE_BUF`, pipe(7)), and milliseconds
+#: between two looks whether its reader is still waited for.
+_AT_ONCE: Final = 4096
+_LOOK: Final = 100
+#: Octets that are written to a file at once.
+_MUCH: Final = 1 << 24
 
 
 class Sink(Protocol):
@@ -41,53 +56,167 @@ def partial_path(path: Path) -> Path:
 
 
 class FileSink:
-    """Writes `FILE.partial` and renames it to `FILE` at the end.
+    """Writes `FILE.partial` and renames it to `FILE` at the end; packed, if its name says so.
 
-    Raises UsageError if either exists and `overwrite` is not set, or is no regular file;
-    OutputError if the file cannot be made.
+    The partial file is locked as long as the sink is open. `overwrite` replaces what is
+    there, `resume` goes on with it: then `take_up` comes before the first `write`. `frame`
+    is the size of the frames of a packed file.
+
+    Raises UsageError if FILE or the partial one exists and neither is set, if it is no
+    regular file, or if another process writes to it; OutputError if it cannot be made.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, overwrite: bool = False, resume: bool = False, frame: int = FRAME
+    ) -> None:
         self.path = path
         self._partial = partial_path(path)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
+        self._form = packing(path)
+        self._frame = frame
+        #: Lines that make no whole frame yet, and how many octets of them are in the file,
+        #: in a short frame that the whole one will replace.
+        self._pending = bytearray()
+        self._covered = 0
+        #: Octets of whole lines or frames in the file.
+        self._end = 0
+        #: What a plain file had no room for.
+        self._refused = b""
+        self._lock = threading.Lock()
         try:
-            for there in (path, self._partial):
-                _refuse_existing(there, overwrite=overwrite)
-            self._handle: int | None = os.open(self._partial, flags, 0o666)
+            self._handle: int | None = self._open(overwrite=overwrite, resume=resume)
+            if overwrite:
+                os.ftruncate(self._handle, 0)
         except OSError as error:
             raise OutputError(f"{self._partial}: cannot be made: {error.strerror}") from error
-        self._size = 0
+
+    def _open(self, *, overwrite: bool, resume: bool) -> int:
+        for there in (self.path, self._partial):
+            if there.exists() and not there.is_file():
+                raise UsageError(
+                    f"{there}: not a regular file; without -o, lines go to standard output"
+                )
+        if overwrite or resume:
+            return open_alone(self._partial, os.O_CREAT)
+        if self.path.exists():
+            raise UsageError(f"{self.path}: exists already; --overwrite replaces it")
+        try:
+            return open_alone(self._partial, os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            os.close(open_alone(self._partial, 0))
+            raise UsageError(
+                f"{self._partial}: exists already; --resume goes on with it, "
+                "--overwrite starts anew"
+            ) from None
+
+    @property
+    def size(self) -> int:
+        """How many octets the partial file has."""
+        return os.fstat(self._descriptor()).st_size
+
+    @property
+    def unwritten(self) -> bytes:
+        """The lines that were given to `write` and are not in the file."""
+        return self._refused + bytes(self._pending[self._covered :])
+
+    def take_up(self, note: Callable[[bytes], bool]) -> Kept:
+        """Keep the whole lines that are there, hand each to `note`, and drop a torn end.
+
+        A line that `note` says no to counts as torn, with all behind it. Raises OutputError.
+        """
+        with self._lock:
+            handle = self._descriptor()
+            try:
+                kept = read_kept(handle, self._form, note, self._frame)
+                if kept.torn and not kept.pending:
+                    os.ftruncate(handle, kept.end)
+            except OSError as error:
+                raise OutputError(
+                    f"{self._partial}: cannot be taken up: {error.strerror}"
+                ) from error
+            self._end = kept.end
+            self._pending[:] = kept.pending
+            self._covered = len(kept.pending)
+            return kept
 
     async def write(self, lines: bytes) -> None:
         """Append lines to the partial file."""
         await asyncio.to_thread(self._append, lines)
 
     def _append(self, lines: bytes) -> None:
-        handle = self._open_handle()
+        with self._lock:
+            if self._form is None:
+                self._put(lines)
+                return
+            self._pending += lines
+            while end := frame_end(self._pending, self._frame):
+                self._put(self._form.pack(bytes(self._pending[:end])))
+                del self._pending[:end]
+
+    def _put(self, data: bytes, *, stays: bool = True) -> None:
+        """Append whole lines, or a frame; what does not stay is replaced by the next.
+
+        Raises OutputError; then what does not end whole is gone again.
+        """
+        handle = self._descriptor()
         written = 0
         try:
-            while written < len(lines):
-                written += os.write(handle, memoryview(lines)[written:])
+            if self._covered:
+                # In the place of a short frame.
+                self._covered = 0
+                os.ftruncate(handle, self._end)
+            while written < len(data):
+                written += os.write(handle, memoryview(data)[written:])
         except OSError as error:
-            # What fitted of the last lines may end in the middle of one: take that back.
-            self._size += lines.rfind(b"\n", 0, written) + 1
+            if self._form is None:
+                # What fitted of the last lines may end in the middle of one: take that back.
+                whole = data.rfind(b"\n", 0, written) + 1
+                self._end += whole
+                self._refused = data[whole:]
             try:
-                os.ftruncate(handle, self._size)
+                os.ftruncate(handle, self._end)
             except OSError:
-                state = f"the lines in its first {self._size} octets are whole"
+                state = f"the lines in its first {self._end} octets are whole"
             else:
                 state = "the lines in it are whole"
             raise OutputError(
                 f"{self._partial}: cannot be written: {error.strerror}; {state}"
             ) from error
-        self._size += written
+        if stays:
+            self._end += written
 
-    def finish(self) -> None:
-        """Put the file in place: on the disk first, then under its name."""
-        handle = self._open_handle()
+    def keep(self) -> None:
+        """See to it that the lines so far outlive this process and the power supply.
+
+        Those of a packed file that make no whole frame go into a short one, for the time
+        being. Raises OutputError; also if the file is no longer where it was.
+        """
+        with self._lock:
+            handle = self._descriptor()
+            if self._form is not None and self._covered < len(self._pending):
+                self._put(self._form.pack(bytes(self._pending)), stays=False)
+                self._covered = len(self._pending)
+        self._check_place(handle)
         try:
             os.fsync(handle)
+        except OSError as error:
+            raise OutputError(f"{self._partial}: cannot be written: {error.strerror}") from error
+
+    def finish(self, before: Callable[[], None] | None = None) -> None:
+        """Put the file in place: on the disk first, then under its name.
+
+        `before` is called between the two, while nobody else can begin with the file.
+        """
+        with self._lock:
+            handle = self._descriptor()
+            if self._form is not None and (self._pending or not self._end):
+                # A file of no lines has a frame, too: without any it would not be a packed one.
+                self._put(self._form.pack(bytes(self._pending)))
+                self._pending.clear()
+        self._check_place(handle)
+        try:
+            os.fsync(handle)
+            if before is not None:
+                before()
             self._partial.replace(self.path)
             folder = os.open(self.path.parent, os.O_RDONLY)
             try:
@@ -97,26 +226,29 @@ class FileSink:
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be put in place: {error.strerror}") from error
 
-    def close(self) -> None:
-        """Close the file."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+    def discard(self) -> None:
+        """Remove the partial file: there is nothing in it that anybody wants."""
+        if is_at(self._descriptor(), self._partial):
+            self._partial.unlink(missing_ok=True)
 
-    def _open_handle(self) -> int:
+    def close(self) -> None:
+        """Close the file, and let others have it."""
+        with self._lock:
+            if self._handle is not None:
+                os.close(self._handle)
+                self._handle = None
+
+    def _check_place(self, handle: int) -> None:
+        """Raise OutputError if the lines go to a file that has lost its name."""
+        if not is_at(handle, self._partial):
+            raise OutputError(
+                f"{self._partial}: is not there any more: it was removed, renamed or replaced"
+            )
+
+    def _descriptor(self) -> int:
         if self._handle is None:
             raise ValueError("the output is closed")
         return self._handle
-
-
-def _refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Raise UsageError for what must not be replaced: a device or a folder never may be."""
-    if not path.exists():
-        return
-    if not path.is_file():
-        raise UsageError(f"{path}: not a regular file; without -o, lines go to standard output")
-    if not overwrite:
-        raise UsageError(f"{path}: exists already; --overwrite replaces it")
 
 
 class StreamSink:
@@ -125,24 +257,43 @@ class StreamSink:
     def __init__(self, handle: int, name: str = "standard output") -> None:
         self._handle = handle
         self._name = name
+        self.abandoned = False
 
     async def write(self, lines: bytes) -> None:
         """Write lines to the descriptor."""
         await asyncio.to_thread(self._append, lines)
 
+    def abandon(self) -> None:
+        """Wait no longer for a reader that neither reads nor goes away."""
+        self.abandoned = True
+
     def _append(self, lines: bytes) -> None:
         view = memoryview(lines)
         try:
+            wait = self._waiter()
             while view:
-                try:
-                    view = view[os.write(self._handle, view) :]
-                except BlockingIOError:
-                    # Whoever shares the descriptor has made it so: wait for the reader.
-                    select.select((), (self._handle,), ())
+                with suppress(BlockingIOError):  # whoever shares the descriptor has made it so
+                    view = view[os.write(self._handle, view[: wait()]) :]
         except BrokenPipeError as error:
             raise OutputError(f"{self._name}: closed by its reader") from error
         except OSError as error:
             raise OutputError(f"{self._name}: cannot be written: {error.strerror}") from error
+
+    def _waiter(self) -> Callable[[], int]:
+        """Return what waits for room, and tells how many octets can be written without waiting."""
+        if stat.S_ISREG(os.fstat(self._handle).st_mode):
+            return lambda: _MUCH
+        os.write(self._handle, b"")  # one that cannot be written to would never have room
+        poll = select.poll()
+        poll.register(self._handle, select.POLLOUT)
+
+        def wait() -> int:
+            while not poll.poll(_LOOK):
+                if self.abandoned:
+                    raise OutputError(f"{self._name}: its reader does not read")
+            return _AT_ONCE
+
+        return wait
 
     def finish(self) -> None:
         """Do nothing: a stream is final as it is written."""

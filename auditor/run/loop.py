@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
-__all__ = ["run_loop", "seldom_collected"]
+__all__ = ["new_loop", "run_loop", "seldom_collected"]
 
 T = TypeVar("T")
 
@@ -20,12 +20,17 @@ _BETWEEN: Final = 20.0
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end on uvloop, or on asyncio's own loop where there is none."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(main)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop of uvloop's, or of asyncio's own where there is none."""
     try:
         from uvloop import new_event_loop  # noqa: PLC0415 - absent on Windows
     except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main)
+        return asyncio.new_event_loop()
+    return new_event_loop()
 
 
 @contextlib.asynccontextmanager

@@ -1,135 +1,209 @@
-"""The manifest of a run: what was asked of it, what it did, how it ended (DESIGN §5)."""
+"""The manifest of a run: what was asked of it, what it did, how it ended (DESIGN §5).
+
+A run that is interrupted and gone on with has several sessions. Their counters stand one by
+one under `sessions`, and added up where a reader looks for them.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
-import secrets
 import sys
-from dataclasses import asdict, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import orjson
 
-from auditor import __version__
 from auditor.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    from auditor.run.identity import Identity
     from auditor.run.tally import Tally
     from auditor.settings import Settings
 
-__all__ = ["effective", "fingerprint", "manifest", "peak_memory", "write_manifest"]
+__all__ = [
+    "KILLED",
+    "RUNNING",
+    "Session",
+    "effective",
+    "manifest",
+    "manifest_path",
+    "peak_memory",
+    "put_in_place",
+    "read_manifest",
+    "write_manifest",
+]
 
-#: Settings that decide how fast and how patiently a run asks, or how it ends, but not
-#: what its records say.
-_NOT_IN_RECORDS: Final = frozenset(
-    {
-        "concurrency",
-        "qps",
-        "server_qps",
-        "server_check",
-        "timeout",
-        "tries",
-        "cache_size",
-        "fail_on",
-        "max_targets",
-    }
-)
+#: How a session stands that has not ended, and one that never said how it did.
+RUNNING: Final = "running"
+KILLED: Final = "killed"
+
+#: Octets of a file that is taken for a manifest.
+_LARGEST: Final = 64 << 20
+
+
+class Session(NamedTuple):
+    """One stretch of a run, from a start to an end.
+
+    `how`: `running`, `finished`, `interrupted`, `deadline`, `killed` (then `ended` is when it
+    was last heard of, and what it asked later is not counted), or the message of an error.
+    `records`: those that it added; `queries`: the counters of `Scan.counters`.
+    """
+
+    started: datetime
+    ended: datetime
+    how: str
+    records: int
+    queries: Mapping[str, int | None]
+    peak_memory: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return max((self.ended - self.started).total_seconds(), 0.0)
+
+    def noted(self) -> dict[str, Any]:
+        """Return it as a manifest has it."""
+        return {
+            **self._asdict(),
+            "started": _time(self.started),
+            "ended": _time(self.ended),
+            "queries": dict(self.queries),
+        }
+
+    @classmethod
+    def read(cls, noted: Mapping[str, Any]) -> Self:
+        """Return it from a manifest. Raises ValueError, KeyError or TypeError for nonsense."""
+        queries = {str(name): value for name, value in noted["queries"].items()}
+        if not all(value is None or type(value) is int for value in queries.values()):
+            raise TypeError("queries are counted in whole numbers")
+        return cls(
+            datetime.fromisoformat(noted["started"]).astimezone(UTC),
+            datetime.fromisoformat(noted["ended"]).astimezone(UTC),
+            str(noted["how"]),
+            int(noted["records"]),
+            queries,
+            int(noted["peak_memory"]),
+        )
 
 
 def effective(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain JSON values."""
     values = asdict(settings)
     values["servers"] = [str(server) for server in settings.servers]
-    values["zones"] = None if settings.zones is None else str(settings.zones)
+    for name in ("zones", "metrics"):
+        values[name] = None if values[name] is None else str(values[name])
     return values
-
-
-def fingerprint(
-    settings: Settings, arguments: Sequence[str], files: Sequence[str], excludes: Sequence[str]
-) -> str:
-    """Return a digest of all that decides a run's records: inputs by content, settings.
-
-    Standard input cannot be read twice, so it counts by name only; excludes in a file
-    (`@FILE`) count as an input does. Raises OSError for a file that cannot be read.
-    """
-    digest = hashlib.sha256()
-    kept = {
-        item.name: value
-        for item in fields(settings)
-        if item.name not in _NOT_IN_RECORDS
-        for value in [effective(settings)[item.name]]
-    }
-    head = {
-        "settings": kept,
-        "arguments": list(arguments),
-        "excludes": [text for text in excludes if not text.startswith("@")],
-        "files": [Path(name).name for name in files],
-    }
-    digest.update(orjson.dumps(head, option=orjson.OPT_SORT_KEYS))
-    for name in [*files, *(text[1:] for text in excludes if text.startswith("@"))]:
-        if name != "-" and Path(name).is_file():
-            with Path(name).open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def peak_memory() -> int:
     """Return the most memory this process has held, in bytes."""
+    try:
+        # Where there is this, what `getrusage` says may be of the parent: fork passes it on.
+        with open("/proc/self/status", "rb") as status:  # noqa: PTH123 - no path to speak of
+            for line in status:
+                if line.startswith(b"VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def manifest(
     settings: Settings,
+    identity: Identity,
     *,
-    digest: str,
+    output: str,
     inputs: Mapping[str, Any],
-    started: datetime,
-    ended: datetime,
+    sessions: Sequence[Session],
     tally: Tally,
-    queries: Mapping[str, int | None],
-    how: str,
 ) -> dict[str, Any]:
-    """Return the manifest; `how` is `finished`, or in one line what stopped the run."""
-    seconds = max((ended - started).total_seconds(), 1e-6)
-    asked = queries.get("asked") or 0
+    """Return the manifest. `output` is the name of the file that it is about.
+
+    `inputs` are those of the identity, and what is known of them besides.
+    """
+    queries = _total(session.queries for session in sessions)
+    seconds = max(sum(session.seconds for session in sessions), 1e-6)
     return {
-        "auditor": __version__,
+        "auditor": identity.version,
+        "output": output,
         "settings": effective(settings),
-        "fingerprint": digest,
-        "inputs": dict(inputs),
-        "started": started.isoformat(timespec="milliseconds"),
-        "ended": ended.isoformat(timespec="milliseconds"),
-        "how": how,
+        "fingerprint": identity.fingerprint,
+        "inputs": {**identity.inputs, **inputs},
+        "digests": dict(identity.digests),
+        "started": _time(sessions[0].started),
+        "ended": _time(sessions[-1].ended),
+        "how": sessions[-1].how,
         "records": tally.records,
         "kinds": dict(sorted(tally.kinds.items())),
         "verdicts": dict(sorted(tally.verdicts.items())),
         "findings": dict(sorted(tally.codes.items())),
         "ptr_statuses": dict(sorted(tally.statuses.items())),
-        "queries": dict(queries),
-        "lookups_per_second": round(asked / seconds, 1),
-        "peak_memory": peak_memory(),
+        "queries": queries,
+        "queries_complete": all(session.how != KILLED for session in sessions),
+        "lookups_per_second": round((queries.get("asked") or 0) / seconds, 1),
+        "peak_memory": max(session.peak_memory for session in sessions),
+        "sessions": [session.noted() for session in sessions],
     }
 
 
+def _total(parts: Iterable[Mapping[str, int | None]]) -> dict[str, int | None]:
+    """Return the sums of counters; None where one of them is not known."""
+    total: dict[str, int | None] = {}
+    for part in parts:
+        for name, number in part.items():
+            before = total.get(name, 0)
+            total[name] = None if before is None or number is None else before + number
+    return total
+
+
+def _time(when: datetime) -> str:
+    return when.isoformat(timespec="milliseconds")
+
+
+def manifest_path(output: Path) -> Path:
+    """Return where the manifest of an output stands."""
+    return output.with_name(output.name + ".run.json")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return a manifest. Raises OSError, or ValueError for what is none."""
+    with path.open("rb") as file:
+        content = orjson.loads(file.read(_LARGEST))
+    if not isinstance(content, dict) or not isinstance(content.get("fingerprint"), str):
+        raise ValueError("no manifest")  # noqa: TRY004 - of the file, not of an argument
+    return content
+
+
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
-    """Put a manifest in place, whole or not at all. Raises OutputError."""
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """Put a manifest in place, whole or not at all. Raises OutputError.
+
+    For whoever holds the lock on the output: it is nobody else's business.
+    """
     try:
-        try:
-            with new.open("xb") as file:
-                file.write(orjson.dumps(dict(content), option=orjson.OPT_INDENT_2) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
+        put_in_place(path, orjson.dumps(dict(content), option=orjson.OPT_INDENT_2) + b"\n")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def put_in_place(path: Path, data: bytes) -> None:
+    """Replace a file, whole or not at all. Raises OSError."""
+    # Of one name, so that a process that is killed meanwhile leaves no more than one behind.
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.unlink(missing_ok=True)
+        with new.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise

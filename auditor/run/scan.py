@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from auditor.audit import Auditor
+from auditor.errors import InputError
 from auditor.findings.judge import Ruling
 from auditor.pipeline import Pipeline
 from auditor.resolve.choose import make_lookup
+from auditor.run.retrace import Trail, behind
 from auditor.run.tally import Tally
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from auditor.targets.stream import TargetStream
     from auditor.targets.target import Block
 
-__all__ = ["Scan", "drive", "open_lookup"]
+__all__ = ["AnyScan", "Scan", "count_questions", "drive", "open_lookup"]
 
 T = TypeVar("T")
 
@@ -81,11 +83,39 @@ async def _drive(lookup: Lookup, steps: Steps[T]) -> T:
         return end.value  # type: ignore[no-any-return]
 
 
+class AnyScan(Protocol):
+    """A run, whoever does the work: what its output, its reports and its end need of it."""
+
+    stream: TargetStream
+    settings: Settings
+    tally: Tally
+    stopped: bool
+    queries: Mapping[str, int | None]
+
+    @property
+    def done(self) -> Trail:
+        """The targets that were done before: they are left out."""
+
+    @property
+    def open_targets(self) -> int:
+        """How many targets are under way."""
+
+    async def run(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Audit every target and hand the lines to `write`, in input order."""
+
+    def stop(self) -> None:
+        """End early, with everything that is under way finished."""
+
+    def counters(self) -> Mapping[str, int | None]:
+        """Return the questions and queries so far."""
+
+
 class Scan:
     """One run over a stream of targets.
 
     `tally` counts while it goes on; `stop()` lets it end early: no more targets are taken
-    in, what is under way is finished and written.
+    in, what is under way is finished and written. `done`: the targets whose records an
+    earlier session has left, counted in `tally` already; they are skipped.
     """
 
     def __init__(self, stream: TargetStream, settings: Settings) -> None:
@@ -93,6 +123,7 @@ class Scan:
         self.settings = settings
         self.tally = Tally()
         self.stopped = False
+        self.done = Trail()
         self.queries: Mapping[str, int | None] = {}
         self._lookup: Lookup | None = None
         self._pipeline: Pipeline | None = None
@@ -102,6 +133,13 @@ class Scan:
 
         Raises what the input, the engine and `write` raise, all of them AuditorError.
         """
+        if self.done.length and self.stream.total is not None:
+            more = self.stream.total - self.done.length
+            if more < 0:
+                raise InputError(f"there are {-more:,} more records than targets")
+            if not more:
+                await self._look_through()
+                return
         ruling = Ruling(
             severities=self.settings.severities,
             select=self.settings.select,
@@ -119,13 +157,20 @@ class Scan:
                 trace=self.settings.trace,
             )
             try:
-                if self.stream.total is None:
-                    async with aclosing(self._until_stopped(_from_thread(self.stream))) as blocks:
+                if self.stream.total is None or self.done.length:
+                    source = _from_thread(self.stream, self.done)
+                    async with aclosing(self._until_stopped(source)) as blocks:
                         await self._pipeline.run(blocks)
                 else:
                     await self._pipeline.run(self._until_stopped_now(self.stream.blocks()))
             finally:
                 self.queries = self.counters()
+
+    async def _look_through(self) -> None:
+        """Have the stream count what it leaves out: all else has been done before."""
+        async with aclosing(_from_thread(self.stream, self.done)) as blocks:
+            async for _ in blocks:
+                raise InputError("the input has changed since it was counted")
 
     def stop(self) -> None:
         """End early, with everything that is under way finished."""
@@ -139,17 +184,12 @@ class Scan:
         lookup = self._lookup
         if lookup is None:
             return {}
-        engine = dict(lookup.engine.counters())
-        answered, failed = engine.pop("answered", 0), engine.pop("failed", 0)
-        return {
-            "asked": lookup.asked,
-            "cached": lookup.from_cache,
-            "joined": lookup.joined,
-            "answered": answered,
-            "failed": failed,
-            "open": engine.pop("asked", 0) - answered - failed,
-            **engine,
-        }
+        return count_questions(
+            lookup.engine.counters(),
+            asked=lookup.asked,
+            cached=lookup.from_cache,
+            joined=lookup.joined,
+        )
 
     @property
     def open_targets(self) -> int:
@@ -170,8 +210,27 @@ class Scan:
                 yield block
 
 
-async def _from_thread(stream: TargetStream) -> AsyncGenerator[Block]:
+def count_questions(
+    counters: Mapping[str, int], *, asked: int, cached: int, joined: int
+) -> dict[str, int | None]:
+    """Return what lookups have asked and what an engine counts as one table."""
+    engine = dict(counters)
+    answered, failed = engine.pop("answered", 0), engine.pop("failed", 0)
+    return {
+        "asked": asked,
+        "cached": cached,
+        "joined": joined,
+        "answered": answered,
+        "failed": failed,
+        "open": engine.pop("asked", 0) - answered - failed,
+        **engine,
+    }
+
+
+async def _from_thread(stream: TargetStream, done: Trail | None = None) -> AsyncGenerator[Block]:
     """Read a source that may block, such as standard input, in a thread of its own.
+
+    So do the targets that are done: they come first, take their time, and are left out.
 
     The thread is a daemon: nothing can interrupt a read that waits for a person to type.
     """
@@ -187,7 +246,7 @@ async def _from_thread(stream: TargetStream) -> AsyncGenerator[Block]:
 
     def read() -> None:
         try:
-            for block in stream.blocks():
+            for block in _following(stream, done):
                 room.acquire()
                 if over.is_set():
                     return
@@ -206,3 +265,12 @@ async def _from_thread(stream: TargetStream) -> AsyncGenerator[Block]:
     finally:
         over.set()
         room.release()
+
+
+def _following(stream: TargetStream, done: Trail | None) -> Iterator[Block]:
+    """Return the blocks behind the targets that are done, as far as can be told these."""
+    if done is None or not done.length:
+        return stream.blocks()
+    if stream.total is None:
+        return behind(stream.blocks(), done)
+    return stream.blocks(done.length)

@@ -20,7 +20,7 @@ from auditor.targets.quoting import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MAX_LINE", "Form", "Lines", "Source", "bare", "locate", "read_lines"]
+__all__ = ["MAX_LINE", "Form", "Lines", "Source", "bare", "locate", "read_content", "read_lines"]
 
 #: Octets in a line at most. Longer ones are invalid, and arrive cut to one octet more.
 MAX_LINE: Final = 1 << 16
@@ -94,15 +94,23 @@ def read_lines(source: Source, stdin: BinaryIO | None = None) -> Iterator[Lines]
 
     Raises InputError for what cannot be read, is damaged, or is not UTF-8 on its face.
     """
+    yield from _lines(read_content(source, stdin))
+
+
+def read_content(source: Source, stdin: BinaryIO | None = None) -> Iterator[bytes]:
+    """Yield what `source` holds in pieces, decompressed, without byte-order mark.
+
+    Raises InputError as `read_lines` does.
+    """
     if not source.path:
-        yield from _lines(_content(_chunks(_standard_input(stdin), source), source))
+        yield from _content(_chunks(_standard_input(stdin), source), source)
         return
     try:
         file = open(source.path, "rb")  # noqa: SIM115, PTH123 - errors in the body are not ours
     except (OSError, ValueError) as error:
         raise _unreadable(source.name, error) from None
     with file:
-        yield from _lines(_content(_chunks(file, source), source))
+        yield from _content(_chunks(file, source), source)
 
 
 def bare(line: bytes) -> bytes:

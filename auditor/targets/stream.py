@@ -131,11 +131,9 @@ class TargetStream:
         Where the input keeps us waiting, what is there is yielded before the wait, as it is
         before InputError or TooManyTargetsError. The counters count skipped targets, too.
         """
-        self.prepare()
-        self._excluded = self._invalid = 0
         block: Block = []
         try:
-            for piece in self._admitted(skip):
+            for piece in self.entries(skip):
                 if isinstance(piece, Target):
                     block.append(piece)
                 elif piece is None:
@@ -160,6 +158,15 @@ class TargetStream:
             raise
         if block:
             yield block
+
+    def entries(self, skip: int = 0) -> Iterator[Entry | None]:
+        """Yield the targets after the first `skip`, spans of addresses whole; None for a wait.
+
+        Otherwise as `blocks`.
+        """
+        self.prepare()
+        self._excluded = self._invalid = 0
+        return self._admitted(skip)
 
     def _admitted(self, skip: int) -> Iterator[Entry | None]:
         """Yield the entries without what is excluded or skipped; None for a wait."""

@@ -7,7 +7,11 @@ import errno
 import fcntl
 import os
 import resource
+import select
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -59,11 +63,19 @@ def test_without_its_end_it_stays_a_partial_one(path: Path) -> None:
     assert partial_path(path).read_bytes() == _LINES
 
 
-@pytest.mark.parametrize("partial", [False, True])
-def test_what_exists_is_not_touched_unless_told_to(path: Path, *, partial: bool) -> None:
+@pytest.mark.parametrize(
+    ("partial", "message"),
+    [
+        (False, "exists already; --overwrite replaces it"),
+        (True, "exists already; --resume goes on with it, --overwrite starts anew"),
+    ],
+)
+def test_what_exists_is_not_touched_unless_told_to(
+    path: Path, message: str, *, partial: bool
+) -> None:
     there = partial_path(path) if partial else path
     there.write_bytes(b"of an earlier run\n")
-    with pytest.raises(UsageError, match=rf"{there}: exists already; --overwrite replaces it"):
+    with pytest.raises(UsageError, match=rf"^{there}: {message}$"):
         FileSink(path)
     assert there.read_bytes() == b"of an earlier run\n"
     sink = FileSink(path, overwrite=True)
@@ -208,6 +220,164 @@ def test_a_file_that_cannot_be_put_in_place_is_kept(path: Path) -> None:
     assert partial_path(path).read_bytes() == _LINES
 
 
+# --- Two runs
+
+
+@pytest.mark.parametrize("how", [{}, {"overwrite": True}, {"resume": True}])
+def test_a_second_run_is_refused_as_long_as_the_first_goes_on(
+    path: Path, how: dict[str, bool]
+) -> None:
+    first = FileSink(path)
+    _write(first, _LINES)
+    with pytest.raises(UsageError, match=r"\.partial: another run is writing to it$"):
+        FileSink(path, **how)
+    assert partial_path(path).read_bytes() == _LINES
+    first.close()
+    FileSink(path, resume=True).close()
+
+
+def test_a_lock_goes_with_the_process_that_held_it(path: Path) -> None:
+    code = (
+        "import sys, pathlib; from auditor.output.sink import FileSink; "
+        "FileSink(pathlib.Path(sys.argv[1])); print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        with pytest.raises(UsageError, match="another run is writing to it"):
+            FileSink(path, resume=True)
+        holder.kill()
+        holder.wait()
+    FileSink(path, resume=True).close()
+
+
+def test_who_waited_for_a_file_that_got_its_last_name_begins_a_new_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = FileSink(path)
+    _write(first, _LINES)
+    lock = fcntl.flock
+
+    def late(handle: int, operation: int) -> None:
+        # Between the second run's opening and its locking, the first comes to its end.
+        monkeypatch.setattr(fcntl, "flock", lock)
+        first.finish()
+        first.close()
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    second = FileSink(path, overwrite=True)
+    assert path.read_bytes() == _LINES
+    assert second.size == 0
+    second.close()
+
+
+@pytest.mark.parametrize(("number", "works"), [(errno.ENOLCK, True), (errno.EIO, False)])
+def test_a_file_system_without_locks_is_written_to_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, works: bool
+) -> None:
+    def broken(_handle: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", broken)
+    if works:
+        FileSink(path).close()
+    else:
+        with pytest.raises(OutputError, match="cannot be made: Input/output error"):
+            FileSink(path)
+
+
+# --- A file that is taken away
+
+
+@pytest.mark.parametrize("how", ["remove", "rename", "replace", "folder"])
+@pytest.mark.parametrize("end", ["keep", "finish"])
+def test_lines_that_go_nowhere_are_noticed(tmp_path: Path, how: str, end: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "out.ndjson"
+    sink = FileSink(path)
+    _write(sink, _LINES)
+    partial = partial_path(path)
+    if how == "remove":
+        partial.unlink()
+    elif how == "rename":
+        partial.rename(folder / "mine")
+    elif how == "replace":
+        partial.rename(folder / "mine")
+        partial.touch()
+    else:
+        shutil.rmtree(folder)
+    with pytest.raises(OutputError, match=rf"^{partial}: is not there any more: it was removed"):
+        getattr(sink, end)()
+    assert not path.exists()
+    sink.discard()  # it is not ours to remove
+    assert partial.exists() == (how == "replace")
+    sink.close()
+
+
+def test_what_is_discarded_is_gone(path: Path) -> None:
+    sink = FileSink(path)
+    sink.discard()
+    sink.close()
+    assert list(path.parent.iterdir()) == []
+    with pytest.raises(ValueError, match="closed"):
+        sink.keep()
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_what_a_full_disk_did_not_take_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    sink = FileSink(tmp_path / f"out{suffix}", frame=20)
+    _write(sink, _LINES)
+    size = sink.size
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", _Disk(30))
+        with pytest.raises(OutputError, match=r"the lines in it are whole$"):
+            _write(sink, _LINES)
+    assert sink.size == size + (23 if not suffix else 0)
+    assert sink.unwritten == (_LINES[23:] if not suffix else _LINES)
+    sink.close()
+
+
+def test_a_disk_that_fails_when_lines_are_kept_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_handle: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    sink = FileSink(path)
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OutputError, match=r"partial: cannot be written: Input/output error$"):
+        sink.keep()
+    sink.close()
+
+
+def test_a_file_that_cannot_be_read_back_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    partial_path(path).write_bytes(_LINES)
+    sink = FileSink(path, resume=True)
+    monkeypatch.setattr(os, "pread", broken)
+    with pytest.raises(OutputError, match=r"partial: cannot be taken up: Input/output error$"):
+        sink.take_up(lambda _line: True)
+    sink.close()
+
+
+def test_something_happens_between_the_disk_and_the_name(path: Path) -> None:
+    sink = FileSink(path)
+    _write(sink, _LINES)
+    seen: list[bool] = []
+    sink.finish(lambda: seen.append(path.exists()))
+    sink.close()
+    assert (seen, path.exists()) == ([False], True)
+
+
 # --- A stream
 
 
@@ -287,3 +457,30 @@ def test_the_loop_goes_on_while_a_stream_is_slow() -> None:
     assert asyncio.run(main()) == 100
     for handle in (reading, writing):
         os.close(handle)
+
+
+def test_a_reader_that_does_not_read_can_be_given_up() -> None:
+    reading, writing = os.pipe()
+    capacity = fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)
+    sink = StreamSink(writing, "the pipe")
+
+    async def main() -> None:
+        work = asyncio.ensure_future(sink.write(b"x" * (capacity + 5000)))
+        full = select.poll()
+        full.register(writing, select.POLLOUT)
+        while full.poll(0):  # noqa: ASYNC110 - a thread writes
+            await asyncio.sleep(0)
+        assert not work.done()
+        sink.abandon()
+        with pytest.raises(OutputError, match=r"^the pipe: its reader does not read$"):
+            await work
+
+    asyncio.run(main())
+    for handle in (reading, writing):
+        os.close(handle)
+
+
+def test_a_stream_may_be_a_file(path: Path) -> None:
+    with path.open("wb") as file:
+        _write(StreamSink(file.fileno()), _LINES, _LINES)
+    assert path.read_bytes() == _LINES * 2

@@ -13,7 +13,7 @@ from support.fake_engine import FakeEngine
 from support.fleet import FLEET, targets
 from support.virtual_time import run_virtual
 
-from auditor.errors import NoServerError, OutputError, TooManyTargetsError
+from auditor.errors import InputError, NoServerError, OutputError, TooManyTargetsError
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.cache import Cache
 from auditor.resolve.lookup import Lookup
@@ -47,6 +47,16 @@ def _stream(*files: str) -> TargetStream:
     stream = TargetStream([], [str(FLEET / file) for file in files])
     stream.prepare()
     return stream
+
+
+def test_an_input_that_has_grown_since_it_was_counted_is_not_taken_for_done() -> None:
+    grown = TargetStream(["198.51.100.1", "198.51.100.2"])
+    grown.prepare()
+    grown._total = 1
+    scan = Scan(grown, _ZONES)
+    scan.done.add("198.51.100.1")
+    with pytest.raises(InputError, match="the input has changed since it was counted"):
+        asyncio.run(scan.run(_Lines()))
 
 
 def _alone() -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from auditor.run.tally import Tally
+import pytest
+
+from auditor.run.tally import Tally, is_countable
 
 if TYPE_CHECKING:
     from auditor.output.record import Record
@@ -51,3 +53,62 @@ def test_alike_records_counted_together_count_as_one_by_one() -> None:
     together.count("ip", "warn", [("PTR_GENERIC", "warning")], "NOERROR", 5)
     for name in Tally.__slots__:
         assert getattr(together, name) == getattr(single, name), name
+
+
+def test_what_is_taken_back_leaves_no_trace() -> None:
+    records = [
+        _record("ip", "warn", {"PTR_GENERIC": "warning", "SPF_NONE": "notice"}, "NOERROR"),
+        _record("domain", "pass", {}, None),
+        _record("ip", "fail", {"PTR_MISSING": "error"}, "NXDOMAIN"),
+    ]
+    tally, other = Tally(), Tally()
+    for record in records:
+        tally.note(record)
+    other.note(records[0])
+    for record in records[1:]:
+        tally.forget(record)
+    for name in Tally.__slots__:
+        assert _part(tally, name) == _part(other, name), name
+
+
+def _part(tally: Tally, name: str) -> object:
+    """Return a part of a tally; a Counter takes nought for absent, which it is not here."""
+    value = getattr(tally, name)
+    return value if isinstance(value, int) else dict(value)
+
+
+_GOOD: dict[str, Any] = {
+    "target": "192.0.2.1",
+    "kind": "ip",
+    "verdict": "fail",
+    "findings": [{"code": "PTR_MISSING", "severity": "error", "subject": "192.0.2.1"}],
+    "ptr": {"status": "NXDOMAIN"},
+}
+
+
+def test_a_record_can_be_counted() -> None:
+    assert is_countable(_GOOD)
+    assert is_countable({**_GOOD, "findings": [], "ptr": None})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {},
+        {**_GOOD, "target": 5},
+        {**_GOOD, "kind": []},
+        {**_GOOD, "kind": "ipx"},
+        {**_GOOD, "verdict": {}},
+        {**_GOOD, "findings": None},
+        {**_GOOD, "findings": ["PTR_MISSING"]},
+        {**_GOOD, "findings": [{"code": "NO_SUCH", "severity": "error"}]},
+        {**_GOOD, "findings": [{"code": "PTR_MISSING", "severity": ["error"]}]},
+        {**_GOOD, "ptr": 5},
+        {**_GOOD, "ptr": {"status": None}},
+        {key: value for key, value in _GOOD.items() if key != "ptr"},
+    ],
+)
+def test_foreign_json_is_not_counted(value: object) -> None:
+    assert not is_countable(value)

@@ -1,0 +1,124 @@
+"""The manifest of a run while it goes on: begun, kept up to date, closed; all its sessions."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from auditor.output.sink import partial_path
+from auditor.run.manifest import (
+    KILLED,
+    RUNNING,
+    Session,
+    manifest,
+    manifest_path,
+    peak_memory,
+    put_in_place,
+    write_manifest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from auditor.run.identity import Identity
+    from auditor.run.scan import AnyScan
+    from auditor.settings import Settings
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """Writes the manifest of an output at `path` as the scan goes on.
+
+    `now` is the time, with a zone.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: Settings,
+        identity: Identity,
+        scan: AnyScan,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.path = manifest_path(path)
+        self.identity = identity
+        self._output = path
+        self._settings = settings
+        self._scan = scan
+        self._now = now
+        self._started = now()
+        self._earlier: list[Session] = []
+        self._before = 0
+        self._replaced: bytes | None = None
+
+    def follow(self, earlier: Mapping[str, Any]) -> None:
+        """Go on from a manifest of the same run; what makes no sense in it is left out."""
+        with suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            self._earlier = [Session.read(noted) for noted in earlier["sessions"]]
+
+    def begin(self) -> None:
+        """Write the manifest of a run that begins, or goes on. Raises OutputError.
+
+        What the scan has counted by now is what earlier sessions have left.
+        """
+        self._before = self._scan.tally.records
+        self._earlier = _settled(self._earlier, self._before)
+        with suppress(OSError):
+            self._replaced = self.path.read_bytes()
+        self.write(self.content(RUNNING))
+
+    def content(self, how: str) -> dict[str, Any]:
+        """Return the manifest as of now. On the loop that the scan runs on."""
+        scan = self._scan
+        session = Session(
+            self._started,
+            self._now(),
+            how,
+            scan.tally.records - self._before,
+            scan.queries or scan.counters(),
+            peak_memory(),
+        )
+        output = self._output if how == "finished" else partial_path(self._output)
+        return manifest(
+            self._settings,
+            self.identity,
+            output=output.name,
+            inputs={
+                "targets": scan.stream.total,
+                "invalid": scan.stream.invalid,
+                "excluded": scan.stream.excluded,
+            },
+            sessions=[*self._earlier, session],
+            tally=scan.tally,
+        )
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Put the manifest in place, in any thread. Raises OutputError."""
+        write_manifest(self.path, content)
+
+    def withdraw(self) -> None:
+        """Put back what was there before the run began: it has not come to anything."""
+        with suppress(OSError):
+            if self._replaced is None:
+                self.path.unlink(missing_ok=True)
+            else:
+                put_in_place(self.path, self._replaced)
+
+
+def _settled(sessions: list[Session], records: int) -> list[Session]:
+    """Return earlier sessions with what they added of the records that are there.
+
+    The last one may have said less than it did before it was killed, or more: what it had
+    finished and not written is gone.
+    """
+    settled = []
+    for place, session in enumerate(sessions, 1):
+        added = records if place == len(sessions) else min(session.records, records)
+        records -= added
+        how = KILLED if session.how == RUNNING else session.how
+        settled.append(session._replace(how=how, records=added))
+    return settled

@@ -1,0 +1,235 @@
+"""The Prometheus text file of a run, for the node exporter's textfile collector.
+
+It describes one run, the one that goes on or else the last one, so almost everything in it is
+a gauge: a new run begins at nought again. What is said of the last run that ended (its exit
+code, its end, how it ended) stays while the next one goes on, and the time of the last success
+stays until there is another: both are read from the file that is there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from auditor import __version__
+from auditor.errors import UsageError
+from auditor.findings.ruling import Ruling
+from auditor.run.manifest import peak_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from auditor.run.moments import Begun, Ended, Snapshot
+
+__all__ = ["MetricsFile"]
+
+_log = logging.getLogger("auditor")
+
+_LAST_SUCCESS: Final = "auditor_scan_last_success_timestamp_seconds"
+_LAST_END: Final = "auditor_scan_end_timestamp_seconds"
+_EXIT_CODE: Final = "auditor_scan_exit_code"
+_OUTCOME: Final = "auditor_scan_outcome"
+_OUTCOMES: Final = ("finished", "interrupted", "deadline", "failed")
+_VERDICTS: Final = ("pass", "warn", "fail", "unknown")
+_KINDS: Final = ("ip", "domain", "invalid")
+
+#: What the engine's counters say of its lookups; these add up to those asked for.
+_LOOKUPS: Final = ("cached", "joined", "answered", "failed", "open")
+_QUERIES: Final = ("sent", "retried", "lost", "tcp")
+
+#: The node exporter is another user than the one who scans.
+_MODE: Final = 0o644
+
+#: Octets of a file that is taken for one of these.
+_LARGEST: Final = 4 << 20
+
+
+class MetricsFile:
+    """Keeps the metrics of a run in a file: at its beginning, each minute, at its end.
+
+    Raises UsageError if prometheus-client is not installed, or if what is at `path` is not
+    such a file: it would be lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._client = _library()
+        self._path = path
+        self._severities: Mapping[str, str] = {}
+        self._labels: dict[str, str] = {}
+        self._began = 0.0
+        self._complained = False
+        #: What stays from earlier runs, by the names of samples and outcomes.
+        self._kept = self._read()
+
+    def begin(self, begun: Begun) -> None:
+        """Write that a run has begun. Raises UsageError if that cannot be."""
+        settings = begun.settings
+        ruling = Ruling(settings.severities, settings.select, settings.ignore)
+        self._severities = ruling.severities
+        engine = "zones" if settings.zones is not None else settings.engine
+        self._labels = {"version": __version__, "engine": engine, "fingerprint": begun.fingerprint}
+        self._began = begun.when.timestamp()
+        try:
+            self._write(self._collect(None, running=True))
+        except OSError as error:
+            raise UsageError(f"{self._path}: cannot be written: {error.strerror}") from error
+
+    def minute(self, snapshot: Snapshot) -> None:
+        """Write how far the run is."""
+        self._try(snapshot, running=True)
+
+    def stopping(self, why: str, when: datetime) -> None:
+        """Do nothing: it is said when it has stopped."""
+
+    def end(self, ended: Ended) -> None:
+        """Write how the run ended."""
+        when = ended.snapshot.when.timestamp()
+        self._kept = {
+            _LAST_SUCCESS: when if ended.outcome == "finished" else self._kept.get(_LAST_SUCCESS),
+            _LAST_END: when,
+            _EXIT_CODE: ended.code,
+            **{outcome: float(outcome == ended.outcome) for outcome in _OUTCOMES},
+        }
+        self._try(ended.snapshot, running=False)
+
+    def _try(self, snapshot: Snapshot, *, running: bool) -> None:
+        """Write, or say once that it cannot be done: the records matter more."""
+        try:
+            self._write(self._collect(snapshot, running=running))
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                why = error.strerror or str(error)
+                _log.warning(
+                    "metrics: %s: cannot be written: %s",
+                    self._path,
+                    why,
+                    extra={
+                        "event": "metrics_unwritable",
+                        "fields": {"path": str(self._path), "why": why},
+                    },
+                )
+
+    def _read(self) -> dict[str, float | None]:
+        """Return what is to be kept of the file that is there."""
+        try:
+            if not stat.S_ISREG(self._path.stat().st_mode):
+                raise UsageError(f"{self._path}: not a regular file; expected a file for metrics")
+            with self._path.open("rb") as file:
+                text = file.read(_LARGEST).decode()
+            families = list(self._client.parser.text_string_to_metric_families(text))
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise UsageError(f"{self._path}: cannot be read: {error.strerror}") from error
+        except (ValueError, KeyError, IndexError):
+            families, text = [], "?"
+        samples = [sample for family in families for sample in family.samples]
+        if text and not any(sample.name.startswith("auditor_") for sample in samples):
+            raise UsageError(f"{self._path}: exists, and holds no metrics of auditor")
+        kept = (_LAST_SUCCESS, _LAST_END, _EXIT_CODE)
+        found = {sample.name: sample.value for sample in samples if sample.name in kept}
+        return found | {
+            sample.labels["outcome"]: sample.value
+            for sample in samples
+            if sample.name == _OUTCOME and sample.labels.get("outcome") in _OUTCOMES
+        }
+
+    def _collect(self, snapshot: Snapshot | None, *, running: bool) -> bytes:
+        """Return the text of the file."""
+        registry = self._client.CollectorRegistry()
+
+        def gauge(name: str, about: str, value: float | None) -> None:
+            if value is not None:
+                self._client.Gauge(name, about, registry=registry).set(value)
+
+        def gauges(
+            name: str, about: str, labels: Iterable[str], values: Mapping[Any, float | None]
+        ) -> None:
+            made = self._client.Gauge(name, about, list(labels), registry=registry)
+            for key, value in values.items():
+                if value is not None:
+                    made.labels(*((key,) if isinstance(key, str) else key)).set(value)
+
+        self._client.Info("auditor_scan", "What scans.", registry=registry).info(self._labels)
+        gauge("auditor_scan_running", "Whether a scan goes on.", float(running))
+        gauge("auditor_scan_start_timestamp_seconds", "When the scan began.", self._began)
+        gauge(_LAST_END, "When the last scan that ended did so.", self._kept.get(_LAST_END))
+        gauge(_LAST_SUCCESS, "When a scan last finished.", self._kept.get(_LAST_SUCCESS))
+        gauge(_EXIT_CODE, "Exit code of the last scan that ended.", self._kept.get(_EXIT_CODE))
+        outcomes = {outcome: self._kept.get(outcome) for outcome in _OUTCOMES}
+        gauges(_OUTCOME, "How the last scan that ended did so.", ["outcome"], outcomes)
+        if snapshot is not None:
+            self._describe(snapshot, gauge, gauges)
+        text: bytes = self._client.generate_latest(registry)
+        return text
+
+    def _describe(
+        self, snapshot: Snapshot, gauge: Callable[..., None], gauges: Callable[..., None]
+    ) -> None:
+        """Add what the run has come to so far."""
+        tally, queries = snapshot.tally, snapshot.queries
+        gauge("auditor_scan_duration_seconds", "How long the scan has taken.", snapshot.seconds)
+        gauge("auditor_scan_targets", "Targets there are, if that is known.", snapshot.targets)
+        gauge("auditor_scan_records", "Records finished.", tally.records)
+        gauge("auditor_scan_peak_memory_bytes", "The most memory held.", peak_memory())
+        tables: list[tuple[str, str, str, Mapping[str, float | None]]] = [
+            ("kinds", "Records by kind of target.", "kind", _zeros(_KINDS, tally.kinds)),
+            ("verdicts", "Records by verdict.", "verdict", _zeros(_VERDICTS, tally.verdicts)),
+            ("ptr_statuses", "Records by status of the PTR lookup.", "status", tally.statuses),
+            ("lookups", "Lookups by outcome.", "outcome", _some(_LOOKUPS, queries)),
+            ("queries", "Queries to servers.", "kind", _some(_QUERIES, queries)),
+        ]
+        for name, about, label, values in tables:
+            gauges(f"auditor_scan_{name}", about, [label], values)
+        findings = {
+            (code, severity): float(tally.codes[code])
+            for code, severity in self._severities.items()
+        }
+        about = "Findings by code and severity; those that are selected."
+        gauges("auditor_scan_findings", about, ["code", "severity"], findings)
+
+    def _write(self, text: bytes) -> None:
+        """Put the file in place whole. Raises OSError.
+
+        Without fsync, which may take seconds that the event loop does not have: in a minute
+        there will be another one.
+        """
+        # The collector takes whatever ends in .prom, which this does not.
+        new = self._path.with_name(f".{self._path.name[:200]}.{secrets.token_hex(4)}")
+        try:
+            with new.open("xb") as file:
+                os.fchmod(file.fileno(), _MODE)
+                file.write(text)
+            new.replace(self._path)
+        except OSError:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise
+
+
+def _library() -> Any:
+    """Return prometheus_client. Raises UsageError if it is not installed."""
+    try:
+        import prometheus_client  # noqa: PLC0415 - an extra
+        import prometheus_client.parser  # noqa: PLC0415 - as above
+    except ImportError:
+        raise UsageError(
+            "metrics: needs prometheus-client: pip install 'auditor[metrics]'"
+        ) from None
+    return prometheus_client
+
+
+def _zeros(names: Iterable[str], counts: Mapping[str, int]) -> dict[str, float | None]:
+    """Return a value for each name, so that a series does not come and go."""
+    return {name: float(counts.get(name, 0)) for name in names}
+
+
+def _some(names: Iterable[str], counts: Mapping[str, int | None]) -> dict[str, float | None]:
+    return {name: counts[name] for name in names if name in counts}

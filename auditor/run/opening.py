@@ -1,0 +1,134 @@
+"""What to do with an output that is there already: refuse, replace, go on, or be content."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from auditor.errors import OutputError, UsageError
+from auditor.findings.ruling import Ruling
+from auditor.output.sink import FileSink, partial_path
+from auditor.run.manifest import manifest_path, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from auditor.run.identity import Identity
+    from auditor.settings import Settings
+
+__all__ = ["Done", "Opened", "open_output"]
+
+#: What ends a run that has begun ends one that is about to, and with the same exit code.
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+class Opened(NamedTuple):
+    """An output to write to. `earlier`: the manifest of the run that it goes on with."""
+
+    sink: FileSink
+    earlier: Mapping[str, Any] | None
+
+
+class Done(NamedTuple):
+    """An output that a run of this identity has finished."""
+
+    records: int
+    severities: frozenset[str]
+
+
+def open_output(
+    path: Path, settings: Settings, identity: Identity, *, overwrite: bool, resume: bool
+) -> Opened | Done:
+    """Open the file that a run writes to, or find that it is finished.
+
+    Raises UsageError for what is there and may not be touched, or cannot be gone on with;
+    OutputError if there is no room for it.
+    """
+    if not resume:
+        return Opened(_make(path, overwrite=overwrite), None)
+    partial = partial_path(path)
+    if path.exists() and not partial.exists():
+        return _done(path, settings, identity)
+    sink = _make(path, resume=True)
+    try:
+        earlier = _followed(path, sink, identity)
+        if earlier is not None or sink.size or not path.exists():
+            return Opened(sink, earlier)
+        # What was begun to replace it came to nothing, or has got its last name just now.
+        done = _done(path, settings, identity)
+    except BaseException:
+        _let_go(sink)
+        raise
+    _let_go(sink)
+    return done
+
+
+def _followed(path: Path, sink: FileSink, identity: Identity) -> Mapping[str, Any] | None:
+    """Return the manifest of the run that left what is there; None if nothing is.
+
+    Raises UsageError if that was not one of this identity.
+    """
+    partial, earlier = partial_path(path), _read(path)
+    if not sink.size:
+        replaces = path.exists()
+        if earlier is None or (replaces and earlier.get("how") == "finished"):
+            return None
+        if replaces:
+            _compare(partial, identity, earlier)
+        return None if identity.differences(earlier) else earlier
+    if earlier is None:
+        raise UsageError(
+            f"{partial}: cannot be gone on with: its manifest, {manifest_path(path)}, "
+            "is not there or damaged; --overwrite starts anew"
+        )
+    _compare(partial, identity, earlier)
+    return earlier
+
+
+def _let_go(sink: FileSink) -> None:
+    if not sink.size:
+        sink.discard()
+    sink.close()
+
+
+def _make(path: Path, *, overwrite: bool = False, resume: bool = False) -> FileSink:
+    try:
+        return FileSink(path, overwrite=overwrite, resume=resume)
+    except OutputError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
+            raise
+        # Nothing has begun that could be finished later.
+        raise UsageError(str(error)) from error
+
+
+def _read(path: Path) -> Mapping[str, Any] | None:
+    try:
+        return read_manifest(manifest_path(path))
+    except (OSError, ValueError):
+        return None
+
+
+def _compare(path: Path, identity: Identity, earlier: Mapping[str, Any]) -> None:
+    difference = identity.differences(earlier)
+    if difference:
+        raise UsageError(f"{path}: is of another run: {difference}; --overwrite starts anew")
+
+
+def _done(path: Path, settings: Settings, identity: Identity) -> Done:
+    """Return what is known of a finished output. Raises UsageError if it is not this run's."""
+    earlier = _read(path)
+    if earlier is None or earlier.get("how") != "finished":
+        raise UsageError(
+            f"{path}: exists already, and whether this run has made it cannot be told by "
+            f"{manifest_path(path)}; --overwrite replaces it"
+        )
+    _compare(path, identity, earlier)
+    severities = Ruling(settings.severities).severities
+    records, findings = earlier.get("records"), earlier.get("findings")
+    return Done(
+        records if isinstance(records, int) else 0,
+        frozenset(severities[code] for code in findings if code in severities)
+        if isinstance(findings, dict)
+        else frozenset(),
+    )

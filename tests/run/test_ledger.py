@@ -1,0 +1,124 @@
+"""The manifest of a run while it goes on, from session to session."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from auditor.errors import OutputError
+from auditor.run.identity import identify
+from auditor.run.ledger import Ledger
+from auditor.run.scan import Scan
+from auditor.settings import Settings
+from auditor.targets.stream import TargetStream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_START = datetime(2026, 1, 2, 2, 0, tzinfo=UTC)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = _START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def _ledger(path: Path, clock: _Clock, *, kept: int = 0) -> tuple[Ledger, Scan]:
+    settings = Settings()
+    stream = TargetStream(["192.0.2.0/28"])
+    stream.prepare()
+    scan = Scan(stream, settings)
+    _count(scan, kept)
+    identity = identify(settings, ["192.0.2.0/28"], [], [])
+    return Ledger(path, settings, identity, scan, now=clock), scan
+
+
+def _count(scan: Scan, records: int) -> None:
+    if records:
+        scan.tally.count("ip", "pass", [], "NOERROR", records)
+        scan.queries = {"asked": records * 3, "answered": records * 3}
+
+
+def _read(ledger: Ledger) -> dict[str, Any]:
+    return dict(json.loads(ledger.path.read_text()))
+
+
+def test_it_is_there_from_the_beginning_and_brought_up_to_date(tmp_path: Path) -> None:
+    clock = _Clock()
+    ledger, scan = _ledger(tmp_path / "out.ndjson", clock)
+    ledger.begin()
+    said = _read(ledger)
+    assert ledger.path.name == "out.ndjson.run.json"
+    assert (said["how"], said["records"], said["output"]) == ("running", 0, "out.ndjson.partial")
+    assert said["fingerprint"] == ledger.identity.fingerprint
+    _count(scan, 5)
+    clock.now += timedelta(seconds=10)
+    ledger.write(ledger.content("running"))
+    said = _read(ledger)
+    assert (said["records"], said["queries"]["asked"], said["lookups_per_second"]) == (5, 15, 1.5)
+    ledger.write(ledger.content("finished"))
+    said = _read(ledger)
+    assert (said["how"], said["output"]) == ("finished", "out.ndjson")
+    assert [session["how"] for session in said["sessions"]] == ["finished"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "added"),
+    [(7, [4, 3, 0]), (5, [4, 1, 0]), (3, [3, 0, 0]), (9, [4, 5, 0])],
+)
+def test_what_earlier_sessions_added_is_what_is_there(
+    tmp_path: Path, kept: int, added: list[int]
+) -> None:
+    path, clock = tmp_path / "out.ndjson", _Clock()
+    for how, records in (("interrupted", 4), ("running", 7)):
+        before = 0 if how == "interrupted" else 4
+        ledger, scan = _ledger(path, clock, kept=before)
+        if before:
+            ledger.follow(_read(ledger))
+        ledger.begin()
+        _count(scan, records - before)
+        clock.now += timedelta(minutes=1)
+        ledger.write(ledger.content(how))
+    # The second one was killed; who goes on finds more than it said, or less.
+    ledger, _ = _ledger(path, clock, kept=kept)
+    ledger.follow(_read(ledger))
+    ledger.begin()
+    said = _read(ledger)
+    assert [session["how"] for session in said["sessions"]] == ["interrupted", "killed", "running"]
+    assert [session["records"] for session in said["sessions"]] == added
+    assert (said["records"], said["started"]) == (kept, "2026-01-02T02:00:00.000+00:00")
+    assert said["queries_complete"] is False
+
+
+@pytest.mark.parametrize("sessions", [None, 5, [5], [{"how": "finished"}]])
+def test_sessions_that_make_no_sense_are_left_out(tmp_path: Path, sessions: object) -> None:
+    ledger, _ = _ledger(tmp_path / "out", _Clock())
+    ledger.follow({"sessions": sessions})
+    ledger.follow({})
+    ledger.begin()
+    assert len(_read(ledger)["sessions"]) == 1
+
+
+@pytest.mark.parametrize("before", [None, b'{"fingerprint": "old"}'])
+def test_of_a_run_that_came_to_nothing_nothing_is_left(
+    tmp_path: Path, before: bytes | None
+) -> None:
+    ledger, _ = _ledger(tmp_path / "out", _Clock())
+    if before is not None:
+        ledger.path.write_bytes(before)
+    ledger.begin()
+    ledger.withdraw()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == ([before] if before else [])
+
+
+def test_where_it_cannot_be_written_a_run_does_not_begin(tmp_path: Path) -> None:
+    ledger, _ = _ledger(tmp_path / "no" / "out", _Clock())
+    with pytest.raises(OutputError, match=r"run\.json: cannot be written: No such file"):
+        ledger.begin()
+    ledger.withdraw()
