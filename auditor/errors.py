@@ -8,6 +8,7 @@
     ├── ZoneFileError          a zone file that cannot be loaded           exit 2
     ├── NoServerError          no server answers                           exit 3
     ├── OutputError            the output cannot be written                exit 3
+    ├── WorkersError           workers or their scheduler are gone         exit 3
     └── WireError              bytes that are not a DNS message (never leaves the resolver)
 
 `exit_code` is what the command line ends with (DESIGN §4); the message is one line
@@ -27,6 +28,7 @@ __all__ = [
     "TooManyTargetsError",
     "UsageError",
     "WireError",
+    "WorkersError",
     "ZoneFileError",
 ]
 
@@ -65,6 +67,12 @@ class NoServerError(AuditorError):
 
 class OutputError(AuditorError):
     """The output cannot be written."""
+
+    exit_code = 3
+
+
+class WorkersError(AuditorError):
+    """No worker is left, or too many died over the same targets."""
 
     exit_code = 3
 

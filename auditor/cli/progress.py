@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
-    from auditor.run.scan import Scan
+    from auditor.run.moments import Snapshot
 
 __all__ = ["Progress", "describe"]
 
@@ -18,14 +18,13 @@ _PER_SECOND: Final = 5
 class Progress:
     """Shows rate, what is under way, counts of verdicts, and an ETA when the size is known.
 
-    With `shown` false it does nothing at all.
+    `snapshot` says how far the scan is. With `shown` false it does nothing at all.
     """
 
-    def __init__(self, scan: Scan, *, shown: bool) -> None:
-        self._scan = scan
+    def __init__(self, snapshot: Callable[[], Snapshot], *, shown: bool) -> None:
+        self._snapshot = snapshot
         self._shown = shown
         self._live: Any = None
-        self._started = time.monotonic()
 
     def __enter__(self) -> None:
         if not self._shown:
@@ -53,21 +52,32 @@ class Progress:
             self._live.stop()
 
     def _line(self) -> str:
-        scan = self._scan
+        now = self._snapshot()
         return describe(
-            scan.tally.records,
-            scan.stream.total,
-            scan.open_targets,
-            dict(scan.tally.verdicts),
-            time.monotonic() - self._started,
+            now.tally.records,
+            now.targets,
+            now.under_way,
+            dict(now.tally.verdicts),
+            now.seconds,
+            before=now.before,
         )
 
 
 def describe(
-    done: int, total: int | None, under_way: int, verdicts: dict[str, int], seconds: float
+    done: int,
+    total: int | None,
+    under_way: int,
+    verdicts: dict[str, int],
+    seconds: float,
+    *,
+    before: int = 0,
 ) -> str:
-    """Return the progress line; `total` is None when the input has no known end."""
-    rate = done / seconds if seconds > 0 else 0.0
+    """Return the progress line.
+
+    `total` is None when the input has no known end; `before` is how many of those done were
+    so when the scan began.
+    """
+    rate = (done - before) / seconds if seconds > 0 else 0.0
     parts = [f"{done:,}" + (f"/{total:,}" if total is not None else "")]
     if total:
         parts[0] += f" {done / total:.0%}"

@@ -1,242 +1,351 @@
-"""A scan at the command line: output, signals, progress, manifest, summary, exit code."""
+"""A scan at the command line: output, early ends, progress, manifest, summary, exit code."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
-import signal
 import sys
-import textwrap
+import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import click
+import orjson
 
-from auditor.cli.progress import Progress
+from auditor.cli.ending import NOT_FINISHED, Ending
+from auditor.cli.reporting import Reports
 from auditor.cli.streams import say
-from auditor.cli.text import counted, severity_style, width
 from auditor.errors import AuditorError, InputError, OutputError, UsageError
-from auditor.findings.catalogue import entry
-from auditor.findings.judge import SEVERITIES, Ruling, at_or_above
+from auditor.findings.judge import at_or_above
+from auditor.output.parts import MANIFEST, is_folder
 from auditor.output.sink import FileSink, StreamSink, partial_path
+from auditor.run.identity import identify
+from auditor.run.ledger import Ledger
 from auditor.run.loop import seldom_collected
-from auditor.run.manifest import fingerprint, manifest, write_manifest
-from auditor.run.scan import Scan
+from auditor.run.manifest import RUNNING
+from auditor.run.opening import Done, open_output
+from auditor.run.tally import is_countable
+from auditor.workers.workforce import make_fleet, make_scan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
-    from auditor.output.sink import Sink
+    from auditor.cli.streams import Voice
+    from auditor.run.identity import Identity
+    from auditor.run.scan import AnyScan
     from auditor.settings import Settings
     from auditor.targets.stream import TargetStream
+    from auditor.workers.folders import FolderSink
+    from auditor.workers.parted import Parted
 
 __all__ = ["Run"]
 
+_log = logging.getLogger("auditor")
+
 FINDINGS_FOUND: Final = 1
-NOT_FINISHED: Final = 3
+FINISHED: Final = "finished"
 
-#: Seconds that a run may take to finish what is under way after it was told to stop, and
-#: between two looks whether it has.
-_GRACE: Final = 5.0
-_LOOK: Final = 0.05
-
-#: Columns of a line of the summary beside count, code and title: gaps and severity.
-_BETWEEN: Final = 15
+#: Seconds between two times that what there is is made safe, and the manifest brought up to
+#: date: what a power failure or a SIGKILL may cost.
+_BETWEEN: Final = 10.0
 
 #: Formats that somebody might expect by the name of an output, and not get.
-_NOT_NDJSON: Final = frozenset({".csv", ".gz", ".parquet", ".xz", ".zst"})
+_NOT_NDJSON: Final = frozenset({".arrow", ".csv", ".feather", ".parquet", ".xz"})
 
 
 class Run:
     """One scan, from the command line to its exit code.
 
-    `output` is a path or `-`; `quiet` keeps progress and summary from standard error.
+    `output` is a path or `-`; `voice` is whose format the settings decide on; `began` is when
+    the command did, by `clock`, in seconds. Raises UsageError for metrics that cannot be.
     """
 
     def __init__(
-        self, settings: Settings, stream: TargetStream, output: str, *, quiet: bool
+        self,
+        settings: Settings,
+        stream: TargetStream,
+        output: str,
+        voice: Voice,
+        *,
+        began: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._scan = Scan(stream, settings)
+        #: The parts of an output that is a folder.
+        self._parts: Parted | None = None
+        if is_folder(output):
+            from auditor.workers.parted import Parted  # noqa: PLC0415 - for few runs
+
+            self._parts = Parted(output)
+            self._scan: AnyScan = make_fleet(stream, settings, self._parts)
+        else:
+            self._scan = make_scan(stream, settings)
         self._output = output
-        #: Where records and manifest end up; None for a stream, which has no manifest.
-        self._path: Path | None = None
-        self._device: int | None = None
-        self._quiet = quiet
-        self._digest = ""
+        self._reports = Reports(settings, self._scan, voice, terminal=self._has_terminal())
+        self._clock = clock
+        self._began = clock() if began is None else began
         self._inputs: dict[str, Any] = {}
-        self._how = "finished"
-        self._signals = 0
-        self._ending: asyncio.Task[None] | None = None
+        self._device: int | None = None
+        #: Of an output that is a file: who writes to it and to its manifest.
+        self._file: FileSink | FolderSink | None = None
+        self._ledger: Ledger | None = None
+        self._how = FINISHED
+        self._torn = 0
+        self._begun = self._over = self._discarded = False
 
     def describe(
         self, arguments: Sequence[str], files: Sequence[str], excludes: Sequence[str]
     ) -> None:
-        """Note what the run is about, for the manifest."""
-        self._inputs = {
-            "arguments": list(arguments),
-            "files": list(files),
-            "excludes": list(excludes),
-            "targets": self._scan.stream.total,
-        }
+        """Note what the run is about, for the manifest. Raises InputError."""
         try:
-            self._digest = fingerprint(self._settings, arguments, files, excludes)
+            self._identity: Identity = identify(self._settings, arguments, files, excludes)
         except OSError as error:
             raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        self._inputs = {**self._identity.inputs, "targets": self._scan.stream.total}
 
-    def open(self, *, overwrite: bool) -> None:
-        """Open the output, before anything is asked. Raises UsageError if that fails."""
-        self._sink: Sink
+    def open(self, *, overwrite: bool, resume: bool) -> int | None:
+        """Open the output, before anything is asked; an exit code if all is done already.
+
+        Raises UsageError if it cannot be opened, OutputError if there is no room for it.
+        """
+        self._sink: FileSink | FolderSink | StreamSink
+        if overwrite and resume:
+            raise UsageError("--resume goes on with an output, --overwrite replaces it: not both")
+        if self._parts is not None:
+            return self._open_folder(self._parts, overwrite=overwrite, resume=resume)
+        path = Path(self._output)
+        is_file = self._output != "-" and (path.is_file() or not path.exists())
+        if resume and not (is_file or path.is_dir()):
+            raise UsageError("--resume goes on with a file: -o FILE says which")
+        if not is_file:
+            self._sink = self._stream(path)
+            return None
+        if path.suffix.lower() in _NOT_NDJSON:
+            raise UsageError(
+                f"{path}: the output is NDJSON, as it is or as .gz or .zst, not {path.suffix}; "
+                "auditor convert makes other formats of it"
+            )
+        opened = open_output(
+            path, self._settings, self._identity, overwrite=overwrite, resume=resume
+        )
+        if isinstance(opened, Done):
+            self._say_done(opened.records)
+            return self._exit_code(opened.severities)
+        self._file = self._sink = opened.sink
+        self._ledger = Ledger(path, self._settings, self._identity, self._scan)
+        if opened.earlier is not None:
+            self._ledger.follow(opened.earlier)
+        return None
+
+    def _open_folder(self, parts: Parted, *, overwrite: bool, resume: bool) -> int | None:
+        """Open a folder for parts, as `open` does a file."""
+        from auditor.workers.folders import FolderLedger, FolderSink  # noqa: PLC0415 - for few runs
+
+        earlier = parts.open(self._settings, self._identity, overwrite=overwrite, resume=resume)
+        if isinstance(earlier, Done):
+            self._say_done(earlier.records)
+            return self._exit_code(earlier.severities)
+        self._file = self._sink = FolderSink(parts)
+        self._ledger = FolderLedger(parts, self._settings, self._identity, self._scan)
+        if earlier is not None:
+            self._ledger.follow(earlier)
+        return None
+
+    def _stream(self, path: Path) -> StreamSink:
         if self._output == "-":
             if sys.stdout is None:
                 raise UsageError("standard output is closed; -o FILE writes to a file")
-            self._sink = StreamSink(sys.stdout.fileno())
-            return
-        path = Path(self._output)
-        if path.suffix in _NOT_NDJSON:
-            raise UsageError(f"{path}: the output is NDJSON, not {path.suffix}")
+            return StreamSink(sys.stdout.fileno())
         if path.is_dir():
-            raise UsageError(f"{path}: is a directory; expected a file")
+            raise UsageError(f"{path}: is a directory; expected a file, or {path}/ for parts")
         try:
-            if path.exists() and not path.is_file():
-                # A pipe or a device takes the lines; nothing can be put in its place.
-                self._device = os.open(path, os.O_WRONLY)
-                self._sink = StreamSink(self._device, str(path))
-            else:
-                self._sink = FileSink(path, overwrite=overwrite)
-                self._path = path
+            # A pipe or a device takes the lines; nothing can be put in its place.
+            self._device = os.open(path, os.O_WRONLY)
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
-        except OutputError as error:
-            # Nothing has begun that could be finished later.
-            raise UsageError(str(error)) from error
+        return StreamSink(self._device, str(path))
+
+    def _say_done(self, records: int) -> None:
+        if self._settings.quiet:
+            return
+        if self._settings.log_format == "json":
+            from auditor.cli.events import emit  # noqa: PLC0415 - for few runs
+
+            emit("already_finished", datetime.now(UTC), output=self._output, records=records)
+        else:
+            say(f"auditor: {self._output}: finished already, with {records:,} records")
 
     async def go(self) -> int:
         """Scan, and return the exit code. Raises AuditorError."""
-        started = datetime.now(UTC)
-        work = asyncio.ensure_future(self._scan.run(self._sink.write))
-        self._heed_signals(work)
+        work = asyncio.ensure_future(self._work())
+        ending = Ending(self._scan, work, stopping=self._reports.stopping, drop=self._drop)
+        deadline = self._settings.deadline
+        code = NOT_FINISHED
         try:
-            async with seldom_collected():
-                with Progress(self._scan, shown=self._shows_progress()):
-                    await work
-            if not self._scan.stopped:
-                self._sink.finish()
-        except asyncio.CancelledError:
-            self._how = "interrupted"
+            with ending.heeded(deadline and deadline - (self._clock() - self._began)):
+                try:
+                    async with seldom_collected():
+                        await work
+                    self._how = ending.why or FINISHED
+                    if not ending.why:
+                        await self._finish()
+                        code = self._exit_code(self._scan.tally.severities)
+                except asyncio.CancelledError:
+                    self._how = ending.why or "interrupted"
+                except OutputError:
+                    if not self._is_abandoned():
+                        raise
+                    self._how = ending.why
+                if self._how != FINISHED:
+                    self._leave()
         except AuditorError as error:
-            self._how = str(error)
+            self._how, code = str(error), error.exit_code
+            with contextlib.suppress(OutputError):  # what ended the run is what matters
+                self._leave()
             raise
         finally:
-            if self._ending is not None:
-                self._ending.cancel()
+            self._over = True
             self._sink.close()
             if self._device is not None:
                 os.close(self._device)
-            self._leave_manifest(started)
-        if not self._quiet:
-            self._summarise(started)
-            self._say_where()
-        if self._scan.stopped:
-            return NOT_FINISHED
-        severities = self._scan.tally.severities
+            self._report_end(code)
+        return code
+
+    async def _work(self) -> None:
+        """Take up what there is, and scan the rest."""
+        if self._file is not None:
+            await asyncio.to_thread(self._take_up, self._file)
+        self._reports.begin(self._identity.fingerprint, self._inputs)
+        if self._ledger is not None:
+            self._ledger.begin()
+        self._begun = True
+        over = asyncio.Event()
+        scanning = asyncio.ensure_future(self._scan.run(self._sink.write))
+        keeping = asyncio.ensure_future(self._keep(scanning, over))
+        try:
+            with self._reports.watching():
+                self._tell_kept()
+                await scanning
+        finally:
+            over.set()
+            # Not cancelled: a thread that writes would go on, and nobody would wait for it.
+            await keeping
+
+    def _take_up(self, file: FileSink | FolderSink) -> None:
+        """Count the records that earlier sessions have left. In a thread."""
+        tally, done = self._scan.tally, self._scan.done
+
+        def note(line: bytes) -> bool:
+            if self._over:
+                raise OutputError("nobody waits for it any more")
+            try:
+                record = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                return False
+            if not is_countable(record):
+                return False
+            tally.note(record)
+            done.add(record["target"])
+            return True
+
+        self._torn = file.take_up(note).torn
+
+    def _tell_kept(self) -> None:
+        if self._file is None or not (self._scan.done.length or self._torn):
+            return
+        partial = partial_path(self._file.path)
+        kept, torn = self._scan.done.length, self._torn
+        dropped = f", a torn end of {torn:,} octets is dropped" if torn else ""
+        _log.warning(
+            "%s: %s records are kept%s",
+            partial,
+            f"{kept:,}",
+            dropped,
+            extra={
+                "event": "resumed",
+                "fields": {"output": str(partial), "records": kept, "torn": torn},
+            },
+        )
+
+    async def _keep(self, scanning: asyncio.Future[None], over: asyncio.Event) -> None:
+        """Make safe what there is, from time to time. Raises OutputError if that fails."""
+        file, ledger = self._file, self._ledger
+        if file is None or ledger is None:
+            return
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), _BETWEEN)
+                return
+            try:
+                await asyncio.to_thread(file.keep)
+            except OutputError:
+                scanning.cancel()
+                raise
+            with contextlib.suppress(OutputError):  # there is the one from before
+                await asyncio.to_thread(ledger.write, ledger.content(RUNNING))
+
+    async def _finish(self) -> None:
+        """Put the output in its place. Raises OutputError."""
+        file, ledger = self._file, self._ledger
+        if file is None or ledger is None:
+            return
+        content = ledger.content(FINISHED)
+        # Before the file has its name: then it may be somebody else's.
+        await asyncio.to_thread(file.finish, lambda: ledger.write(content))
+
+    def _leave(self) -> None:
+        """Leave what there is so that a later run can go on with it. Raises OutputError."""
+        file, ledger = self._file, self._ledger
+        if file is None or ledger is None:
+            return
+        if not self._begun or (self._failed() and not self._scan.tally.records):
+            # It has not really begun: leave nothing that is in the way of the next try.
+            if not file.size:
+                self._discarded = True
+                file.discard()
+                if self._begun:
+                    ledger.withdraw()
+            return
+        try:
+            file.keep()
+        finally:
+            for line in file.unwritten.splitlines():
+                self._scan.tally.forget(orjson.loads(line))
+            ledger.write(ledger.content(self._how))
+
+    def _failed(self) -> bool:
+        return self._how not in {FINISHED, "interrupted", "deadline"}
+
+    def _drop(self) -> None:
+        """Wait for nobody any more."""
+        if isinstance(self._sink, StreamSink):
+            self._sink.abandon()
+
+    def _is_abandoned(self) -> bool:
+        return isinstance(self._sink, StreamSink) and self._sink.abandoned
+
+    def _exit_code(self, severities: Iterable[str]) -> int:
         failed = any(at_or_above(found, self._settings.fail_on) for found in severities)
         return FINDINGS_FOUND if failed else 0
 
-    def _shows_progress(self) -> bool:
+    def _report_end(self, code: int) -> None:
+        if self._file is None or self._ledger is None or self._discarded:
+            self._reports.end(self._how, code)
+            return
+        if self._parts is not None:
+            folder = self._parts.folder.name
+            where = f"{folder}/{MANIFEST}"
+            self._reports.end(self._how, code, records=f"{folder}/", manifest=where)
+            return
+        path = self._file.path
+        there = path if self._how == FINISHED else partial_path(path)
+        self._reports.end(self._how, code, records=there, manifest=self._ledger.path)
+
+    def _has_terminal(self) -> bool:
         """Tell whether there is a terminal for the progress line, and for nothing else."""
-        if self._quiet or sys.stderr is None or not sys.stderr.isatty():
+        if sys.stderr is None or not sys.stderr.isatty():
             return False
         return self._output != "-" or not sys.stdout.isatty()
-
-    def _heed_signals(self, work: asyncio.Future[None]) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is signal.SIG_IGN:
-                continue  # as nohup and a shell's & want it
-            with contextlib.suppress(NotImplementedError):  # no signals on Windows' loops
-                asyncio.get_running_loop().add_signal_handler(number, self._on_signal, work)
-
-    def _on_signal(self, work: asyncio.Future[None]) -> None:
-        """Finish what is under way; the second time drop it; the third time just go."""
-        self._signals += 1
-        if self._signals == 1:
-            self._how = "interrupted"
-            self._scan.stop()
-            if not self._quiet:
-                say("auditor: interrupted, finishing what is under way")
-            self._ending = asyncio.ensure_future(self._end(work))
-        elif self._signals == 2:  # noqa: PLR2004 - see above
-            work.cancel()
-        else:
-            # A reader that neither reads nor goes away holds on to the thread that writes.
-            os._exit(NOT_FINISHED)
-
-    async def _end(self, work: asyncio.Future[None]) -> None:
-        """End the work when nothing is under way, at the latest after a time of grace."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _GRACE
-        while self._scan.open_targets and loop.time() < until:  # noqa: ASYNC110 - rare, and soon over
-            await asyncio.sleep(_LOOK)
-        work.cancel()
-
-    def _leave_manifest(self, started: datetime) -> None:
-        if self._path is None:
-            return
-        if self._how not in {"finished", "interrupted"} and not self._scan.tally.records:
-            # It has not really begun: leave nothing that is in the way of the next try.
-            partial_path(self._path).unlink(missing_ok=True)
-            return
-        self._inputs["invalid"] = self._scan.stream.invalid
-        self._inputs["excluded"] = self._scan.stream.excluded
-        content = manifest(
-            self._settings,
-            digest=self._digest,
-            inputs=self._inputs,
-            started=started,
-            ended=datetime.now(UTC),
-            tally=self._scan.tally,
-            queries=self._scan.queries,
-            how=self._how,
-        )
-        write_manifest(_manifest_path(self._path), content)
-
-    def _summarise(self, started: datetime) -> None:
-        """Tell the person at the terminal what came out, worst first."""
-        tally = self._scan.tally
-        seconds = max((datetime.now(UTC) - started).total_seconds(), 1e-3)
-        verdicts = " · ".join(
-            f"{tally.verdicts[name]:,} {name}"
-            for name in ("pass", "warn", "fail", "unknown")
-            if tally.verdicts[name]
-        )
-        rate = f"{tally.records / seconds:,.0f}/s"
-        said = f": {verdicts}" if verdicts else ""
-        say(f"{counted(tally.records, 'record')} in {seconds:.1f} s ({rate}){said}")
-        severities = Ruling(self._settings.severities).severities
-        worst_first = sorted(
-            tally.codes,
-            key=lambda code: (-SEVERITIES.index(severities[code]), -tally.codes[code], code),
-        )
-        digits = max((len(f"{count:,}") for count in tally.codes.values()), default=0)
-        letters = max(map(len, tally.codes), default=0)
-        for code in worst_first:
-            severity = severities[code]
-            shown = click.style(f"{severity:<7}", **severity_style(severity))
-            room = width() - digits - letters - _BETWEEN
-            title = textwrap.shorten(entry(code).title, room, placeholder=" …")
-            say(f"  {tally.codes[code]:>{digits},}  {shown}  {code:<{letters}}  {title}")
-        if tally.codes:
-            say("`auditor explain CODE` says why a finding matters and what to do.")
-
-    def _say_where(self) -> None:
-        if self._how != "finished":
-            say(f"not finished: {self._how}")
-        if self._path is not None:
-            there = self._path if self._how == "finished" else partial_path(self._path)
-            say(f"records: {there}\nmanifest: {_manifest_path(self._path)}")
-
-
-def _manifest_path(path: Path) -> Path:
-    return path.with_name(path.name + ".run.json")

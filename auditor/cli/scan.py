@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 from typing import Any
 
 import click
 
-from auditor.cli.options import DEFAULTS, asking, judging, make_settings
+from auditor.cli.options import asking, judging, make_settings, scanning
 from auditor.cli.running import Run
-from auditor.cli.streams import engine_messages
+from auditor.cli.streams import Voice
 from auditor.errors import UsageError
 from auditor.run.loop import run_loop
 from auditor.targets.excludes import Excludes
@@ -34,39 +36,28 @@ __all__ = ["command"]
     help="Leave out an address, prefix, range or domain with all below it, or those in @FILE; "
     "repeatable.",
 )
-@click.option("-o", "--output", metavar="FILE", default="-", help="NDJSON to FILE.  [default: -]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    default="-",
+    help="NDJSON to FILE; .gz and .zst compress it; DIR/ or a URL takes it in parts.  [default: -]",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with an output that an earlier run has left unfinished."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @asking
-@click.option("--concurrency", metavar="N", type=int, help="Queries in flight at most.")
-@click.option("--qps", metavar="N", type=float, help="Queries a second at most.")
-@click.option(
-    "--server-qps", metavar="N", type=float, help="Queries a second to one server at most."
-)
-@click.option(
-    "--cache-size",
-    metavar="N",
-    type=int,
-    help=f"Answers kept at most.  [default: {DEFAULTS.cache_size}]",
-)
-@click.option(
-    "--trace", is_flag=True, default=None, help="Add to each record how its answers came about."
-)
+@scanning
 @judging
-@click.option(
-    "--max-targets",
-    metavar="N",
-    type=int,
-    help=f"Refuse more targets than this.  [default: {DEFAULTS.max_targets}]",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
 def command(
     target: tuple[str, ...],
     files: tuple[str, ...],
     exclude: tuple[str, ...],
     *,
     output: str,
+    resume: bool,
     overwrite: bool,
-    quiet: bool,
     **given: Any,
 ) -> int:
     """Audit addresses, prefixes, ranges and domains: one NDJSON record for each.
@@ -75,6 +66,10 @@ def command(
     input. A FILE has one target a line (# starts a comment), or is .csv or .ndjson with the
     columns target, helo, mail_from and any labels; .gz, .zst and .xz are read as they are.
     """
+    began = time.monotonic()
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        # Until the scan heeds it: reading long lists takes its time, and ends in order, too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = make_settings(given)
     inputs = [*files, *(text for text in target if text == "-")]
     arguments = [text for text in target if text != "-"]
@@ -90,8 +85,8 @@ def command(
         stdin=open(0, "rb", buffering=0, closefd=False) if live else None,  # noqa: SIM115 - the descriptor stays open
     )
     stream.prepare()
-    run = Run(settings, stream, output, quiet=quiet)
+    voice = click.get_current_context().ensure_object(Voice)
+    run = Run(settings, stream, output, voice, began=began)
     run.describe(arguments, inputs, exclude)
-    run.open(overwrite=overwrite)
-    with engine_messages(quiet=quiet):
-        return run_loop(run.go())
+    done = run.open(overwrite=overwrite, resume=resume)
+    return run_loop(run.go()) if done is None else done

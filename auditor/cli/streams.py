@@ -14,9 +14,9 @@ import click
 from auditor.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["engine_messages", "flush", "prepare", "put", "say"]
+__all__ = ["Voice", "engine_messages", "flush", "prepare", "put", "say"]
 
 
 def prepare() -> None:
@@ -51,6 +51,37 @@ def say(text: str) -> None:
         if sys.stderr is not None:
             colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
             print(text if colour else click.unstyle(text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+class Voice:
+    """How the error that ends a command is said: in a line for people, or as a JSON event.
+
+    It comes with the command's context (`obj`), so that whoever learns the log format sets it.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._said = ""
+
+    @classmethod
+    def guessed(cls, arguments: Sequence[str], environ: Mapping[str, str]) -> Voice:
+        """Return the one that a command line seems to ask for, before it is understood."""
+        said = environ.get("AUDITOR_LOG_FORMAT", "")
+        for text, following in zip(arguments, [*arguments[1:], ""], strict=True):
+            name, equals, value = text.partition("=")
+            if name == "--log-format":
+                said = value if equals else following
+        return cls(as_json=said == "json" and arguments[0] == "scan")
+
+    def fail(self, message: str, code: int) -> None:
+        """Say what ended the command, once."""
+        if not self.as_json:
+            say(f"auditor: {message}")
+        elif message != self._said:
+            self._said = message
+            from auditor.cli.events import error_event  # noqa: PLC0415 - for few commands
+
+            error_event(message, code)
 
 
 def unwritable(error: OSError) -> OutputError:

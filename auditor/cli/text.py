@@ -58,8 +58,10 @@ def counted(number: int, noun: str) -> str:
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
     """Return the end of a message about a mistyped word, "" if nothing known is near it."""
-    near = difflib.get_close_matches(text, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    # Without the dashes of options, which make all of them alike.
+    bare = {word.lstrip("-"): word for word in known}
+    near = difflib.get_close_matches(text.lstrip("-"), bare, n=1)
+    return f"; did you mean {bare[near[0]]}?" if near else ""
 
 
 def severity_style(severity: str) -> dict[str, Any]:
