@@ -1,0 +1,216 @@
+"""A folder that takes an output in parts: on a disk, or behind a URL that fsspec knows.
+
+Each part appears whole or not at all, under a name that says which one it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from auditor.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+__all__ = ["MANIFEST", "Folder", "LocalFolder", "RemoteFolder", "is_folder", "open_folder"]
+
+T = TypeVar("T")
+
+#: The file that lists the parts.
+MANIFEST: Final = "manifest.json"
+
+_LOCAL: Final = ("file://", "local://")
+
+#: Where an object is there when all of it is. Elsewhere a file is renamed when it is whole.
+_OBJECT_STORES: Final = frozenset(
+    {"abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "oci", "oss", "s3", "s3a"}
+)
+
+
+class Folder(Protocol):
+    """What parts are put into; `name` is for messages. Methods may block.
+
+    They raise OutputError; so does `put` for whatever the file system says.
+    """
+
+    name: str
+
+    def names(self) -> Collection[str]:
+        """Return the names of all files in it."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        ...
+
+    def put(self, name: str, data: bytes) -> None:
+        """Put a file in place, or another one in its place."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take a file away."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        ...
+
+
+def is_folder(output: str) -> bool:
+    """Tell whether the name of an output is that of a folder: it ends in `/`, or is a URL."""
+    return output.endswith("/") or "://" in output
+
+
+def open_folder(output: str) -> Folder:
+    """Return the folder of that name, made if need be. Raises UsageError if that cannot be."""
+    for scheme in _LOCAL:
+        if output.startswith(scheme):
+            return LocalFolder(Path(output.removeprefix(scheme)))
+    return RemoteFolder(output) if "://" in output else LocalFolder(Path(output))
+
+
+class LocalFolder:
+    """A folder on a disk, of which one process at a time is the owner."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise UsageError(f"{path}/: cannot be made: {error.strerror}") from error
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._handle)
+            raise UsageError(f"{path}/: another run is writing to it") from None
+        except OSError:
+            pass  # a file system without locks: there one has to look after oneself
+
+    def names(self) -> Collection[str]:
+        """Return the names of all files in it."""
+        return self._do(lambda: [path.name for path in self._path.iterdir()], "read")
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        return self._do((self._path / name).read_bytes, "read", name)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write, sync, rename, sync: after a loss of power it is there whole, or not."""
+        self._do(lambda: self._put(name, data), "written", name)
+
+    def _put(self, name: str, data: bytes) -> None:
+        # Of one name, so that a process that is killed meanwhile leaves no more than one behind.
+        new = self._path / f".{name}.new"
+        try:
+            new.unlink(missing_ok=True)
+            with new.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._path / name)
+        except BaseException:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise
+        os.fsync(self._handle)
+
+    def remove(self, name: str) -> None:
+        """Take a file away."""
+        self._do((self._path / name).unlink, "removed", name)
+
+    def close(self) -> None:
+        """Let somebody else have it."""
+        os.close(self._handle)
+
+    def _do(self, what: Callable[[], T], done: str, name: str = "") -> T:
+        try:
+            return what()
+        except OSError as error:
+            raise OutputError(f"{self._path / name}: cannot be {done}: {error.strerror}") from error
+
+
+class RemoteFolder:
+    """A folder of an object store or another file system that fsspec knows by its URL.
+
+    `make`: whether it is made where folders have to be. Raises UsageError if it cannot be used.
+    """
+
+    def __init__(self, url: str, *, make: bool = True) -> None:
+        self.name = url.rstrip("/")
+        try:
+            # An extra, and without type information.
+            from fsspec.core import (  # type: ignore[import-untyped]  # noqa: PLC0415
+                url_to_fs,
+            )
+        except ImportError as error:
+            raise UsageError(
+                f"{url}: needs the package fsspec: pip install 'auditor[cluster]'"
+            ) from error
+        try:
+            self._system, self._root = url_to_fs(self.name)
+            self._at_once = self.name.partition("://")[0] in _OBJECT_STORES
+            if make and not self._at_once:
+                self._system.makedirs(self._root, exist_ok=True)
+            if make:
+                self.names()
+        except Exception as error:
+            # Every file system has exceptions of its own: no key, no bucket, no library.
+            raise UsageError(f"{url}: cannot be used: {_reason(error)}") from error
+
+    def names(self) -> Collection[str]:
+        """Return the names of all files in it."""
+        names: Collection[str] = self._do(self._names, "read")
+        return names
+
+    def _names(self) -> Collection[str]:
+        self._system.invalidate_cache()
+        try:
+            found = self._system.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return ()  # an object store has no folders, only names
+        return [str(path).rstrip("/").rpartition("/")[2] for path in found]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        content: bytes = self._do(lambda: self._system.cat_file(self._at(name)), "read", name)
+        return content
+
+    def put(self, name: str, data: bytes) -> None:
+        """Put an object; or write a file and rename it."""
+        self._do(lambda: self._put(name, data), "written", name)
+
+    def _put(self, name: str, data: bytes) -> None:
+        if self._at_once:
+            self._system.pipe_file(self._at(name), data)
+        else:
+            new = self._at(f".{name}.new")
+            self._system.pipe_file(new, data)
+            self._system.mv(new, self._at(name))
+
+    def remove(self, name: str) -> None:
+        """Take a file away."""
+        self._do(lambda: self._system.rm_file(self._at(name)), "removed", name)
+
+    def close(self) -> None:
+        """Do nothing: it is everybody's."""
+
+    def _at(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _do(self, what: Callable[[], Any], done: str, name: str = "") -> Any:
+        try:
+            return what()
+        except Exception as error:
+            raise OutputError(f"{self.name}/{name}: cannot be {done}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what an exception says, in one line."""
+    text = " ".join(str(error).split())
+    return text[:300] or type(error).__name__

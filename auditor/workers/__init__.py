@@ -1,0 +1,1 @@
+"""More cores, more machines: a run cut into shards, and who does them."""

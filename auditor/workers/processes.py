@@ -1,0 +1,296 @@
+"""A crew of processes on this machine.
+
+Each process is an executor of its own: one that dies takes down what it held and nothing
+else, and another takes its place. It notices the end of its parent, however that comes
+about, by the end of the pipe between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import suppress
+from itertools import count
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from auditor.errors import AuditorError, WorkersError
+from auditor.workers.crew import NotBegunError
+from auditor.workers.worker import leave, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from auditor.workers.orders import Share, Word
+
+__all__ = ["Process", "Processes", "serve"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("auditor")
+
+#: Processes in the place of one that may end before they have begun, all in a row.
+_STILLBORN: Final = 3
+
+#: Seconds that a process is given to end by itself.
+_PATIENCE: Final = 3.0
+
+#: Seconds for which what one process has said need not be said for others.
+_ECHO: Final = 5.0
+
+#: What a process says besides the outcomes of calls, in place of their number.
+_READY: Final = -1
+_LOGGED: Final = -2
+_BEGUN: Final = -3
+
+
+class Process(Executor):
+    """One process that runs what it is given, each call in a thread of its own.
+
+    `on_end` is called, in some thread, when it has ended; by then all that it held has
+    failed with BrokenExecutor, or with NotBegunError. `on_log` is given what it logs: level,
+    text, and what a `LogRecord` has besides.
+    """
+
+    def __init__(self, on_end: Callable[[Process], None], on_log: Callable[..., None]) -> None:
+        self.ready = False
+        self.fate = ""
+        self._on_end = on_end
+        self._on_log = on_log
+        self._futures: dict[int, Future[Any]] = {}
+        self._begun: set[int] = set()
+        self._numbers = count()
+        self._lock = threading.Lock()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            code = f"from auditor.workers.processes import serve; serve({theirs.fileno()})"
+            # Not -I or -P: what the parent can import, the child must be able to.
+            command = [sys.executable, "-c", code]
+            self._process = subprocess.Popen(  # noqa: S603 - this very program
+                command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
+            )
+            self._pipe = Connection(ours.detach())
+        self.pid = self._process.pid
+        self._reader = threading.Thread(target=self._read, name="auditor-process", daemon=True)
+        self._reader.start()
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Have the process call `fn`, which like its arguments can be pickled."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self.fate:
+                future.set_exception(NotBegunError(self.fate))
+                return future
+            number = next(self._numbers)
+            self._futures[number] = future
+            future.set_running_or_notify_cancel()
+            # If nobody listens any more, the reader says so.
+            with suppress(OSError):
+                self._pipe.send_bytes(pickle.dumps((number, fn, args, kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in Executor
+        """End the process: it drops what it is doing. `wait` until it is gone."""
+        del cancel_futures
+        with suppress(OSError):
+            self._process.send_signal(signal.SIGCONT)
+        with self._lock, suppress(OSError):
+            # It sees the end of the pipe; ours is closed when it has closed its own.
+            self._half_close()
+        if wait:
+            self._reader.join(_PATIENCE)
+            if self._reader.is_alive():
+                self._process.kill()
+                self._reader.join()
+
+    def _half_close(self) -> None:
+        with socket.socket(fileno=self._pipe.fileno()) as sock:
+            try:
+                sock.shutdown(socket.SHUT_WR)
+            finally:
+                sock.detach()
+
+    def _read(self) -> None:
+        """Take outcomes until the process closes its end, which is when it ends."""
+        with suppress(OSError, EOFError):
+            while True:
+                self._take(*pickle.loads(self._pipe.recv_bytes()))  # noqa: S301 - our own child
+        try:
+            code = self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        with self._lock:
+            self._pipe.close()
+            self.fate = _fate(code)
+            futures, self._futures = self._futures, {}
+        for number, future in futures.items():
+            kind = BrokenExecutor if number in self._begun else NotBegunError
+            future.set_exception(kind(self.fate))
+        self._on_end(self)
+
+    def _take(self, number: int, outcome: Any, error: BaseException | None) -> None:
+        if number == _READY:
+            self.ready = True
+        elif number == _LOGGED:
+            self._on_log(*outcome)
+        elif number == _BEGUN:
+            self._begun.add(outcome)
+        else:
+            self._begun.discard(number)
+            with self._lock:
+                future = self._futures.pop(number)
+            if error is None:
+                future.set_result(outcome)
+            else:
+                future.set_exception(error)
+
+
+def _fate(code: int) -> str:
+    if code >= 0:
+        return f"ended with status {code}"
+    with suppress(ValueError):
+        return f"killed by {signal.Signals(-code).name}"
+    return f"killed by signal {-code}"
+
+
+class Processes:
+    """A crew of `size` processes; whichever dies is replaced."""
+
+    def __init__(self, size: int) -> None:
+        self.error: AuditorError | None = None
+        self._size = size
+        self._members: dict[str, Process] = {}
+        self._fates: dict[str, str] = {}
+        self._stillborn = 0
+        self._closing = False
+        self._said: dict[str, float] = {}
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Start the processes. Raises WorkersError if the system does not let us."""
+        self._loop = asyncio.get_running_loop()
+        self._changed = changed
+        for _ in range(self._size):
+            self._add()
+        if self.error is not None:
+            raise self.error
+
+    def members(self) -> Mapping[str, Executor]:
+        """Return those that live."""
+        return self._members
+
+    def fate(self, name: str) -> str:
+        """Return how a process ended."""
+        return self._fates.get(name, "gone")
+
+    async def tell(self, names: Collection[str], run: str, word: Word | Share) -> None:
+        """Tell processes; one that ends has heard enough."""
+        told = [
+            asyncio.wrap_future(self._members[name].submit(tell, run, word))
+            for name in names
+            if name in self._members
+        ]
+        await asyncio.gather(*told, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End all processes, and wait until they are gone."""
+        self._closing = True
+        members = list(self._members.values())
+        for member in members:
+            member.shutdown(wait=False)
+        await asyncio.gather(*(asyncio.to_thread(member.shutdown) for member in members))
+
+    def _add(self) -> None:
+        try:
+            process = Process(self._on_end, self._on_log)
+        except OSError as error:
+            self.error = WorkersError(f"workers: no process can be started: {error.strerror}")
+            return
+        self._members[f"process {process.pid}"] = process
+
+    def _on_log(self, level: int, text: str, extra: Mapping[str, Any]) -> None:
+        """Log what a process has to say, unless another one has just said the same."""
+        now = time.monotonic()
+        last = self._said.get(text)
+        self._said = {said: when for said, when in self._said.items() if now - when < _ECHO}
+        if last is None or now - last >= _ECHO:
+            self._said[text] = now
+            _log.log(level, "%s", text, extra=dict(extra))
+
+    def _on_end(self, process: Process) -> None:
+        with suppress(RuntimeError):  # the loop is gone, and with it whoever cares
+            self._loop.call_soon_threadsafe(self._replace, process)
+
+    def _replace(self, process: Process) -> None:
+        name = f"process {process.pid}"
+        del self._members[name]
+        self._fates[name] = process.fate
+        if self._closing:
+            return
+        self._stillborn = 0 if process.ready else self._stillborn + 1
+        if self._stillborn >= _STILLBORN * self._size:
+            self.error = WorkersError(f"workers: they end before they begin: {process.fate}")
+        if self.error is None:
+            self._add()
+        self._changed()
+
+
+class _Messages(logging.Handler):
+    """Passes on what the engine reports to the process that can show it."""
+
+    def __init__(self, send: Callable[[object], None]) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send level, text and event; the text is no template any more."""
+        kept = ("event", "fields")
+        extra = {name: getattr(record, name) for name in kept if hasattr(record, name)}
+        self._send((_LOGGED, (record.levelno, record.getMessage(), extra), None))
+
+
+def serve(handle: int) -> None:
+    """Be a `Process`: do what comes down the pipe, until it is closed at the other end."""
+    # Ctrl-C and systemd reach all processes at once, and the parent knows what to do.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    pipe = Connection(handle)
+    lock = threading.Lock()
+
+    def send(message: object) -> None:
+        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        with lock, suppress(OSError):
+            pipe.send_bytes(data)
+
+    def call(number: int, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        send((_BEGUN, number, None))
+        try:
+            send((number, fn(*args, **kwargs), None))
+        except BaseException as error:  # noqa: BLE001 - raised again in the parent
+            send((number, None, _portable(error)))
+
+    _log.addHandler(_Messages(send))
+    _log.setLevel(logging.INFO)  # the parent knows what anybody wants to know
+    send((_READY, None, None))
+    with suppress(OSError, EOFError):
+        while True:
+            task = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own parent
+            threading.Thread(target=call, args=task, daemon=True).start()
+    leave()
+
+
+def _portable(error: BaseException) -> BaseException:
+    """Return the error, or one that says the same and can be pickled."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - made a moment ago
+    except Exception:  # noqa: BLE001 - whatever it is that cannot be pickled
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -1,0 +1,227 @@
+"""A run cut into shards: contiguous, of sizes that depend on nothing but their number.
+
+So two runs over the same input are cut alike, on however many machines and however often
+interrupted, and a part that is there need not be made again. A shard carries prefixes as
+prefixes and lists of plain targets as columns: it is small, and cheap to send.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import zstandard
+
+from auditor.targets.parse import Spread
+from auditor.targets.spans import Span, address_text, span_targets
+from auditor.targets.target import BLOCK_SIZE, NO_LABELS, Origin, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from auditor.targets.parse import Entry
+    from auditor.targets.target import Block
+
+__all__ = ["Shard", "cut", "shard_size", "unpack"]
+
+#: The first shards are small, so that the first record is there soon and a few thousand
+#: targets already keep several workers busy; four of each size, up to one that takes a worker
+#: about a second. Runs that go on for hours are cut into larger ones, lest there be too many.
+_FIRST_SIZE: Final = 2048
+_OF_EACH: Final = 4
+_USUAL_SIZE: Final = 32_768
+_LARGER_FROM: Final = ((128, 131_072), (64, 65_536))
+
+_NEW: Final = tuple.__new__
+
+#: Shorter lists are sent as they are.
+_SHORT: Final = 4096
+
+#: A span with its origin; plain targets that differ in text, version and line only, as
+#: columns; any other target.
+_Packed: TypeAlias = (
+    "tuple[Span, tuple[Any, ...]] | tuple[str, list[str], bytes, list[int]] "
+    "| tuple[tuple[Any, ...]]"
+)
+
+
+class Shard(NamedTuple):
+    """A contiguous slice of a run's targets.
+
+    `number` counts from 0; `size` is the number of targets; `shown` names the first and the
+    last of them for a person; `packed` is what `unpack` takes.
+    """
+
+    number: int
+    size: int
+    shown: str
+    packed: bytes
+
+
+def shard_size(number: int) -> int:
+    """Return how many targets shard `number` has, unless it is the last."""
+    for start, size in _LARGER_FROM:
+        if number >= start:
+            return size
+    return min(_FIRST_SIZE << (number // _OF_EACH), _USUAL_SIZE)
+
+
+def cut(entries: Iterable[Entry | None], *, at_waits: bool = False) -> Iterator[Shard]:
+    """Yield what `TargetStream.entries` does as shards, as it is read.
+
+    With `at_waits`, a shard also ends where the input keeps us waiting, so that what has
+    arrived is audited meanwhile. Raises what the entries raise, after what was read before.
+    """
+    cutter = _Cutter()
+    try:
+        for entry in entries:
+            if entry is None:
+                if at_waits and cutter.size:
+                    yield cutter.finish()
+                continue
+            yield from cutter.add(entry)
+    except Exception:
+        if cutter.size:
+            yield cutter.finish()
+        raise
+    if cutter.size:
+        yield cutter.finish()
+
+
+class _Cutter:
+    """Gathers entries until they make a shard."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._number = 0
+        self._entries: list[Target | Spread] = []
+
+    def add(self, entry: Target | Spread) -> Iterator[Shard]:
+        """Add an entry, yielding every shard that it completes."""
+        most = shard_size(self._number)
+        if isinstance(entry, Target):
+            self._entries.append(entry)
+            self.size += 1
+            if self.size == most:
+                yield self.finish()
+            return
+        (version, first, last), origin = entry
+        while first <= last:
+            take = min(last - first + 1, shard_size(self._number) - self.size)
+            self._entries.append(Spread(Span(version, first, first + take - 1), origin))
+            self.size += take
+            first += take
+            if self.size == shard_size(self._number):
+                yield self.finish()
+
+    def finish(self) -> Shard:
+        """Return what has been gathered as the next shard."""
+        entries, self._entries = self._entries, []
+        shown = _first_text(entries[0])
+        if self.size > 1:
+            shown += f" to {_last_text(entries[-1])}"
+        shard = Shard(self._number, self.size, shown, _pack(entries))
+        self._number += 1
+        self.size = 0
+        return shard
+
+
+def _first_text(entry: Target | Spread) -> str:
+    if isinstance(entry, Target):
+        return entry.text[:80]
+    return address_text(entry.span.version, entry.span.first)
+
+
+def _last_text(entry: Target | Spread) -> str:
+    if isinstance(entry, Target):
+        return entry.text[:80]
+    return address_text(entry.span.version, entry.span.last)
+
+
+def _is_plain(target: Target) -> bool:
+    _, _, helo, mail_from, labels = target.origin
+    return target.error is None and helo is None and not mail_from and not labels
+
+
+def _pack(entries: list[Target | Spread]) -> bytes:
+    packed: list[_Packed] = []
+    source = None
+    texts: list[str] = []
+    versions = bytearray()
+    lines: list[int] = []
+    for entry in entries:
+        if isinstance(entry, Target) and _is_plain(entry):
+            if entry.origin.source != source:
+                source = entry.origin.source
+                texts, versions, lines = [], bytearray(), []
+                packed.append((source, texts, versions, lines))  # type: ignore[arg-type]
+            texts.append(entry.text)
+            versions.append(entry.version)
+            lines.append(entry.origin.line)
+            continue
+        source = None
+        if isinstance(entry, Target):
+            packed.append(((*entry[:3], _plain(entry.origin), entry.error),))
+        else:
+            packed.append((entry.span, _plain(entry.origin)))
+    data = pickle.dumps(packed, pickle.HIGHEST_PROTOCOL)
+    return data if len(data) < _SHORT else zstandard.ZstdCompressor(level=1).compress(data)
+
+
+def _plain(origin: Origin) -> tuple[Any, ...]:
+    return (*origin[:4], dict(origin.labels))
+
+
+def _origin(values: tuple[Any, ...]) -> Origin:
+    source, line, helo, mail_from, labels = values
+    return Origin(source, line, helo, mail_from, labels or NO_LABELS)
+
+
+def unpack(shard: Shard) -> Iterator[Block]:
+    """Yield the targets of a shard in blocks, all of them full but the last."""
+    data = shard.packed
+    if data.startswith(zstandard.FRAME_HEADER):
+        data = zstandard.ZstdDecompressor().decompress(data)
+    block: Block = []
+    # Written by `_pack`, in this run, by whoever gives this process its orders.
+    for targets in _pieces(pickle.loads(data)):  # noqa: S301 - see above
+        block = block + targets if block else targets
+        while len(block) >= BLOCK_SIZE:
+            yield block[:BLOCK_SIZE]
+            block = block[BLOCK_SIZE:]
+    if block:
+        yield block
+
+
+def _pieces(packed: list[_Packed]) -> Iterator[Block]:
+    """Yield targets in order, a block's worth at a time at most."""
+    for piece in packed:
+        if len(piece) == 1:
+            ((text, kind, version, origin, error),) = piece
+            yield [Target(text, kind, version, _origin(origin), error)]
+        elif len(piece) == 2:  # noqa: PLR2004 - a span and its origin
+            (version, first, last), values = piece
+            origin = _origin(values)
+            while first <= last:
+                take = min(last - first + 1, BLOCK_SIZE)
+                yield span_targets(version, first, take, origin)
+                first += take
+        else:
+            source, texts, versions, lines = piece
+            for start in range(0, len(texts), BLOCK_SIZE):
+                place = slice(start, start + BLOCK_SIZE)
+                yield [
+                    _NEW(
+                        Target,
+                        (
+                            text,
+                            "ip" if version else "domain",
+                            version,
+                            _NEW(Origin, (source, line, None, (), NO_LABELS)),
+                            None,
+                        ),
+                    )
+                    for text, version, line in zip(
+                        texts[place], versions[place], lines[place], strict=True
+                    )
+                ]

@@ -1,0 +1,122 @@
+"""A crew in the hands of a test: it holds what its members are given, and says what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import BrokenExecutor, Executor, Future
+from typing import TYPE_CHECKING, Any
+
+from auditor.workers.abandon import abandon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from auditor.errors import AuditorError
+    from auditor.workers.orders import Order, Result, Share, Word
+
+__all__ = ["Hand", "Hands", "settled"]
+
+
+class Hand(Executor):
+    """A member: `orders` are those that it has not answered yet, in order."""
+
+    def __init__(self) -> None:
+        self.orders: list[Order] = []
+        self._futures: dict[int, Future[Result]] = {}
+
+    def submit(self, _fn: Any, /, *args: Any, **_kwargs: Any) -> Future[Any]:
+        """Take an order."""
+        (order,) = args
+        self.orders.append(order)
+        future = self._futures[order.shard.number] = Future[Any]()
+        return future
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the shards that it works on."""
+        return [order.shard.number for order in self.orders]
+
+    def finish(self, *numbers: int, result: Result | BaseException | None = None) -> None:
+        """Answer orders: as if no server had, unless `result` is what comes of them."""
+        for order in [order for order in self.orders if order.shard.number in numbers]:
+            self.orders.remove(order)
+            future = self._futures.pop(order.shard.number)
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                made = result or abandon(order.shard, order.settings)
+                future.set_result(made._replace(engine=str(id(self))))
+
+    def cancel(self) -> None:
+        """Cancel all that it has, as a scheduler does that loses a worker."""
+        self.orders.clear()
+        while self._futures:
+            self._futures.popitem()[1].cancel()
+
+    def die(self, why: str) -> None:
+        """Fail all that it has."""
+        self.orders.clear()
+        while self._futures:
+            self._futures.popitem()[1].set_exception(BrokenExecutor(why))
+
+
+class Hands:
+    """The crew. `told` is what it was told: who, and what."""
+
+    def __init__(self, *names: str) -> None:
+        self.error: AuditorError | None = None
+        self.hands = {name: Hand() for name in names}
+        self.told: list[tuple[set[str], Word | Share]] = []
+        self.closed = False
+        self._changed: Callable[[], None] = lambda: None
+
+    def __getitem__(self, name: str) -> Hand:
+        return self.hands[name]
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Take note of whom to tell."""
+        self._changed = changed
+
+    def members(self) -> Mapping[str, Executor]:
+        """Return those who are there."""
+        return self.hands
+
+    def fate(self, name: str) -> str:
+        """Return the same of everybody."""
+        return f"{name} was killed"
+
+    async def tell(self, names: Collection[str], run: str, word: Word | Share) -> None:
+        """Take note of it."""
+        del run
+        self.told.append((set(names), word))
+
+    async def close(self) -> None:
+        """Take note of it."""
+        self.closed = True
+
+    def come(self, name: str) -> Hand:
+        """Have somebody come."""
+        hand = self.hands[name] = Hand()
+        self._changed()
+        return hand
+
+    def go(self, name: str, *, cancel: bool = False) -> None:
+        """Have somebody go, dead or `cancel`led."""
+        hand = self.hands.pop(name)
+        if cancel:
+            hand.cancel()
+        else:
+            hand.die(f"{name} was killed")
+        self._changed()
+
+    def fail(self, error: AuditorError) -> None:
+        """Say that nobody will ever come again."""
+        self.error = error
+        self._changed()
+
+
+async def settled(condition: Callable[[], object]) -> None:
+    """Return when the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - whatever it is that has to happen
+            await asyncio.sleep(0)
