@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
 from auditor import __version__
-from auditor.cli.streams import flush, prepare, say, unwritable
+from auditor.cli.streams import Voice, flush, prepare, say, unwritable
 from auditor.cli.text import did_you_mean
 from auditor.errors import AuditorError, UsageError
 from auditor.targets.quoting import quoted
@@ -24,7 +25,12 @@ _COMMANDS: Final = {
     "scan": "Audit addresses, prefixes and domains; NDJSON out.",
     "check": "Audit one or a few targets and explain the result.",
     "spf": "Show what an SPF policy authorises, costs and gets wrong.",
+    "diff": "Compare two results: what got worse, better, or changed.",
+    "report": "Turn results into a page for people: map, remedies, tables.",
+    "convert": "Turn results into Parquet or CSV for data tools.",
+    "summary": "Show results in one look: counts, and where it is worst.",
     "explain": "Say what a finding means and what to do about it.",
+    "config": "Print the effective settings and where each comes from.",
     "schema": "Print the JSON Schema of a record.",
 }
 
@@ -80,37 +86,40 @@ def app() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; whatever goes wrong is one line on stderr."""
     prepare()
-    foreign = next((text for text in arguments if not _is_text(text)), None)
-    if foreign is not None:
-        return _fail(f"{quoted(foreign)}: not UTF-8 text", WRONG)
     if not arguments:
         with click.Context(app, info_name="auditor") as ctx:
             say(app.get_help(ctx))
         return WRONG
-    code = _run(arguments)
+    voice = Voice.guessed(arguments, os.environ)
+    foreign = next((text for text in arguments if not _is_text(text)), None)
+    if foreign is not None:
+        return _fail(voice, f"{quoted(foreign)}: not UTF-8 text", WRONG)
+    code = _run(arguments, voice)
     return code if flush() else NOT_FINISHED
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str], voice: Voice) -> int:
     try:
-        result: Any = app.main(list(arguments), prog_name="auditor", standalone_mode=False)
+        result: Any = app.main(
+            list(arguments), prog_name="auditor", standalone_mode=False, obj=voice
+        )
     except AuditorError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(voice, str(error), error.exit_code)
     except click.UsageError as error:
-        return _fail(_complaint(error, arguments), WRONG)
+        return _fail(voice, _complaint(error, arguments), WRONG)
     except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted", NOT_FINISHED)
+        return _fail(voice, "interrupted", NOT_FINISHED)
     except SystemExit:
         # By click, and only for help that nobody reads to its end.
         return NOT_FINISHED
     except OSError as error:
         # What is left is click's own printing of help; commands name what they touch.
-        return _fail(str(unwritable(error)), NOT_FINISHED)
+        return _fail(voice, str(unwritable(error)), NOT_FINISHED)
     return result if isinstance(result, int) else 0
 
 
-def _fail(message: str, code: int) -> int:
-    say(f"auditor: {message}")
+def _fail(voice: Voice, message: str, code: int) -> int:
+    voice.fail(message, code)
     return code
 
 
@@ -129,8 +138,13 @@ def _complaint(error: click.UsageError, arguments: Sequence[str]) -> str:
         command = app.get_command(ctx, arguments[0])
     where = "auditor" if command is None else f"auditor {command.name}"
     if isinstance(error, click.NoSuchOption):
-        known = [name for parameter in (command or app).params for name in parameter.opts]
+        parameters = (command or app).params
+        known = [name for each in parameters for name in (*each.opts, *each.secondary_opts)]
         text = f"no option {error.option_name}{did_you_mean(error.option_name, known)}"
+    elif isinstance(error, click.MissingParameter) and error.param is not None:
+        missing = error.param
+        argument = isinstance(missing, click.Argument)
+        text = f"missing {missing.human_readable_name if argument else missing.opts[-1]}"
     elif isinstance(error, click.BadParameter) and error.param is not None:
         text = f"{error.param.opts[-1]}: {error.message.rstrip('.')}"
     else:

@@ -13,7 +13,6 @@ import sys
 import termios
 import time
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from support.fleet import FLEET
@@ -67,14 +66,20 @@ def auditor(*arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | No
     return Ended(done.returncode, out, err)
 
 
+def _heed_signals() -> None:
+    """Heed the signals that end a run, whatever became of them in this process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def running(*arguments: str | Path, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run the program for as long as the context lasts; pipes unless `streams` say otherwise.
 
-    It heeds Ctrl-C, also where the tests run in the background and do not.
+    It heeds Ctrl-C and SIGTERM, also where the tests run in the background and do not.
     """
     given: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    given["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    given["preexec_fn"] = _heed_signals
     given.update(streams)
     with subprocess.Popen([*PROGRAM, *map(str, arguments)], **given) as process:
         try:

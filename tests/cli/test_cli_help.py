@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+import zstandard
+from support.tables import fleet_lines
 
 from auditor import __version__
 from auditor.cli.app import app
@@ -28,6 +30,17 @@ COMMANDS = tuple(app.list_commands(click.Context(app)))
 def _example(help_text: str) -> str:
     (example,) = help_text.split("Example: ")[1:]
     return " ".join(example.split())
+
+
+def _beside_results(folder: Path, words: list[str]) -> Path:
+    """Put the examples into a folder, and the results that a command line reads."""
+    (folder / "examples").symlink_to(ROOT / "examples")
+    names = [word for word in words if ".ndjson" in word]
+    lines = b"".join(fleet_lines("targets.csv")) if names else b""
+    for name in names:
+        packed = zstandard.ZstdCompressor().compress(lines) if name.endswith(".zst") else lines
+        (folder / name).write_bytes(packed)
+    return folder
 
 
 def test_the_help_lists_every_command(call: Callable[..., Ended]) -> None:
@@ -50,13 +63,14 @@ def test_help_fits_a_terminal_and_says_how_to_begin(
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_the_example_of_every_help_runs(
-    call: Callable[..., Ended], command: str, monkeypatch: pytest.MonkeyPatch
+    call: Callable[..., Ended], command: str, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = shlex.split(_example(call(*command.split(), "--help").out).partition(" > ")[0])
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(_beside_results(here, words))
+    made = words[words.index("-o") + 1] if "-o" in words else None
     ended = call(*words[1:])
     assert ended.code == 0
-    assert ended.out
+    assert ended.out or (made is not None and Path(made).stat().st_size)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

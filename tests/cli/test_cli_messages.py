@@ -30,7 +30,9 @@ audit!
 "\x1b[31m"
     no command '\\x1b[31m' (see auditor --help)
 --verbose
-    no option --verbose; did you mean --version? (see auditor --help)
+    no option --verbose (see auditor --help)
+--vresion
+    no option --vresion; did you mean --version? (see auditor --help)
 scan --zone x
     no option --zone; did you mean --zones? (see auditor scan --help)
 check --qps 5
@@ -103,6 +105,9 @@ scan --engine cares --server 127.0.0.1 --server-qps 1 a.example
     server-qps: c-ares chooses the servers itself; use --engine bulk
 """
 
+
+FORMAT = "the output is NDJSON, as it is or as .gz or .zst, not"
+CONVERT = "auditor convert makes other formats of it"
 
 UNKNOWN_TYPE = (
     "zones/example.net.zone:2: expected a resource record or a directive, "
@@ -201,24 +206,40 @@ def test_zone_files_that_cannot_be_loaded(
     assert [path.name for path in here.iterdir()] == ["zones"]
 
 
-@pytest.mark.parametrize("name", ["out.ndjson", "out.ndjson.partial"])
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("out.ndjson", "--overwrite replaces it"),
+        ("out.ndjson.partial", "--resume goes on with it, --overwrite starts anew"),
+    ],
+)
 def test_an_existing_output_is_not_touched(
-    here: Path, call: Callable[..., Ended], name: str
+    here: Path, call: Callable[..., Ended], name: str, remedy: str
 ) -> None:
     (here / name).write_text("precious\n")
     ended = call(*SCAN, "198.51.100.1", "-o", "out.ndjson")
-    assert ended == (2, "", f"auditor: {name}: exists already; --overwrite replaces it\n")
+    assert ended == (2, "", f"auditor: {name}: exists already; {remedy}\n")
     assert (here / name).read_text() == "precious\n"
     assert len(list(here.iterdir())) == 1
+
+
+def test_what_is_no_file_is_not_taken_for_what_an_earlier_run_left(
+    here: Path, call: Callable[..., Ended]
+) -> None:
+    (here / "out.ndjson.partial").mkdir()
+    ended = call(*SCAN, "198.51.100.1", "-o", "out.ndjson")
+    why = "not a regular file; without -o, lines go to standard output"
+    assert ended == (2, "", f"auditor: out.ndjson.partial: {why}\n")
 
 
 @pytest.mark.parametrize(
     ("output", "message"),
     [
         ("no/out.ndjson", "no/out.ndjson.partial: cannot be made: No such file or directory"),
-        (".", ".: is a directory; expected a file"),
-        ("out.ndjson.gz", "out.ndjson.gz: the output is NDJSON, not .gz"),
-        ("out.parquet", "out.parquet: the output is NDJSON, not .parquet"),
+        (".", ".: is a directory; expected a file, or ./ for parts"),
+        ("out.parquet", f"out.parquet: {FORMAT} .parquet; {CONVERT}"),
+        ("out.CSV", f"out.CSV: {FORMAT} .CSV; {CONVERT}"),
+        ("out.ndjson.xz", f"out.ndjson.xz: {FORMAT} .xz; {CONVERT}"),
         ("file/out", "file/out.partial: cannot be made: Not a directory"),
     ],
 )

@@ -22,7 +22,7 @@ from cli.driving import (
 from support.faults import Gate, answer, delay
 from support.faulty import FaultyServer, per_name
 
-from auditor.cli import running as running_module
+from auditor.cli import ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,7 +140,7 @@ def test_a_signal_while_nothing_is_under_way_ends_the_wait_for_input() -> None:
 def test_after_a_time_of_grace_the_rest_is_dropped(
     here: Path, held: Held, call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running_module, "_GRACE", 0.0)
+    monkeypatch.setattr(ending, "_GRACE", 0.0)
 
     def interrupt() -> None:
         if held.asked.wait(30):

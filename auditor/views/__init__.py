@@ -1,0 +1,1 @@
+"""What people look at: summary, diff, HTML report, tables for data tools (DESIGN §3)."""

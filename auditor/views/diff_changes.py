@@ -1,0 +1,161 @@
+"""Two records of one target → what changed, and whether for the better.
+
+Compared is what was learnt: verdict, findings, PTR, forward confirmation, SPF, what a domain
+publishes. Labels and the error of an invalid line come from the input (and name a line number),
+a trace is different every time: none of them is a change.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from auditor.findings.catalogue import ENTRIES
+from auditor.findings.judge import VERDICTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CHANGES", "change"]
+
+#: What can have happened to a target, from what a person wants to see first.
+CHANGES: Final = (
+    "worse",
+    "undetermined",
+    "better",
+    "determined",
+    "changed",
+    "appeared",
+    "vanished",
+)
+
+_FACTS: Final = ("kind", "ptr", "iprev", "spf", "domain")
+#: Lists of objects, each with what tells one object from another.
+_KEYED: Final[dict[str, tuple[str, ...]]] = {
+    "iprev.names": ("name",),
+    "spf": ("identity", "domain"),
+    "domain.addresses.list": ("address",),
+    "domain.addresses.list.iprev.names": ("name",),
+    "domain.mx.hosts": ("name",),
+    "domain.mx.hosts.addresses": ("address",),
+    "domain.mx.hosts.addresses.iprev.names": ("name",),
+}
+_PROBLEMS: Final = frozenset({"error", "warning"})
+_UNDETERMINED: Final = frozenset(entry.code for entry in ENTRIES if entry.undetermined)
+
+Record = dict[str, Any]
+
+
+def change(old: Record | None, new: Record | None) -> dict[str, Any] | None:
+    """Return what happened between two records of a target; None if nothing did.
+
+    Without `old` it appeared, without `new` it vanished. Else its verdict got `worse` or
+    `better` in the order pass, warn, fail; or it became `undetermined` (its verdict is now
+    `unknown`: nobody can say whether it got worse), or `determined` again. With the same
+    verdict it is `worse` if problems came (findings of severity error or warning that are
+    not themselves undetermined) and none went, `better` the other way round, and `changed`
+    if only facts did. A `regression` is what got worse, and a verdict of `fail` that was
+    unknown before: a failure must not slip in behind a lookup that timed out.
+
+    The object of `auditor diff --json`:
+
+        {"target","kind","change","regression","verdict":{"old","new"},
+         "findings":{"added":[{"code","severity","subject"}],"removed"},
+         "facts":[{"fact","of","old","new"}],"labels"}
+
+    `fact` is the path of a key in the record; `of` says of which objects in the lists on the
+    way, by their names ([] on no list). A whole object that came or went has null on the
+    other side. What appeared or vanished has no facts. `labels` are the latest.
+    """
+    latest = new or old
+    if latest is None:
+        return None
+    facts: list[dict[str, Any]] = []
+    if old and new:
+        for fact in _FACTS:
+            _compare(fact, [], old[fact], new[fact], facts)
+    then, now = _findings(old), _findings(new)
+    if old and new and then == now and not facts and old["verdict"] == new["verdict"]:
+        return None
+    what = _what(old, new)
+    verdicts = {"old": old and old["verdict"], "new": new and new["verdict"]}
+    return {
+        "target": latest["target"],
+        "kind": latest["kind"],
+        "change": what,
+        "regression": what == "worse" or (what == "determined" and verdicts["new"] == "fail"),
+        "verdict": verdicts,
+        "findings": {"added": _listed(now - then), "removed": _listed(then - now)},
+        "facts": facts,
+        "labels": latest["labels"],
+    }
+
+
+def _what(old: Record | None, new: Record | None) -> str:
+    if old is None or new is None:
+        return "vanished" if old else "appeared"
+    then, now = old["verdict"], new["verdict"]
+    if then == now:
+        before, after = _problems(old), _problems(new)
+        came, went = after - before, before - after
+        if bool(came) == bool(went):
+            return "changed"
+        return "worse" if came else "better"
+    if "unknown" in {then, now}:
+        return "undetermined" if now == "unknown" else "determined"
+    return "worse" if VERDICTS.index(now) > VERDICTS.index(then) else "better"
+
+
+def _problems(record: Record) -> Counter[str]:
+    return Counter(
+        found["code"]
+        for found in record["findings"]
+        if found["severity"] in _PROBLEMS and found["code"] not in _UNDETERMINED
+    )
+
+
+def _findings(record: Record | None) -> Counter[tuple[str, str, str]]:
+    found = record["findings"] if record else ()
+    return Counter((one["code"], one["subject"], one["severity"]) for one in found)
+
+
+def _listed(findings: Counter[tuple[str, str, str]]) -> list[dict[str, str]]:
+    return [
+        {"code": code, "severity": severity, "subject": subject}
+        for code, subject, severity in sorted(findings.elements())
+    ]
+
+
+def _compare(path: str, of: list[str], old: Any, new: Any, found: list[dict[str, Any]]) -> None:
+    """Add to `found` where two values differ, as far down as they are alike."""
+    if old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            _compare(f"{path}.{key}", of, old.get(key), new.get(key), found)
+    elif path in _KEYED and isinstance(old, list) and isinstance(new, list):
+        then, now = _by_name(old, _KEYED[path]), _by_name(new, _KEYED[path])
+        for name, number in sorted(then.keys() | now.keys()):
+            key = name, number
+            _compare(path, [*of, name], then.get(key), now.get(key), found)
+        if then == now:  # the same in another order, which means something
+            found.append({"fact": path, "of": of, "old": _names(then), "new": _names(now)})
+    else:
+        found.append({"fact": path, "of": of, "old": old, "new": new})
+
+
+def _by_name(
+    items: list[dict[str, Any]], keys: tuple[str, ...]
+) -> dict[tuple[str, int], Mapping[str, Any]]:
+    """Return the objects of a list by name; those of one name are told apart by a number."""
+    named: dict[tuple[str, int], Mapping[str, Any]] = {}
+    seen: Counter[str] = Counter()
+    for item in items:
+        name = " ".join(item[key] for key in keys)
+        named[name, seen[name]] = item
+        seen[name] += 1
+    return named
+
+
+def _names(named: dict[tuple[str, int], Mapping[str, Any]]) -> list[str]:
+    return [name for name, _ in named]

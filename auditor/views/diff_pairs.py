@@ -1,0 +1,260 @@
+"""Lines of two results → pairs of one target, whatever their order, in bounded memory.
+
+Both are read at the same pace. Where they agree nothing is kept; a line whose target is not
+met on the other side waits for it. That is enough for the usual case, the same targets in
+the same order but for some. If too much waits, the order differs: then what is left of both
+is dealt out to temporary files by target, and these are joined one after the other.
+
+The n-th line of a target in one result belongs to the n-th in the other.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from auditor.errors import InputError
+from auditor.views.diff_spool import Entry, Partitions
+from auditor.views.results import parse_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from auditor.views.results import Results
+
+__all__ = ["Pairs", "Side"]
+
+#: Called with each pair that differs; None for the side that has no such target.
+_Found: TypeAlias = "Callable[[Entry | None, Entry | None], None]"
+
+#: What may wait, or be joined at a time, in octets.
+_ROOM: Final = 48 << 20
+#: What a line costs in memory beside its octets.
+_OVERHEAD: Final = 400
+_HEAPS: Final = 64
+_SHIFT: Final = 6
+#: Dealt out again at most so often; what still does not fit is all of one target.
+_DEEPEST: Final = 4
+
+_HEAD: Final = b'{"target":"'
+_KIND: Final = b'","kind":"'
+
+
+class Side:
+    """The lines of one result, read one after the other."""
+
+    def __init__(self, results: Results) -> None:
+        self._chunks = results.chunks()
+        # With how many lines were before each.
+        self._files: list[tuple[int, str]] = []
+        self.lines: list[bytes] = []
+        self.at = 0
+        self._before = 0
+
+    def fill(self) -> bool:
+        """Make sure that there is a line at `at`; tell whether there is one."""
+        if self.at < len(self.lines):
+            return True
+        self._before += len(self.lines)
+        self.at = 0
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            self.lines = []
+            return False
+        if chunk.first == 1:
+            self._files.append((self._before, chunk.name))
+        self.lines = chunk
+        return True
+
+    def next(self) -> Entry:
+        """Return the line at `at`."""
+        return Entry(self._before + self.at, self.lines[self.at])
+
+    def rest(self) -> Iterator[Entry]:
+        """Yield the lines not taken yet."""
+        while self.fill():
+            for line in self.lines[self.at :]:
+                yield Entry(self._before + self.at, line)
+                self.at += 1
+
+    def wrong(self, number: int, why: str) -> InputError:
+        """Return the error for a line, by its number from nought over all files."""
+        before, name = next(found for found in reversed(self._files) if found[0] <= number)
+        return InputError(f"{name} line {number - before + 1}: {why}")
+
+
+class _Waiting:
+    """Lines by target, each of which has not met its like."""
+
+    def __init__(self) -> None:
+        self.by_target: dict[bytes, list[Entry]] = {}
+        self.octets = 0
+
+    def put(self, target: bytes, entry: Entry) -> None:
+        self.by_target.setdefault(target, []).append(entry)
+        self.octets += len(entry.line) + _OVERHEAD
+
+    def take(self, target: bytes) -> Entry | None:
+        entries = self.by_target.get(target)
+        if entries is None:
+            return None
+        entry = entries.pop(0)
+        if not entries:
+            del self.by_target[target]
+        self.octets -= len(entry.line) + _OVERHEAD
+        return entry
+
+    def drained(self) -> Iterator[Entry]:
+        """Yield them in the order of the input, and let go of each."""
+        entries = [entry for entries in self.by_target.values() for entry in entries]
+        self.by_target.clear()
+        self.octets = 0
+        entries.sort(key=attrgetter("number"), reverse=True)
+        while entries:
+            yield entries.pop()
+
+
+class Pairs:
+    """Pairs the lines of two results and hands each pair that differs to `found`.
+
+    Counted, not handed on, are pairs of the same octets: `same`. `room` is what may be kept
+    in memory, in octets. Pairs come in no particular order.
+    """
+
+    def __init__(self, old: Results, new: Results, found: _Found, room: int = _ROOM) -> None:
+        self.old, self.new = Side(old), Side(new)
+        self.same = 0
+        #: Whether temporary files were needed.
+        self.spilled = False
+        self._found, self._room = found, room
+
+    def run(self) -> None:
+        """Read both to their ends. Raises InputError, and OutputError if the disk is full."""
+        old, new = _Waiting(), _Waiting()
+        while self.old.fill() and self.new.fill():
+            if not self._abreast(old, new):
+                self.spilled = True
+                self._join(
+                    chain(old.drained(), self.old.rest()),
+                    chain(new.drained(), self.new.rest()),
+                    depth=0,
+                )
+                return
+        # One has come to its end, so nothing needs to wait any more.
+        self._meet(old, self.new.rest())
+        for then in self.old.rest():
+            self._met_or_gone(new, then)
+        for then in old.drained():
+            self._found(then, None)
+        for now in new.drained():
+            self._found(None, now)
+
+    def _abreast(self, old: _Waiting, new: _Waiting) -> bool:
+        """Go on as far as the chunks of both reach; tell whether what waits has room."""
+        left, right = self.old, self.new
+        while left.at < len(left.lines) and right.at < len(right.lines):
+            if not old.by_target and not new.by_target:
+                self._skip_same()
+                if left.at == len(left.lines) or right.at == len(right.lines):
+                    break
+            then, now = (side.next() for side in (left, right))
+            old_target, new_target = self._target(left, then), self._target(right, now)
+            if (
+                old_target == new_target
+                and old_target not in old.by_target
+                and old_target not in new.by_target
+            ):
+                self._pair(then, now)
+                left.at += 1
+                right.at += 1
+            elif (met := new.take(old_target)) is not None:
+                self._pair(then, met)
+                left.at += 1
+            elif (met := old.take(new_target)) is not None:
+                self._pair(met, now)
+                right.at += 1
+            else:
+                old.put(old_target, then)
+                new.put(new_target, now)
+                left.at += 1
+                right.at += 1
+                if old.octets + new.octets > self._room:
+                    return False
+        return True
+
+    def _skip_same(self) -> None:
+        """Pass over lines that are the same on both sides: nearly all there are, mostly."""
+        left, right = self.old, self.new
+        count = min(len(left.lines) - left.at, len(right.lines) - right.at)
+        ours, theirs = (side.lines[side.at : side.at + count] for side in (left, right))
+        if ours != theirs:
+            pairs = zip(ours, theirs, strict=True)
+            count = next(index for index, (one, other) in enumerate(pairs) if one != other)
+        self.same += count
+        left.at += count
+        right.at += count
+
+    def _pair(self, old: Entry, new: Entry) -> None:
+        if old.line == new.line:
+            self.same += 1
+        else:
+            self._found(old, new)
+
+    def _target(self, side: Side, entry: Entry) -> bytes:
+        """Return the target of a line, in UTF-8."""
+        try:
+            return _target(entry.line)
+        except ValueError as error:
+            raise side.wrong(entry.number, str(error)) from None
+
+    def _meet(self, old: _Waiting, nows: Iterable[Entry]) -> None:
+        """Pair lines of NEW with those of OLD that wait; what meets none has appeared."""
+        for now in nows:
+            then = old.take(self._target(self.new, now))
+            if then is None:
+                self._found(None, now)
+            else:
+                self._pair(then, now)
+
+    def _met_or_gone(self, new: _Waiting, then: Entry) -> None:
+        now = new.take(self._target(self.old, then))
+        if now is None:
+            self._found(then, None)
+        else:
+            self._pair(then, now)
+
+    def _join(self, thens: Iterator[Entry], nows: Iterator[Entry], *, depth: int) -> None:
+        """Pair lines in any order and any number, by way of temporary files."""
+        with closing(Partitions(_HEAPS)) as old, closing(Partitions(_HEAPS)) as new:
+            self._deal(self.old, thens, old, depth)
+            self._deal(self.new, nows, new, depth)
+            for heap in range(_HEAPS):
+                size = old.octets[heap] + _OVERHEAD * old.entries[heap]
+                if size > self._room and old.entries[heap] > 1 and depth < _DEEPEST:
+                    self._join(old.read(heap), new.read(heap), depth=depth + 1)
+                    continue
+                waiting = _Waiting()
+                for then in old.read(heap):
+                    waiting.put(_target(then.line), then)
+                self._meet(waiting, new.read(heap))
+                for then in waiting.drained():
+                    self._found(then, None)
+
+    def _deal(self, side: Side, entries: Iterator[Entry], heaps: Partitions, depth: int) -> None:
+        for entry in entries:
+            number = hash(self._target(side, entry)) >> _SHIFT * depth
+            heaps.add(number % _HEAPS, entry)
+        heaps.seal()
+
+
+def _target(line: bytes) -> bytes:
+    """Return the target of a line, in UTF-8. Raises ValueError if it has none."""
+    if line.startswith(_HEAD):
+        target, kind, _ = line[len(_HEAD) :].partition(_KIND)
+        # Escaped text can be written in more than one way.
+        if kind and b"\\" not in target:
+            return target
+    text: str = parse_record(line)["target"]
+    return text.encode()

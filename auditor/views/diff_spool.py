@@ -1,0 +1,181 @@
+"""What a comparison cannot keep in memory: temporary files of compressed entries.
+
+Records compress to a tenth and less, so the files need little room (TMPDIR says where).
+They have no name, and are gone whatever happens to the process.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import tempfile
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import zstandard
+
+from auditor.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Entry", "Partitions", "Sorter"]
+
+#: Entries are written in frames of about so many octets.
+_FRAME: Final = 1 << 16
+_LEVEL: Final = 1
+#: What an entry costs in memory beside its octets.
+_OVERHEAD: Final = 200
+
+
+class Entry(NamedTuple):
+    """A line and its number; any line but one with a line feed in it."""
+
+    number: int
+    line: bytes
+
+
+class _Frame(NamedTuple):
+    offset: int
+    size: int
+
+
+class _Store:
+    """Frames of entries in one temporary file, which can be read in any order."""
+
+    def __init__(self) -> None:
+        try:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the store
+        except OSError as error:
+            raise _unwritable(error) from error
+        self._end = 0
+        self._pack = zstandard.ZstdCompressor(level=_LEVEL).compress
+        self._unpack = zstandard.ZstdDecompressor().decompress
+
+    def write(self, entries: list[Entry]) -> _Frame:
+        """Add a frame and return where it is. Raises OutputError if there is no room."""
+        data = self._pack(b"\n".join([b"%d %b" % entry for entry in entries]))
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise _unwritable(error) from error
+        frame = _Frame(self._end, len(data))
+        self._end += len(data)
+        return frame
+
+    def read(self, frames: list[_Frame]) -> Iterator[Entry]:
+        """Yield the entries of some frames, in the order written."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise _unwritable(error) from error
+        for offset, size in frames:
+            for entry in self._unpack(os.pread(self._file.fileno(), size, offset)).split(b"\n"):
+                number, _, line = entry.partition(b" ")
+                yield Entry(int(number), line)
+
+    def close(self) -> None:
+        """Give the room back."""
+        self._file.close()
+
+
+def _unwritable(error: OSError) -> OutputError:
+    folder = tempfile.gettempdir()
+    why = f"{error.strerror}; TMPDIR=FOLDER chooses another"
+    return OutputError(f"{folder}: no room for temporary files: {why}")
+
+
+class Partitions:
+    """Entries dealt out to `number` heaps, each of which is read back in the order it got.
+
+    `entries` and `octets` are what each of them holds.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.entries, self.octets = [0] * number, [0] * number
+        self._store = _Store()
+        self._waiting: list[list[Entry]] = [[] for _ in range(number)]
+        self._unwritten = [0] * number
+        self._frames: list[list[_Frame]] = [[] for _ in range(number)]
+
+    def add(self, heap: int, entry: Entry) -> None:
+        """Put an entry on a heap."""
+        self._waiting[heap].append(entry)
+        self._unwritten[heap] += len(entry.line)
+        if self._unwritten[heap] >= _FRAME:
+            self._write(heap)
+
+    def seal(self) -> None:
+        """Write out what waits: nothing more will be added."""
+        for heap, waiting in enumerate(self._waiting):
+            if waiting:
+                self._write(heap)
+
+    def _write(self, heap: int) -> None:
+        self._frames[heap].append(self._store.write(self._waiting[heap]))
+        self.entries[heap] += len(self._waiting[heap])
+        self.octets[heap] += self._unwritten[heap]
+        self._waiting[heap] = []
+        self._unwritten[heap] = 0
+
+    def read(self, heap: int) -> Iterator[Entry]:
+        """Yield the entries of a heap, after `seal`."""
+        return self._store.read(self._frames[heap])
+
+    def close(self) -> None:
+        """Give the room back."""
+        self._store.close()
+
+
+class Sorter:
+    """Entries in the order of their numbers, however many: sorted runs on disk, merged.
+
+    Those of one number come in no order of their own. `room` is what may be in memory, in
+    octets.
+    """
+
+    def __init__(self, room: int = 1 << 24) -> None:
+        self._room = room
+        self._waiting: list[Entry] = []
+        self._octets = 0
+        self._store: _Store | None = None
+        self._runs: list[list[_Frame]] = []
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry. Raises OutputError if there is no room for it on disk."""
+        self._waiting.append(entry)
+        self._octets += len(entry.line) + _OVERHEAD
+        if self._octets >= self._room:
+            self._spill()
+
+    def _spill(self) -> None:
+        if self._store is None:
+            self._store = _Store()
+        self._waiting.sort()
+        frames, piece, octets = [], list[Entry](), 0
+        for entry in self._waiting:
+            piece.append(entry)
+            octets += len(entry.line)
+            if octets >= _FRAME:
+                frames.append(self._store.write(piece))
+                piece, octets = [], 0
+        if piece:
+            frames.append(self._store.write(piece))
+        self._runs.append(frames)
+        self._waiting, self._octets = [], 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the lines in order; nothing may be added after that."""
+        self._waiting.sort()
+        if self._store is None:
+            return (entry.line for entry in self._waiting)
+        runs: list[Callable[[], Iterator[Entry]]] = [
+            partial(self._store.read, frames) for frames in self._runs
+        ]
+        merged = heapq.merge(self._waiting, *(run() for run in runs))
+        return (entry.line for entry in merged)
+
+    def close(self) -> None:
+        """Give the room back."""
+        if self._store is not None:
+            self._store.close()

@@ -1,0 +1,162 @@
+"""The page: one file of HTML that needs nothing and nobody else.
+
+Its policy allows its own script and style, by their digests, and nothing that leaves the
+page. What DNS or an input file said reaches the markup through the template's escaping, and
+the script through base64; the script puts text into the page as text only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from auditor.views.report.blocks import blocks
+from auditor.views.report.compare import gather
+from auditor.views.report.encode import encode, page_data
+from auditor.views.report.ranking import gone, ranked
+from auditor.views.report.rows import shown
+from auditor.views.report.words import counted, headline, news, reason, tiles
+from auditor.views.results import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.views.report.gather import Limits
+
+__all__ = ["Origin", "asset", "make_page", "origin"]
+
+_FOLDER: Final = files("auditor.views.report") / "page"
+#: The script, in this order in one function.
+_SCRIPTS: Final = (
+    "hilbert.js",
+    "data.js",
+    "table.js",
+    "tables.js",
+    "map.js",
+    "readout.js",
+    "main.js",
+)
+_STYLE: Final = "page.css"
+_FINISHED: Final = "finished"
+#: Findings that are listed; the others are folded away.
+_FOREMOST: Final = 10
+
+
+class Origin(NamedTuple):
+    """Where results come from: the name, when they were made, and how that ended if not well."""
+
+    name: str
+    when: str = ""
+    unfinished: str = ""
+
+
+def origin(names: Sequence[str]) -> Origin:
+    """Return where results come from: of a single one as its manifest has it, if there is one."""
+    name = shown("standard input" if names[0] == "-" else Path(names[0]).name or names[0])
+    if len(names) > 1:
+        return Origin(f"{name} and {len(names) - 1} more")
+    path = Path(names[0])
+    beside = path / "manifest.json" if path.is_dir() else path.with_name(f"{path.name}.run.json")
+    try:
+        found = orjson.loads(beside.read_bytes())
+        started, ended = (_time(found[key]) for key in ("started", "ended"))
+        how = str(found["how"])
+    except (OSError, ValueError, KeyError, TypeError):
+        # Results do without a manifest, and so does their report.
+        return Origin(name)
+    ended = ended[len("2026-11-23 ") :] if started[:10] == ended[:10] else ended
+    return Origin(name, f"{started} to {ended} UTC", "" if how == _FINISHED else shown(how))
+
+
+def make_page(
+    results: Sequence[str],
+    previous: Sequence[str] = (),
+    *,
+    version: str,
+    limits: Limits | None = None,
+) -> bytes:
+    """Return the report of results, held against those before: the same page each time.
+
+    Raises UsageError and InputError for results that cannot be read.
+    """
+    old = Results(previous) if previous else None
+    gathered, changes = gather(Results(results), old, limits)
+    compared = changes is not None
+    maps, others = blocks(gathered)
+    findings = ranked(gathered, compared=compared)
+    script, style = _script(), asset(_STYLE)
+    return _render(
+        {
+            "origin": origin(results),
+            "previous": origin(previous) if previous else None,
+            "version": version,
+            "headline": headline(gathered),
+            "reason": reason(gathered, findings),
+            "news": news(changes),
+            "tiles": tiles(gathered, compared=compared),
+            "total": gathered.now.records,
+            "findings": findings,
+            "foremost": _FOREMOST,
+            "gone": gone(gathered),
+            "kinds": gathered.now.kinds,
+            "maps": maps,
+            "other_blocks": others,
+            "complete": gathered.complete,
+            "rows": len(gathered.rows),
+            "lengths": gathered.lengths,
+            "spf": bool(gathered.spf),
+            "domains": bool(gathered.domains),
+            "prefixes": bool(gathered.prefixes),
+            "data": encode(page_data(gathered, maps, others=others, compared=compared)),
+            "script": script,
+            "style": style,
+            "script_digest": _digest(script),
+            "style_digest": _digest(style),
+        }
+    )
+
+
+def _render(values: dict[str, Any]) -> bytes:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415 - not for a scan
+    from markupsafe import Markup  # noqa: PLC0415 - as above
+
+    environment = Environment(
+        loader=FunctionLoader(asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(counted=counted)
+    own = {name: Markup(values[name]) for name in ("script", "style")}  # noqa: S704 - our own files
+    page = environment.get_template("page.html").render({**values, **own})
+    return page.encode()
+
+
+def _time(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+@cache
+def asset(name: str) -> str:
+    """Return a file of `page/`."""
+    return (_FOLDER / name).read_text("utf-8")
+
+
+@cache
+def _script() -> str:
+    parts = "\n".join(asset(name) for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
+
+
+def _digest(text: str) -> str:
+    """Return what a Content-Security-Policy calls a text by (CSP 3 §2.3.1)."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,155 @@
+"""One target as maps and tables show it, and what many targets have in common.
+
+All text that leaves this file is printable and of bounded length, whatever a record holds.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from auditor.targets.quoting import printable
+from auditor.views import summary_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["IPV4", "IPV6", "WIDTHS", "Row", "Shape", "address", "make_row", "owner", "shown"]
+
+IPV4: Final = 4
+IPV6: Final = 6
+#: Bits of an address.
+WIDTHS: Final = {IPV4: 32, IPV6: 128}
+
+#: PTR names of a target that are shown.
+_NAMES: Final = 3
+#: Characters of a text that are shown; a name of the DNS, escaped, has 1,004 at most.
+_LONGEST: Final = 1024
+
+
+class Shape(NamedTuple):
+    """What many targets have in common.
+
+    `spf` holds (identity, domain, result), with "" for a domain that is the first PTR name.
+    """
+
+    kind: str
+    verdict: str
+    codes: tuple[str, ...]
+    status: str
+    iprev: str
+    spf: tuple[tuple[str, str, str], ...]
+
+
+class Row:
+    """One target.
+
+    `number` is the address if it is one of IPv4, else -1. `change` is what became of it since
+    the earlier scan, in the words of `auditor diff`, "" for nothing; `before` its verdict then,
+    "" for none.
+    """
+
+    __slots__ = ("before", "change", "labels", "names", "notes", "number", "shape", "target")
+
+    def __init__(
+        self,
+        target: str,
+        number: int,
+        shape: Shape,
+        *,
+        names: tuple[str, ...] = (),
+        labels: str = "",
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.target = target
+        self.number = number
+        self.shape = shape
+        self.names = names
+        self.labels = labels
+        self.notes = notes
+        self.change = self.before = ""
+
+
+def shown(text: object) -> str:
+    """Return a record's text as the page shows it."""
+    return printable(str(text), _LONGEST)
+
+
+def address(text: str) -> tuple[int, int] | None:
+    """Return the version and the number of an address, None for what is not one."""
+    version, family = (IPV6, AF_INET6) if ":" in text else (IPV4, AF_INET)
+    try:
+        return version, int.from_bytes(inet_pton(family, text), "big")
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=65_536)
+def owner(name: str) -> str:
+    """Return the domain that a name counts for, as in `auditor summary`; never ""."""
+    return shown(summary_classes.owner(name) or name)
+
+
+def make_row(record: Mapping[str, Any], where: tuple[int, int] | None) -> Row:
+    """Return the row of a record; `where` is its address, if its target is one."""
+    ptr, iprev = record["ptr"], record["iprev"]
+    names = [shown(name) for name in ptr["names"][: _NAMES + 1]] if ptr else []
+    if len(names) > _NAMES:
+        names[_NAMES:] = [f"and {len(ptr['names']) - _NAMES} more"]
+    spf = tuple(
+        (
+            fact["identity"],
+            "" if names and fact["domain"] == names[0] else shown(fact["domain"]),
+            fact["result"],
+        )
+        for fact in record["spf"]
+    )
+    shape = Shape(
+        record["kind"],
+        record["verdict"],
+        tuple(dict.fromkeys(finding["code"] for finding in record["findings"])),
+        ptr["status"] if ptr else "",
+        iprev["result"] if iprev else "",
+        spf,
+    )
+    return Row(
+        shown(record["target"]),
+        where[1] if where and where[0] == IPV4 else -1,
+        shape,
+        names=tuple(names),
+        labels=_labels(record["labels"]),
+        notes=tuple(_notes(record, names[:1])),
+    )
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return shown(" · ".join(f"{name}: {text}" for name, text in labels.items() if text))
+
+
+def _notes(record: Mapping[str, Any], known: list[str]) -> list[str]:
+    """Return what else there is to say of a target."""
+    notes = [shown(record["error"])] if record["error"] else []
+    notes += [
+        shown(f"SPF says: {fact['explanation']}") for fact in record["spf"] if fact["explanation"]
+    ]
+    if record["kind"] != "invalid":
+        known = [record["target"], *known]
+        notes += [
+            shown(f"{finding['code']}: {finding['subject']}")
+            for finding in record["findings"]
+            if finding["subject"] not in known
+        ]
+    if record["domain"]:
+        notes += _policy(record["domain"])
+    return notes
+
+
+def _policy(domain: Mapping[str, Any]) -> list[str]:
+    spf = domain["spf"]
+    hosts = [shown(f"MX {host['preference']} {host['name']}") for host in domain["mx"]["hosts"]]
+    hosts[_NAMES:] = [f"and {len(hosts) - _NAMES} more MX hosts"] if len(hosts) > _NAMES else []
+    if not spf["record"]:
+        return hosts
+    cost = "" if spf["lookups"] is None else f" ({spf['lookups']} of 10 lookups)"
+    return [*hosts, shown(f"{spf['record']}{cost}")]

@@ -1,0 +1,120 @@
+"""The sentences and figures at the head of the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from auditor.views.report.gather import Gathered
+    from auditor.views.report.ranking import Ranked
+
+__all__ = ["Tile", "counted", "headline", "news", "reason", "share", "tiles"]
+
+#: Verdicts in the order of the page, with what each means for mail.
+_MEANINGS: Final = {
+    "fail": "receivers refuse or distrust",
+    "unknown": "a lookup failed: nobody knows",
+    "warn": "works, but could do better",
+    "pass": "nothing to mend",
+}
+#: Changes that are news, in the words of `auditor diff` and in those of the page.
+_NEWS: Final = {
+    "worse": "got worse",
+    "undetermined": "could not be looked up any more",
+    "better": "got better",
+    "determined": "could be looked up again",
+    "appeared": "appeared",
+    "vanished": "vanished",
+}
+#: What one decimal place can tell from nothing, and from everything.
+_LEAST, _MOST = 0.1, 99.9
+#: Between these two digits say enough.
+_MIDDLE: Final = (10, 90)
+
+
+class Tile(NamedTuple):
+    """The number of targets with a verdict, their share, and how many more there are now."""
+
+    verdict: str
+    meaning: str
+    targets: int
+    share: str
+    change: int | None
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 target`, `2 targets`, `1 address`, `2 addresses`."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a share in per cent; only none of it is 0 %, and only all of it 100 %."""
+    if part in {0, whole}:
+        return "100 %" if part else "0 %"
+    percent = 100 * part / whole
+    if percent < _LEAST:
+        return f"under {_LEAST} %"
+    if _MIDDLE[0] <= percent <= _MIDDLE[1]:
+        return f"{percent:.0f} %"
+    return f"{min(percent, _MOST):.1f} %"
+
+
+def tiles(gathered: Gathered, *, compared: bool) -> list[Tile]:
+    """Return the totals by verdict, the worst first."""
+    now, before = gathered.now, gathered.before
+    return [
+        Tile(
+            verdict,
+            meaning,
+            now.verdicts[verdict],
+            share(now.verdicts[verdict], now.records),
+            now.verdicts[verdict] - before.verdicts[verdict] if compared else None,
+        )
+        for verdict, meaning in _MEANINGS.items()
+    ]
+
+
+def headline(gathered: Gathered) -> str:
+    """Return the one sentence that says how things stand."""
+    now = gathered.now
+    total, failing = now.records, now.verdicts["fail"]
+    every = counted(total, "address" if now.kinds["ip"] == total else "target")
+    if not total:
+        return "Nothing was audited."
+    if failing:
+        return f"{failing:,} of {every} fail{'s' if failing == 1 else ''}."
+    if now.verdicts["unknown"]:
+        return f"None of {every} fails; {now.verdicts['unknown']:,} could not be looked up."
+    if now.verdicts["warn"]:
+        return f"None of {every} fails; {now.verdicts['warn']:,} could do better."
+    return f"All {every} pass." if total > 1 else f"The one {every[2:]} passes."
+
+
+def reason(gathered: Gathered, findings: Sequence[Ranked]) -> str:
+    """Return what is wrong most often among the targets that fail, "" if none does."""
+    worst = [finding for finding in findings if finding.severity == "error"]
+    if not worst or not gathered.now.verdicts["fail"]:
+        return ""
+    first = max(worst, key=lambda finding: finding.targets)
+    title = first.title
+    if title[1:2].islower() or title[1:2] == " ":  # no acronym
+        title = title[:1].lower() + title[1:]
+    return f"The most frequent reason: {title} ({first.targets:,})."
+
+
+def news(changes: Mapping[str, int] | None) -> str:
+    """Return what is new since the scan before, "" without one."""
+    if changes is None:
+        return ""
+    parts = [f"{changes[what]:,} {words}" for what, words in _NEWS.items() if changes[what]]
+    if not parts:
+        return "Nothing has got better or worse since the last scan."
+    return f"Since the last scan {_joined(parts)}."
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """Return `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

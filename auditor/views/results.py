@@ -1,0 +1,207 @@
+"""Results of scans, as their readers see them: lines or records, streamed, from many forms.
+
+A line is a record of `output/record.py`. Whoever needs speed takes chunks of lines and looks
+into as few of them as it can; everybody else takes records.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from auditor.errors import InputError, UsageError
+from auditor.targets.quoting import printable
+from auditor.targets.sources import locate, read_content
+from auditor.views.remote import is_remote, remote_parts, remote_pieces
+from auditor.views.shape import record_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["MAX_RECORD", "Chunk", "Results", "parse_record"]
+
+#: Octets of a record at most: one with ten names of a thousand addresses is below a megabyte.
+MAX_RECORD: Final = 1 << 24
+
+#: What a record of a kind holds that one of another kind does not.
+_OF_KIND: Final = {"ip": ("ptr", "iprev"), "domain": ("domain",), "invalid": ()}
+_STDIN: Final = "-"
+_PARTS: Final = "manifest.json"
+_LONGEST_NAME: Final = 1024
+_HINT: Final = "expected the NDJSON of `auditor scan`"
+
+
+class Chunk(list[bytes]):
+    """Some lines of one file, without their line feeds; knows where they stand."""
+
+    __slots__ = ("first", "name")
+
+    def __init__(self, lines: Sequence[bytes], name: str, first: int) -> None:
+        super().__init__(lines)
+        self.name, self.first = name, first
+
+    def wrong(self, index: int, why: str) -> InputError:
+        """Return the error for the line at `index`, to raise."""
+        return InputError(f"{self.name} line {self.first + index}: {why}")
+
+
+class Results:
+    """The records of one or several results of `auditor scan`, one after the other.
+
+    A path is a file, plain or compressed (.gz, .zst, .xz), `-` for standard input, or a
+    folder of parts, also by its URL: those its `manifest.json` lists under "parts", or else
+    all *.ndjson* in it, sorted by name. Every iteration reads them anew; memory stays flat.
+
+    Raises UsageError if standard input is named twice, InputError for what is not there.
+    """
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        names = [str(path) for path in paths]
+        if names.count(_STDIN) > 1:
+            raise UsageError("standard input (-) is named twice; it can be read once only")
+        self.names = [part for name in names for part in _parts(name)]
+        for name in self.names:
+            if not is_remote(name):
+                locate(name, dash=True)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the lines in batches, in order. None is empty, nor is any line.
+
+        Only the first line of a file is looked into. Raises InputError, with file and line,
+        if that is no record, and for a line that is blank, too long or cut off.
+        """
+        for name in self.names:
+            yield from _file_chunks(name)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield the records, in order. Raises InputError for a line that is none."""
+        for chunk in self.chunks():
+            for index, line in enumerate(chunk):
+                try:
+                    record = parse_record(line)
+                except ValueError as error:
+                    raise chunk.wrong(index, str(error)) from None
+                yield record
+
+
+def parse_record(line: bytes) -> dict[str, Any]:
+    """Return the record in a line. Raises ValueError, for a person, if it holds none.
+
+    It has all keys and types that `auditor schema` says, so that nobody need look again;
+    codes of findings may be unknown ones. One of kind `ip` has `ptr` and `iprev`, one of
+    kind `domain` has `domain`.
+    """
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({_reason(error)}); {_HINT}") from None
+    if type(record) is not dict:
+        raise ValueError(f"no JSON object; {_HINT}")
+    fault = record_fault(record)
+    if not fault:
+        fault = next((key for key in _OF_KIND[record["kind"]] if record[key] is None), "")
+    if fault:
+        why = "is not what a record holds" if _has(record, fault) else "is missing"
+        raise ValueError(f'no record: "{fault}" {why}; {_HINT}')
+    return record
+
+
+def _has(record: dict[str, Any], path: str) -> bool:
+    """Tell whether a top-level key is there; what is wrong deeper down is wrong as it is."""
+    return "." in path or path in record
+
+
+def _reason(error: orjson.JSONDecodeError) -> str:
+    return printable(error.msg.partition(":")[0])
+
+
+def _parts(name: str) -> list[str]:
+    """Return the files that `name` stands for."""
+    name = name.removeprefix("file://")
+    if is_remote(name):
+        return remote_parts(name)
+    folder = Path(name)
+    try:
+        if name == _STDIN or not folder.is_dir():
+            return [name]
+        listed = folder / _PARTS
+        if listed.is_file():
+            return [str(folder / part) for part in _listed(listed)]
+        found = sorted(str(path) for path in folder.glob("*.ndjson*") if _holds_records(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{printable(name, _LONGEST_NAME)}: cannot be read: {error}") from None
+    if not found:
+        raise InputError(f"{printable(name, _LONGEST_NAME)}: no results (*.ndjson) in this folder")
+    return found
+
+
+def _holds_records(path: Path) -> bool:
+    """Tell records from what lies beside them: `FILE.run.json`, `FILE.partial`."""
+    return path.suffix in {".ndjson", ".gz", ".zst", ".xz"} and path.is_file()
+
+
+def _listed(path: Path) -> list[str]:
+    """Return the names of the parts that a manifest lists, in order."""
+    shown = printable(str(path), _LONGEST_NAME)
+    try:
+        manifest = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError:
+        raise InputError(f"{shown}: not JSON; expected the manifest of a run in parts") from None
+    parts = manifest.get("parts") if isinstance(manifest, dict) else None
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise InputError(f'{shown}: no list of names under "parts"')
+    return parts
+
+
+def _pieces(name: str) -> tuple[str, Iterator[bytes]]:
+    """Open one file: the only place that does. Return its name for messages, and its bytes."""
+    if is_remote(name):
+        return name, filter(None, remote_pieces(name))
+    source = locate(name, dash=True)
+    return source.label, filter(None, read_content(source))
+
+
+def _file_chunks(name: str) -> Iterator[Chunk]:
+    name, pieces = _pieces(name)
+    line, held, size = 1, list[bytes](), 0
+    for piece in pieces:
+        if b"\n" not in piece:
+            held.append(piece)
+            size += len(piece)
+            if size > MAX_RECORD:
+                raise InputError(f"{name} line {line}: longer than a record can be; {_HINT}")
+            continue
+        lines = piece.split(b"\n")
+        lines[0] = b"".join((*held, lines[0]))
+        held = [lines.pop()]
+        size = len(held[0])
+        chunk = Chunk(lines, name, line)
+        _check(chunk)
+        yield chunk
+        line += len(chunk)
+    rest = b"".join(held)
+    if rest:
+        yield _last(Chunk([rest], name, line))
+
+
+def _check(chunk: Chunk) -> None:
+    if chunk.first == 1:
+        try:
+            parse_record(chunk[0])
+        except ValueError as error:
+            raise chunk.wrong(0, str(error)) from None
+    if b"" in chunk:
+        raise chunk.wrong(chunk.index(b""), f"blank; {_HINT}")
+
+
+def _last(chunk: Chunk) -> Chunk:
+    """Return the last line of a file, which ends without a line feed, if it is whole."""
+    try:
+        orjson.loads(chunk[0])
+    except orjson.JSONDecodeError:
+        if chunk.first > 1:
+            raise chunk.wrong(0, "cut off; the file is not whole") from None
+    _check(chunk)
+    return chunk

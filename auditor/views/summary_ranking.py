@@ -1,0 +1,61 @@
+"""Rows of counts of which only the heaviest matter, in bounded memory."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LIMIT", "Ranking"]
+
+K = TypeVar("K", int, str, tuple[str, str])
+
+#: Rows kept at most: as many as a /8 has /24s.
+LIMIT: Final = 1 << 16
+
+
+class Ranking(Generic[K]):
+    """Counts by key, `columns` of them in a row; those of the largest `weight` are kept.
+
+    Exact as long as there are no more than `limit` keys. When there are, the lighter half of
+    the rows is forgotten (lossy counting): `dropped` rows so far. If one of their keys comes
+    again it begins at nought, so a row may lack up to `missed` of what `weight` says; in
+    input sorted by key none does.
+    """
+
+    def __init__(
+        self, columns: int, weight: Callable[[list[int]], int], limit: int = LIMIT
+    ) -> None:
+        self.rows: dict[K, list[int]] = {}
+        self.dropped = self.missed = 0
+        self._blank = [0] * columns
+        self._weight = weight
+        self._limit = limit
+
+    def row(self, key: K) -> list[int]:
+        """Return the counts of `key`, to be added to until the next `trim`."""
+        row = self.rows.get(key)
+        if row is None:
+            row = self.rows[key] = self._blank.copy()
+        return row
+
+    def trim(self) -> bool:
+        """Forget the lighter half if there are too many rows; tell whether that was so."""
+        if len(self.rows) <= self._limit:
+            return False
+        weight = self._weight
+        # Of equal ones the first stay, whatever the order of a sort.
+        order = sorted(self.rows.items(), key=lambda item: -weight(item[1]))
+        kept = self._limit // 2
+        self.dropped += len(order) - kept
+        self.missed += weight(order[kept][1])
+        self.rows = dict(order[:kept])
+        return True
+
+    def heaviest(self, number: int) -> list[tuple[K, list[int]]]:
+        """Return up to `number` rows of a weight, the heaviest first, equals by their keys."""
+        weight = self._weight
+        some = [(-weight(row), key, row) for key, row in self.rows.items() if weight(row)]
+        return [(key, row) for _, key, row in heapq.nsmallest(number, some)]
