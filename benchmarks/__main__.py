@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.measure import BenchError
 from benchmarks.options import Options
+from benchmarks.results import NAME, put
 from benchmarks.tables import Table
 from benchmarks.versions import machine, versions
 
@@ -27,7 +28,6 @@ _PARTS: Final = {
     "start": "starting up, and checking one address",
 }
 _RUNS: Final = 5
-_RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 
 
 def _parse() -> argparse.Namespace:
@@ -42,7 +42,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one round, fewer names")
     parser.add_argument("--huge", action="store_true", help="also 16,777,216 targets in (f)")
     parser.add_argument("--profile", action="store_true", help="where the scan's time goes, in (c)")
-    parser.add_argument("--write", action="store_true", help=f"write {_RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help=f"write {NAME}")
     parser.add_argument(
         "--peers",
         default=sys.executable,
@@ -106,7 +106,7 @@ def main() -> int:
             texts.append(table.markdown())
             print(texts[-1], flush=True)
         if arguments.write:
-            _RESULTS.write_text("\n".join(texts), "utf-8")
+            put("\n".join(texts))
     return 0
 
 
