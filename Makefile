@@ -21,6 +21,8 @@ help: ## List what can be made.
 demo: $(STAMP) ## Audit the example fleet without any network, and look at one address.
 	@mkdir -p demo
 	@$(BIN)/auditor scan --zones $(FLEET)/zones -i $(FLEET)/targets.txt --overwrite -o demo/fleet.ndjson
+	@printf '\nA page about all of it, for a browser:\n'
+	@$(BIN)/auditor report demo/fleet.ndjson --overwrite -o demo/report.html
 	@printf '\nOne of them, explained: auditor check --zones $(FLEET)/zones 198.51.100.53\n\n'
 	@$(BIN)/auditor check --zones $(FLEET)/zones 198.51.100.53
 

@@ -24,17 +24,26 @@ from support.fleet import FLEET
 
 from auditor.cli.app import app
 from auditor.cli.progress import describe
+from auditor.configuration import load, read_config
 from auditor.findings.catalogue import ENTRIES
-from auditor.settings import Settings, load, read_config
+from auditor.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+_FOLDERS: Final = (
+    "examples",
+    "examples/fleet",
+    "examples/cluster",
+    "examples/nightly",
+    "examples/queries",
+    "benchmarks",
+)
 DOCUMENTS: Final = tuple(
     sorted(
         path.relative_to(ROOT).as_posix()
-        for folder in (ROOT, ROOT / "examples", ROOT / "examples" / "fleet", ROOT / "benchmarks")
+        for folder in (ROOT, *(ROOT / name for name in _FOLDERS))
         for path in folder.glob("*.md")
     )
 )
@@ -205,7 +214,7 @@ def test_the_settings_that_are_shown_work(tmp_path: Path) -> None:
     (block,) = (block for block in BLOCKS if block.language == "toml")
     (tmp_path / "auditor.toml").write_text(block.text)
     keys = read_config(tmp_path / "auditor.toml")
-    settings = load(tmp_path / "auditor.toml", {}, {})
+    settings = load(tmp_path / "auditor.toml", {}, {}).settings
     assert len(keys) == 6
     assert settings != Settings()
 
@@ -234,7 +243,8 @@ def test_every_option_that_a_document_names_is_there() -> None:
     known = {"--help", "--version"}
     for command in COMMANDS.values():
         assert command is not None
-        known |= {name for parameter in command.params for name in parameter.opts}
+        for parameter in command.params:
+            known |= {*parameter.opts, *parameter.secondary_opts}
     for document in ("README.md", "CHANGELOG.md", "examples/README.md", "examples/fleet/README.md"):
         text = (ROOT / document).read_text("utf-8")
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known, document
