@@ -7,6 +7,8 @@ VENV ?= .venv
 OLDEST ?= .venv-oldest
 
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+RUNNABLE := $(VENV)/.runnable
 STAMP := $(VENV)/.installed
 OLDEST_STAMP := $(OLDEST)/.installed
 FLEET := examples/fleet
@@ -18,7 +20,7 @@ CHECKED := auditor tests benchmarks examples
 help: ## List what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
-demo: $(STAMP) ## Audit the example fleet without any network, and look at one address.
+demo: $(RUNNABLE) ## Audit the example fleet without any network, and look at one address.
 	@mkdir -p demo
 	@$(BIN)/auditor scan --zones $(FLEET)/zones -i $(FLEET)/targets.txt --overwrite -o demo/fleet.ndjson
 	@printf '\nA page about all of it, for a browser:\n'
@@ -43,12 +45,22 @@ test-oldest: $(OLDEST_STAMP) ## Run the tests with the oldest releases that pypr
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) $(OLDEST) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(STAMP): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("auditor needs Python 3.11 or later, and $(PYTHON) is %d.%d: make PYTHON=python3.12" % sys.version_info[:2])'
-	@echo "setting up $(VENV), once ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+# What is needed to run the program; the stamp of what the tests need stands for both.
+$(RUNNABLE): pyproject.toml
+	$(MAKE_VENV)
+	@$(PIP) --editable .
 	@touch $@
+
+$(STAMP): pyproject.toml
+	$(MAKE_VENV)
+	@$(PIP) --editable '.[dev]'
+	@touch $(RUNNABLE) $@
+
+define MAKE_VENV
+@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("auditor needs Python 3.11 or later, and $(PYTHON) is %d.%d: make PYTHON=python3.12" % sys.version_info[:2])'
+@echo "setting up $(VENV), once ..."
+@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+endef
 
 $(OLDEST_STAMP): pyproject.toml
 	@echo "setting up $(OLDEST), once ..."
@@ -62,7 +74,8 @@ $(OLDEST_STAMP): pyproject.toml
 define LOWER_BOUNDS
 import re, tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
-for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+extras = sum(project["optional-dependencies"].values(), [])
+for line in [*project["dependencies"], *extras]:
     found = re.match(r"([\w-]+)>=([\w.]+)", line)
     if found:
         print("==".join(found.groups()))

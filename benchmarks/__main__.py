@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.measure import BenchError
 from benchmarks.options import Options
-from benchmarks.results import NAME, put
+from benchmarks.results import NAME, heading, put
 from benchmarks.tables import Table
 from benchmarks.versions import machine, versions
 
@@ -57,18 +57,15 @@ def _parse() -> argparse.Namespace:
     return arguments
 
 
-def _head(options: Options) -> str:
+def _head(part: str, options: Options) -> str:
+    """Return how a section begins: what it is about, and what printed it."""
     shown = ", ".join(f"{name} {version}" for name, version in versions(options.peers).items())
     command = " ".join(["python -m benchmarks", *_shown_arguments()])
-    return f"""# Results
+    return f"""{heading(part)}: {_PARTS[part]}
 
-Printed by `{command}` in one run
-on {machine()}, against servers on loopback that it started itself.
-Absolute times differ from machine to machine; the ratios are what counts. Figures are medians
-of n interleaved runs, ratios the median of the ratios of each round; shares answered are the
-worst of all runs.
+Printed by `{command}` on {machine()}.
 
-Versions: {shown}.
+{shown}.
 """
 
 
@@ -79,13 +76,12 @@ def _shown_arguments() -> list[str]:
     return ["PYTHON" if place in hidden else text for place, text in enumerate(given)]
 
 
-def _tables(parts: list[str], options: Options) -> Iterator[Table]:
-    for part in parts:
-        options.say(f"({part}) {_PARTS[part]}")
-        try:
-            yield from importlib.import_module(f"benchmarks.part_{part}").run(options)
-        except BenchError as error:
-            yield Table(f"({part}) not finished", ["what"], left_out=[str(error)])
+def _tables(part: str, options: Options) -> Iterator[Table]:
+    options.say(f"({part}) {_PARTS[part]}")
+    try:
+        yield from importlib.import_module(f"benchmarks.part_{part}").run(options)
+    except BenchError as error:
+        yield Table(f"({part}) not finished", ["what"], left_out=[str(error)])
 
 
 def main() -> int:
@@ -100,13 +96,14 @@ def main() -> int:
             peers=arguments.peers,
             folder=Path(folder),
         )
-        texts = [_head(options)]
-        print(texts[0], flush=True)
-        for table in _tables(arguments.part or list(_PARTS), options):
-            texts.append(table.markdown())
-            print(texts[-1], flush=True)
-        if arguments.write:
-            put("\n".join(texts))
+        for part in arguments.part or _PARTS:
+            texts = [_head(part, options)]
+            print(texts[0], flush=True)
+            for table in _tables(part, options):
+                texts.append(table.markdown())
+                print(texts[-1], flush=True)
+            if arguments.write:
+                put("\n".join(texts))
     return 0
 
 

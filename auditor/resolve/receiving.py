@@ -79,7 +79,8 @@ class Receiver:
             columns = _columns(port, packets)
         if columns is not None:
             packets = self._take_alike(upstream, port, packets, columns, now)
-        self._take_each(upstream, port, packets + again, now)
+        if packets or again:
+            self._take_each(upstream, port, packets + again, now)
 
     def _take_alike(
         self, upstream: Upstream, port: Port, packets: list[bytes], columns: _Columns, now: float

@@ -254,7 +254,9 @@ class Replies:
         size = len(question) - 4
         owner = _HEADER + len(question)
         record = owner + size
-        if data[owner:record].lower() == question[:size].lower():
+        plain = question[:size].lower()
+        # In lower case as a rule, whatever the letters of the question.
+        if data.startswith(plain, owner) or data[owner:record].lower() == plain:
             key = question[size:] + _POINTER + data[record : record + 10]
             end = record + 10
         else:
