@@ -86,6 +86,7 @@ class Bulk:
         self._open = 0
         self._ready = False
         self._pumping = False
+        self._hopeless_due = False
         self._asked_meanwhile = False
         self._wake: Callable[[], None] | None = None
         self._fail: Callable[[AuditorError], None] | None = None
@@ -236,11 +237,13 @@ class Bulk:
         """Send batch after batch, to whichever server is least busy and has something to be asked.
 
         What is asked again goes first: it may be for one server alone, and where a rate is the
-        limit another one would use up all there is.
+        limit another one would use up all there is. While the kernel or a rate says "later",
+        nothing is tried.
         """
         again, queue = self._courses.again, self._sender.queue
+        if self._hopeless_due and self._pause is None:
+            self._send_hopeless(now)  # also while there is other work: somebody waits for it
         upstreams = self._upstreams
-        # While the kernel or a rate says "later", nothing is tried before.
         while self._pause is None and (again or queue):
             room = self._most
             if len(upstreams) > 1 or self._streams.in_flight:
@@ -257,6 +260,7 @@ class Bulk:
 
     def _send_hopeless(self, now: float) -> None:
         """Send a batch of what no answer is expected to, to a server that is there."""
+        self._hopeless_due = False
         for upstream in self._upstreams:
             if upstream.health is Health.GOOD:
                 self._send_to(upstream, BATCH, now, self._sender.send_hopeless)
@@ -347,8 +351,7 @@ class Bulk:
                 self._look_at(upstream, port, now)
         self._courses.due(now)
         self._keeper.look(now)
-        if self._sender.hopeless and self._pause is None:
-            self._send_hopeless(now)
+        self._hopeless_due = bool(self._sender.hopeless)
         self._pump()
 
     def _settle(self, pairs: Sequence[tuple[Question, Answer]], deliver: Deliver) -> None:

@@ -228,6 +228,28 @@ def test_names_that_fail_with_servfail_are_asked_of_one_server_only() -> None:
         assert len(world.queries) - sent < 256 + 64
 
 
+def test_a_dead_zone_has_its_turn_while_others_use_up_the_rate() -> None:
+    with Simulation({ONE: _silent_below("dead.net")}, tries=3, timeout=0.5, qps=400) as world:
+        world.ask(names(200, "dead.net"))
+        one = Question("one.dead.net", A)
+        world.submit(names(10_000, "busy.net"))
+        world.submit([one])
+        assert world.engine._sender.hopeless
+        # The others take 25 seconds.
+        world.run(lambda: any(question == one for question, _ in world.delivered), 2.0)
+
+
+def test_what_is_for_one_server_has_its_turn_while_another_could_use_up_the_rate() -> None:
+    servers = {ONE: _silent_below("lost.net"), TWO: honest}
+    with Simulation(servers, tries=5, timeout=2.0, qps=400) as world:
+        world.ask(names(100, "warm.net"))
+        world.engine._upstreams[0].window.size = 128.0
+        lost = names(200, "lost.net")
+        world.submit([*lost, *names(10_000, "busy.net")])
+        found = world.delivered
+        world.run(lambda: {*lost} <= {question for question, _ in found}, 5.0)
+
+
 def test_one_good_answer_brings_a_dead_zone_back() -> None:
     with Simulation({ONE: _silent_below("dead.net")}, tries=3, timeout=0.5) as world:
         world.ask(names(200, "warm.net"))
