@@ -12,7 +12,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -164,8 +164,15 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _suggestion(key: str) -> str:
-    near = difflib.get_close_matches(key, _CONVERTERS, n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    near = _nearest(key, _CONVERTERS)
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def _nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the name that is meant, most likely: the same letters before all others."""
+    names = tuple(names)
+    turned = [each for each in names if sorted(each) == sorted(name)]
+    return next(iter(turned or difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
 
 
 def _flag(key: str) -> str:
@@ -185,11 +192,11 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if not name.startswith(_PREFIX) or not value or name == f"{_PREFIX}CONFIG":
             continue
         if name not in known:
-            near = difflib.get_close_matches(name[len(_PREFIX) :], _BARE, n=1, cutoff=_SLIP)
+            near = _nearest(name[len(_PREFIX) :], _BARE, _SLIP)
             if near:
                 raise UsageError(
                     f"{printable(name)}: no setting has this variable; "
-                    f"did you mean {_PREFIX}{near[0]}?"
+                    f"did you mean {_PREFIX}{near}?"
                 )
             continue
         if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):

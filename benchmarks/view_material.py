@@ -83,7 +83,7 @@ def _write_zones(folder: Path) -> None:
 def _scan(folder: Path) -> list[bytes]:
     """Return the records of the block as templates, in which `%b` is the second octet."""
     zones = folder / "zones"
-    zones.mkdir()
+    zones.mkdir(parents=True)
     _write_zones(zones)
     output = folder / "block.ndjson"
     command = [sys.executable, "-m", "auditor", "scan", "-q", "--zones", str(zones)]

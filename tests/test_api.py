@@ -41,7 +41,7 @@ async def _all(given: Any, settings: auditor.Settings = ZONES) -> list[Record]:
 
 async def _no_other_task() -> None:
     """Return when this task is the only one left."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(asyncio.all_tasks()) > 1:
             gc.collect()
             await asyncio.sleep(0)

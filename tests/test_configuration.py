@@ -305,6 +305,7 @@ def test_a_flag_is_named_as_it_was_given(flags: dict[str, Any], origin: str | No
     ("variable", "message"),
     [
         ("AUDITOR_SERVR", "no setting has this variable; did you mean AUDITOR_SERVER?"),
+        ("AUDITOR_QSP", "no setting has this variable; did you mean AUDITOR_QPS?"),
         ("AUDITOR_CACHESIZE", "no setting has this variable; did you mean AUDITOR_CACHE_SIZE?"),
         ("AUDITOR_TRIES", "'x' is not a whole number"),
         ("AUDITOR_SERVER", f"server 'x': {NO_SERVER}"),
@@ -361,6 +362,7 @@ def test_a_file_that_is_not_toml_is_named(config: Path, content: bytes) -> None:
     [
         ("timeouts", "; did you mean 'timeout'?"),
         ("cache_size", "; did you mean 'cache-size'?"),
+        ("qsp", "; did you mean 'qps'?"),
         ("zzz", ""),
     ],
 )

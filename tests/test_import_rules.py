@@ -146,7 +146,9 @@ def test_a_file_imports_only_from_the_rooms_below_its_own() -> None:
                 assert {other, rest} & allowed, f"{path}:{line}: {room} imports {module}"
             elif package == "auditor":
                 # The package itself, for its version.
-                assert room in {"run", "workers", "api"}, f"{path}:{line}: {room} imports the package"
+                assert room in {"run", "workers", "api"}, (
+                    f"{path}:{line}: {room} imports the package"
+                )
 
 
 def test_the_codec_needs_nothing_but_the_standard_library() -> None:

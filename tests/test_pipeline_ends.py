@@ -79,23 +79,25 @@ def test_a_run_that_is_cancelled_leaves_nothing_behind(
     run_virtual(main())
 
 
-def test_what_was_finished_in_order_is_written_before_a_cancelled_run_ends() -> None:
-    late = Question("0.500.example.net", A)
+@pytest.mark.parametrize("first_late", [0, 500, 537, 999])
+def test_what_was_finished_in_order_is_written_before_a_cancelled_run_ends(first_late: int) -> None:
+    late = Question(f"0.{first_late}.example.net", A)
 
     async def main() -> None:
         writer = Writer()
         engine = TimedEngine(lambda question: 1e6 if question == late else 0.01)
-        pipeline, _ = make_pipeline(engine, writer, make_audit(1))
+        pipeline, tally = make_pipeline(engine, writer, make_audit(1))
         writer.gate.clear()
         work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(1000), 100)))
         await asyncio.sleep(10.0)
         work.cancel()
         await asyncio.sleep(10.0)
-        assert not work.done()
+        assert work.done() == (not first_late)
         writer.gate.set()
         with pytest.raises(asyncio.CancelledError):
             await work
-        assert writer.targets == [target.text for target in make_targets(500)]
+        assert writer.targets == [target.text for target in make_targets(first_late)]
+        assert tally.records == first_late
         assert alone()
 
     run_virtual(main())

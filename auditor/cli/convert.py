@@ -55,11 +55,11 @@ def command(
     """Turn results of `auditor scan` into a table for data tools.
 
     RESULTS are files of records (.gz, .zst and .xz are read as they are), folders of parts,
-    or - for standard input; several become one table. Parquet has the whole record, nested,
-    and needs pyarrow (the extra `parquet`). CSV has one row a target, with lists joined by
-    blanks and labels as JSON; an apostrophe stands before what a spreadsheet would take for
-    a formula. With --flat, either has one row a finding, and a target without any has one
-    row with no code.
+    or - for standard input; several become one table. Parquet has the whole record, nested
+    (`auditor schema` describes its keys), and needs pyarrow (the extra `parquet`). CSV has
+    one row a target, with lists joined by blanks and labels as JSON; an apostrophe stands
+    before what a spreadsheet would take for a formula. With --flat, either has one row a
+    finding, and a target without any has one row with no code.
     """
     if output == _STDOUT:
         number = _to_stdout(Results(results), flat=flat)

@@ -80,7 +80,9 @@ def _moves(diff: Diff, what: str) -> str:
 
 
 def _verdicts(old: str | None, new: str | None) -> str:
-    if old == new or old is None or new is None:
+    if old == new:
+        return f"still {new}"
+    if old is None or new is None:
         return f"{new or old}"
     return f"{old} → {new}"
 

@@ -5,7 +5,7 @@ Every event has `time` (UTC, ISO 8601, milliseconds), `event` and `level`; what 
 - `start`: `version`, `fingerprint`, `servers`, `zones`, `engine`, `inputs`, `targets`;
 - `server_left_out`, `server_benched`, `server_back`: `server`, and `why` for the first two;
 - `zone_dead`, `zone_back`: `zone`;
-- `worker_lost`: `why`, `targets`; `dashboard`: `url`;
+- `worker_lost`: `why`, `targets`, and whether these are done `again`; `dashboard`: `url`;
 - `progress`, each minute: `records`, `targets`, `under_way`, `seconds`, `rate`, `eta_seconds`,
   `verdicts`, `queries`;
 - `stopping`: `why`;

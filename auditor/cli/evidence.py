@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from auditor.cli.text import counted, paragraph, severity_style, verdict_style
-from auditor.findings.catalogue import entry, zone_lines
+from auditor.findings.catalogue import entry, mending
 from auditor.targets.quoting import printable
 from auditor.wire.codes import SETTLED, type_name
 
@@ -126,21 +126,8 @@ def _finding(finding: dict[str, str], record: Record, explained: set[str]) -> It
         yield paragraph(f"{known.title}.", 4)
         yield paragraph(f"Why it matters: {known.why}", 4)
         yield paragraph(f"Remedy: {known.remedy}", 4)
-    lines = zone_lines(code, **_facts(finding, record))
+    lines = mending(code, subject, kind=record["kind"], target=record["target"])
     if lines:
         yield "    To publish:"
     for line in lines:
         yield f"      {line}"
-
-
-def _facts(finding: dict[str, str], record: Record) -> dict[str, str]:
-    """Return what is known of the zone-file lines that mend a finding."""
-    subject = finding["subject"]
-    facts = {"subject": subject}
-    if record["kind"] == "ip":
-        facts["address"] = record["target"]
-        if subject != record["target"]:
-            facts["name"] = subject
-    if record["kind"] == "domain":
-        facts["domain"] = record["target"]
-    return facts

@@ -17,6 +17,7 @@ from auditor.views.report.page import make_page
 __all__ = ["command"]
 
 _STDOUT: Final = "-"
+_KILOBYTE: Final = 1000
 _MEGABYTE: Final = 1_000_000
 
 
@@ -50,6 +51,8 @@ def command(
     path = Path(output)
     if output != _STDOUT:
         check_replaceable(path, overwrite=overwrite)
+        if any(_same(path, Path(name)) for name in (*results, *previous)):
+            raise UsageError(f"{path}: holds the results; -o needs another name for the page")
     page = make_page(results, previous, version=__version__)
     if output == _STDOUT:
         _to_stdout(page)
@@ -57,7 +60,18 @@ def command(
     with replacing(path, overwrite=overwrite) as file:
         file.write(page)
     if not quiet:
-        say(f"report: {path} ({len(page) / _MEGABYTE:.1f} MB)")
+        say(f"report: {path} ({_size(len(page))})")
+
+
+def _same(output: Path, source: Path) -> bool:
+    return output.exists() and source.exists() and output.samefile(source)
+
+
+def _size(octets: int) -> str:
+    """Return a size in two or three figures."""
+    if octets < _MEGABYTE:
+        return f"{-(-octets // _KILOBYTE)} kB"
+    return f"{octets / _MEGABYTE:.1f} MB"
 
 
 def _to_stdout(page: bytes) -> None:

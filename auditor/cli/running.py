@@ -93,7 +93,8 @@ class Run:
         self._file: FileSink | FolderSink | None = None
         self._ledger: Ledger | None = None
         self._how = FINISHED
-        self._torn = 0
+        self._torn = self._given_up = 0
+        self._noting = asyncio.Lock()
         self._begun = self._over = self._discarded = False
 
     def describe(
@@ -223,7 +224,7 @@ class Run:
             self._ledger.begin()
         self._begun = True
         over = asyncio.Event()
-        scanning = asyncio.ensure_future(self._scan.run(self._sink.write))
+        scanning = asyncio.ensure_future(self._scan.run(self._write))
         keeping = asyncio.ensure_future(self._keep(scanning, over))
         try:
             with self._reports.watching():
@@ -234,13 +235,29 @@ class Run:
             # Not cancelled: a thread that writes would go on, and nobody would wait for it.
             await keeping
 
+    async def _write(self, lines: bytes) -> None:
+        """Write lines, those of targets that were given up after it has been noted."""
+        if self._ledger is not None and len(self._scan.given_up) > self._given_up:
+            self._given_up = len(self._scan.given_up)
+            await self._note(self._ledger)
+        await self._sink.write(lines)
+
+    async def _note(self, ledger: Ledger) -> None:
+        """Bring the manifest up to date, one after the other. Raises OutputError."""
+        async with self._noting:
+            await asyncio.to_thread(ledger.write, ledger.content(RUNNING))
+
     def _take_up(self, file: FileSink | FolderSink) -> None:
         """Count the records that earlier sessions have left. In a thread."""
         tally, done = self._scan.tally, self._scan.done
+        sound = self._ledger.sound if self._ledger is not None else None
 
         def note(line: bytes) -> bool:
             if self._over:
                 raise OutputError("nobody waits for it any more")
+            if tally.records == sound:
+                # What was given up is done again, and with it all that stands behind.
+                return False
             try:
                 record = orjson.loads(line)
             except orjson.JSONDecodeError:
@@ -259,6 +276,8 @@ class Run:
         partial = partial_path(self._file.path)
         kept, torn = self._scan.done.length, self._torn
         dropped = f", a torn end of {torn:,} octets is dropped" if torn else ""
+        if torn and self._ledger is not None and kept == self._ledger.sound:
+            dropped = ", those of targets that were given up and all behind them are made anew"
         _log.warning(
             "%s: %s records are kept%s",
             partial,
@@ -277,7 +296,8 @@ class Run:
             return
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), _BETWEEN)
+                async with asyncio.timeout(_BETWEEN):
+                    await over.wait()
                 return
             try:
                 await asyncio.to_thread(file.keep)
@@ -285,7 +305,7 @@ class Run:
                 scanning.cancel()
                 raise
             with contextlib.suppress(OutputError):  # there is the one from before
-                await asyncio.to_thread(ledger.write, ledger.content(RUNNING))
+                await self._note(ledger)
 
     async def _finish(self) -> None:
         """Put the output in its place. Raises OutputError."""

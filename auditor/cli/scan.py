@@ -71,6 +71,8 @@ def command(
         # Until the scan heeds it: reading long lists takes its time, and ends in order, too.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = make_settings(given)
+    voice = click.get_current_context().ensure_object(Voice)
+    voice.as_json = settings.log_format == "json"
     inputs = [*files, *(text for text in target if text == "-")]
     arguments = [text for text in target if text != "-"]
     if not inputs and not arguments:
@@ -85,7 +87,6 @@ def command(
         stdin=open(0, "rb", buffering=0, closefd=False) if live else None,  # noqa: SIM115 - the descriptor stays open
     )
     stream.prepare()
-    voice = click.get_current_context().ensure_object(Voice)
     run = Run(settings, stream, output, voice, began=began)
     run.describe(arguments, inputs, exclude)
     done = run.open(overwrite=overwrite, resume=resume)

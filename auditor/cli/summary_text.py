@@ -25,8 +25,9 @@ __all__ = ["as_text"]
 
 _BAR: Final = 16
 _MOST: Final = 100
-#: Columns of a finding beside its code and title: count, severity, the gaps.
+#: Columns of a finding beside its code and title: count, severity, the gaps; targets.
 _BESIDE_TITLE: Final = 11 + 8 + 3 * 2
+_TARGETS: Final = 11 + 2
 _STYLES: Final = {
     "pass": "bold green",
     "warn": "bold yellow",
@@ -89,7 +90,8 @@ def _share(part: int, whole: int) -> str:
     """Return a share in per cent; neither 0 nor 100 unless it is."""
     if part in (0, whole):
         return f"{100 if part else 0} %"
-    return f"{min(max(round(100 * part / whole), 1), 99)} %"
+    percent = round(100 * part / whole)
+    return {0: "<1 %", 100: ">99 %"}.get(percent, f"{percent} %")
 
 
 def _bar(part: int, whole: int, style: str) -> Text:
@@ -121,15 +123,20 @@ def _verdicts(data: Mapping[str, Any]) -> RenderableType:
 def _findings(findings: list[dict[str, Any]], top: int, width: int) -> list[RenderableType]:
     if not findings:
         return [Text(""), Text("No findings.")]
-    table = _table("finding", "count", "severity", "")
-    table.columns[2].justify = table.columns[3].justify = "left"
+    # Mostly a target has one finding of a code, so that there is nothing to tell apart.
+    several = any(found["count"] != found["targets"] for found in findings[:top])
+    figures = ("count", "targets") if several else ("count",)
+    table = _table("finding", *figures, "severity", "")
+    table.columns[-2].justify = table.columns[-1].justify = "left"
     letters = max(len(printable(found["code"])) for found in findings[:top])
-    room = width - letters - _BESIDE_TITLE
+    room = width - letters - _BESIDE_TITLE - (_TARGETS if several else 0)
     for found in findings[:top]:
         style = _STYLES[found["severity"]]
-        code = _text(found["code"], style)
         table.add_row(
-            code, f"{found['count']:,}", Text(found["severity"], style), _title(found["code"], room)
+            _text(found["code"], style),
+            *(f"{found[figure]:,}" for figure in figures),
+            Text(found["severity"], style),
+            _title(found["code"], room),
         )
     parts: list[RenderableType] = [Text(""), table]
     more = len(findings) - top

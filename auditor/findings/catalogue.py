@@ -10,7 +10,16 @@ from typing import Final
 from auditor.findings.entries import domain, forward, ptr, spf, target
 from auditor.findings.entry import SEVERITIES, Entry, Severity
 
-__all__ = ["ENTRIES", "SEVERITIES", "Entry", "Severity", "entry", "nearest", "zone_lines"]
+__all__ = [
+    "ENTRIES",
+    "SEVERITIES",
+    "Entry",
+    "Severity",
+    "entry",
+    "mending",
+    "nearest",
+    "zone_lines",
+]
 
 #: Every finding, in the order in which they are explained.
 ENTRIES: Final[tuple[Entry, ...]] = (
@@ -57,6 +66,18 @@ def zone_lines(code: str, **facts: str) -> tuple[str, ...]:
         fields.setdefault("type", kind)
         fields.setdefault("mechanism", f"{mechanism}:{address}")
     return tuple(line.format_map(fields) for line in known.zone_lines)
+
+
+def mending(code: str, subject: str, *, kind: str, target: str) -> tuple[str, ...]:
+    """Return the zone-file lines to publish against a finding of a record, as `zone_lines` does."""
+    facts = {"subject": subject}
+    if kind == "ip":
+        facts["address"] = target
+        if subject != target:
+            facts["name"] = subject
+    if kind == "domain":
+        facts["domain"] = target
+    return zone_lines(code, **facts)
 
 
 class _Fields(dict[str, str]):

@@ -91,12 +91,14 @@ class Kept(NamedTuple):
     """What of a partial file stays.
 
     `end`: octets of whole lines or whole frames; `pending`: lines behind them, in a frame
-    that was cut short and will be written again; `torn`: octets that are of no use.
+    that was cut short and will be written again; `torn`: octets that are of no use. `mixed`:
+    the frame with `pending` has lines of no use as well, and is counted as torn.
     """
 
     end: int
     pending: bytes
     torn: int
+    mixed: bool = False
 
 
 def read_kept(
@@ -110,6 +112,7 @@ def read_kept(
         return _read_lines(handle, note)
     end = whole = 0
     pending = b""
+    mixed = False
     for lines, whole in _frames(handle, form):
         good = 0
         for line in lines.splitlines(keepends=True):
@@ -118,9 +121,10 @@ def read_kept(
             good += len(line)
         if good < len(lines) or frame_end(lines, size) != good:
             pending = lines[:good]
+            mixed = good < len(lines)
             break
         end = whole
-    return Kept(end, pending, os.fstat(handle).st_size - whole)
+    return Kept(end, pending, os.fstat(handle).st_size - (end if mixed else whole), mixed)
 
 
 def _read_lines(handle: int, note: Callable[[bytes], bool]) -> Kept:

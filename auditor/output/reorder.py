@@ -107,6 +107,18 @@ class Reorder:
                     size += len(line)
         return ready
 
+    def take_begun(self) -> list[bytes]:
+        """Return the lines with which the first block begins, if it will not become whole."""
+        ready: list[bytes] = []
+        if self._blocks:
+            lines = self._blocks[0].lines
+            for index, place in enumerate(lines):
+                if place is None:
+                    break
+                ready.append(self._spill.read(place) if isinstance(place, int) else place)
+                lines[index] = None
+        return ready
+
     def close(self) -> None:
         """Delete the temporary files."""
         self._spill.close()

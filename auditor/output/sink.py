@@ -100,13 +100,19 @@ class FileSink:
         if self.path.exists():
             raise UsageError(f"{self.path}: exists already; --overwrite replaces it")
         try:
-            return open_alone(self._partial, os.O_CREAT | os.O_EXCL)
+            handle = open_alone(self._partial, os.O_CREAT | os.O_EXCL)
         except FileExistsError:
             os.close(open_alone(self._partial, 0))
             raise UsageError(
                 f"{self._partial}: exists already; --resume goes on with it, "
                 "--overwrite starts anew"
             ) from None
+        if self.path.exists():
+            # A run has finished since the look above; this one would replace what it has made.
+            self._partial.unlink(missing_ok=True)
+            os.close(handle)
+            raise UsageError(f"{self.path}: exists already; --overwrite replaces it")
+        return handle
 
     @property
     def size(self) -> int:
@@ -127,7 +133,7 @@ class FileSink:
             handle = self._descriptor()
             try:
                 kept = read_kept(handle, self._form, note, self._frame)
-                if kept.torn and not kept.pending:
+                if kept.mixed or (kept.torn and not kept.pending):
                     os.ftruncate(handle, kept.end)
             except OSError as error:
                 raise OutputError(
@@ -135,8 +141,16 @@ class FileSink:
                 ) from error
             self._end = kept.end
             self._pending[:] = kept.pending
+            if kept.mixed:
+                self._cover()
             self._covered = len(kept.pending)
             return kept
+
+    def _cover(self) -> None:
+        """Write the lines that make no whole frame in a short one, for the time being."""
+        if self._form is not None and self._covered < len(self._pending):
+            self._put(self._form.pack(bytes(self._pending)), stays=False)
+            self._covered = len(self._pending)
 
     async def write(self, lines: bytes) -> None:
         """Append lines to the partial file."""
@@ -192,9 +206,7 @@ class FileSink:
         """
         with self._lock:
             handle = self._descriptor()
-            if self._form is not None and self._covered < len(self._pending):
-                self._put(self._form.pack(bytes(self._pending)), stays=False)
-                self._covered = len(self._pending)
+            self._cover()
         self._check_place(handle)
         try:
             os.fsync(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,8 @@ __all__ = ["Ledger"]
 class Ledger:
     """Writes the manifest of an output at `path` as the scan goes on.
 
-    `now` is the time, with a zone.
+    `now` is the time, with a zone. `sound`: how many records there are before the first whose
+    target an earlier session has given up; None if it has given up none.
     """
 
     def __init__(
@@ -54,11 +56,15 @@ class Ledger:
         self._earlier: list[Session] = []
         self._before = 0
         self._replaced: bytes | None = None
+        self.sound: int | None = None
+        self._lock = threading.Lock()
 
     def follow(self, earlier: Mapping[str, Any]) -> None:
         """Go on from a manifest of the same run; what makes no sense in it is left out."""
         with suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self._earlier = [Session.read(noted) for noted in earlier["sessions"]]
+        with suppress(KeyError, TypeError, ValueError, OverflowError):
+            self.sound = min(int(noted["first"]) for noted in earlier["given_up"])
 
     def begin(self) -> None:
         """Write the manifest of a run that begins, or goes on. Raises OutputError.
@@ -94,11 +100,13 @@ class Ledger:
             },
             sessions=[*self._earlier, session],
             tally=scan.tally,
+            given_up=scan.given_up,
         )
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Put the manifest in place, in any thread. Raises OutputError."""
-        write_manifest(self.path, content)
+        with self._lock:  # whoever is not waited for any more may still be at it
+            write_manifest(self.path, content)
 
     def withdraw(self) -> None:
         """Put back what was there before the run began: it has not come to anything."""

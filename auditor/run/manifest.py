@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from auditor.run.identity import Identity
+    from auditor.run.scan import GivenUp
     from auditor.run.tally import Tally
     from auditor.settings import Settings
 
@@ -123,10 +124,12 @@ def manifest(
     inputs: Mapping[str, Any],
     sessions: Sequence[Session],
     tally: Tally,
+    given_up: Sequence[GivenUp] = (),
 ) -> dict[str, Any]:
     """Return the manifest. `output` is the name of the file that it is about.
 
-    `inputs` are those of the identity, and what is known of them besides.
+    `inputs` are those of the identity, and what is known of them besides. `given_up` is
+    there only if something was.
     """
     queries = _total(session.queries for session in sessions)
     seconds = max(sum(session.seconds for session in sessions), 1e-6)
@@ -149,6 +152,7 @@ def manifest(
         "queries_complete": all(session.how != KILLED for session in sessions),
         "lookups_per_second": round((queries.get("asked") or 0) / seconds, 1),
         "peak_memory": max(session.peak_memory for session in sessions),
+        **({"given_up": [each._asdict() for each in given_up]} if given_up else {}),
         "sessions": [session.noted() for session in sessions],
     }
 

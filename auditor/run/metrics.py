@@ -19,6 +19,7 @@ from auditor import __version__
 from auditor.errors import UsageError
 from auditor.findings.ruling import Ruling
 from auditor.run.manifest import peak_memory
+from auditor.run.opening import not_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -68,7 +69,7 @@ class MetricsFile:
         self._kept = self._read()
 
     def begin(self, begun: Begun) -> None:
-        """Write that a run has begun. Raises UsageError if that cannot be."""
+        """Write that a run has begun. Raises UsageError, or OutputError if there is no room."""
         settings = begun.settings
         ruling = Ruling(settings.severities, settings.select, settings.ignore)
         self._severities = ruling.severities
@@ -78,7 +79,8 @@ class MetricsFile:
         try:
             self._write(self._collect(None, running=True))
         except OSError as error:
-            raise UsageError(f"{self._path}: cannot be written: {error.strerror}") from error
+            said = f"{self._path}: cannot be written: {error.strerror}"
+            raise not_made(said, error) from error
 
     def minute(self, snapshot: Snapshot) -> None:
         """Write how far the run is."""

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from auditor.errors import AuditorError
     from auditor.run.identity import Identity
     from auditor.settings import Settings
 
-__all__ = ["Done", "Opened", "open_output"]
+__all__ = ["Done", "Opened", "not_made", "open_output"]
 
 #: What ends a run that has begun ends one that is about to, and with the same exit code.
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -96,10 +97,15 @@ def _make(path: Path, *, overwrite: bool = False, resume: bool = False) -> FileS
     try:
         return FileSink(path, overwrite=overwrite, resume=resume)
     except OutputError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
-            raise
-        # Nothing has begun that could be finished later.
-        raise UsageError(str(error)) from error
+        raise not_made(str(error), error.__cause__) from error
+
+
+def not_made(message: str, why: BaseException | None) -> AuditorError:
+    """Return the error for what a run is to write and cannot even begin with."""
+    if isinstance(why, OSError) and why.errno in _NO_ROOM:
+        return OutputError(message)
+    # Nothing has begun that could be finished later.
+    return UsageError(message)
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:

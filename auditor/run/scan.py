@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from auditor.audit import Auditor
 from auditor.errors import InputError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Callable,
         Iterator,
         Mapping,
+        Sequence,
     )
 
     from auditor.errors import AuditorError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from auditor.targets.stream import TargetStream
     from auditor.targets.target import Block
 
-__all__ = ["AnyScan", "Scan", "count_questions", "drive", "open_lookup"]
+__all__ = ["AnyScan", "GivenUp", "Scan", "count_questions", "drive", "open_lookup"]
 
 T = TypeVar("T")
 
@@ -83,6 +84,18 @@ async def _drive(lookup: Lookup, steps: Steps[T]) -> T:
         return end.value  # type: ignore[no-any-return]
 
 
+class GivenUp(NamedTuple):
+    """Targets in a row that could not be audited, and are reported as such.
+
+    `first` is the place of the first of their records in the output, from 0.
+    """
+
+    first: int
+    records: int
+    targets: str
+    why: str
+
+
 class AnyScan(Protocol):
     """A run, whoever does the work: what its output, its reports and its end need of it."""
 
@@ -91,6 +104,10 @@ class AnyScan(Protocol):
     tally: Tally
     stopped: bool
     queries: Mapping[str, int | None]
+
+    @property
+    def given_up(self) -> Sequence[GivenUp]:
+        """What was given up, each noted before its records are written."""
 
     @property
     def done(self) -> Trail:
@@ -124,6 +141,7 @@ class Scan:
         self.tally = Tally()
         self.stopped = False
         self.done = Trail()
+        self.given_up: Sequence[GivenUp] = ()
         self.queries: Mapping[str, int | None] = {}
         self._lookup: Lookup | None = None
         self._pipeline: Pipeline | None = None

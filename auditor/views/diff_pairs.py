@@ -10,6 +10,7 @@ The n-th line of a target in one result belongs to the n-th in the other.
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import closing
 from itertools import chain
 from operator import attrgetter
@@ -89,26 +90,33 @@ class _Waiting:
     """Lines by target, each of which has not met its like."""
 
     def __init__(self) -> None:
-        self.by_target: dict[bytes, list[Entry]] = {}
+        # Nearly all targets have one line, which needs no queue.
+        self.by_target: dict[bytes, Entry | deque[Entry]] = {}
         self.octets = 0
 
     def put(self, target: bytes, entry: Entry) -> None:
-        self.by_target.setdefault(target, []).append(entry)
+        known = self.by_target.setdefault(target, entry)
+        if known is not entry:
+            if isinstance(known, Entry):
+                known = self.by_target[target] = deque((known,))
+            known.append(entry)
         self.octets += len(entry.line) + _OVERHEAD
 
     def take(self, target: bytes) -> Entry | None:
-        entries = self.by_target.get(target)
-        if entries is None:
+        known = self.by_target.get(target)
+        if known is None:
             return None
-        entry = entries.pop(0)
-        if not entries:
+        entry = known if isinstance(known, Entry) else known.popleft()
+        if known is entry or not known:
             del self.by_target[target]
         self.octets -= len(entry.line) + _OVERHEAD
         return entry
 
     def drained(self) -> Iterator[Entry]:
         """Yield them in the order of the input, and let go of each."""
-        entries = [entry for entries in self.by_target.values() for entry in entries]
+        entries = list[Entry]()
+        for known in self.by_target.values():
+            entries += (known,) if isinstance(known, Entry) else known
         self.by_target.clear()
         self.octets = 0
         entries.sort(key=attrgetter("number"), reverse=True)

@@ -31,15 +31,16 @@ class Summary:
     """Counts of records, by all that a person asks first.
 
     `verdicts` by (kind, verdict), `findings` by (code, severity): there may be several in a
-    record. `ptr` and `iprev` are those of address targets. `prefixes` (by IP version) and
-    `domains` (of PTR names, see `owner`) have [records, failing] in a row; `spf` by identity
-    and domain (for HELO the owner of the name) has a column for each of SPF_RESULTS. The
-    domain is "" where an address stands in place of a name.
+    record, which `targets` counts once. `ptr` and `iprev` are those of address targets.
+    `prefixes` (by IP version) and `domains` (of PTR names, see `owner`) have [records, failing]
+    in a row; `spf` by identity and domain (for HELO the owner of the name) has a column for
+    each of SPF_RESULTS. The domain is "" where an address stands in place of a name.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.verdicts: Counter[tuple[str, str]] = Counter()
         self.findings: Counter[tuple[str, str]] = Counter()
+        self.targets: Counter[tuple[str, str]] = Counter()
         self.ptr: Counter[str] = Counter()
         self.iprev: Counter[str] = Counter()
         self.prefixes: dict[int, Ranking[int]] = {
@@ -62,8 +63,11 @@ class Summary:
         """Count a record `times` times, in all but its prefix."""
         verdict = record["verdict"]
         self.verdicts[record["kind"], verdict] += times
-        for finding in record["findings"]:
-            self.findings[finding["code"], finding["severity"]] += times
+        found = [(finding["code"], finding["severity"]) for finding in record["findings"]]
+        for key in found:
+            self.findings[key] += times
+        for key in set(found):
+            self.targets[key] += times
         if record["kind"] != "ip":
             return
         self.ptr[record["ptr"]["status"]] += times
@@ -84,16 +88,18 @@ class Summary:
         """Return the object of `auditor summary --json`, with up to `top` rows a table.
 
             {"records","verdicts":{VERDICT: n},"kinds":{KIND: {"records","verdicts"}},
-             "findings":[{"code","severity","count"}],"ptr":{STATUS: n},"iprev":{RESULT: n},
+             "findings":[{"code","severity","count","targets"}],
+             "ptr":{STATUS: n},"iprev":{RESULT: n},
              "prefixes":[{"version","length","worst":[{"prefix","records","failing"}],
                           "rows","dropped","missed"}],
              "domains":{"worst":[{"domain","records","failing"}],"rows","dropped","missed"},
              "spf":{"domains":[{"identity","domain","count","results":{RESULT: n}}],
                     "rows","dropped","missed"}}
 
-        Findings are all of them, the gravest first. `rows` are those kept of a table; when it
-        overflowed, `dropped` says how many were not, and `missed` by how much the failing (of
-        SPF: the count) of a row may be too low. Every key is there; keys may be added.
+        Findings are all of them, the gravest first; `targets` have at least one. `rows` are
+        those kept of a table; when it overflowed, `dropped` says how many were not, and `missed`
+        by how much the failing (of SPF: the count) of a row may be too low. Every key is there;
+        keys may be added.
         """
         verdicts: Counter[str] = Counter()
         kinds: Counter[str] = Counter()
@@ -111,8 +117,8 @@ class Summary:
                 for kind in _KINDS
             },
             "findings": [
-                {"code": code, "severity": severity, "count": count}
-                for (code, severity), count in sorted(self.findings.items(), key=_gravest)
+                {"code": key[0], "severity": key[1], "count": count, "targets": self.targets[key]}
+                for key, count in sorted(self.findings.items(), key=_gravest)
             ],
             "ptr": dict(sorted(self.ptr.items(), key=_most)),
             "iprev": {result: self.iprev[result] for result in _IPREV},

@@ -8,6 +8,7 @@ import orjson
 import zstandard
 
 from auditor.audit import Auditor
+from auditor.errors import WorkersError
 from auditor.findings.judge import Ruling
 from auditor.output.record import trace_entry
 from auditor.resolve.answer import Answer
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditor.resolve.answer import Question
+    from auditor.run.scan import GivenUp
     from auditor.settings import Settings
     from auditor.targets.target import Target
     from auditor.workers.shards import Shard
 
-__all__ = ["abandon"]
+__all__ = ["abandon", "not_audited"]
 
 #: What is known of every question.
 _UNKNOWN = Answer("UNREACHABLE")
@@ -44,6 +46,16 @@ def abandon(shard: Shard, settings: Settings) -> Result:
             lines += orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     frame = zstandard.ZstdCompressor().compress(lines)
     return Result(shard.number, (frame,), tally, "", 0, {})
+
+
+def not_audited(given_up: Sequence[GivenUp]) -> WorkersError:
+    """Return what a run comes to that had to give targets up."""
+    first, *others = given_up
+    size = sum(each.records for each in given_up)
+    return WorkersError(
+        f"{size:,} target{'s' * (size > 1)} could not be audited ({first.targets}"
+        f"{', …' if others else ''}): {first.why}; --resume tries again"
+    )
 
 
 def _audit(auditor: Auditor, target: Target) -> tuple[Any, list[Question]]:

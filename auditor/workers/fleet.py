@@ -15,12 +15,14 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+import orjson
 import zstandard
 
 from auditor.errors import AuditorError, InputError, WorkersError
 from auditor.run.retrace import Trail, behind
+from auditor.run.scan import GivenUp
 from auditor.run.tally import Tally
-from auditor.workers.abandon import abandon
+from auditor.workers.abandon import abandon, not_audited
 from auditor.workers.crew import NotBegunError
 from auditor.workers.feed import Feed
 from auditor.workers.lane import ABREAST
@@ -103,6 +105,7 @@ class Fleet:
         self.tally = Tally()
         self.stopped = False
         self.done = Trail()
+        self.given_up: list[GivenUp] = []
         self.queries: Mapping[str, int | None] = {}
         self._crew = crew
         #: Set when there may be something to give out, and something to write.
@@ -116,7 +119,6 @@ class Fleet:
         self._again: list[int] = []
         self._loads: dict[str, set[int]] = {}
         self._counters: dict[str, tuple[int, Mapping[str, int | None]]] = {}
-        self._failed: list[_Held] = []
         self._waiting_octets = 0
         self._turn = 0
         self._over = False
@@ -150,8 +152,8 @@ class Fleet:
                 await self._dismiss()
         if feed.error is not None and not self.stopped:
             raise feed.error
-        if self._failed:
-            raise self._not_audited()
+        if self.given_up:
+            raise not_audited(self.given_up)
 
     def _entries(self) -> Iterator[Entry | None]:
         """Return the targets behind those that are done, as far as can be told these."""
@@ -309,14 +311,15 @@ class Fleet:
     def _lose(self, held: _Held, why: str) -> None:
         """Have a shard done again whose worker died, or give it up."""
         held.deaths += 1
-        if held.deaths < _DEATHS:
+        again = held.deaths < _DEATHS
+        fields = {"why": why, "targets": held.shard.shown, "again": again}
+        extra = {"event": "worker_lost", "fields": fields}
+        then = "done again" if again else "given up"
+        _log.warning("worker %s: %s: %s", why, then, held.shard.shown, extra=extra)
+        if again:
             self._repeat(held)
-            fields = {"why": why, "targets": held.shard.shown}
-            extra = {"event": "worker_lost", "fields": fields}
-            _log.warning("worker %s: done again: %s", why, held.shard.shown, extra=extra)
         else:
             held.failed = f"{_DEATHS} workers died over it, the last one {why}"
-            self._failed.append(held)
             self._finish(held, abandon(held.shard, self.settings))
 
     def _repeat(self, held: _Held) -> None:
@@ -328,14 +331,6 @@ class Fleet:
         held.result = result
         self._waiting_octets += sum(map(len, result.frames))
         self._lines.set()
-
-    def _not_audited(self) -> WorkersError:
-        first = self._failed[0]
-        size = sum(held.shard.size for held in self._failed)
-        return WorkersError(
-            f"{size:,} target{'s' * (size > 1)} could not be audited ({first.shard.shown}"
-            f"{', …' if len(self._failed) > 1 else ''}): {first.failed}"
-        )
 
     async def _dismiss(self) -> None:
         """Have the members drop what is left, and let them go."""
@@ -367,15 +362,32 @@ class Fleet:
             if held.there is not None:
                 self.tally.add(held.there)
             return True
-        whole = result.tally.records == held.shard.size
+        shard = held.shard
+        whole = result.tally.records == shard.size
+        if held.failed:
+            given_up = GivenUp(self.tally.records, shard.size, shard.shown, held.failed)
+            self.given_up.append(given_up)
         if self._parts is None:
-            unpack = zstandard.ZstdDecompressor().decompress
-            for frame in result.frames:
-                await write(unpack(frame))
+            self.tally.add(result.tally)
+            await self._write_frames(result, write)
         elif whole:
-            await self._parts.put(held.shard, result, held.failed)
+            await self._parts.put(shard, result, held.failed)
+            self.tally.add(result.tally)
         else:
             return False
         self._waiting_octets -= sum(map(len, result.frames))
-        self.tally.add(result.tally)
         return whole
+
+    async def _write_frames(
+        self, result: Result, write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """Write lines that have been counted; what is not even given to `write` is taken back."""
+        unpack = zstandard.ZstdDecompressor().decompress
+        frames = iter(result.frames)
+        try:
+            for frame in frames:
+                await write(unpack(frame))
+        finally:
+            for frame in frames:
+                for line in unpack(frame).splitlines():
+                    self.tally.forget(orjson.loads(line))

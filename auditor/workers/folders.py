@@ -11,6 +11,7 @@ from auditor.output.frames import Kept
 from auditor.output.parts import MANIFEST
 from auditor.run.ledger import Ledger
 from auditor.run.manifest import KILLED, RUNNING
+from auditor.run.opening import not_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +54,8 @@ class FolderSink:
         """Do nothing: parts are safe from the first."""
 
     def finish(self, last: Callable[[], object]) -> None:
-        """Do what is to be done last."""
+        """Do what is to be done last. Raises InputError for parts of other targets."""
+        self._parts.finish()
         last()
 
     def discard(self) -> None:
@@ -78,9 +80,13 @@ class FolderLedger(Ledger):
         parts.content = self.content
 
     def begin(self) -> None:
-        """Write the manifest of a run that begins, or goes on. Raises OutputError."""
+        """Write the manifest of a run that begins, or goes on. Raises UsageError or OutputError."""
         self._listed = self._parts.listed
-        self.write(self.content(RUNNING))
+        try:
+            self.write(self.content(RUNNING))
+        except OutputError as error:
+            # Before it, nothing has been written there: it may be a folder of somebody else's.
+            raise not_made(str(error), error.__cause__) from error
 
     def content(self, how: str) -> dict[str, Any]:
         """Return the manifest as of now, without the parts. On the loop of the scan."""

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import zstandard
 
-from auditor.errors import OutputError, UsageError
+from auditor.errors import InputError, OutputError, UsageError
 from auditor.findings.ruling import Ruling
 from auditor.output.parts import MANIFEST, open_folder
 from auditor.run.manifest import RUNNING
 from auditor.run.opening import Done
 from auditor.run.tally import Tally, is_countable
+from auditor.workers.shards import digest, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +63,8 @@ class Parted:
         #: Of the parts in place, what a manifest says of each, by their numbers.
         self._notes: dict[int, dict[str, Any]] = {}
         self._next = 0.0
+        self._listing = threading.Lock()
+        self._last = -1
 
     def open(
         self, settings: Settings, identity: Identity, *, overwrite: bool, resume: bool
@@ -145,27 +149,51 @@ class Parted:
         return sum(note["records"] for note in self._notes.values())
 
     def there(self, shard: Shard) -> Tally | None:
-        """Return the counts of a part that need not be made again."""
+        """Return the counts of a part that need not be made again.
+
+        Raises InputError if it is of other targets: standard input has no digest to compare.
+        """
         name = part_name(shard.number)
-        note = self._notes.pop(shard.number, None)
+        note = self._notes.get(shard.number)
+        self._last = shard.number
+        if note is not None and note.get("targets") != digest(shard):
+            raise InputError(
+                f"the input is another one than before: {shard.shown} are not the targets of "
+                f"{name}; --overwrite starts anew"
+            )
         if name not in self._there or (note is not None and note.get("failed")):
+            # It is listed as what it is until another one is in its place.
             return None
-        tally = self._counted(name) if note is None else _noted(note)
+        tally = self._counted(name, shard) if note is None else _noted(note)
         if tally is None or tally.records != shard.size:
+            self._notes.pop(shard.number, None)
             return None
         self._note(shard, tally, "")
         self.found += tally.records
         return tally
 
-    def _counted(self, name: str) -> Tally | None:
-        """Count the records of a part that no manifest has listed yet; None if it is damaged."""
+    def finish(self) -> None:
+        """Raise InputError if there are parts behind the last shard."""
+        more = sum(note["records"] for number, note in self._notes.items() if number > self._last)
+        if more:
+            raise InputError(
+                f"the input is another one than before: there are {more:,} more records than "
+                "targets; --overwrite starts anew"
+            )
+
+    def _counted(self, name: str, shard: Shard) -> Tally | None:
+        """Count the records of a part that no manifest has listed yet.
+
+        None if it is damaged, or of other targets.
+        """
         tally = Tally()
+        targets = (target.text for block in unpack(shard) for target in block)
         try:
             data = self.folder.read(name)
             with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as file:
                 for line in file.read().splitlines():
                     record = orjson.loads(line)
-                    if not is_countable(record):
+                    if not is_countable(record) or record["target"] != next(targets, None):
                         return None
                     tally.note(record)
         except (zstandard.ZstdError, ValueError, OutputError):
@@ -178,19 +206,21 @@ class Parted:
         await asyncio.to_thread(self.folder.put, name, b"".join(result.frames))
         self._note(shard, result.tally, failed)
         now = self._clock()
-        if self.content is not None and now >= self._next:
+        if self.content is not None and (failed or now >= self._next):
             await asyncio.to_thread(self.list_parts, self.content(RUNNING))
             self._next = now + max(_BETWEEN, _TIMES * (self._clock() - now))
 
     def list_parts(self, content: Mapping[str, Any]) -> None:
-        """Put the manifest in place: `content`, and the parts. Raises OutputError."""
-        notes = [self._notes[number] for number in sorted(self._notes)]
-        whole = {**content, "parts": [note["part"] for note in notes], "shards": notes}
-        self.folder.put(MANIFEST, orjson.dumps(whole) + b"\n")
+        """Put the manifest in place, `content` and the parts; in any thread. Raises OutputError."""
+        with self._listing:
+            notes = [note for _, note in sorted(self._notes.copy().items())]
+            whole = {**content, "parts": [note["part"] for note in notes], "shards": notes}
+            self.folder.put(MANIFEST, orjson.dumps(whole) + b"\n")
 
     def _note(self, shard: Shard, tally: Tally, failed: str) -> None:
         self._notes[shard.number] = {
             "part": part_name(shard.number),
+            "targets": digest(shard),
             "records": tally.records,
             **{name: dict(getattr(tally, name)) for name in _COUNTERS},
             **({"failed": failed} if failed else {}),

@@ -7,6 +7,7 @@ prefixes and lists of plain targets as columns: it is small, and cheap to send.
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from auditor.targets.parse import Entry
     from auditor.targets.target import Block
 
-__all__ = ["Shard", "cut", "shard_size", "unpack"]
+__all__ = ["Shard", "cut", "digest", "shard_size", "unpack"]
 
 #: The first shards are small, so that the first record is there soon and a few thousand
 #: targets already keep several workers busy; four of each size, up to one that takes a worker
@@ -179,18 +180,28 @@ def _origin(values: tuple[Any, ...]) -> Origin:
 
 def unpack(shard: Shard) -> Iterator[Block]:
     """Yield the targets of a shard in blocks, all of them full but the last."""
-    data = shard.packed
-    if data.startswith(zstandard.FRAME_HEADER):
-        data = zstandard.ZstdDecompressor().decompress(data)
     block: Block = []
-    # Written by `_pack`, in this run, by whoever gives this process its orders.
-    for targets in _pieces(pickle.loads(data)):  # noqa: S301 - see above
+    for targets in _pieces(_packed(shard)):
         block = block + targets if block else targets
         while len(block) >= BLOCK_SIZE:
             yield block[:BLOCK_SIZE]
             block = block[BLOCK_SIZE:]
     if block:
         yield block
+
+
+def digest(shard: Shard) -> str:
+    """Return a digest of a shard's targets, with all that is known of them."""
+    return hashlib.sha256(repr(_packed(shard)).encode()).hexdigest()
+
+
+def _packed(shard: Shard) -> list[_Packed]:
+    data = shard.packed
+    if data.startswith(zstandard.FRAME_HEADER):
+        data = zstandard.ZstdDecompressor().decompress(data)
+    # Written by `_pack`, in this run, by whoever gives this process its orders.
+    packed: list[_Packed] = pickle.loads(data)  # noqa: S301 - see above
+    return packed
 
 
 def _pieces(packed: list[_Packed]) -> Iterator[Block]:

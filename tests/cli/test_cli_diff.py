@@ -113,6 +113,12 @@ def test_more_than_fits_is_counted(here: Path, call: Callable[..., Ended]) -> No
     assert len(call("diff", "old", "new", "--json").out.splitlines()) == 13
 
 
+def test_a_verdict_that_stays_is_said_to_stay(here: Path, call: Callable[..., Ended]) -> None:
+    write(here / "old", [address("192.0.2.1", "fail")])
+    write(here / "new", [address("192.0.2.1", "fail", findings=[finding("FORWARD_MISMATCH")])])
+    assert call("diff", "old", "new").out.startswith("1  got worse: 1 still fail\n")
+
+
 def test_it_fails_on_a_regression_if_asked_to(
     here: Path, two: tuple[str, str], call: Callable[..., Ended]
 ) -> None:

@@ -242,6 +242,16 @@ def test_the_file_may_set_the_format(here: Path, call: Callable[..., Ended]) -> 
     assert call("scan", "-q", "198.51.100.1").err == ""
 
 
+def test_the_file_sets_the_format_of_what_is_wrong_with_the_input_too(
+    here: Path, call: Callable[..., Ended]
+) -> None:
+    (here / "auditor.toml").write_text('log-format = "json"\n')
+    ended = call("scan", "-i", "none.txt")
+    (event,) = events(ended.err)
+    assert (ended.code, ended.out, event["event"]) == (2, "", "error")
+    assert event["message"] == "none.txt: cannot be read: No such file or directory"
+
+
 def test_an_interrupted_scan_says_so(here: Path) -> None:
     del here
     with running("scan", "--zones", ZONES, *JSON, "-") as process:

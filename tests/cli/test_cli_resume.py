@@ -102,6 +102,35 @@ def test_what_only_lacks_its_name_is_given_it_without_a_question(
     assert manifest(here / "out.ndjson")["inputs"]["targets"] == 30
 
 
+@pytest.mark.parametrize("given_up", [10, 0])
+@pytest.mark.parametrize("name", ["out.ndjson", "out.ndjson.gz"])
+def test_targets_that_were_given_up_are_done_again_with_all_behind_them(
+    here: Path, scan: Callable[..., Ended], whole: bytes, name: str, given_up: int
+) -> None:
+    assert scan("-q", output=name).code == 0
+    lines = whole.splitlines(keepends=True)
+    lines[given_up] = lines[given_up].replace(b'"verdict":"', b'"verdict":"unknown","was":"')
+    packed = b"".join(lines)
+    partial = here / f"{name}.partial"
+    partial.write_bytes(gzip.compress(packed) if name.endswith("gz") else packed)
+    (here / name).unlink()
+    said = manifest(here / name)
+    said["how"] = said["sessions"][-1]["how"] = "2 targets could not be audited"
+    targets = {"records": 1, "targets": "a to b", "why": "3 workers died"}
+    said["given_up"] = [{"first": first, **targets} for first in (given_up, 20)]
+    (here / f"{name}.run.json").write_text(json.dumps(said))
+    ended = scan("--resume", output=name)
+    assert ended.code == 0
+    assert ended.err.splitlines()[0] == (
+        f"auditor: {partial.name}: {given_up} records are kept, "
+        "those of targets that were given up and all behind them are made anew"
+    )
+    made = (here / name).read_bytes()
+    assert (gzip.decompress(made) if name.endswith("gz") else made) == whole
+    said = manifest(here / name)
+    assert (said["how"], said["records"], said.get("given_up")) == ("finished", 30, None)
+
+
 def test_where_there_is_nothing_it_begins(
     here: Path, scan: Callable[..., Ended], whole: bytes
 ) -> None:

@@ -209,8 +209,8 @@ def test_a_name_that_is_taken_at_the_last_moment_loses_nothing(
 def test_no_room_for_lines_that_wait_ends_a_scan_that_can_be_gone_on_with(
     here: Path, call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One name is silent, and all behind it waits.
-    silent = "9.2.0.192.in-addr.arpa"
+    # The first name is silent, and all behind it waits.
+    silent = "0.2.0.192.in-addr.arpa"
     limits = pipeline.Limits(buffered=2000)
     answering = False
 
@@ -261,6 +261,25 @@ def test_where_no_file_can_be_made_nothing_begins(
     said = f"auditor: out.ndjson.partial: cannot be made: {os.strerror(number)}\n"
     assert ended == (code, "", said)
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EROFS, 2), (errno.ENOSPC, 3)])
+def test_where_no_part_can_be_made_nothing_begins(
+    here: Path,
+    call: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
+) -> None:
+    def refuse(_handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as read_only:
+        read_only.setattr(os, "fsync", refuse)
+        ended = call(*SCAN, "-q", "-o", "parts/")
+    said = f"auditor: parts/manifest.json: cannot be written: {os.strerror(number)}\n"
+    assert ended == (code, "", said)
+    assert list((here / "parts").iterdir()) == []
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -97,6 +97,27 @@ def test_more_findings_than_rows_are_announced(here: Path, call: Callable[..., E
     assert "example.com" not in out
 
 
+def test_targets_are_counted_too_where_one_has_a_finding_twice(
+    here: Path, call: Callable[..., Ended]
+) -> None:
+    generic = [finding("PTR_GENERIC", "warning", f"{n}.example.net") for n in range(2)]
+    write(here / "x.ndjson", [address("192.0.2.1", "warn", findings=generic)])
+    out = call("summary", "x.ndjson").out
+    assert "finding      count  targets  severity\n" in out
+    assert "PTR_GENERIC      2        1  warning   The PTR name looks" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_share_is_none_or_all_only_if_it_is(here: Path, call: Callable[..., Ended]) -> None:
+    failing = [address("192.0.2.0", "fail"), address("198.51.100.0", "fail")]
+    passing = [address(f"192.0.2.{n % 256}", "pass") for n in range(999)]
+    write(here / "x.ndjson", failing + passing)
+    out = call("summary", "x.ndjson").out
+    shares = [line.split()[2:4] for line in out.splitlines()[1:5]]
+    assert shares == [[">99", "%"], ["0", "%"], ["0", "%"], ["<1", "%"]]
+    assert "198.51.100.0/24          1        1  100 %" in out
+
+
 def test_nothing_is_said_to_be_nothing(here: Path, call: Callable[..., Ended]) -> None:
     (here / "x.ndjson").touch()
     assert call("summary", "x.ndjson") == (0, "no records: there is nothing to count\n", "")

@@ -123,7 +123,7 @@ def test_servers_that_die_and_come_back_cost_nothing_but_time(here: Path) -> Non
         )  # fmt: skip
         assert auditor(*scan, "-q", "-o", here / "whole.ndjson").code == 0
         expected = (here / "whole.ndjson").read_bytes()
-        with running(*scan, "-q", "--qps", "500", "-o", output) as dying:
+        with running(*scan, "-q", "--qps", "250", "-o", output) as dying:
             wait_until(lambda: _size(output) > 0)
             server.stop()
             _, said = dying.communicate()

@@ -211,11 +211,18 @@ def test_targets_that_kill_every_worker_are_reported_as_undetermined(
         assert scan.returncode == 3
     assert said.decode().splitlines()[-1] == (
         "auditor: 1 target could not be audited (192.0.2.2): "
-        "3 workers died over it, the last one killed by SIGKILL"
+        "3 workers died over it, the last one killed by SIGKILL; --resume tries again"
     )
+    (given_up,) = manifest(output)["given_up"]
+    assert (given_up["first"], given_up["records"], given_up["targets"]) == (1, 1, "192.0.2.2")
     one, two, three = records(output.with_name("out.ndjson.partial").read_text())
     assert (one["verdict"], three["verdict"]) == ("pass", "pass")
     assert (two["verdict"], two["ptr"]["status"]) == ("unknown", "UNREACHABLE")
+    targets = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
+    typed = "".join(f"{target}\n" for target in targets).encode()
+    ended = auditor("scan", *held.options, "-", "-o", output, "--resume", stdin=typed)
+    assert ended.code == 0
+    assert output.read_text() == _undisturbed(held, *targets)
 
 
 def test_workers_end_with_the_process_that_started_them(here: Path, held: Held) -> None:

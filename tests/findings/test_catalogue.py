@@ -9,7 +9,15 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 
-from auditor.findings.catalogue import ENTRIES, SEVERITIES, Entry, entry, nearest, zone_lines
+from auditor.findings.catalogue import (
+    ENTRIES,
+    SEVERITIES,
+    Entry,
+    entry,
+    mending,
+    nearest,
+    zone_lines,
+)
 
 #: DESIGN §6, without the codes of later issues, and what this issue added to them.
 CODES = {
@@ -103,6 +111,17 @@ def test_every_field_of_a_zone_line_can_be_filled(known: Entry) -> None:
     assert fields <= {*FACTS, "reverse", "type", "mechanism"}
     if not known.undetermined and known.subject not in {"line", "owner"}:
         assert known.zone_lines or known.code == "TARGET_NOT_GLOBAL"
+
+
+def test_a_finding_of_a_record_says_enough_to_fill_its_lines() -> None:
+    name = {"kind": "ip", "target": "192.0.2.1"}
+    assert (
+        mending("PTR_MISSING", "192.0.2.1", **name)[0] == "1.2.0.192.in-addr.arpa. IN PTR <host>."
+    )
+    assert mending("FORWARD_MISSING", "a.example.net", **name) == ("a.example.net. IN A 192.0.2.1",)
+    said = mending("SPF_NONE", "example.net", kind="domain", target="example.net")
+    assert said[0].startswith("example.net. IN TXT ")
+    assert mending("TARGET_INVALID", "<b>", kind="invalid", target="<b>") == ()
 
 
 def test_what_is_not_known_is_shown_as_a_placeholder() -> None:

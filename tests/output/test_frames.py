@@ -16,7 +16,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditor.output.frames import FRAME, frame_end, packing, read_kept
+from auditor.output.frames import FRAME, Kept, frame_end, packing, read_kept
 from auditor.output.sink import FileSink, partial_path
 from auditor.targets.compressed import decompressed
 
@@ -245,10 +245,30 @@ def test_lines_that_make_no_whole_frame_outlive_the_process_once_they_are_kept(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("kept", [0, 3])
+def test_lines_that_are_refused_are_gone_at_once(tmp_path: Path, suffix: str, kept: int) -> None:
+    path = tmp_path / f"out{suffix}"
+    sink = _written(path, LINES[:4])
+    sink.keep()
+    sink.close()
+    sink = FileSink(path, resume=True, frame=SMALL)
+    room = iter(range(kept))
+    assert sink.take_up(lambda _line: next(room, None) is not None).torn > 0
+    assert sink.unwritten == b""
+    sink.close()  # before anything is written
+    sink = FileSink(path, resume=True, frame=SMALL)
+    assert sink.take_up(_is_line).torn == 0
+    asyncio.run(sink.write(b"".join(LINES[kept:])))
+    sink.finish()
+    sink.close()
+    assert path.read_bytes() == _finished(tmp_path / f"other{suffix}", LINES)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_nobody_wrote_is_not_read_into_memory(tmp_path: Path, suffix: str) -> None:
     bomb = bytes(40 << 20)
     form = packing(Path(f"out{suffix}"))
     (tmp_path / "bomb").write_bytes(form.pack(bomb) if form else bomb)
     size = (tmp_path / "bomb").stat().st_size
     with (tmp_path / "bomb").open("rb") as file:
-        assert read_kept(file.fileno(), form, _is_line) == (0, b"", size)
+        assert read_kept(file.fileno(), form, _is_line) == Kept(0, b"", size)

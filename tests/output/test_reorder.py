@@ -51,6 +51,21 @@ def test_a_block_comes_when_it_and_all_before_it_are_whole() -> None:
     assert (line.take(), line.held) == ([], 0)
 
 
+@pytest.mark.parametrize("limit", [1000, 0])
+def test_of_a_block_that_will_not_become_whole_there_is_what_it_begins_with(limit: int) -> None:
+    line = Reorder(limit)
+    assert line.take_begun() == []
+    first, second = line.open(4), line.open(1)
+    for slots, index, text in ((first, 0, b"a\n"), (first, 1, b"b\n"), (first, 3, b"d\n")):
+        line.put(slots, index, text)
+    line.put(second, 0, b"e\n")
+    assert line.take() == []
+    assert line.take_begun() == [b"a\n", b"b\n"]
+    assert line.take_begun() == []
+    assert list(line.rest()) == [b"d\n", b"e\n"]
+    line.close()
+
+
 def test_a_block_of_no_targets_holds_up_nobody() -> None:
     line = Reorder(1000)
     line.open(0)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from auditor.errors import OutputError, UsageError
+from auditor.output.locking import open_alone
 from auditor.output.sink import FileSink, StreamSink, partial_path
 
 if TYPE_CHECKING:
@@ -271,6 +272,25 @@ def test_who_waited_for_a_file_that_got_its_last_name_begins_a_new_one(
     assert path.read_bytes() == _LINES
     assert second.size == 0
     second.close()
+
+
+def test_who_looked_before_a_file_got_its_last_name_does_not_replace_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = FileSink(path)
+    _write(first, _LINES)
+
+    def late(partial: Path, flags: int) -> int:
+        # Between the second run's look and its opening, the first comes to its end.
+        first.finish()
+        first.close()
+        return open_alone(partial, flags)
+
+    monkeypatch.setattr("auditor.output.sink.open_alone", late)
+    with pytest.raises(UsageError, match=r"out\S*: exists already; --overwrite replaces it$"):
+        FileSink(path)
+    assert path.read_bytes() == _LINES
+    assert not partial_path(path).exists()
 
 
 @pytest.mark.parametrize(("number", "works"), [(errno.ENOLCK, True), (errno.EIO, False)])

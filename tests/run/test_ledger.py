@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from auditor.settings import Settings
 from auditor.targets.stream import TargetStream
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from pathlib import Path
 
 _START = datetime(2026, 1, 2, 2, 0, tzinfo=UTC)
@@ -105,6 +108,18 @@ def test_sessions_that_make_no_sense_are_left_out(tmp_path: Path, sessions: obje
     assert len(_read(ledger)["sessions"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("given_up", "sound"),
+    [([{"first": 7}, {"first": 3}], 3), ([], None), (5, None), ([{"first": []}], None)],
+)
+def test_what_is_sound_ends_with_the_first_that_was_given_up(
+    tmp_path: Path, given_up: object, sound: int | None
+) -> None:
+    ledger, _ = _ledger(tmp_path / "out", _Clock())
+    ledger.follow({"sessions": [], "given_up": given_up})
+    assert ledger.sound == sound
+
+
 @pytest.mark.parametrize("before", [None, b'{"fingerprint": "old"}'])
 def test_of_a_run_that_came_to_nothing_nothing_is_left(
     tmp_path: Path, before: bytes | None
@@ -115,6 +130,28 @@ def test_of_a_run_that_came_to_nothing_nothing_is_left(
     ledger.begin()
     ledger.withdraw()
     assert [path.read_bytes() for path in tmp_path.iterdir()] == ([before] if before else [])
+
+
+def test_two_threads_do_not_get_in_each_others_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, _ = _ledger(tmp_path / "out", _Clock())
+    sync = os.fsync
+    others: list[Future[None]] = []
+
+    def slow(handle: int) -> None:
+        # While one is being written comes the next: it has time enough, unless it waits.
+        monkeypatch.setattr(os, "fsync", sync)
+        others.append(pool.submit(ledger.write, ledger.content("interrupted")))
+        wait(others, timeout=0.2)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    with ThreadPoolExecutor(1) as pool:
+        ledger.write(ledger.content("running"))
+        others[0].result()
+    assert _read(ledger)["how"] == "interrupted"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.run.json"]
 
 
 def test_where_it_cannot_be_written_a_run_does_not_begin(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from auditor import __version__
-from auditor.errors import UsageError
+from auditor.errors import OutputError, UsageError
 from auditor.run.metrics import MetricsFile
 from auditor.run.moments import Begun, Ended, Snapshot
 from auditor.run.tally import Tally
@@ -233,6 +234,19 @@ def test_a_folder_that_is_not_there_is_said_before_the_scan(tmp_path: Path) -> N
     with pytest.raises(UsageError) as caught:
         MetricsFile(path).begin(BEGUN)
     assert str(caught.value) == f"{path}: cannot be written: No such file or directory"
+
+
+def test_a_full_disk_before_the_scan_is_no_mistake_of_the_settings(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_handle: int, _mode: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fchmod", full)
+    with pytest.raises(OutputError) as caught:
+        MetricsFile(path).begin(BEGUN)
+    assert str(caught.value) == f"{path}: cannot be written: No space left on device"
+    assert list(path.parent.iterdir()) == []
 
 
 def test_a_folder_that_vanishes_is_said_once_and_the_run_goes_on(

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
 
-__all__ = ["NARROW", "WIDE", "Opened", "chromium", "near", "visits"]
+__all__ = ["MIDDLE", "NARROW", "WIDE", "Opened", "chromium", "near", "visits"]
 
 #: Screens, in pixels.
 WIDE: Final = {"width": 1600, "height": 1000}
+MIDDLE: Final = {"width": 641, "height": 900}
 NARROW: Final = {"width": 400, "height": 800}
 
 _PROGRAM: Final = "chromium"

@@ -23,7 +23,10 @@ def test_the_page_is_put_in_place_whole(
 ) -> None:
     output = tmp_path / "report.html"
     assert run_command(["report", results, "--previous", results, "-o", str(output)]) == 0
-    assert capfd.readouterr() == ("", f"report: {output} (0.0 MB)\n")
+    assert capfd.readouterr() == (
+        "",
+        f"report: {output} ({-(-output.stat().st_size // 1000)} kB)\n",
+    )
     page = output.read_bytes()
     assert page.startswith(b"<!doctype html>")
     assert page.endswith(b"</html>\n")
@@ -44,6 +47,19 @@ def test_an_existing_page_is_kept_unless_it_may_go(
     assert run_command(["report", results, "-q", "--overwrite", "-o", str(output)]) == 0
     assert capfd.readouterr() == ("", "")
     assert output.read_bytes().startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize("option", [[], ["--previous"]])
+def test_a_page_never_takes_the_place_of_its_results(
+    results: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    records = Path(results).read_bytes()
+    other = write_records(tmp_path / "other.ndjson", [])
+    sources = [other, *option, results]
+    assert run_command(["report", *sources, "-o", results, "--overwrite"]) == 2
+    said = f"auditor: {results}: holds the results; -o needs another name for the page\n"
+    assert capfd.readouterr() == ("", said)
+    assert Path(results).read_bytes() == records
 
 
 def test_results_that_cannot_be_read_leave_nothing(

@@ -184,6 +184,7 @@ def test_the_page_says_what_is_new(tmp_path: Path) -> None:
 def test_no_records_give_a_page_that_says_so(tmp_path: Path) -> None:
     page = make_page([write_records(tmp_path / "none", [])], version="1")
     assert b"<h1>Nothing was audited.</h1>" in page
+    assert b"from 0 records. A target" in page
     assert data_of(page)["blocks"] == []
 
 
@@ -282,11 +283,14 @@ def _luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_verdicts_are_told_apart_by_lightness_alone(theme: int) -> None:
-    found = dict(re.findall(r"--(\w+): light-dark\((#\w+, #\w+)\)", asset("page.css")))
+    found = dict(re.findall(r"--([\w-]+): light-dark\((#\w+, #\w+)\)", asset("page.css")))
     colours = {name: pair.split(", ")[theme] for name, pair in found.items()}
     steps = [_luminance(colours[name]) for name in ("pass", "warn", "unknown", "fail")]
     for one, other in pairwise(sorted(steps)):
         assert (other + 0.05) / (one + 0.05) > 1.15
+    for verdict, mark in (("warn", "warn-mark"), ("unknown", "mark"), ("fail", "mark")):
+        dark, light = sorted((_luminance(colours[verdict]), _luminance(colours[mark])))
+        assert (light + 0.05) / (dark + 0.05) > 3, verdict
     for name in ("ink", "soft", "link"):
         back, text = sorted((_luminance(colours["ground"]), _luminance(colours[name])))
         assert (text + 0.05) / (back + 0.05) > 4.5, name

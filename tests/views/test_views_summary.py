@@ -28,7 +28,16 @@ def _plain(lines: Iterable[bytes]) -> dict[str, Any]:
     """Count with nothing but json and ipaddress."""
     found: dict[str, Any] = {
         name: Counter()
-        for name in ("verdicts", "findings", "ptr", "iprev", "prefixes", "domains", "spf")
+        for name in (
+            "verdicts",
+            "findings",
+            "targets",
+            "ptr",
+            "iprev",
+            "prefixes",
+            "domains",
+            "spf",
+        )
     }
     for line in lines:
         record = json.loads(line)
@@ -36,6 +45,7 @@ def _plain(lines: Iterable[bytes]) -> dict[str, Any]:
         found["verdicts"][record["kind"], verdict] += 1
         for one in record["findings"]:
             found["findings"][one["code"], one["severity"]] += 1
+        found["targets"].update({(one["code"], one["severity"]) for one in record["findings"]})
         if record["kind"] != "ip":
             continue
         found["ptr"][record["ptr"]["status"]] += 1
@@ -86,6 +96,7 @@ def _counted(summary: Summary) -> dict[str, Any]:
     return {
         "verdicts": +summary.verdicts,
         "findings": +summary.findings,
+        "targets": +summary.targets,
         "ptr": +summary.ptr,
         "iprev": +summary.iprev,
         "prefixes": +prefixes,

@@ -19,6 +19,7 @@ from auditor.errors import (
     WorkersError,
 )
 from auditor.output.schema import record_schema
+from auditor.run.scan import GivenUp
 from auditor.settings import Settings
 from auditor.targets.stream import TargetStream
 from auditor.workers import fleet as fleet_module
@@ -164,8 +165,11 @@ def test_targets_that_workers_die_over_are_reported_and_the_others_audited() -> 
                 await work.task
             assert str(caught.value) == (
                 "2,048 targets could not be audited (20.30.8.0 to 20.30.15.255): "
-                "3 workers died over it, the last one c was killed"
+                "3 workers died over it, the last one c was killed; --resume tries again"
             )
+            why = "3 workers died over it, the last one c was killed"
+            shown = "20.30.8.0 to 20.30.15.255"
+            assert work.fleet.given_up == [GivenUp(2048, 2048, shown, why)]
             assert caught.value.exit_code == 3
             assert work.targets == [*_addresses(4096), "example.net", "no/target"]
             record = orjson.loads(work.lines[2048])
@@ -284,6 +288,35 @@ def test_an_output_that_takes_no_more_ends_the_run() -> None:
         with pytest.raises(OutputError, match="full"):
             await task
         assert crew.closed
+
+    asyncio.run(main())
+
+
+def test_what_never_came_to_the_output_is_not_counted() -> None:
+    async def main() -> None:
+        crew = Hands("a")
+        stream = TargetStream(["20.30.0.0/21"])
+        stream.prepare()
+        written = 0
+
+        async def write(lines: bytes) -> None:
+            nonlocal written
+            if written:
+                raise OutputError("full")
+            written += lines.count(b"\n")
+
+        fleet = Fleet(stream, _SETTINGS, crew)
+        task = asyncio.create_task(fleet.run(write))
+        await settled(lambda: crew["a"].orders)
+        whole = abandon(crew["a"].orders[0].shard, _SETTINGS)
+        lines = zstandard.ZstdDecompressor().decompress(whole.frames[0]).splitlines(keepends=True)
+        pack = zstandard.ZstdCompressor().compress
+        frames = tuple(pack(b"".join(lines[at : at + 512])) for at in range(0, 2048, 512))
+        crew["a"].finish(0, result=whole._replace(frames=frames))
+        with pytest.raises(OutputError, match="full"):
+            await task
+        # The frame that was refused is for the output to take back.
+        assert (written, fleet.tally.records, fleet.tally.verdicts["unknown"]) == (512, 1024, 1024)
 
     asyncio.run(main())
 

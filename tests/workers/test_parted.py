@@ -10,7 +10,7 @@ import orjson
 import pytest
 from support.crews import Hands, settled
 
-from auditor.errors import UsageError, WorkersError
+from auditor.errors import InputError, UsageError, WorkersError
 from auditor.output.parts import MANIFEST, LocalFolder
 from auditor.run.identity import identify
 from auditor.run.opening import Done
@@ -117,6 +117,84 @@ def test_parts_whose_targets_were_given_up_are_there_and_made_again(tmp_path: Pa
     assert [session["records"] for session in said["sessions"]] == [8192, 2048]
     parts = _parted(tmp_path)
     assert isinstance(_open(parts, resume=True), Done)
+
+
+def test_a_part_that_was_given_up_is_listed_as_such_at_once_and_until_it_is_made_again(
+    tmp_path: Path,
+) -> None:
+    parts = _parted(tmp_path, clock=lambda: 0.0)
+    _open(parts)
+    said = {"how": "running", "fingerprint": _identity().fingerprint}
+    parts.content = lambda _how: said
+    first, second, *_ = _shards()
+
+    async def main() -> None:
+        await parts.put(first, abandon(first, _SETTINGS), "")
+        await parts.put(second, abandon(second, _SETTINGS), "3 workers died")
+
+    asyncio.run(main())
+    parts.folder.close()
+    again = _parted(tmp_path)
+    _open(again, resume=True)
+    assert again.there(first) is not None
+    assert again.there(second) is None
+    again.list_parts(said)
+    again.folder.close()
+    # Whoever comes after one that was killed by now still knows.
+    assert [note.get("failed") for note in _manifest(tmp_path)["shards"]] == [
+        None,
+        "3 workers died",
+    ]
+
+
+def test_parts_of_other_targets_are_not_gone_on_with(tmp_path: Path) -> None:
+    parts = _parted(tmp_path)
+    _open(parts)
+    parts.content = lambda _how: {"how": "running", "fingerprint": _identity().fingerprint}
+    first, second, third, _ = _shards()
+
+    async def main() -> None:
+        await parts.put(first, abandon(first, _SETTINGS), "")
+        await parts.put(second, abandon(second, _SETTINGS), "3 workers died")
+        await parts.put(third, abandon(third, _SETTINGS), "")  # so soon, not listed
+
+    asyncio.run(main())
+    parts.folder.close()
+    _, other, another, _ = cut(TargetStream(["20.40.0.0/19"]).entries())
+    again = _parted(tmp_path)
+    _open(again, resume=True)
+    assert again.there(first) is not None
+    with pytest.raises(InputError) as caught:
+        again.there(other)
+    assert str(caught.value) == (
+        "the input is another one than before: 20.40.8.0 to 20.40.15.255 are not the targets of "
+        "part-000001.ndjson.zst; --overwrite starts anew"
+    )
+    assert again.there(another) is None
+    again.folder.close()
+
+
+def test_an_input_that_ends_before_the_parts_do_is_another_one(tmp_path: Path) -> None:
+    parts = _parted(tmp_path)
+    _open(parts)
+    parts.content = lambda _how: {"how": "running", "fingerprint": _identity().fingerprint}
+    first, second, *_ = _shards()
+
+    async def main() -> None:
+        await parts.put(first, abandon(first, _SETTINGS), "")
+        await parts.put(second, abandon(second, _SETTINGS), "")
+        parts.list_parts({"how": "running", "fingerprint": _identity().fingerprint})
+
+    asyncio.run(main())
+    parts.folder.close()
+    again = _parted(tmp_path)
+    _open(again, resume=True)
+    again.there(first)
+    with pytest.raises(InputError, match="there are 2,048 more records than targets"):
+        FolderSink(again).finish(lambda: pytest.fail("it is not finished"))
+    again.there(second)
+    again.finish()
+    again.folder.close()
 
 
 def test_the_manifest_follows_the_parts_at_a_distance(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from heapq import nlargest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from auditor.findings.catalogue import SEVERITIES, entry, zone_lines
+from auditor.findings.catalogue import SEVERITIES, entry, mending, zone_lines
 from auditor.views.report.blocks import network
 from auditor.views.report.rows import shown
 
@@ -94,23 +94,10 @@ def _ranked(
 
 def _lines(code: str, example: Mapping[str, str]) -> str:
     try:
-        lines = zone_lines(code, **_facts(example))
+        lines = mending(code, **example)
     except ValueError:  # a target of kind `ip` in a foreign record that is none
         lines = zone_lines(code)
     return "\n".join((f"; {example['target']}", *lines)) if lines else ""
-
-
-def _facts(example: Mapping[str, str]) -> dict[str, str]:
-    """Return what is known of the zone-file lines that mend a finding."""
-    target, subject = example["target"], example["subject"]
-    facts = {"subject": subject}
-    if example["kind"] == "ip":
-        facts["address"] = target
-        if subject != target:
-            facts["name"] = subject
-    if example["kind"] == "domain":
-        facts["domain"] = target
-    return facts
 
 
 def _places(gathered: Gathered) -> dict[str, tuple[tuple[str, int], ...]]:

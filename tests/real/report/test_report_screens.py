@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.browser import NARROW, WIDE, visits
+from support.browser import MIDDLE, NARROW, WIDE, visits
 from support.reports import address_record, curve, domain_record, spf_fact
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from support.browser import Opened
 
 
-@pytest.mark.parametrize("viewport", [NARROW, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize("viewport", [NARROW, MIDDLE, WIDE], ids=["narrow", "middle", "wide"])
 def test_the_page_fits_the_screen(
     show: Callable[..., Opened], fleet: Path, report: Callable[..., Path], viewport: dict[str, int]
 ) -> None:
@@ -66,10 +66,33 @@ def test_on_paper_the_page_is_light_and_nothing_is_folded(
     assert opened.page.locator("input:visible, select:visible, button.plain:visible").count() == 0
     ink = opened.page.evaluate("getComputedStyle(document.body).color")
     assert ink == "rgb(27, 34, 39)"
+    # Only the first rows are on paper, and it says so.
+    assert opened.page.locator("#targets .status").is_visible()
     assert opened.page.pdf().startswith(b"%PDF-")
     opened.page.emulate_media(media="screen")
     opened.page.wait_for_selector("details:not([open])", state="attached")
     assert closed.count() == folded
+
+
+def test_a_print_has_all_findings_and_a_light_map(show: Callable[..., Opened], fleet: Path) -> None:
+    light = show(fleet, color_scheme="light").pixels()
+    opened = show(fleet, color_scheme="dark")
+    dark, closed = opened.pixels(), opened.page.locator("details:not([open])")
+    folded = closed.count()
+    # No emulation: this is what a browser does when somebody prints.
+    opened.page.evaluate("""() => {
+      window.addEventListener("afterprint", () => { window.done = true; });
+      window.addEventListener("beforeprint", () => {
+        window.folded = document.querySelectorAll("details:not([open])").length;
+      });
+    }""")
+    pages = opened.page.pdf().count(b"/Type /Page\n")
+    assert opened.page.evaluate("window.folded") == 0
+    assert pages > folded / 4  # folded, all of them together take less than one
+    opened.page.wait_for_function("window.done")
+    assert (closed.count(), opened.pixels()) == (folded, dark)
+    opened.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert opened.pixels() == light
 
 
 def test_without_javascript_all_but_maps_and_tables_is_there(

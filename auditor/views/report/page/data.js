@@ -1,7 +1,6 @@
 // The data of the page as `encode.py` has packed it, and what follows from them.
 
 const VERDICTS = ["pass", "warn", "unknown", "fail"];
-const MARKS = ["✓", "!", "?", "✕"];
 const EMPTY = 255;
 const IDENTITIES = { helo: "HELO", mailfrom: "MAIL FROM" };
 

@@ -21,11 +21,18 @@ function wireTheme(redraw) {
 // Paper is white, and has nothing to press on what is folded.
 function wirePrinting(redraw) {
   let opened = [];
-  matchMedia("print").addEventListener("change", (event) => {
-    if (event.matches) opened = [...document.querySelectorAll("details:not([open])")];
-    opened.forEach((each) => each.toggleAttribute("open", event.matches));
+  const turn = (printing) => {
+    // Both of the signals below may come; what is open by then was folded before.
+    if (printing) opened.push(...document.querySelectorAll("details:not([open])"));
+    opened.forEach((each) => each.toggleAttribute("open", printing));
+    if (!printing) opened = [];
+    // The first signal comes before the style sheet knows of paper; the map is drawn for it.
+    document.documentElement.toggleAttribute("data-printing", printing);
     redraw();
-  });
+  };
+  window.addEventListener("beforeprint", () => turn(true));
+  window.addEventListener("afterprint", () => turn(false));
+  matchMedia("print").addEventListener("change", (event) => turn(event.matches));
 }
 
 function wireMap(data, list) {

@@ -66,7 +66,7 @@ function makeMap(canvas, loupe, on) {
     const [near, far, middle] = [side * 0.3, side * 0.7, side * 0.5];
     context.save();
     context.translate(left, top);
-    context.strokeStyle = colours.ink;
+    context.strokeStyle = verdict === 1 ? colours.warnInk : colours.ink;
     context.lineWidth = Math.max(1, side / 11);
     context.beginPath();
     if (verdict === 3) {
@@ -186,6 +186,7 @@ function readColours() {
   const found = {
     empty: read("empty"),
     ink: read("mark"),
+    warnInk: read("warn-mark"),
     paper: read("panel"),
     text: read("ink"),
   };

@@ -35,7 +35,9 @@ function shares(name, part, whole, more = {}) {
 }
 
 function codeTag([code, severity, title]) {
-  return make("span", { class: `code ${severity}`, title }, code);
+  // Where there is no room, it is broken behind its underscores.
+  const words = code.split(/(?<=_)/).flatMap((word) => [word, make("wbr")]);
+  return make("span", { class: `code ${severity}`, title }, ...words.slice(0, -1));
 }
 
 // An address or a prefix, which leads to the map if it is on one.
