@@ -48,20 +48,6 @@ _UNABLE: Final = frozenset({errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EO
 _DONT_WAIT: Final = getattr(socket, "MSG_DONTWAIT", 0)
 _STARTS: Final = range(0, BATCH * SLOT, SLOT)
 
-_DECLARATIONS: Final = """
-    struct iovec { void *iov_base; size_t iov_len; };
-    struct msghdr {
-        void *msg_name; unsigned int msg_namelen;
-        struct iovec *msg_iov; size_t msg_iovlen;
-        void *msg_control; size_t msg_controllen;
-        int msg_flags;
-    };
-    struct mmsghdr { struct msghdr msg_hdr; unsigned int msg_len; };
-    struct segment { size_t cmsg_len; int cmsg_level; int cmsg_type; uint16_t size; };
-    int sendmmsg(int fd, struct mmsghdr *vec, unsigned int vlen, int flags);
-    int recvmmsg(int fd, struct mmsghdr *vec, unsigned int vlen, int flags, void *timeout);
-"""
-
 
 class _Libc:
     """libc's two calls and the buffers for one batch each way, shared by a thread's sockets.
@@ -73,12 +59,11 @@ class _Libc:
     """
 
     def __init__(self) -> None:
-        import cffi  # noqa: PLC0415 - a third of a scan's start-up, for this engine alone
+        # For this engine alone, and only where cffi is.
+        from auditor.resolve.libc_calls import ffi  # noqa: PLC0415 - see above
 
-        ffi: Any = cffi.FFI()
-        ffi.cdef(_DECLARATIONS)
         lib: Any = ffi.dlopen(None)
-        self.ffi = ffi
+        self.ffi: Any = ffi
         # A libc without the calls fails here, at the look-up, and not at the first packet.
         self.sendmmsg: Any = lib.sendmmsg
         self.recvmmsg: Any = lib.recvmmsg

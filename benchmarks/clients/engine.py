@@ -1,4 +1,7 @@
-"""auditor's engines, alone: `python -m benchmarks.clients.engine … ENGINE`."""
+"""auditor's engines, alone: `python -m benchmarks.clients.engine … ENGINE`.
+
+Garbage is collected as seldom as `auditor scan` does it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from auditor.resolve.answer import Question
 from auditor.resolve.choose import make_engine
-from auditor.run.loop import run_loop
+from auditor.run.loop import run_loop, seldom_collected
 from auditor.settings import Server, Settings
 from auditor.wire import codes
 from benchmarks.clients.report import Task
@@ -41,14 +44,15 @@ async def _main(task: Task, engine_name: str) -> None:
             done.set_result(None)
 
     engine.on_room(room.set)
-    for start in range(0, left, _BLOCK):
-        await asyncio.sleep(0)
-        while engine.backlog() > _BACKLOG:
-            room.clear()
-            await room.wait()
-        names = task.names[start : start + _BLOCK]
-        engine.submit([Question(name, rdtype) for name in names], deliver)
-    await done
+    async with seldom_collected():
+        for start in range(0, left, _BLOCK):
+            await asyncio.sleep(0)
+            while engine.backlog() > _BACKLOG:
+                room.clear()
+                await room.wait()
+            names = task.names[start : start + _BLOCK]
+            engine.submit([Question(name, rdtype) for name in names], deliver)
+        await done
     task.finish(counters=dict(engine.counters()))
     await engine.close()
 

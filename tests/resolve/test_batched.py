@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.libc_calls import MODULE, made
 
 from auditor.resolve import batched
 from auditor.resolve.batched import BatchDatagrams, open_datagrams
@@ -170,3 +171,12 @@ def test_a_kernel_that_cuts_nothing_is_known_at_once() -> None:
         assert not client._cuts
         assert client.send([b"abc"] * 3) == Sent(3, 0)
         assert [far.recv(SLOT) for _ in range(3)] == [b"abc"] * 3
+
+
+def test_the_calls_are_those_that_are_declared() -> None:
+    # The first line of cffi's own says which version of its format that is.
+    def told(text: str) -> list[str]:
+        return [line for line in text.splitlines() if "_version" not in line]
+
+    why = "not as made by: python tests/support/libc_calls.py"
+    assert told(MODULE.read_text("utf-8")) == told(made()), why

@@ -190,7 +190,8 @@ def test_an_input_that_ends_before_the_parts_do_is_another_one(tmp_path: Path) -
     again = _parted(tmp_path)
     _open(again, resume=True)
     again.there(first)
-    with pytest.raises(InputError, match="there are 2,048 more records than targets"):
+    said = "there are 2,048 more records than targets; --overwrite starts anew"
+    with pytest.raises(InputError, match=said):
         FolderSink(again).finish(lambda: pytest.fail("it is not finished"))
     again.there(second)
     again.finish()
