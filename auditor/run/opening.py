@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from auditor.run.identity import Identity
     from auditor.settings import Settings
 
-__all__ = ["Done", "Opened", "not_made", "open_output"]
+__all__ = ["Done", "Opened", "done_by", "not_made", "open_output"]
 
 #: What ends a run that has begun ends one that is about to, and with the same exit code.
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -130,6 +130,11 @@ def _done(path: Path, settings: Settings, identity: Identity) -> Done:
             f"{manifest_path(path)}; --overwrite replaces it"
         )
     _compare(path, identity, earlier)
+    return done_by(settings, earlier)
+
+
+def done_by(settings: Settings, earlier: Mapping[str, Any]) -> Done:
+    """Return what the manifest of a finished run says that it has made."""
     severities = Ruling(settings.severities).severities
     records, findings = earlier.get("records"), earlier.get("findings")
     return Done(

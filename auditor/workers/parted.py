@@ -16,10 +16,9 @@ import orjson
 import zstandard
 
 from auditor.errors import InputError, OutputError, UsageError
-from auditor.findings.ruling import Ruling
 from auditor.output.parts import MANIFEST, open_folder
 from auditor.run.manifest import RUNNING
-from auditor.run.opening import Done
+from auditor.run.opening import Done, done_by
 from auditor.run.tally import Tally, is_countable
 from auditor.workers.shards import digest, unpack
 
@@ -113,7 +112,7 @@ class Parted:
             _number(note["part"]): note for note in earlier["shards"] if note["part"] in parts
         }
         if earlier.get("how") == "finished" and len(self._notes) == len(earlier["parts"]):
-            return self._done(settings, earlier)
+            return done_by(settings, earlier)
         return earlier
 
     def _read(self, names: set[str]) -> Mapping[str, Any]:
@@ -131,17 +130,6 @@ class Parted:
             )
         manifest: Mapping[str, Any] = content
         return manifest
-
-    @staticmethod
-    def _done(settings: Settings, earlier: Mapping[str, Any]) -> Done:
-        severities = Ruling(settings.severities).severities
-        records, findings = earlier.get("records"), earlier.get("findings")
-        return Done(
-            records if isinstance(records, int) else 0,
-            frozenset(severities[code] for code in findings if code in severities)
-            if isinstance(findings, dict)
-            else frozenset(),
-        )
 
     @property
     def listed(self) -> int:
