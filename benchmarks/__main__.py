@@ -38,8 +38,8 @@ def _parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", nargs="*", help="a, b, …: all without any")
-    parser.add_argument("--runs", type=int, default=_RUNS, help="rounds (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="one round, fewer names")
+    parser.add_argument("--runs", type=int, help=f"rounds (default: {_RUNS}, 1 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="fewer names")
     parser.add_argument("--huge", action="store_true", help="also 16,777,216 targets in (f)")
     parser.add_argument("--profile", action="store_true", help="where the scan's time goes, in (c)")
     parser.add_argument("--write", action="store_true", help=f"write {NAME}")
@@ -52,6 +52,8 @@ def _parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if unknown := set(arguments.part) - set(_PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if arguments.runs is None:
+        arguments.runs = 1 if arguments.quick else _RUNS
     if arguments.runs < 1:
         parser.error("--runs: at least 1")
     return arguments
@@ -89,7 +91,7 @@ def main() -> int:
     arguments = _parse()
     with tempfile.TemporaryDirectory(prefix="auditor-bench-") as folder:
         options = Options(
-            runs=1 if arguments.quick else arguments.runs,
+            runs=arguments.runs,
             quick=arguments.quick,
             huge=arguments.huge,
             profile=arguments.profile,
