@@ -11,9 +11,10 @@ import pytest
 import uvloop
 from hypothesis import settings
 from support.data import DATA, WHY_NOT
+from support.held import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
@@ -61,3 +62,11 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, T]], T]
             return loop.run(coroutine)
 
     return runner
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    held = Held()
+    with held.server:
+        yield held
+        held.gate.open()

@@ -14,12 +14,9 @@ from typing import Final, NamedTuple
 from auditor.spf.macros import Macro, MacroString, SpfSyntaxError, domain_spec, macro_string
 
 __all__ = [
-    "ADDRESS_MACROS",
-    "HELO_MACROS",
     "LOOKUP_TERMS",
     "MAX_PROBLEMS",
     "MECHANISMS",
-    "SENDER_MACROS",
     "Policy",
     "SyntaxProblem",
     "Term",
@@ -32,12 +29,6 @@ MECHANISMS: Final = frozenset({"all", "include", "a", "mx", "ptr", "exists", "ip
 
 #: The terms that count against the limit of ten lookups (§4.6.4).
 LOOKUP_TERMS: Final = frozenset({"include", "a", "mx", "ptr", "exists", "redirect"})
-
-#: What the value of a macro depends on (§7.2); that of `d` and `o` on the domain alone, as
-#: long as one asks for one domain.
-SENDER_MACROS: Final = frozenset("ls")
-HELO_MACROS: Final = frozenset("h")
-ADDRESS_MACROS: Final = frozenset("ipvc")
 
 #: As many problems of one policy are noted: a record of 64 KiB has room for thousands.
 MAX_PROBLEMS: Final = 100
@@ -112,21 +103,6 @@ class Term(NamedTuple):
     def macros(self) -> frozenset[str]:
         """The letters of the macros that it uses, in lower case."""
         return frozenset(piece.letter for piece in self.pieces if isinstance(piece, Macro))
-
-    @property
-    def depends_on_sender(self) -> bool:
-        """Whether what it says can differ between senders of one domain."""
-        return not self.macros.isdisjoint(SENDER_MACROS)
-
-    @property
-    def depends_on_helo(self) -> bool:
-        """Whether what it says can differ between HELO names."""
-        return not self.macros.isdisjoint(HELO_MACROS)
-
-    @property
-    def depends_on_address(self) -> bool:
-        """Whether what it asks the DNS differs between addresses (`%{v}`: IP versions)."""
-        return self.kind == "ptr" or not self.macros.isdisjoint(ADDRESS_MACROS)
 
 
 _RESULTS: Final = {"+": "pass", "-": "fail", "?": "neutral", "~": "softfail"}

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from cli.driving import (
@@ -19,51 +19,14 @@ from cli.driving import (
     running,
     wait_until,
 )
-from support.faults import Gate, answer, delay
-from support.faulty import FaultyServer, per_name
 
 from auditor.cli import ending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-ZONE = """
-$ORIGIN 2.0.192.in-addr.arpa.
-1 PTR one.example.net.
-2 PTR two.example.net.
-3 PTR three.example.net.
-$ORIGIN example.net.
-one A 192.0.2.1
-two A 192.0.2.2
-three A 192.0.2.3
-"""
-HELD = "2.2.0.192.in-addr.arpa"
-
-
-class Held:
-    """A server that keeps one answer back until its gate is opened."""
-
-    def __init__(self) -> None:
-        self.gate = Gate()
-        self.asked = threading.Event()
-        self.server = FaultyServer(ZONE, per_name({HELD: [self._note, delay(self.gate), answer]}))
-
-    async def _note(self, _exchange: Any) -> None:
-        self.asked.set()
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """Whom to ask, without giving up on it."""
-        return ("--server", f"127.0.0.1:{self.server.port}", "--timeout", "30")
-
-
-@pytest.fixture
-def held() -> Iterator[Held]:
-    held = Held()
-    with held.server:
-        yield held
-        held.gate.open()
+    from support.held import Held
 
 
 def _interrupted(output: Path) -> list[str]:
@@ -84,7 +47,7 @@ def test_a_signal_lets_what_is_under_way_finish(
         assert scan.stdin
         scan.stdin.write(b"192.0.2.1\n192.0.2.2\n")
         scan.stdin.flush()
-        assert held.asked.wait(30)
+        assert held.asked.acquire(timeout=30)
         scan.send_signal(number)
         assert read_line(scan.stderr) == "auditor: interrupted, finishing what is under way"
         held.gate.open()
@@ -111,7 +74,7 @@ def test_a_second_signal_drops_what_is_under_way(here: Path, held: Held) -> None
         wait_until(lambda: partial.exists() and partial.stat().st_size > 0)
         scan.stdin.write(b"192.0.2.2\n192.0.2.3\n")
         scan.stdin.flush()
-        assert held.asked.wait(30)
+        assert held.asked.acquire(timeout=30)
         scan.send_signal(signal.SIGINT)
         assert read_line(scan.stderr) == "auditor: interrupted, finishing what is under way"
         scan.send_signal(signal.SIGINT)
@@ -143,7 +106,7 @@ def test_after_a_time_of_grace_the_rest_is_dropped(
     monkeypatch.setattr(ending, "_GRACE", 0.0)
 
     def interrupt() -> None:
-        if held.asked.wait(30):
+        if held.asked.acquire(timeout=30):
             os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=interrupt)
@@ -169,7 +132,7 @@ def test_a_signal_that_is_ignored_by_the_caller_stays_ignored(held: Held) -> Non
 
     scan_it = ("scan", *held.options, "192.0.2.1-192.0.2.3")
     with running(*scan_it, preexec_fn=ignore) as scan:
-        assert held.asked.wait(30)
+        assert held.asked.acquire(timeout=30)
         scan.send_signal(signal.SIGINT)
         held.gate.open()
         out, said = scan.communicate()
@@ -179,7 +142,7 @@ def test_a_signal_that_is_ignored_by_the_caller_stays_ignored(held: Held) -> Non
 
 def test_check_can_be_interrupted(held: Held) -> None:
     with running("check", *held.options, "192.0.2.2") as check:
-        assert held.asked.wait(30)
+        assert held.asked.acquire(timeout=30)
         check.send_signal(signal.SIGINT)
         # The line feed is for the terminal, which has written `^C` there.
         assert check.communicate() == (b"", b"\nauditor: interrupted\n")

@@ -7,37 +7,24 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dns.message
-import dns.query
 import pytest
 import zstandard
 from cli.driving import PROGRAM, ZONES, auditor, manifest, read_line, records, running, wait_until
-from support.faults import Gate, answer, delay
-from support.faulty import FaultyServer, always, per_name
+from support.faults import answer
+from support.faulty import FaultyServer, always
 from support.fleet import FLEET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cli.driving import Ended
+    from support.held import Held
 
 _FLEET = ("--zones", ZONES, "-i", str(FLEET / "targets.txt"), "-i", str(FLEET / "targets.csv"))
-_ZONE = """
-$ORIGIN 2.0.192.in-addr.arpa.
-1 PTR one.example.net.
-2 PTR two.example.net.
-3 PTR three.example.net.
-$ORIGIN example.net.
-one A 192.0.2.1
-two A 192.0.2.2
-three A 192.0.2.3
-"""
-_HELD = "2.2.0.192.in-addr.arpa"
 
 
 def _children(pid: int) -> list[int]:
@@ -56,38 +43,6 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-class Held:
-    """A server that keeps one answer back until its gate is opened; `asked` counts its question."""
-
-    def __init__(self) -> None:
-        self.gate = Gate()
-        self.asked = threading.Semaphore(0)
-        self.server = FaultyServer(_ZONE, per_name({_HELD: [self._note, delay(self.gate), answer]}))
-
-    async def _note(self, _exchange: Any) -> None:
-        self.asked.release()
-
-    def forget(self) -> None:
-        """Forget who has asked, once all that is on its way to the server has arrived."""
-        query = dns.message.make_query("one.example.net", "A")
-        dns.query.udp(query, "127.0.0.1", port=self.server.port, timeout=30)
-        while self.asked.acquire(blocking=False):
-            pass
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """Whom to ask, without giving up on it."""
-        return ("--server", f"127.0.0.1:{self.server.port}", "--timeout", "30")
-
-
-@pytest.fixture
-def held() -> Iterator[Held]:
-    held = Held()
-    with held.server:
-        yield held
-        held.gate.open()
 
 
 def _type(scan: subprocess.Popen[bytes], *targets: str) -> None:

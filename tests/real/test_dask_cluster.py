@@ -7,31 +7,24 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from cli.driving import ZONES, auditor, manifest, read_line, records, running, wait_until
-from support.faults import Gate, answer, delay
-from support.faulty import FaultyServer, always, per_name
+from support.faults import answer
+from support.faulty import FaultyServer, always
 from support.fleet import FLEET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from support.held import Held
+
 pytest.importorskip("distributed", reason="pip install 'auditor[cluster]'")
 
 _SECONDS: Final = 60.0
-_ZONE: Final = """
-$ORIGIN 2.0.192.in-addr.arpa.
-1 PTR one.example.net.
-2 PTR two.example.net.
-$ORIGIN example.net.
-one A 192.0.2.1
-two A 192.0.2.2
-"""
 
 
 class DaskCluster:
@@ -90,32 +83,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
 
 def _on(cluster: DaskCluster) -> tuple[str, str]:
     return ("--scheduler", cluster.address)
-
-
-class Held:
-    """A server that keeps the answer about 192.0.2.2 back until its gate is opened."""
-
-    def __init__(self) -> None:
-        self.gate = Gate()
-        self.asked = threading.Semaphore(0)
-        held = {"2.2.0.192.in-addr.arpa": [self._note, delay(self.gate), answer]}
-        self.server = FaultyServer(_ZONE, per_name(held))
-
-    async def _note(self, _exchange: Any) -> None:
-        self.asked.release()
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """Whom to ask, without giving up on it."""
-        return ("--server", f"127.0.0.1:{self.server.port}", "--timeout", "30")
-
-
-@pytest.fixture
-def held() -> Iterator[Held]:
-    held = Held()
-    with held.server:
-        yield held
-        held.gate.open()
 
 
 def test_a_cluster_gives_the_same_bytes_as_one_process(
