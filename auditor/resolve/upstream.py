@@ -256,11 +256,11 @@ class Upstream:
         self.refusals = 0
 
     def on_answers(self, sent_at: Sequence[float], now: float) -> None:
-        """Note answers to first tries, given when those were sent, the oldest first or nearly."""
+        """Note answers to first tries, given when those were sent, in whatever order."""
         count = len(sent_at)
         full = self.in_flight + 1 >= int(self.window.size)
-        self.in_flight -= count if sent_at[0] > self._overtaken else self._counting(sent_at)
-        self._newest = max(self._newest, sent_at[-1])
+        self.in_flight -= count if min(sent_at) > self._overtaken else self._counting(sent_at)
+        self._newest = max(self._newest, max(sent_at))  # noqa: PLW3301 - `sent_at` is long
         self.in_time = now
         self.without_edns = 0
         self.window.on_answers(count, now, full=full)

@@ -186,6 +186,26 @@ def test_a_server_slips_while_empty_truncated_replies_come_close_together() -> N
     assert not one.is_slipping(15.4)
 
 
+def test_answers_out_of_order_are_not_counted_twice(port: Port) -> None:
+    one = _upstream(timeout=1.0)
+    one.round_trip.note(0.01)
+    one.round_trip.note(0.01)
+    early, late, last = _flight(0.0), _flight(0.5), _flight(0.5)
+    port.flights.update({0: early, 1: late, 2: last})
+    one.on_first_tries(port, [0], [early], 0.0)
+    one.on_first_tries(port, [1, 2], [late, last], 0.5)
+    port.settle(1, ANSWERED)
+    one.on_answers([0.5], 0.51)
+    one.overtaken()
+    assert one.in_flight == 1
+    # The one that was overtaken comes with the last one, and behind it.
+    for place in (0, 2):
+        port.settle(place, ANSWERED)
+    one.on_answers([0.5, 0.0], 0.52)
+    one.overtaken()
+    assert one.in_flight == 0
+
+
 def test_what_was_overtaken_makes_room_and_is_not_counted_twice(port: Port) -> None:
     one = _upstream(timeout=1.0)
     one.round_trip.note(0.01)
