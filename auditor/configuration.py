@@ -8,10 +8,8 @@ everywhere: `cache-size` in a file is `AUDITOR_CACHE_SIZE` and `--cache-size`.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -151,6 +149,8 @@ def read_config(path: Path) -> dict[str, Any]:
 
     Raises UsageError for a file that cannot be read, is not TOML, or has an unknown key.
     """
+    import tomllib  # noqa: PLC0415 - only if there is a file
+
     try:
         table = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
@@ -170,6 +170,8 @@ def _suggestion(key: str) -> str:
 
 def _nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the name that is meant, most likely: the same letters before all others."""
+    import difflib  # noqa: PLC0415 - only for an error message
+
     names = tuple(names)
     turned = [each for each in names if sorted(each) == sorted(name)]
     return next(iter(turned or difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)

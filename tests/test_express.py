@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditor.audit import Auditor
+from auditor.checks import helos
 from auditor.checks.spf import Policies
 from auditor.findings.ruling import Ruling
 from auditor.pipeline import Pipeline
@@ -21,6 +22,7 @@ from auditor.run.scan import drive
 from auditor.run.tally import Tally
 from auditor.settings import Settings
 from auditor.targets.stream import TargetStream
+from auditor.targets.target import Origin, Target
 from auditor.wire.codes import (
     AAAA,
     MX,
@@ -33,11 +35,13 @@ from auditor.wire.codes import (
     TXT,
     A,
 )
+from auditor.wire.reverse import reverse_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from auditor.resolve.answer import Deliver
+    from auditor.checks.facts import SpfFact
+    from auditor.resolve.answer import Deliver, Rdata
 
 
 class World:
@@ -70,7 +74,7 @@ class World:
 
 
 async def scanned(
-    world: Mapping[Question, Answer], targets: list[str], options: Settings, *, short: bool
+    world: Mapping[Question, Answer], targets: Sequence[object], options: Settings, *, short: bool
 ) -> tuple[list[bytes], dict[str, object]]:
     tally = Tally()
     auditor = Auditor(options, Ruling())
@@ -89,14 +93,18 @@ async def scanned(
         tally=tally,
         express=auditor.express() if short else None,
     )
-    stream = TargetStream(targets)
+    stream = TargetStream.of(targets)
     stream.prepare()
     await pipeline.run(stream.blocks())
     counts = {name: getattr(tally, name) for name in Tally.__slots__}
     return lines, counts
 
 
-NAMES = ("mx.isp.net", "host-7.dyn.isp.net", "a_b.isp.net", 'q"uote.isp.net', "srv.lan", "isp.net")
+NAMES = (
+    *("mx.isp.net", "host-7.dyn.isp.net", "a_b.isp.net", 'q"uote.isp.net', "srv.lan", "isp.net"),
+    *("mail-2.isp.net", "20-30-0-1.isp.net", "-x.isp.net", "cable.mx.isp.net"),
+)
+V6 = ("2001:db8::1", "2001:db8::2", "::ffff:20.30.0.1")
 POLICIES = (
     b"v=spf1 -all",
     b"v=spf1 ip4:20.30.0.0/30 ~all",
@@ -128,7 +136,12 @@ def worlds(draw: st.DrawFn) -> dict[Question, Answer]:
         canonical = f"{last}.sub.0.30.20.in-addr.arpa" if chain else ""
         shown = tuple(sorted(names))
         world[reverse] = Answer(NOERROR if names else status, shown, chain, canonical, 60)
+    for address in V6:
+        name = draw(st.sampled_from(NAMES))
+        world[Question(reverse_name(address), PTR)] = Answer(NOERROR, (name,))
     for name in NAMES:
+        sixes = draw(st.lists(st.sampled_from(V6), max_size=2, unique=True))
+        world[Question(name, AAAA)] = Answer(NOERROR if sixes else NODATA, tuple(sorted(sixes)))
         addresses = draw(st.lists(st.integers(0, 7), max_size=2, unique=True))
         shown = tuple(sorted(f"20.30.0.{last}" for last in addresses))
         world[Question(name, A)] = Answer(NOERROR if shown else NODATA, shown)
@@ -147,6 +160,23 @@ def worlds(draw: st.DrawFn) -> dict[Question, Answer]:
     return world
 
 
+_LABELLED = Origin("list.csv", 2, None, (), {"site": 'a"b', "rack": "7"})
+_OWN_HELO = Origin("list.csv", 3, "mx.isp.net", (), {})
+
+#: Blocks of one network, and of several; of both IP versions; of lines that say more.
+TARGETS: Final[tuple[list[object], ...]] = (
+    ["20.30.0.0/29"],
+    ["20.30.0.0/29", "10.0.0.0/31", "nonsense!", "isp.net"],
+    ["20.29.255.254-20.30.0.6", "20.30.0.7"],
+    ["2001:db8::/126"],
+    ["20.30.0.0/30", "2001:db8::1", "::ffff:20.30.0.1"],
+    [
+        *(Target(f"20.30.0.{last}", "ip", 4, _LABELLED) for last in range(6)),
+        Target("20.30.0.6", "ip", 4, _OWN_HELO),
+        "20.30.0.7",
+    ],
+)
+
 OPTIONS = (
     Settings(),
     Settings(spf=False),
@@ -156,12 +186,13 @@ OPTIONS = (
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=["plain", "no-spf", "mail-from", "both"])
-@given(world=worlds())
+@given(world=worlds(), targets=st.sampled_from(TARGETS))
 @settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_short_way_equals_long_way(options: Settings, world: dict[Question, Answer]) -> None:
-    targets = ["20.30.0.0/29", "10.0.0.0/31", "nonsense!", "isp.net"]
+def test_short_way_equals_long_way(
+    options: Settings, world: dict[Question, Answer], targets: list[object]
+) -> None:
     short = asyncio.run(scanned(world, targets, options, short=True))
     assert short == asyncio.run(scanned(world, targets, options, short=False))
 
@@ -282,6 +313,31 @@ def test_plain_policies_go_the_short_way_and_ask_for_what_they_share_once() -> N
         ["h.isp.net", "shared.net", "two.isp.net"],
         ["deep.shared.net"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "result"),
+    [(b"v=spf1 a -all", "pass"), (b"v=spf1 ?a/24 mx -all", "neutral"), (b"v=spf1 -all", "fail")],
+)
+def test_what_a_policy_says_of_all_alike_is_found_out_once(
+    monkeypatch: pytest.MonkeyPatch, policy: bytes, result: str
+) -> None:
+    looked_at = []
+    original = helos.shared_fact
+
+    def shared_fact(records: Sequence[Rdata], version: int) -> SpfFact | None:
+        looked_at.append((records, version))
+        return original(records, version)
+
+    world = _policy_world(**dict.fromkeys(("one", "two", "three"), policy))
+    expected, _ = asyncio.run(scanned(world, ["20.30.0.0/30"], Settings(), short=False))
+    with monkeypatch.context() as patch:
+        patch.setattr("auditor.checks.helos.shared_fact", shared_fact)
+        lines, _ = asyncio.run(scanned(world, ["20.30.0.0/30"], Settings(), short=True))
+
+    assert lines == expected
+    assert [fact["result"] for line in lines for fact in orjson.loads(line)["spf"]] == [result] * 3
+    assert looked_at == [(((policy,),), 4)]
 
 
 def test_what_is_for_pyspf_is_left_with_all_that_was_asked_for_it_alone() -> None:

@@ -35,7 +35,18 @@ _LADDER: Final[dict[str, set[str]]] = {
     "checks": {"resolve", "spf", "suffixes", "wire"},
     "findings": {"checks", "errors", "suffixes", "targets", "wire"},
     "output": {"checks", "errors", "findings", "resolve", "targets", "wire"},
-    "express": {"checks", "findings", "resolve", "targets", "wire"},
+    "ways": {"checks", "output", "resolve", "targets", "wire"},
+    "alike": {"checks", "findings", "output", "resolve", "wire"},
+    "express": {
+        "alike",
+        "checks",
+        "findings",
+        "output",
+        "resolve",
+        "targets",
+        "ways",
+        "wire",
+    },
     "audit": {"checks", "express", "findings", "output", "settings", "spf", "targets"},
     # Of a run the pipeline sees what it notes things on.
     "pipeline": {"checks", "errors", "express", "output", "resolve", "run.tally", "targets"},
@@ -80,7 +91,10 @@ _NO_IO: Final = {
     "time",
     "uvloop",
 }
-_THINKING: Final = {"wire", "spf", "checks", "findings", "express", "audit", "suffixes"}
+_THINKING: Final = {
+    *("wire", "spf", "checks", "findings", "suffixes"),
+    *("ways", "alike", "express", "audit"),
+}
 #: The part of `socket` that only converts addresses.
 _CONVERSIONS: Final = {"AF_INET", "AF_INET6", "inet_aton", "inet_ntoa", "inet_pton", "inet_ntop"}
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from auditor.spf.direct import client_of, helo_fact
-from auditor.spf.evaluate import helo_policy
+from auditor.spf.direct import client_of, helo_fact, outright
+from auditor.spf.evaluate import SpfFact, evaluated, helo_policy
+from auditor.spf.policy import policies
 
 if TYPE_CHECKING:
-    from auditor.checks.facts import SpfFact
-    from auditor.resolve.answer import Answer, Question
+    from collections.abc import Sequence
+
+    from auditor.resolve.answer import Answer, Question, Rdata
     from auditor.spf.direct import Client
 
-__all__ = ["Helos"]
+__all__ = ["Helos", "shared_fact"]
 
 T = TypeVar("T")
 
@@ -66,3 +68,17 @@ class Helos(Generic[T]):
         self._waiting = waiting
         self.questions = list(lacking)
         return done
+
+
+def shared_fact(records: Sequence[Rdata], version: int) -> SpfFact | None:
+    """Return what TXT records say of any client that has an address of their HELO name.
+
+    The fact's domain is left open (""). None if the records do not say it of all alike.
+    """
+    found = policies(records)
+    if not found:
+        return SpfFact("helo", "", "none", None, 0, 0, None, None)
+    if len(found) != 1 or not found[0].isascii():
+        return None
+    outcome = outright(found[0], version)
+    return evaluated("helo", "", outcome, found[0]) if outcome else None

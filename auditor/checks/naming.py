@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from auditor.suffixes import registrable
 
-__all__ = ["encodes_address", "generic_words", "is_generic"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["cut", "encodes_address", "generic_words", "is_generic", "perhaps_generic"]
 
 _NUMBERS: Final = re.compile(r"[0-9]+")
 _HEX_RUNS: Final = re.compile(r"[0-9a-f]+")
@@ -77,6 +80,53 @@ def is_generic(name: str, address: str) -> str | None:
         return "it encodes the address"
     word = generic_words(name)
     return f"it says {word!r}" if word else None
+
+
+def cut(names: Sequence[str]) -> tuple[list[str], set[str]]:
+    """Return the first labels of some names, and all that stands behind any of them."""
+    rest = names[0].partition(".")[2]
+    # Of a block there is one rest as a rule: then the labels are what is left between it.
+    heads = ("\n".join(names) + "\n").split(f".{rest}\n")
+    if len(heads) == len(names) + 1 and "." not in "".join(heads):
+        return heads[:-1], {rest}
+    parts = [name.partition(".") for name in names]
+    return [head for head, _, _ in parts], {rest for _, _, rest in parts}
+
+
+def perhaps_generic(
+    names: Sequence[str], heads: Sequence[str], rests: set[str], addresses: Sequence[str]
+) -> list[bool]:
+    """Return of each name whether `is_generic` might say so of its address: no is certain.
+
+    For a block of names at once; `heads` and `rests` are what `cut` makes of them.
+    """
+    network, _, _ = addresses[0].rpartition(".")
+    third = network.rpartition(".")[2]
+    # All in the same network as a rule, and then what is left between it is the last octets.
+    lasts = ("\n" + "\n".join(addresses)).split(f"\n{network}.")[1:]
+    if network and ":" not in network and len(lasts) == len(addresses):
+        coded = _HEX_OF[third]
+        found = [
+            (third in name and last in name) or (coded in name and _HEX_OF[last] in name)
+            for name, last in zip(names, lasts, strict=True)
+        ]
+    else:
+        found = [_perhaps_encodes(*pair) for pair in zip(names, addresses, strict=True)]
+    wordy = {rest for rest in rests if not _has_no_word(rest)}
+    if wordy:
+        found = [
+            one or name.partition(".")[2] in wordy for one, name in zip(found, names, strict=True)
+        ]
+    if not _WORDS.isdisjoint(".".join(heads).translate(_TO_DOTS).split(".")):
+        found = [one or not _has_no_word(head) for one, head in zip(found, heads, strict=True)]
+    return found
+
+
+def _perhaps_encodes(name: str, address: str) -> bool:
+    """Whether `encodes_address` might say so; no is certain."""
+    if ":" in address:
+        return _V6_CANDIDATE.search(name) is not None
+    return encodes_address(name, address)
 
 
 def encodes_address(name: str, address: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
@@ -58,6 +57,8 @@ def counted(number: int, noun: str) -> str:
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
     """Return the end of a message about a mistyped word, "" if nothing known is near it."""
+    import difflib  # noqa: PLC0415 - only for an error message
+
     # Without the dashes of options, which make all of them alike.
     bare = {word.lstrip("-"): word for word in known}
     near = difflib.get_close_matches(text.lstrip("-"), bare, n=1)

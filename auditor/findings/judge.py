@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.checks.forward import MAX_NAMES
-from auditor.checks.naming import is_generic
+from auditor.checks.naming import cut, is_generic, perhaps_generic
 from auditor.checks.reach import is_global
 from auditor.findings.catalogue import ENTRIES, SEVERITIES
 from auditor.findings.ruling import Ruling
@@ -38,6 +38,7 @@ __all__ = [
     "judge_name",
     "judge_servers",
     "judge_spf",
+    "perhaps_judged",
     "verdict",
     "weigh",
 ]
@@ -114,6 +115,33 @@ def judge_name(name: str, address: str, found: list[tuple[str, str]]) -> None:
             found.append(("PTR_UNKNOWN_TLD", name))
     if is_generic(name, address) is not None:
         found.append(("PTR_GENERIC", name))
+
+
+def perhaps_judged(names: Sequence[str], addresses: Sequence[str]) -> list[bool]:
+    """Return of each PTR name whether `judge_name` might add something: no is certain.
+
+    For a block of names at once, with the address of each.
+    """
+    if not names:
+        return []
+    heads, rests = cut(names)
+    found = perhaps_generic(names, heads, rests, addresses)
+    odd = {rest for rest in rests if "." not in rest or not _is_plain(rest)}
+    if odd:
+        found = [
+            one or name.partition(".")[2] in odd for one, name in zip(found, names, strict=True)
+        ]
+    if not "".join(heads).isalnum() or "" in heads or max(map(len, names)) > _LONGEST:
+        found = [
+            one or len(name) > _LONGEST or not _is_label(head)
+            for one, name, head in zip(found, names, heads, strict=True)
+        ]
+    return found
+
+
+def _is_label(head: str) -> bool:
+    """Whether a label is one of a host name, as far as its letters are concerned."""
+    return head.replace("-", "").isalnum() and "-" not in {head[0], head[-1]}
 
 
 #: With such a parent and a first label of 63 characters at most, a name is a host name.

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from collections import deque
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from auditor.errors import OutputError
 
@@ -31,12 +30,13 @@ class Slots:
     A place holds None, then the line, or where it was spilled to as one integer.
     """
 
-    __slots__ = ("held", "lines", "pending")
+    __slots__ = ("held", "lines", "pending", "spilled")
 
     def __init__(self, size: int) -> None:
         self.lines: list[bytes | int | None] = [None] * size
         self.pending = size
         self.held = 0
+        self.spilled = False
 
 
 class Reorder:
@@ -100,6 +100,10 @@ class Reorder:
         while self._blocks and not self._blocks[0].pending and size < most:
             slots = self._blocks.popleft()
             self.held -= slots.held
+            if not slots.spilled:
+                ready += cast("list[bytes]", slots.lines)
+                size += slots.held
+                continue
             for place in slots.lines:
                 line = self._spill.read(place) if isinstance(place, int) else place
                 if line is not None:
@@ -131,6 +135,7 @@ class Reorder:
             if not slots.held:
                 continue
             lines = slots.lines
+            slots.spilled = True
             for index, line in enumerate(lines):
                 if isinstance(line, bytes):
                     lines[index] = self._spill.write(line)
@@ -155,6 +160,8 @@ class _Spill:
         try:
             file = self._files.get(segment)
             if file is None:
+                import tempfile  # noqa: PLC0415 - few runs spill
+
                 # Those before that were read while they were still written to.
                 for number in [number for number, live in self._live.items() if not live]:
                     self._drop(number)
@@ -194,6 +201,8 @@ class _Spill:
 
 
 def _spill_error(error: OSError) -> OutputError:
+    import tempfile  # noqa: PLC0415 - as above
+
     return OutputError(
         f"{tempfile.gettempdir()}: lines that wait for their turn cannot be kept: "
         f"{error.strerror}; TMPDIR names another place"

@@ -34,8 +34,6 @@ class _Sink(Protocol):
 
 
 _Waiter: TypeAlias = tuple[_Sink, int]
-#: One waiter as a rule; a list of them where a question was asked again meanwhile.
-_Waiting: TypeAlias = _Waiter | list[_Waiter]
 
 
 class Batch:
@@ -59,7 +57,11 @@ class Batch:
     def put(self, index: int, answer: Answer) -> None:
         """Take the answer to question `index`."""
         self.answers[index] = answer
-        self.pending = pending = self.pending - 1
+        self.took(1)
+
+    def took(self, count: int) -> None:
+        """Take note of so many answers that have been put in their places."""
+        self.pending = pending = self.pending - count
         if pending <= self.half:
             self.rouse()
 
@@ -125,7 +127,7 @@ class Lookup:
         self._cache = cache
         self._trace = trace
         self._clock = clock
-        self._waiting: dict[Question, _Waiting] = {}
+        self._waiting: dict[Question, _Waiter] = {}
         self._links: dict[Question, Question] = {}
 
     async def resolve_many(self, questions: Sequence[Question]) -> list[Answer]:
@@ -163,10 +165,10 @@ class Lookup:
         """Wait for an answer that is on its way to someone else."""
         self.joined += 1
         first = self._waiting[question]
-        if isinstance(first, list):
-            first.append(waiter)
+        if isinstance(first[0], _Several):
+            first[0].waiters.append(waiter)
         else:
-            self._waiting[question] = [first, waiter]
+            self._waiting[question] = (_Several([first, waiter]), 0)
 
     def _from_cache(self, sink: _Sink, index: int, question: Question, now: float) -> bool:
         answer = self._cache.get(question, now)
@@ -183,33 +185,43 @@ class Lookup:
         # More than there is room for at once is kept one by one, or not at all.
         keeping = len(pairs) <= self._cache.size // 2
         young = self._cache.generation(len(pairs)) if keeping else {}
-        waiting = self._waiting
-        for pair in pairs:
-            question, answer = pair
-            if answer.canonical and alias_of(answer):
-                self._follow(question, answer, now)
+        take = self._waiting.pop
+        # Neighbours are of one batch as a rule: `Batch.put`, without the call for each.
+        batch: Batch | None = None
+        places: list[Answer | None] = []
+        count = 0
+        for question, answer in pairs:
+            if answer.canonical and not self._is_kept(question, answer, now):
                 continue
-            if answer.canonical and answer.status == SERVFAIL:
-                # Perhaps only because of where it was come from: not for others.
-                pass
-            elif keeping:
+            if keeping:
                 young[question] = (now, answer)
             else:
                 self._cache.put(question, answer, now)
-            waiter = waiting.pop(question)
-            if isinstance(waiter, list):
-                for sink, index in waiter:
+            sink, index = take(question)
+            if sink is not batch:
+                if batch is not None:
+                    batch.took(count)
+                    batch = None
+                if sink.__class__ is not Batch:
                     sink.put(index, answer)
-                continue
-            sink, index = waiter
-            if sink.__class__ is Batch:
-                # `Batch.put`, without the call: this is done for every answer.
-                sink.answers[index] = answer
-                sink.pending = pending = sink.pending - 1
-                if pending <= sink.half:
-                    sink.rouse()
-            else:
-                sink.put(index, answer)
+                    continue
+                batch, places, count = sink, sink.answers, 0
+            places[index] = answer
+            count += 1
+        if batch is not None:
+            batch.took(count)
+
+    def _is_kept(self, question: Question, answer: Answer, now: float) -> bool:
+        """Tell whether what an alias led to is final, and for others too; else see to it."""
+        if alias_of(answer):
+            self._follow(question, answer, now)
+            return False
+        if answer.status == SERVFAIL:
+            # Perhaps only because of where it was come from: not for others.
+            sink, index = self._waiting.pop(question)
+            sink.put(index, answer)
+            return False
+        return True
 
     def _follow(self, question: Question, answer: Answer, now: float) -> None:
         """Ask for what an alias points to; the answer will be that of `question`."""
@@ -229,9 +241,8 @@ class Lookup:
 
     def _depth(self, question: Question) -> int:
         """Return how many aliases led to a question, for whoever wants it by the shortest way."""
-        waiters = self._waiting[question]
-        if not isinstance(waiters, list):
-            waiters = [waiters]
+        waiter = self._waiting[question]
+        waiters = waiter[0].waiters if isinstance(waiter[0], _Several) else [waiter]
         return min(
             self._depth(sink.question) + len(sink.answer.chain) if isinstance(sink, _Alias) else 0
             for sink, _ in waiters
@@ -245,6 +256,21 @@ class Lookup:
 
 def _loop(answer: Answer) -> Answer:
     return Answer(SERVFAIL, (), answer.chain[:MAX_CHAIN], answer.canonical, None, answer.how)
+
+
+class _Several:
+    """Waits for those who asked a question that was on its way already."""
+
+    __slots__ = ("waiters",)
+
+    def __init__(self, waiters: list[_Waiter]) -> None:
+        self.waiters = waiters
+
+    def put(self, index: int, answer: Answer) -> None:
+        """Take the only answer: `index` is 0."""
+        del index
+        for sink, place in self.waiters:
+            sink.put(place, answer)
 
 
 class _Alias:

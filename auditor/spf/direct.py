@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from auditor.spf.program import Op, Program
     from auditor.spf.query import Outcome
 
-__all__ = ["Client", "client_of", "evaluate_directly", "helo_fact"]
+__all__ = ["Client", "client_of", "evaluate_directly", "helo_fact", "outright"]
 
 #: The address that is asked about, as text, IP version and number; an IPv4-mapped one is IPv4
 #: (RFC 7208 §5). A plain tuple, as there is one for every evaluation.
@@ -107,6 +107,23 @@ def helo_fact(
     if outcome is None or isinstance(outcome, list):
         return outcome
     return evaluated("helo", name, outcome, policy)
+
+
+def outright(policy: bytes, version: int) -> Outcome | None:
+    """Return what a policy says of any client that has an address of the policy's domain.
+
+    None if there is more to it: then it is for `evaluate_directly`. For `a` and `all`, where
+    they are the first term that counts.
+    """
+    program = program_of(policy, version)
+    if program is None or not program.ops:
+        return None
+    op = program.ops[0]
+    if op.kind != IS_ALL and (op.kind != IS_A or op.owner):
+        return None
+    if program.explains and op.result == "fail":
+        return None
+    return op.result, op.text, int(op.kind == IS_A), 0, None
 
 
 class _Run:

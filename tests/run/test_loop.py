@@ -61,6 +61,26 @@ def test_garbage_is_collected_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> N
     assert max(collected) <= 100.0
 
 
+def test_no_collection_is_due_when_it_is_over() -> None:
+    kept: list[list[int]] = []
+    phases: list[str] = []
+
+    def note(phase: str, _: object) -> None:
+        phases.append(phase)
+
+    async def main() -> None:
+        async with seldom_collected():
+            gc.callbacks.append(note)
+            kept.extend([number] for number in range(100_000))
+        kept.extend([number] for number in range(gc.get_threshold()[0] // 2))
+
+    try:
+        run_virtual(main())
+    finally:
+        gc.callbacks.remove(note)
+    assert phases == []
+
+
 def test_the_collector_is_back_after_an_exception() -> None:
     async def main() -> None:
         with pytest.raises(ZeroDivisionError):
