@@ -17,6 +17,7 @@ from auditor.resolve.counters import Counters
 from auditor.resolve.courses import Courses
 from auditor.resolve.datagrams import BATCH
 from auditor.resolve.health import Keeper
+from auditor.resolve.holdups import Holdups
 from auditor.resolve.pacing import TokenBucket
 from auditor.resolve.receiving import Receiver
 from auditor.resolve.sending import Sender
@@ -103,6 +104,7 @@ class Bulk:
             settle=self._settle,
             on_error=self._on_send_error,
         )
+        self._holdups = Holdups(self._upstreams, self._sender.queue, self._come_back, self._pump)
         self._receiver = Receiver(
             self._courses, self._count, trace=trace, settle=self._settle, on_probe=self._on_probe
         )
@@ -181,6 +183,7 @@ class Bulk:
         for timer in (self._ticker, self._pause):
             if timer is not None:
                 timer.cancel()
+        self._holdups.close()
         for upstream in self._upstreams:
             for port in upstream.ports:
                 self._loop.remove_reader(port.datagrams.sock)
@@ -255,7 +258,7 @@ class Bulk:
                 for way in ways
                 for upstream in upstreams
             ):
-                self._wait_for_tokens(now)
+                self._holdups.wait(self._loop)
                 break
 
     def _send_hopeless(self, now: float) -> None:
@@ -265,16 +268,6 @@ class Bulk:
             if upstream.health is Health.GOOD:
                 self._send_to(upstream, BATCH, now, self._sender.send_hopeless)
                 break
-
-    def _wait_for_tokens(self, now: float) -> None:
-        """Come back when a rate allows more, if that is what holds up the rest."""
-        delays = [
-            delay
-            for upstream in self._upstreams
-            if upstream.room() > 0 and (delay := upstream.bucket.delay(now)) > 0
-        ]
-        if delays:
-            self._come_back(min(delays))
 
     def _send_to(
         self,

@@ -92,6 +92,7 @@ class Courses:
         for course in upstream.overtaken():
             if course.stage is Stage.IN_FLIGHT:
                 upstream.in_flight -= 1
+                upstream.later -= 1
                 course.stage = Stage.OVERTAKEN
 
     def silent(self, upstream: Upstream, now: float) -> None:
@@ -112,15 +113,23 @@ class Courses:
                 self._move(course, Stage.SILENT)
                 self._on_silence(course, now)
 
-    def next_for(self, upstream: Upstream, most: int) -> list[Course]:
-        """Take out of the line up to `most` courses that this server should be asked for."""
+    def next_for(self, upstream: Upstream, most: int, now: float) -> list[Course]:
+        """Take out of the line up to `most` courses that this server should be asked for.
+
+        One whose zone has died while it waited is not asked again.
+        """
         again = self.again
         usable = self._usable()
         chosen: list[Course] = []
         others: list[Course] = []
         while again and len(chosen) < most and len(others) < _LOOK:
             course = again.popleft()
-            if course.stage is Stage.IN_LINE:
+            if course.stage is not Stage.IN_LINE:
+                continue
+            if self.dead.some and self._is_in_vain(course, now):
+                self._move(course, Stage.SILENT)
+                self._on_silence(course, now)
+            else:
                 mine = may_ask(course, upstream.number, usable)
                 (chosen if mine else others).append(course)
         again.extendleft(reversed(others))
@@ -227,6 +236,7 @@ class Courses:
 
     def _await(self, course: Course, upstream: Upstream, now: float) -> None:
         self._move(course, Stage.IN_FLIGHT)
+        upstream.later += 1
         course.on_sent(upstream.number, now)
         wait = next_wait(course, self._policy, upstream.round_trip.timeout)
         self._look_again(course, now + wait)
@@ -273,7 +283,9 @@ class Courses:
 
     def _move(self, course: Course, stage: Stage) -> None:
         if course.stage is Stage.IN_FLIGHT:
-            self._upstreams[course.asked[-1]].in_flight -= 1
+            upstream = self._upstreams[course.asked[-1]]
+            upstream.in_flight -= 1
+            upstream.later -= 1
         course.stage = stage
         course.timer = 0
 
@@ -281,6 +293,15 @@ class Courses:
         self._number += 1
         course.timer = self._number
         heapq.heappush(self._timers, _Timer(when, self._number, course))
+
+    def _is_in_vain(self, course: Course, now: float) -> bool:
+        """Tell whether nobody has answered a course that was asked, nor anyone in its zone."""
+        return (
+            course.sent > 0
+            and course.best is None
+            and course.only is None
+            and self.dead.is_dead(course.question.name, now)
+        )
 
     def _usable(self) -> frozenset[int]:
         return frozenset(one.number for one in self._upstreams if one.health is Health.GOOD)

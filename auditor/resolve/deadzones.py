@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from auditor.suffixes import registrable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["DeadZones"]
 
@@ -16,6 +19,8 @@ _log = logging.getLogger("auditor")
 _ENOUGH: Final = 16
 _ENOUGH_ZONES: Final = 4
 _MOST_ZONES: Final = 65_536
+#: Parents of names whose zones are remembered: many blocks' worth.
+_MOST_NAMES: Final = 4096
 
 
 class DeadZones:
@@ -29,7 +34,7 @@ class DeadZones:
     time has passed without an answer among them. What is taken for dead is logged, and its return.
     """
 
-    __slots__ = ("_dead_below", "_failures", "_told")
+    __slots__ = ("_dead_below", "_failures", "_told", "_zones")
 
     def __init__(self) -> None:
         #: By zone: how many failures, and when the first of them was.
@@ -37,6 +42,8 @@ class DeadZones:
         #: By what zones lie in: the first few that have died, and when.
         self._dead_below: dict[str, dict[str, float]] = {}
         self._told: set[str] = set()
+        #: By what follows a name's first label: the zone, for neighbours share both.
+        self._zones: dict[str, str] = {}
 
     def __bool__(self) -> bool:
         return bool(self._failures)
@@ -48,7 +55,7 @@ class DeadZones:
 
     def on_failure(self, name: str, now: float) -> None:
         """Note a first try without an answer, or a question that ended with SERVFAIL."""
-        zone = _zone(name)
+        zone = self._zone(name)
         if len(self._failures) >= _MOST_ZONES:
             for known in (self._failures, self._dead_below, self._told):
                 known.clear()
@@ -61,17 +68,23 @@ class DeadZones:
 
     def on_answer(self, name: str) -> None:
         """Note an answer; worth calling only while this is true (there are suspects)."""
-        zone = _zone(name)
-        self._failures.pop(zone, None)
-        self._dead_below.pop(_above(zone), None)
-        if self._told:
-            for back in self._told & {zone, _above(zone)}:
-                self._told.discard(back)
-                _tell("zone_back", "zone %s answers again", back)
+        self.on_answers((name,))
+
+    def on_answers(self, names: Iterable[str]) -> None:
+        """Note answers about several names; worth calling only while this is true."""
+        zones = self._zones
+        for zone in {zones.get(name.partition(".")[2]) or self._zone(name) for name in names}:
+            self._failures.pop(zone, None)
+            if self._dead_below:
+                self._dead_below.pop(_above(zone), None)
+            if self._told:
+                for back in self._told & {zone, _above(zone)}:
+                    self._told.discard(back)
+                    _tell("zone_back", "zone %s answers again", back)
 
     def is_dead(self, name: str, now: float) -> bool:
         """Tell whether nothing but failure has come from the zone of a name, for a while."""
-        zone = _zone(name)
+        zone = self._zone(name)
         below = self._dead_below.get(_above(zone))
         if below is not None and len(below) == _ENOUGH_ZONES and now > max(below.values()):
             zone = _above(zone)
@@ -83,6 +96,19 @@ class DeadZones:
             self._told.add(zone)
             _tell("zone_dead", "zone %s answers nothing: asked for once only", zone)
         return True
+
+    def _zone(self, name: str) -> str:
+        parent = name.partition(".")[2]
+        known = self._zones.get(parent)
+        if known is not None:
+            return known
+        zone = _zone(name)
+        # Not that of a name which is a zone by itself: its neighbours are others.
+        if len(zone) <= len(parent):
+            if len(self._zones) >= _MOST_NAMES:
+                self._zones.clear()
+            self._zones[parent] = zone
+        return zone
 
 
 def _tell(event: str, text: str, zone: str) -> None:

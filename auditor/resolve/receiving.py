@@ -156,8 +156,7 @@ class Receiver:
         self._counters.accepted += len(pairs)
         dead = self._courses.dead
         if dead:
-            for question, _ in pairs:
-                dead.on_answer(question.name)
+            dead.on_answers([question[0] for question, _ in pairs])
         self._settle(pairs, deliver)
 
     def _take_other(

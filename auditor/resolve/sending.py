@@ -71,9 +71,12 @@ class Sender:
     def send_again(self, upstream: Upstream, most: int, now: float) -> int:
         """Send up to `most` questions that this server should be asked now, and were before.
 
-        Return how many went out: 0 if there is none for it, or the kernel has no room.
+        Return how many went out: 0 if there is none for it, if those in flight leave room for
+        first tries only, or if the kernel has none.
         """
-        courses = self._courses.next_for(upstream, most)
+        if self.queue:
+            most = min(most, upstream.room_again())
+        courses = self._courses.next_for(upstream, most, now) if most > 0 else []
         return self._send_again(upstream, courses, now) if courses else 0
 
     def queue_up(self, questions: Sequence[Question], deliver: Deliver, now: float) -> None:

@@ -76,6 +76,13 @@ _LEAST_TIMEOUT: Final = 0.05
 #: overtaken it, at least: several ticks of a loop's clock, which may count milliseconds.
 _LEAST_LEAD: Final = 0.005
 
+#: The part of the window that later tries may take up while there are first ones to be sent.
+_LATER: Final = 0.25
+
+#: What a window full of silent names is exceeded by at a time, and at most.
+_EXTRA: Final = 0.125
+_MOST_EXTRA: Final = 0.5
+
 #: Seconds for which a server that has sent several empty truncated replies counts as limiting
 #: its rate (RRL): what it drops in that time is asked for over TCP at once. A few may be
 #: nothing but large answers.
@@ -134,7 +141,8 @@ class Port:
         chosen = set(ids)
         if len(chosen) == count and self.flights.keys().isdisjoint(ids):
             return ids
-        chosen -= self.flights.keys()
+        # Not `-=`: that walks past all that are in flight.
+        chosen = {place for place in ids if place not in self.flights}
         while len(chosen) < count:
             chosen.add(self.new_id())
         return list(chosen)
@@ -174,12 +182,17 @@ class Upstream:
         self.bucket = TokenBucket(qps, now, within=within)
         #: Queries that count in the window: those that an answer may well be on its way to.
         self.in_flight = 0
+        #: Those of them that are not first tries.
+        self.later = 0
         #: What counts, in the order it was sent: a batch of first tries, or one of later ones.
         self._held: deque[tuple[float, Port | None, list[int], Sequence[First | Course]]] = deque()
         #: When the newest was sent that has been answered; and when the newest that was
         #: overtaken by answers, with all before it, and counts no more.
         self._newest = -math.inf
         self._overtaken = -math.inf
+        #: Queries that may be in flight beyond the window until something is heard.
+        self._extra = 0
+        self._most = concurrency
         #: First tries in the order they were sent, a batch an entry.
         self.sent: deque[tuple[float, Port, list[int], list[First]]] = deque()
         self.ports: list[Port] = []
@@ -205,6 +218,7 @@ class Upstream:
 
     def limit(self, concurrency: int, qps: float | None, now: float) -> None:
         """Go on within other limits."""
+        self._most = concurrency
         self.window.limit(concurrency)
         self.bucket.limit(qps, now)
 
@@ -223,7 +237,33 @@ class Upstream:
         """Return how many queries may be sent now, as far as the window goes: a batch at most."""
         if self.health is not Health.GOOD:
             return 0
-        return min(int(self.window.size) - self.in_flight, BATCH)
+        size = int(self.window.size)
+        if self._extra:
+            size = min(size + self._extra, self._most)
+        return min(size - self.in_flight, BATCH)
+
+    def room_again(self) -> int:
+        """Return how many later tries may be sent now, while first ones wait for the same room.
+
+        Most names that were silent once are silent again. With the whole window they would
+        hold it until their timeouts, since nothing would be answered to overtake them.
+        """
+        return max(int(self.window.size * _LATER), 1) - self.later
+
+    def stuck_at(self) -> float | None:
+        """Return when the window counts as full of silent names, unless something is heard.
+
+        None if it is not full, or has been given all the room there is for that.
+        """
+        size = self.window.size
+        exhausted = self._extra >= size * _MOST_EXTRA or size >= self._most
+        if self.health is not Health.GOOD or self.room() > 0 or exhausted:
+            return None
+        return max(self.heard, self._asked) + max(self.round_trip.usual, _LEAST_LEAD)
+
+    def allow_more(self) -> None:
+        """Allow a few queries more, until something is heard: the answer to one would free all."""
+        self._extra += max(int(self.window.size * _EXTRA), 1)
 
     def load(self) -> tuple[float, float]:
         """Return how busy the server is, of equals the one asked longest ago the least."""
@@ -251,6 +291,7 @@ class Upstream:
     def on_heard(self, now: float) -> None:
         """Note that the server is alive: a reply of any kind came."""
         self.heard = now
+        self._extra = 0
         self.waiting_since = None
         self.probes = 0
         self.refusals = 0

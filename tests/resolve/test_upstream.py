@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,63 @@ def test_there_is_room_up_to_the_window_and_none_on_the_bench() -> None:
     assert one.room() == 3
     one.health = Health.BENCHED
     assert one.room() == 0
+
+
+def test_a_full_window_is_stuck_when_nothing_is_heard_for_longer_than_answers_take() -> None:
+    one = _upstream()
+    size = int(one.window.size)
+    assert one.stuck_at() is None
+    one.on_sent(size, 5.0)
+    assert one.stuck_at() == math.inf  # nobody knows how long answers take
+    one.round_trip.note(0.1)
+    assert one.stuck_at() == pytest.approx(5.0 + one.round_trip.usual)
+    one.on_heard(5.2)
+    assert one.stuck_at() == pytest.approx(5.2 + one.round_trip.usual)
+    one.on_sent(-1, 5.3)
+    assert one.stuck_at() is None  # there is room
+    one.on_sent(1, 5.3)
+    one.health = Health.BENCHED
+    assert one.stuck_at() is None
+
+
+def test_a_stuck_window_gets_half_of_its_size_more_at_most_until_something_is_heard() -> None:
+    one = _upstream()
+    one.round_trip.note(0.1)
+    size = int(one.window.size)
+    one.on_sent(size, 1.0)
+    while one.stuck_at() is not None:
+        one.allow_more()
+        assert 0 < one.room() <= size // 4
+        one.on_sent(one.room(), 2.0)
+    assert one.in_flight == size + size // 2
+    one.on_heard(3.0)
+    assert one.room() == -(size // 2)
+
+
+def test_a_stuck_window_is_not_exceeded_beyond_concurrency() -> None:
+    one = _upstream()  # of 100
+    one.round_trip.note(0.1)
+    one.window.size = 90.0
+    one.on_sent(90, 1.0)
+    one.allow_more()
+    assert one.room() == 10
+    one.on_sent(10, 1.0)
+    assert one.stuck_at() is not None
+    one.window.size = 100.0
+    assert one.stuck_at() is None
+
+
+def test_later_tries_may_have_a_quarter_of_the_window() -> None:
+    one = _upstream()
+    quarter = int(one.window.size) // 4
+    assert one.room_again() == quarter
+    one.later = quarter - 1
+    assert one.room_again() == 1
+    one.later = quarter + 1
+    assert one.room_again() < 0
+    one.window.size = 2.0
+    one.later = 0
+    assert one.room_again() == 1
 
 
 def test_a_server_that_owes_answers_is_quiet_after_a_while_unless_it_says_anything() -> None:

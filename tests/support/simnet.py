@@ -292,7 +292,7 @@ class Simulation:
         assert 0 <= count["lost"] <= count["sent"]
         assert not self.engine._courses.again
         for one in self.engine._upstreams:
-            assert one.in_flight == 0
+            assert one.in_flight == one.later == 0
             for port in one.ports:
                 assert all(len(flight) == 3 for flight in port.flights.values()), (
                     "a question is left"
