@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 import uvloop
 
 from auditor.resolve.batched import BatchDatagrams, open_datagrams
-from auditor.resolve.datagrams import BATCH, Datagrams
+from auditor.resolve.datagrams import BATCH, Datagrams, packed
 from benchmarks.queueing import Delay
 
 _HOST: Final = "127.0.0.1"
@@ -55,7 +55,7 @@ class _Way:
 
     def _pass(self, batch: _Batch) -> None:
         onward, packets = batch
-        sent = onward.send(packets)
+        sent = onward.send(*packed(packets))
         # What the kernel has no room for is lost, as on any router.
         self.refused += len(packets) - sent.taken
 

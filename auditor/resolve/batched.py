@@ -125,22 +125,22 @@ class BatchDatagrams:
         self._libc = _load_libc()
         self._cuts = _can_cut(sock)
 
-    def send(self, packets: Sequence[bytes]) -> Sent:
+    def send(self, data: bytes, sizes: Sequence[int]) -> Sent:
         """See `Datagrams`."""
-        batch = packets[:BATCH]
-        if not batch:
+        if not sizes:
             return Sent(0, 0)
-        data = b"".join(batch)
+        if len(sizes) > BATCH:
+            sizes = sizes[:BATCH]
+            data = data[: sum(sizes)]
         if len(data) > BATCH * SLOT:
-            return LoopDatagrams(self.sock).send(packets)
+            return LoopDatagrams(self.sock).send(data, sizes)
         # One after the other, so that one copy takes the whole batch.
         self._libc.out_view[0 : len(data)] = data
-        sizes = list(map(len, batch))
         if not self._cuts or max(sizes) > SLOT:
             return self._send(sizes)
         return self._send_cut(sizes)
 
-    def _send_cut(self, sizes: list[int]) -> Sent:
+    def _send_cut(self, sizes: Sequence[int]) -> Sent:
         """Send what lies in the buffer, neighbours of one length together."""
         runs: list[int] = []
         lengths: list[int] = []
@@ -163,11 +163,11 @@ class BatchDatagrams:
         sent = self._send(sizes[taken:], sum(sizes[:taken]))
         return sent._replace(taken=taken + sent.taken)
 
-    def _send(self, sizes: list[int], start: int = 0) -> Sent:
+    def _send(self, sizes: Sequence[int], start: int = 0) -> Sent:
         """Send what lies in the buffer from `start`, packet by packet."""
         return Sent(*self._call(self._libc.out, sizes, start))
 
-    def _call(self, messages: Any, sizes: list[int], start: int = 0) -> tuple[int, int]:
+    def _call(self, messages: Any, sizes: Sequence[int], start: int = 0) -> tuple[int, int]:
         """Have the kernel take messages of these sizes; return how many it took, and an errno."""
         libc = self._libc
         count = len(sizes)

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Final
 
 from auditor.resolve.attempts import Policy
 from auditor.resolve.counters import Counters
 from auditor.resolve.courses import Courses
 from auditor.resolve.datagrams import BATCH
+from auditor.resolve.dispatch import Dispatch
 from auditor.resolve.health import Keeper
 from auditor.resolve.holdups import Holdups
 from auditor.resolve.pacing import TokenBucket
 from auditor.resolve.receiving import Receiver
 from auditor.resolve.sending import Sender
 from auditor.resolve.streams import Streams
-from auditor.resolve.upstream import Health, Upstream
+from auditor.resolve.upstream import Upstream
 from auditor.wire.codes import SETTLED
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from auditor.resolve.answer import Answer, Deliver, Question
     from auditor.resolve.attempts import Course
     from auditor.resolve.datagrams import Sent
-    from auditor.resolve.upstream import Port, Probe
+    from auditor.resolve.port import Port, Probe
     from auditor.settings import Server
 
 __all__ = ["Bulk"]
@@ -78,7 +80,7 @@ class Bulk:
         trace: bool = False,
     ) -> None:
         self._servers = servers
-        self._most = concurrency or _MOST_IN_FLIGHT
+        most = concurrency or _MOST_IN_FLIGHT
         self._rates = (qps, server_qps)
         self._policy = Policy(tries, timeout)
         self._check = check
@@ -115,14 +117,15 @@ class Bulk:
             take_back=self._courses.take_back,
             fail=self._give_up,
         )
-        self._streams = Streams(
+        self._dispatch = Dispatch(
             self._upstreams,
-            self._policy,
-            self._count,
-            grant=self._grant,
-            on_answers=self._on_streams,
-            trace=trace,
+            self._courses,
+            self._sender,
+            most=most,
+            over_tcp=lambda: self._streams.in_flight,
+            is_held=lambda: self._pause is not None,
         )
+        self._streams = self._make_streams()
 
     async def start(self) -> None:
         """Open the sockets and check the servers. Raises NoServerError if none is left.
@@ -151,11 +154,11 @@ class Bulk:
 
     def limit(self, concurrency: int | None, qps: float | None, server_qps: float | None) -> None:
         """Begin, or go on, with other limits than those it was made with."""
-        self._most = concurrency or _MOST_IN_FLIGHT
+        most = self._dispatch.most = concurrency or _MOST_IN_FLIGHT
         self._rates = (qps, server_qps)
         for upstream in self._upstreams:
             self._bucket.limit(qps, self._loop.time())
-            upstream.limit(self._most, server_qps, self._loop.time())
+            upstream.limit(most, server_qps, self._loop.time())
 
     def backlog(self) -> int:
         """Return how many questions have not been sent yet, or not yet over TCP."""
@@ -190,6 +193,16 @@ class Bulk:
             upstream.close()
         self._streams.close()
 
+    def _make_streams(self) -> Streams:
+        return Streams(
+            self._upstreams,
+            self._policy,
+            self._count,
+            grant=self._dispatch.grant,
+            on_answers=self._on_streams,
+            trace=self._trace,
+        )
+
     def _open_upstreams(self, now: float) -> None:
         qps, server_qps = self._rates
         self._bucket = TokenBucket(qps, now)
@@ -197,7 +210,7 @@ class Bulk:
             upstream = Upstream(
                 number,
                 server,
-                concurrency=self._most,
+                concurrency=self._dispatch.most,
                 timeout=self._policy.timeout,
                 qps=server_qps,
                 now=now,
@@ -234,63 +247,17 @@ class Bulk:
         finally:
             self._pumping = False
         if self._ticker is None and self._open:
-            self._ticker = self._loop.call_later(_TICK, self._tick)
+            # What no answer is expected to goes out in small batches, so more often.
+            tick = _TICK / 2 if self._sender.hopeless else _TICK
+            self._ticker = self._loop.call_later(tick, self._tick)
 
     def _send(self, now: float) -> None:
-        """Send batch after batch, to whichever server is least busy and has something to be asked.
-
-        What is asked again goes first: it may be for one server alone, and where a rate is the
-        limit another one would use up all there is. While the kernel or a rate says "later",
-        nothing is tried.
-        """
-        again, queue = self._courses.again, self._sender.queue
+        """Send batch after batch; while the kernel or a rate says "later", nothing is tried."""
         if self._hopeless_due and self._pause is None:
-            self._send_hopeless(now)  # also while there is other work: somebody waits for it
-        upstreams = self._upstreams
-        while self._pause is None and (again or queue):
-            room = self._most
-            if len(upstreams) > 1 or self._streams.in_flight:
-                upstreams = sorted(upstreams, key=Upstream.load)
-                room = self._room()
-            ways = (self._sender.send_again, self._sender.send) if again else (self._sender.send,)
-            if not any(
-                self._send_to(upstream, min(upstream.room(), room), now, way)
-                for way in ways
-                for upstream in upstreams
-            ):
-                self._holdups.wait(self._loop)
-                break
-
-    def _send_hopeless(self, now: float) -> None:
-        """Send a batch of what no answer is expected to, to a server that is there."""
-        self._hopeless_due = False
-        for upstream in self._upstreams:
-            if upstream.health is Health.GOOD:
-                self._send_to(upstream, BATCH, now, self._sender.send_hopeless)
-                break
-
-    def _send_to(
-        self,
-        upstream: Upstream,
-        wanted: int,
-        now: float,
-        way: Callable[[Upstream, int, float], int],
-    ) -> int:
-        """Send up to `wanted` queries, as far as there are tokens; return how many went out."""
-        allowed = upstream.bucket.take(wanted, now) if wanted > 0 else 0
-        taken = way(upstream, allowed, now) if allowed else 0
-        upstream.bucket.give_back(allowed - taken)
-        return taken
-
-    def _room(self) -> int:
-        """Return how many more queries may be in flight, over UDP and TCP together."""
-        return self._most - self._streams.in_flight - sum(one.in_flight for one in self._upstreams)
-
-    def _grant(self, upstream: Upstream, wanted: int, now: float) -> tuple[int, float]:
-        """Take tokens for queries over TCP; return how many, and when there will be more."""
-        wanted = min(wanted, self._room())
-        allowed = upstream.bucket.take(wanted, now) if wanted > 0 else 0
-        return allowed, upstream.bucket.delay(now)
+            self._hopeless_due = False
+            self._dispatch.send_hopeless(now)  # also while there is other work: somebody waits
+        if not self._dispatch.send(now):
+            self._holdups.wait(self._loop)
 
     def _come_back(self, seconds: float) -> None:
         if self._pause is None:
@@ -307,8 +274,25 @@ class Bulk:
         self._come_back(_BREATH)
 
     def _receive(self, upstream: Upstream, port: Port) -> None:
-        """Read what has arrived on a socket; then send what that made room for."""
+        """Read what has arrived from a server; then send what that made room for."""
+        gather = upstream.gather()
+        if gather:
+            # Replies that come one by one would be read one by one. Whoever else is on the
+            # loop waits no longer for it than for a batch that is being read.
+            time.sleep(gather / len(self._upstreams))
         now = self._loop.time()
+        came = self._read(upstream, port, now)
+        for other in upstream.ports:
+            # Read together they make room for one large batch instead of several small ones.
+            if other is not port and other.flights:
+                came += self._read(upstream, other, now)
+        if came:
+            upstream.on_gathered(came)
+            self._courses.overtaken(upstream)
+            self._pump()
+
+    def _read(self, upstream: Upstream, port: Port, now: float) -> int:
+        """Take what has arrived on a socket; return how many packets."""
         datagrams = port.datagrams
         came = 0
         for _ in range(_READS):
@@ -318,14 +302,14 @@ class Bulk:
                 came += len(packets)
             if len(packets) < BATCH:
                 break
-        if not came or datagrams.reported:
-            # An error on the socket woke us. libuv reports one and then never looks at the
-            # socket again: it has to be told anew.
+        if datagrams.reported:
+            # An error on the socket may have woken us. libuv reports one and then never looks
+            # at the socket again: it has to be told anew.
             self._loop.remove_reader(datagrams.sock)
             self._listen(upstream, port)
-        self._look_at(upstream, port, now)
-        self._courses.overtaken(upstream)
-        self._pump()
+            self._look_at(upstream, port, now)
+            self._pump()
+        return came
 
     def _look_at(self, upstream: Upstream, port: Port, now: float) -> None:
         """Take what the network said about a socket's packets."""
@@ -347,11 +331,12 @@ class Bulk:
         self._hopeless_due = bool(self._sender.hopeless)
         self._pump()
 
-    def _settle(self, pairs: Sequence[tuple[Question, Answer]], deliver: Deliver) -> None:
-        """Hand on answers that are final."""
+    def _settle(
+        self, pairs: Sequence[tuple[Question, Answer]], deliver: Deliver, *, failed: int = 0
+    ) -> None:
+        """Hand on answers that are final, so many `failed` ones among them."""
         count = len(pairs)
         self._open -= count
-        failed = len([1 for _, answer in pairs if answer.status not in SETTLED])
         self._count.failed += failed
         self._count.answered += count - failed
         deliver(pairs)
@@ -360,7 +345,8 @@ class Bulk:
         """Hand on the answer of a course."""
         if answer.how is not None:
             answer = answer._replace(how=answer.how._replace(attempts=course.sent))
-        self._settle([(course.question, answer)], course.deliver)
+        failed = answer.status not in SETTLED
+        self._settle([(course.question, answer)], course.deliver, failed=failed)
 
     def _over_tcp(self, course: Course) -> None:
         """Ask a course's question over TCP: the reply was truncated."""

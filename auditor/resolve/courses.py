@@ -27,13 +27,15 @@ from auditor.resolve.attempts import (
     on_unsent,
 )
 from auditor.resolve.deadzones import DeadZones
-from auditor.resolve.upstream import ANSWERED, COURSE, FIRST, LATE, LOST, Health
+from auditor.resolve.port import ANSWERED, COURSE, FIRST, LATE, LOST
+from auditor.resolve.upstream import Health
 from auditor.wire.codes import SERVFAIL, SETTLED, TIMEOUT, TRUNCATED, UNREACHABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from auditor.resolve.upstream import First, Port, Upstream
+    from auditor.resolve.port import First, Port
+    from auditor.resolve.upstream import Upstream
 
 __all__ = ["Courses"]
 
@@ -106,9 +108,11 @@ class Courses:
         while timers and timers[0].when <= now:
             _, number, course = heapq.heappop(timers)
             if course.timer == number:
-                if course.stage in _ASKED:
+                losing = self._upstreams[course.asked[-1]].is_losing
+                if course.stage in _ASKED and not losing:
                     # Silent a second time. Once says little: a packet was lost, and the
-                    # zone's other names were answered long before that is noticed.
+                    # zone's other names were answered long before that is noticed. Nor does
+                    # it where many get their answer only when they ask again.
                     self.dead.on_failure(course.question.name, now)
                 self._move(course, Stage.SILENT)
                 self._on_silence(course, now)
@@ -229,7 +233,7 @@ class Courses:
         ):
             # Answered at once when asked again: the first try was lost on the way, and not
             # slow. One that is silent too says nothing about the way.
-            self._upstreams[first.server].window.on_loss()
+            self._upstreams[first.server].on_loss()
             cast("Port", first.port).settle(first.place, LOST)
         if course.plain and course.only == one.server:
             upstream.on_without_edns()

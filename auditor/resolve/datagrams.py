@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "LoopDatagrams",
     "Sent",
     "open_socket",
+    "packed",
 ]
 
 #: Datagrams in one system call at most.
@@ -89,10 +91,11 @@ class Datagrams(Protocol):
     #: however they came to light; whoever looks sets it to 0.
     reported: int
 
-    def send(self, packets: Sequence[bytes]) -> Sent:
+    def send(self, data: bytes, sizes: Sequence[int]) -> Sent:
         """Send up to `BATCH` packets in order; stop at the first that is not taken.
 
-        An error about earlier packets does not count as one: the packet is tried again.
+        `data` holds them one after the other, of these sizes: see `packed`. An error about
+        earlier packets does not count as one: the packet is tried again.
         """
         ...
 
@@ -126,6 +129,11 @@ def open_socket(address: str, port: int) -> socket.socket:
     return sock
 
 
+def packed(packets: Sequence[bytes]) -> tuple[bytes, list[int]]:
+    """Return packets as `Datagrams.send` takes them: one after the other, and their sizes."""
+    return b"".join(packets), list(map(len, packets))
+
+
 class LoopDatagrams:
     """One system call per packet: works everywhere."""
 
@@ -133,12 +141,13 @@ class LoopDatagrams:
         self.sock = sock
         self.reported = 0
 
-    def send(self, packets: Sequence[bytes]) -> Sent:
+    def send(self, data: bytes, sizes: Sequence[int]) -> Sent:
         """See `Datagrams`."""
         send = self.sock.send
         count = 0
         failed = -1
-        batch = packets[:BATCH]
+        ends = list(accumulate(sizes[:BATCH], initial=0))
+        batch = [data[start:end] for start, end in pairwise(ends)]
         while count < len(batch):
             try:
                 send(batch[count])

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from auditor.resolve.attempts import Policy
-    from auditor.resolve.upstream import Probe, Upstream
+    from auditor.resolve.port import Probe
+    from auditor.resolve.upstream import Upstream
 
 __all__ = ["Keeper"]
 

@@ -10,13 +10,13 @@ does, RFC 8985 §7), and others than those next in line: neighbours are silent t
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import asyncio
-    from collections import deque
     from collections.abc import Callable, Sequence
 
+    from auditor.resolve.line import Line
     from auditor.resolve.upstream import Upstream
 
 __all__ = ["Holdups"]
@@ -40,7 +40,7 @@ class Holdups:
     def __init__(
         self,
         upstreams: Sequence[Upstream],
-        queue: deque[Any],
+        queue: Line,
         come_back: Callable[[float], None],
         pump: Callable[[], None],
     ) -> None:
@@ -86,7 +86,7 @@ class Holdups:
                 upstream.allow_more()
                 stuck = True
         if stuck:
-            self._queue.rotate(-min(int(len(self._queue) * _TURN), _MOST_TURNED))
+            self._queue.turn(min(int(len(self._queue) * _TURN), _MOST_TURNED))
             self._pump()
         else:
             self._watch(loop, now)

@@ -9,7 +9,8 @@ what they cannot read with nothing but a header, and that is believed for FORMER
 
 from __future__ import annotations
 
-from itertools import compress, repeat
+from collections import deque
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from auditor.errors import WireError
@@ -17,8 +18,8 @@ from auditor.resolve.answer import Answer, Obtained
 from auditor.resolve.datagrams import SLOT
 from auditor.resolve.echo import echoes, is_response, refusal
 from auditor.resolve.interpret import interpret
-from auditor.resolve.shortcuts import Replies
-from auditor.resolve.upstream import ANSWERED, COURSE, FIRST, LATE, LOST
+from auditor.resolve.port import ANSWERED, COURSE, FIRST, LATE, LOST
+from auditor.resolve.replies import Replies
 from auditor.wire.codes import MALFORMED, SETTLED, TRUNCATED
 from auditor.wire.message import decode_message
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from auditor.resolve.answer import Deliver, Question
     from auditor.resolve.counters import Counters
     from auditor.resolve.courses import Courses
-    from auditor.resolve.upstream import Port, Probe, Upstream
+    from auditor.resolve.port import Port, Probe
+    from auditor.resolve.upstream import Upstream
 
 __all__ = ["Receiver"]
 
@@ -97,9 +99,9 @@ class Receiver:
             questions = tuple(compress(questions, answers))
             delivers = tuple(compress(delivers, answers))
             times = tuple(compress(times, answers))
-        flights, marks = port.flights, port.marks
+        marks = port.marks
+        deque(map(port.flights.pop, places), 0)
         for place in places:
-            del flights[place]
             marks[place] = ANSWERED
         upstream.round_trip.note(now - times[-1])
         upstream.on_answers(times, now)
@@ -255,8 +257,6 @@ def _columns(port: Port, packets: list[bytes]) -> _Columns | None:
         # What is in flight and no first try is of another length.
         questions, delivers, asked, times = zip(*flights, strict=True)
     except (TypeError, ValueError):
-        return None
-    if not all(map(bytes.startswith, packets, asked, repeat(_HEADER))):
         return None
     return places, questions, delivers, asked, times
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import compress
+from itertools import compress, repeat
 from operator import ne, not_
 from struct import Struct
 from typing import TYPE_CHECKING, Final
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 from auditor.errors import WireError
 from auditor.resolve.answer import Answer
 from auditor.resolve.attempts import Course
-from auditor.resolve.shortcuts import Queries
+from auditor.resolve.datagrams import packed
+from auditor.resolve.line import Line
+from auditor.resolve.queries import Queries
 from auditor.wire.codes import FORMERR
 from auditor.wire.message import encode_query
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from auditor.resolve.counters import Counters
     from auditor.resolve.courses import Courses
     from auditor.resolve.datagrams import Sent
-    from auditor.resolve.upstream import First, Port, Upstream
+    from auditor.resolve.port import First, Port
+    from auditor.resolve.upstream import Upstream
 
 __all__ = ["Sender"]
 
@@ -50,10 +53,10 @@ class Sender:
         courses: Courses,
         counters: Counters,
         *,
-        settle: Callable[[Sequence[tuple[Question, Answer]], Deliver], None],
+        settle: Callable[..., None],
         on_error: Callable[[Upstream, Sent], None],
     ) -> None:
-        self.queue: deque[tuple[Question, Deliver]] = deque()
+        self.queue = Line()
         self.hopeless: deque[tuple[Question, Deliver]] = deque()
         self._upstreams = upstreams
         self._courses = courses
@@ -83,11 +86,11 @@ class Sender:
         """Take questions that were never sent, those of dead zones into a line of their own."""
         dead = self._courses.dead
         if not dead.some:
-            self.queue.extend([(question, deliver) for question in questions])
+            self.queue.add(questions, deliver)
             return
-        for question in questions:
-            line = self.hopeless if dead.is_dead(question.name, now) else self.queue
-            line.append((question, deliver))
+        hopeless = [dead.is_dead(question.name, now) for question in questions]
+        self.hopeless.extend((question, deliver) for question in compress(questions, hopeless))
+        self.queue.add(list(compress(questions, map(not_, hopeless))), deliver)
 
     def send_hopeless(self, upstream: Upstream, most: int, now: float) -> int:
         """Send up to `most` questions of dead zones to a server, each for the only time."""
@@ -108,7 +111,7 @@ class Sender:
             courses.append(course)
             places.append(place)
             packets.append(_packet(place, asked, plain=upstream.plain))
-        sent = port.datagrams.send(packets)
+        sent = port.datagrams.send(*packed(packets))
         taken = sent.taken
         self._counters.first += taken
         upstream.on_sent(0, now)
@@ -117,7 +120,7 @@ class Sender:
         for course, place in zip(courses[taken:], places[taken:], strict=True):
             # Whatever the kernel had against it: the usual way has the means to deal with it.
             del port.flights[place]
-            self.queue.append((course.question, course.deliver))
+            self.queue.add([course.question], course.deliver)
         return taken
 
     def probe(self, upstream: Upstream, question: Question, now: float, *, plain: bool) -> None:
@@ -130,7 +133,7 @@ class Sender:
         # Mixed case also here: whether it comes back so is one of the things to be learnt.
         asked = self._queries.question(question.name, question.rdtype, place)
         port.flights[place] = (asked, now, plain)
-        sent = port.datagrams.send([_packet(place, asked, plain=plain)])
+        sent = port.datagrams.send(*packed([_packet(place, asked, plain=plain)]))
         self._counters.probes += sent.taken
         if not sent.taken:
             del port.flights[place]
@@ -138,32 +141,29 @@ class Sender:
 
     def _send_first(self, upstream: Upstream, count: int, now: float) -> int:
         port = upstream.port()
-        next_question = self.queue.popleft
-        batch = [next_question() for _ in range(count)]
-        ids = port.new_ids(count)
-        mixed = ids if upstream.mixed_case else None
-        asked = self._queries.questions([question for question, _ in batch], mixed)
+        questions, asking = self.queue.take(count)
+        ids, wire_ids = port.new_ids(count)
+        asked = self._queries.questions(questions, ids if upstream.mixed_case else None)
         if not all(asked):
-            self._no_names += compress(batch, map(not_, asked))
-            batch = list(compress(batch, asked))
+            nameless = list(map(not_, asked))
+            self._no_names += compress(zip(questions, asking, strict=True), nameless)
+            questions = list(compress(questions, asked))
+            asking = list(compress(asking, asked))
             asked = list(filter(None, asked))
-            del ids[len(asked) :]
+            del ids[len(asked) :], wire_ids[len(asked) :]
         if not asked:
             return 0
         sizes = list(map(len, asked))
         if _STRETCH * sum(map(ne, sizes, sizes[1:])) > len(sizes):
             # Neighbours of one length cost less to send.
             order = sorted(range(len(sizes)), key=sizes.__getitem__)
-            batch = [batch[at] for at in order]
+            questions = [questions[at] for at in order]
+            asking = [asking[at] for at in order]
             asked = [asked[at] for at in order]
-        flights: list[First] = [
-            (question, deliver, section, now)
-            for (question, deliver), section in zip(batch, asked, strict=True)
-        ]
+            sizes = [sizes[at] for at in order]
+        flights: list[First] = list(zip(questions, asking, asked, repeat(now)))
         port.flights.update(zip(ids, flights, strict=True))
-        head, tail = _PLAIN if upstream.plain else _EDNS
-        packets = [_ID(place, head) + one + tail for place, one in zip(ids, asked, strict=True)]
-        sent = port.datagrams.send(packets)
+        sent = port.datagrams.send(*_packets(wire_ids, asked, sizes, plain=upstream.plain))
         taken = sent.taken
         self._counters.first += taken
         unsent, unsent_ids = flights[taken:], ids[taken:]
@@ -190,7 +190,9 @@ class Sender:
             # The first of them cannot be sent; the others have yet to be tried.
             question, deliver, _, _ = unsent.pop(0)
             self._refuse(Course(question, deliver), upstream, now)
-        self.queue.extendleft((question, deliver) for question, deliver, _, _ in reversed(unsent))
+        if unsent:
+            questions, asking, _, _ = zip(*unsent, strict=True)
+            self.queue.put_back(questions, asking)
         self._on_error(upstream, sent)
 
     def _send_again(self, upstream: Upstream, courses: list[Course], now: float) -> int:
@@ -205,7 +207,7 @@ class Sender:
             port.flights[place] = (course, asked)
             places.append(place)
             packets.append(_packet(place, asked, plain=course.plain or upstream.plain))
-        sent = port.datagrams.send(packets)
+        sent = port.datagrams.send(*packed(packets))
         taken = sent.taken
         upstream.on_later_tries(courses[:taken], now)
         self._counters.retried += taken
@@ -230,8 +232,21 @@ class Sender:
         """Answer the questions that turned out to be about what is no name, if there are any."""
         found, self._no_names = self._no_names, []
         for question, deliver in found:
-            self._settle([(question, Answer(FORMERR))], deliver)
+            self._settle([(question, Answer(FORMERR))], deliver, failed=1)
         return bool(found)
+
+
+def _packets(
+    wire_ids: Sequence[bytes], asked: Sequence[bytes], sizes: Sequence[int], *, plain: bool
+) -> tuple[bytes, list[int]]:
+    """Return queries as `Datagrams.send` takes them; `asked` are of these sizes."""
+    head, tail = _PLAIN if plain else _EDNS
+    # What a packet is made of, and then all of them, one after the other.
+    parts = [b"", head, b"", tail] * len(asked)
+    parts[0::4] = wire_ids
+    parts[2::4] = asked
+    around = _HEADER + len(tail)
+    return b"".join(parts), [size + around for size in sizes]
 
 
 def _packet(place: int, asked: bytes, *, plain: bool) -> bytes:

@@ -19,7 +19,7 @@ from auditor.resolve.answer import Answer, Obtained
 from auditor.resolve.echo import HEADER, refusal
 from auditor.resolve.interpret import interpret
 from auditor.resolve.peer import Asking, Peer, is_cut_off
-from auditor.resolve.shortcuts import Replies
+from auditor.resolve.replies import Replies
 from auditor.resolve.tcp import TcpConnection
 from auditor.resolve.upstream import Health
 from auditor.wire.codes import FORMERR, MALFORMED, NOTIMP, SETTLED, TIMEOUT, UNREACHABLE
@@ -88,10 +88,12 @@ class Streams:
     @property
     def in_flight(self) -> int:
         """How many questions are in flight, all servers together."""
-        return sum([peer.in_flight() for peer in self._peers.values()])
+        return sum([peer.in_flight() for peer in self._peers.values()]) if self._peers else 0
 
     def send(self, now: float) -> None:
         """Send what connections and limits allow, and hand over what could not be asked."""
+        if not self._peers and not self._found:
+            return  # as nearly always
         peers = list(self._peers.values())
         for peer in peers:
             if peer.queue:

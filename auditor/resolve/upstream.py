@@ -7,66 +7,40 @@ what comes after silence is not decided here.
 from __future__ import annotations
 
 import math
-import os
-from array import array
 from collections import deque
 from enum import Enum, auto
 from operator import is_
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from auditor.resolve.batched import open_datagrams
-from auditor.resolve.datagrams import BATCH, Datagrams
+from auditor.resolve.datagrams import BATCH
 from auditor.resolve.pacing import RoundTrip, TokenBucket
+from auditor.resolve.port import Port
 from auditor.resolve.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from auditor.resolve.answer import Deliver, Question
     from auditor.resolve.attempts import Course
+    from auditor.resolve.port import First
     from auditor.settings import Server
 
-__all__ = [
-    "ANSWERED",
-    "COURSE",
-    "FIRST",
-    "LATE",
-    "LOST",
-    "First",
-    "Flight",
-    "Health",
-    "Port",
-    "Probe",
-    "Upstream",
-]
-
-#: A first try in flight: the question, who wants the answer, what the reply must echo, when
-#: it was sent. A plain tuple: one is made for every lookup.
-First: TypeAlias = "tuple[Question, Deliver, bytes, float]"
-
-#: A question that shows whether a server is there: what the reply must echo, when it was
-#: sent, whether without EDNS.
-Probe: TypeAlias = "tuple[bytes, float, bool]"
-
-#: What is in flight; of a later try the question's course and what the reply must echo.
-Flight: TypeAlias = "First | tuple[Course, bytes] | Probe"
-
-#: How long these tuples are, which is how they are told apart.
-FIRST: Final = 4
-COURSE: Final = 2
-
-#: What is remembered of an ID until it is used again: the reply was taken; the question was
-#: settled otherwise; it was settled by a retry, so that this try was taken for lost.
-ANSWERED: Final = 1
-LATE: Final = 2
-LOST: Final = 3
-
-#: Random IDs drawn at a time: many batches' worth.
-_IDS: Final = 4096
-_SPARE: Final = 64
+__all__ = ["PROBES", "QUIET", "Health", "Upstream"]
 
 #: Sockets per server: a guesser must hit port and ID; more would only make batches smaller.
 _PORTS: Final = 4
+
+#: Batches that one of them is used for in a row while the window is not large.
+_IN_A_ROW: Final = 8
+_LARGE: Final = 512
+
+#: Each wake-up of the loop, and each batch, costs what many replies do. So replies are let
+#: gather for a moment if a look at the sockets brought less than half of what is in flight and
+#: less than is enough; not if only a few are owed. In seconds, at least and at most (Linux
+#: sleeps 50 µs longer than it is told).
+_GATHER: Final = (0.00005, 0.0004)
+_ENOUGH: Final = 128
+_FEW: Final = 32
 
 #: Bounds of the time after which a first try counts as lost, in seconds. The lower one is
 #: above what a busy loop adds to a round trip by itself.
@@ -82,6 +56,11 @@ _LATER: Final = 0.25
 #: What a window full of silent names is exceeded by at a time, and at most.
 _EXTRA: Final = 0.125
 _MOST_EXTRA: Final = 0.5
+
+#: How many answers "lately" is; and the share of queries lost from which on a name's silence
+#: says nothing about the name.
+_LATELY: Final = 1024
+_MUCH: Final = 0.1
 
 #: Seconds for which a server that has sent several empty truncated replies counts as limiting
 #: its rate (RRL): what it drops in that time is asked for over TCP at once. A few may be
@@ -108,49 +87,6 @@ class Health(Enum):
     GOOD = auto()
     BENCHED = auto()  # does not answer; probed until it does
     OUT = auto()  # refused at the start: a liar or a mute
-
-
-class Port:
-    """One socket and what is in flight on it."""
-
-    __slots__ = ("_ids", "_spare", "datagrams", "flights", "marks")
-
-    def __init__(self, datagrams: Datagrams) -> None:
-        self.datagrams = datagrams
-        #: By ID; and of IDs that were in flight, what became of them.
-        self.flights: dict[int, Flight] = {}
-        self.marks = bytearray(65536)
-        self._ids: list[int] = []
-        self._spare: list[int] = []
-
-    def new_id(self) -> int:
-        """Return a random ID that is not in flight, from the system's own randomness."""
-        while True:
-            if not self._spare:
-                self._spare = array("H", os.urandom(2 * _SPARE)).tolist()
-            place = self._spare.pop()
-            if place not in self.flights:
-                return place
-
-    def new_ids(self, count: int) -> list[int]:
-        """Return `count` such IDs, each another."""
-        if len(self._ids) < count:
-            self._ids = array("H", os.urandom(2 * _IDS)).tolist()
-        ids = self._ids[-count:]
-        del self._ids[-count:]
-        chosen = set(ids)
-        if len(chosen) == count and self.flights.keys().isdisjoint(ids):
-            return ids
-        # Not `-=`: that walks past all that are in flight.
-        chosen = {place for place in ids if place not in self.flights}
-        while len(chosen) < count:
-            chosen.add(self.new_id())
-        return list(chosen)
-
-    def settle(self, place: int, mark: int) -> None:
-        """Take an ID out of flight; `mark` says why."""
-        del self.flights[place]
-        self.marks[place] = mark
 
 
 class Upstream:
@@ -196,6 +132,8 @@ class Upstream:
         #: First tries in the order they were sent, a batch an entry.
         self.sent: deque[tuple[float, Port, list[int], list[First]]] = deque()
         self.ports: list[Port] = []
+        self._came = 0
+        self._gather = _GATHER[0]
         self.heard = now
         self.waiting_since: float | None = None
         self.probes = 0
@@ -205,10 +143,12 @@ class Upstream:
         self.without_edns = 0
         #: When a first try was last answered in time.
         self.in_time = now
+        #: First tries that were answered lately, and those that were lost.
+        self._good = self._lost = 0.0
         self._changed = 0
         self._slips = 0
         self._slipped = now - _SLIPPING
-        self._turn = 0
+        self._turn = self._batches = 0
         self._asked = now
 
     def open(self) -> None:
@@ -229,8 +169,17 @@ class Upstream:
         self.ports.clear()
 
     def port(self) -> Port:
-        """Return the socket for the next batch: each in turn, so that batches stay whole."""
-        self._turn = (self._turn + 1) % len(self.ports)
+        """Return the socket for the next batch.
+
+        With a small window the same for some batches, so that replies come together, unless
+        nothing is on its way. With a large one each in turn: a server with a thread for each
+        of its sockets (SO_REUSEPORT) can then use several.
+        """
+        self._batches += 1
+        most = _IN_A_ROW if self.window.size < _LARGE else 1
+        if self._batches >= most or not self.in_flight:
+            self._batches = 0
+            self._turn = (self._turn + 1) % len(self.ports)
         return self.ports[self._turn]
 
     def room(self) -> int:
@@ -241,6 +190,21 @@ class Upstream:
         if self._extra:
             size = min(size + self._extra, self._most)
         return min(size - self.in_flight, BATCH)
+
+    def gather(self) -> float:
+        """Return the seconds that replies should be left to gather before they are read."""
+        enough = min(self.in_flight // 2, _ENOUGH)
+        return self._gather if self._came < enough >= _FEW else 0.0
+
+    def on_gathered(self, came: int) -> None:
+        """Note how many packets a look at the sockets has brought."""
+        self._came = came
+        enough = min(self.in_flight // 2, _ENOUGH)
+        least, most = _GATHER
+        if came >= enough:
+            self._gather = max(self._gather / 2, least)
+        elif came < enough // 2:
+            self._gather = min(self._gather * 2, most)
 
     def room_again(self) -> int:
         """Return how many later tries may be sent now, while first ones wait for the same room.
@@ -304,6 +268,9 @@ class Upstream:
         self._newest = max(self._newest, max(sent_at))  # noqa: PLW3301 - `sent_at` is long
         self.in_time = now
         self.without_edns = 0
+        self._good += count
+        if self._good > _LATELY:
+            self._good, self._lost = self._good / 2, self._lost / 2
         self.window.on_answers(count, now, full=full)
         self.on_heard(now)
 
@@ -333,6 +300,16 @@ class Upstream:
             elif not port.flights.keys().isdisjoint(ids):
                 self.in_flight -= sum(map(is_, map(port.flights.get, ids), flights))
         return courses
+
+    def on_loss(self) -> None:
+        """Note that a query was lost: the same question, asked again, was answered."""
+        self._lost += 1
+        self.window.on_loss()
+
+    @property
+    def is_losing(self) -> bool:
+        """Whether much of what was sent lately was lost, on the way or by a server too busy."""
+        return self._lost > _MUCH * (self._good + self._lost)
 
     def on_late(self, sent_at: float, now: float) -> None:
         """Note the answer to a first try that had been taken for lost.

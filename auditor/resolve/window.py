@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 __all__ = ["Window"]
 
-#: The window's least and first size, and one that is not too large for anyone: less than half
-#: of a 208 KiB socket buffer (277 small packets), and many in each system call.
+#: The window's least and first size, and one that is not too large for anyone: half of what a
+#: socket buffer of 208 KiB holds (247 small packets), and many in each system call.
 _LEAST: Final = 8.0
 _FIRST: Final = 32.0
 _SMALL: Final = 128.0
@@ -166,7 +166,8 @@ class Window:
         self._halved: _Halved | None = None
         self._settled = now
         self._settling = True
-        self._target = self.size
+        #: The small size is not worth being tried in rounds: it is grown into at once.
+        self._target = min(_SMALL, float(most))
         self._loss = 0.0
         self._last, self._trial = _Count(), _Count()
         self._answers = self._held = self._lost = 0
@@ -186,7 +187,7 @@ class Window:
         self._answers += count
         if full:
             self._held += count
-        if self.size < self._target:
+        if self.size < self._target and (full or self.size >= _SMALL):
             growth = count * min(1.0, _GROWTH / self.size)
             self.size = min(self.size + growth, self._target)
         if self._answers >= self._whole:

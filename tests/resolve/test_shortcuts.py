@@ -15,10 +15,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditor.errors import WireError
-from auditor.resolve import shortcuts
+from auditor.resolve import queries as queries_file
+from auditor.resolve import runs as runs_file
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.interpret import interpret
-from auditor.resolve.shortcuts import Queries, Replies
+from auditor.resolve.queries import Queries
+from auditor.resolve.replies import Replies
 from auditor.wire.codes import AAAA, MX, NODATA, NXDOMAIN, PTR, TXT, A, type_name
 from auditor.wire.message import decode_message
 from auditor.wire.names import encode_name
@@ -86,7 +88,7 @@ def test_letters_are_mixed_in_the_first_label_and_in_its_parent() -> None:
 
 
 def test_the_memo_of_parents_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shortcuts, "_MOST", 10)
+    monkeypatch.setattr(queries_file, "_MOST", 10)
     queries = Queries()
     for number in range(100):
         for case in (None, 1):
@@ -279,7 +281,7 @@ def test_a_label_of_an_impossible_length_has_no_short_path(size: int) -> None:
 
 
 def test_the_memos_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shortcuts, "_MOST", 10)
+    monkeypatch.setattr(runs_file, "MOST", 10)
     replies = Replies()
     for number in range(50):
         one = Question(f"a.zone-{number}.net", PTR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+from operator import ne
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,8 @@ from auditor.resolve.answer import Question
 from auditor.resolve.attempts import Course
 from auditor.resolve.batched import open_datagrams
 from auditor.resolve.datagrams import LoopDatagrams
-from auditor.resolve.upstream import ANSWERED, First, Health, Port, Upstream
+from auditor.resolve.port import ANSWERED, First, Port
+from auditor.resolve.upstream import Health, Upstream
 from auditor.settings import Server
 from auditor.wire.codes import A
 
@@ -49,15 +51,17 @@ def test_ids_are_not_drawn_in_order(port: Port) -> None:
     drawn = [port.new_id() for _ in range(100)]
     assert drawn != sorted(drawn)
     assert len(set(drawn)) > 90
-    batch = port.new_ids(512)
+    batch, wire = port.new_ids(512)
     assert batch != sorted(batch)
+    assert wire == [place.to_bytes(2) for place in batch]
 
 
 def test_a_batch_of_ids_holds_each_once_and_none_that_is_in_flight(port: Port) -> None:
     free = set(range(0, 65536, 64))
     port.flights.update({place: _flight(0.0) for place in range(65536) if place not in free})
     for _ in range(20):
-        drawn = port.new_ids(256)
+        drawn, wire = port.new_ids(256)
+        assert wire == [place.to_bytes(2) for place in drawn]
         assert len(drawn) == len(set(drawn)) == 256
         assert free.issuperset(drawn)
 
@@ -69,7 +73,14 @@ def test_sockets_are_several_and_random_and_take_turns() -> None:
         one.open()
         sources = {port.datagrams.sock.getsockname()[1] for port in one.ports}
         assert len(sources) == len(one.ports) > 1
-        assert {id(one.port()) for _ in one.ports} == {id(port) for port in one.ports}
+        every = {id(port) for port in one.ports}
+        assert {id(one.port()) for _ in one.ports} == every  # as long as nothing is in flight
+        one.in_flight = 1
+        in_a_row = [id(one.port()) for _ in range(8 * len(one.ports))]
+        assert set(in_a_row) == every
+        assert sum(map(ne, in_a_row, in_a_row[1:])) <= len(every)
+        one.window.size = 4096.0
+        assert {id(one.port()) for _ in one.ports} == every
         one.close()
         assert one.ports == []
 

@@ -185,13 +185,16 @@ class _Datagrams:
         self._world = world
         self._address = address
 
-    def send(self, packets: Sequence[bytes]) -> Sent:
-        for count, packet in enumerate(packets[:BATCH]):
+    def send(self, data: bytes, sizes: Sequence[int]) -> Sent:
+        start = 0
+        for count, size in enumerate(sizes[:BATCH]):
+            packet = data[start : start + size]
+            start += size
             error = self._world.kernel(packet)
             if error:
                 return Sent(count, error)
             self._world.carry(self, self._address, packet)
-        return Sent(min(len(packets), BATCH), 0)
+        return Sent(min(len(sizes), BATCH), 0)
 
     def receive(self) -> list[bytes]:
         packets, self.arrived = self.arrived[:BATCH], self.arrived[BATCH:]
