@@ -228,6 +228,10 @@ class Bulk:
     def _listen(self, upstream: Upstream, port: Port) -> None:
         self._loop.add_reader(port.datagrams.sock, self._receive, upstream, port)
 
+    def _listen_anew(self, upstream: Upstream, port: Port) -> None:
+        self._loop.remove_reader(port.datagrams.sock)
+        self._listen(upstream, port)
+
     def _pump(self) -> None:
         """Send as much as windows and rates allow."""
         if self._pumping or not self._ready:
@@ -276,12 +280,16 @@ class Bulk:
     def _receive(self, upstream: Upstream, port: Port) -> None:
         """Read what has arrived from a server; then send what that made room for."""
         gather = upstream.gather()
-        if gather:
+        if gather and port.flights:
             # Replies that come one by one would be read one by one. Whoever else is on the
             # loop waits no longer for it than for a batch that is being read.
             time.sleep(gather / len(self._upstreams))
         now = self._loop.time()
         came = self._read(upstream, port, now)
+        if not came:
+            # An error may have woken us, also one of those that nobody is told of. libuv
+            # reports one and then never looks at the socket again: it has to be told anew.
+            self._listen_anew(upstream, port)
         for other in upstream.ports:
             # Read together they make room for one large batch instead of several small ones.
             if other is not port and other.flights:
@@ -303,10 +311,7 @@ class Bulk:
             if len(packets) < BATCH:
                 break
         if datagrams.reported:
-            # An error on the socket may have woken us. libuv reports one and then never looks
-            # at the socket again: it has to be told anew.
-            self._loop.remove_reader(datagrams.sock)
-            self._listen(upstream, port)
+            self._listen_anew(upstream, port)
             self._look_at(upstream, port, now)
             self._pump()
         return came

@@ -61,10 +61,10 @@ class DeadZones:
                 known.clear()
         failures, since = self._failures.get(zone, (0, now))
         self._failures[zone] = (failures + 1, since)
-        if failures + 1 == _ENOUGH:
+        if failures + 1 >= _ENOUGH:
             below = self._dead_below.setdefault(_above(zone), {})
             if len(below) < _ENOUGH_ZONES:
-                below[zone] = now
+                below.setdefault(zone, now)
 
     def on_answer(self, name: str) -> None:
         """Note an answer; worth calling only while this is true (there are suspects)."""

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatch"]
 
-#: Queries beyond the window that a server is sent at once, if it has no others to answer: half
-#: of what a socket buffer of 208 KiB holds.
+#: Queries that a server is sent at once beyond the window, with those in it (a fourth of it if
+#: that leaves less): half of what a socket buffer of 208 KiB holds.
 _BURST: Final = 128
 
 
@@ -60,7 +60,7 @@ class Dispatch:
         """Send a batch of what no answer is expected to, to a server that is there."""
         for upstream in self._upstreams:
             if upstream.health is Health.GOOD:
-                wanted = max(_BURST - upstream.in_flight, _BURST // 4)
+                wanted = min(max(_BURST - upstream.in_flight, _BURST // 4), self._room())
                 self._send_to(upstream, wanted, now, self._sender.send_hopeless)
                 break
 

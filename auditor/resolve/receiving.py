@@ -198,7 +198,7 @@ class Receiver:
         elif mark in {LATE, LOST}:
             if mark == LOST:
                 # It was slow after all.
-                upstream.window.on_loss(-1)
+                upstream.on_loss(-1)
             port.marks[place] = ANSWERED
             self._counters.late += 1
         else:
@@ -244,8 +244,8 @@ class Receiver:
 def _columns(port: Port, packets: list[bytes]) -> _Columns | None:
     """Return what is known of a batch of replies to first tries: IDs, questions and so on.
 
-    None if that is not what all of them are, each once and with its question. What is asked
-    of each is asked of all at once, in C.
+    None if that is not what all of them are, each once; whether they repeat their questions
+    is seen when they are read. What is asked of each is asked of all at once, in C.
     """
     if min(map(len, packets), default=0) < _HEADER:
         return None

@@ -33,6 +33,9 @@ _LABEL: Final = HEADER + 1  # where the characters of the question's first label
 _MOST_TTL: Final = 0x7FFFFFFF  # RFC 2181 §8
 _LONGEST: Final = 63
 
+#: Octets of a reply that is remembered, at most: over TCP they come in any size.
+_LARGEST: Final = 1232
+
 #: Replies of one length in a row that are worth being looked at as a run.
 _RUN: Final = 8
 _LONGEST_NAME: Final = 255
@@ -118,8 +121,8 @@ class Replies:
         `asked` are the question sections as sent; a reply that does not repeat its own, letter
         for letter, has no short path. Short is that of a reply with one record, owned by the
         question's name, and of one with none at all and something seen before around the
-        question's first label. Shorter still is that of PTR replies in a row that differ in
-        ID, question and the record's first label only.
+        question's first label. Shorter still is that of replies in a row that differ in little
+        but their IDs and questions (`Runs`).
 
         What stands behind that one record is not looked at, as octets behind the last record
         are not: it cannot change the answer, only break off. (An OPT record there could make
@@ -302,7 +305,7 @@ class Replies:
         again: the SOA's owner is a pointer into the question, so where it leads must be the
         same too. `answer` is what the reply means for a question of type `rdtype`.
         """
-        kind = _HEADS.get(data[2:8])
+        kind = _HEADS.get(data[2:8]) if len(data) <= _LARGEST else None
         if kind not in {_EMPTY, _NOWHERE} or answer.status not in {NODATA, NXDOMAIN}:
             return
         rest = data[_LABEL + data[HEADER] :]

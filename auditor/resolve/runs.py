@@ -33,6 +33,9 @@ WORD_CHARACTERS: Final = (ascii_lowercase + ascii_uppercase + "0123456789-_").en
 #: Entries of a memo before it starts anew: a bound, far above what one run's zones need.
 MOST: Final = 4096
 
+#: Octets of a reply that is remembered, at most: over TCP they come in any size.
+_LARGEST: Final = 1232
+
 _TYPE_CLASS: Final = 4
 _NONE: Final = b"\0\0"  # records
 _FIXED: Final = 10  # octets of a record from its type to RDLENGTH
@@ -78,7 +81,7 @@ class _Cut(NamedTuple):
 
 
 #: All of a cut that the replies of a run share.
-_Key: TypeAlias = tuple[bytes, bytes, bytes, bytes, bool]
+_Key: TypeAlias = tuple[bytes, bytes, bytes, bytes, bool, int]
 
 
 class Runs:
@@ -109,7 +112,7 @@ class Runs:
 
         If it has no record, that is known not to depend on its question's first label.
         """
-        cut = _cut(data, asked)
+        cut = _cut(data, asked) if len(data) <= _LARGEST else None
         if cut is None or len(answer.records) > 1 or bool(answer.records) == cut.is_empty:
             return
         rdtype = int.from_bytes(asked[-_TYPE_CLASS:-2])
@@ -138,11 +141,15 @@ def _cut(data: bytes, asked: bytes) -> _Cut | None:
         stop = start + _SIZES[rdtype]
     else:
         return None
+    if stop > len(data):
+        return None
     return _Cut(before, data[begin:start], data[stop:], start, stop, asked[-_TYPE_CLASS:], in_full)
 
 
 def _key(cut: _Cut) -> _Key:
-    return cut.before, cut.between, cut.after, cut.end, cut.in_full
+    # Pointers count from the beginning, so the first label's length matters to them.
+    length = cut.start if cut.is_empty else 0
+    return cut.before, cut.between, cut.after, cut.end, cut.in_full, length
 
 
 def _answers(shared: _Shared, varied: Sequence[bytes]) -> list[Answer] | None:

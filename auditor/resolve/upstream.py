@@ -248,7 +248,8 @@ class Upstream:
     def on_sent(self, count: int, now: float) -> None:
         """Note that queries went out."""
         self.in_flight += count
-        self._asked = now
+        if count:
+            self._asked = now
         if self.waiting_since is None:
             self.waiting_since = now
 
@@ -296,15 +297,23 @@ class Upstream:
             when, port, ids, flights = held.popleft()
             self._overtaken = when
             if port is None:
-                courses += [one for one in cast("list[Course]", flights) if one.last == when]
+                # Another server may have been asked since, within one tick of the clock.
+                courses += [
+                    one
+                    for one in cast("list[Course]", flights)
+                    if one.last == when and one.asked[-1] == self.number
+                ]
             elif not port.flights.keys().isdisjoint(ids):
                 self.in_flight -= sum(map(is_, map(port.flights.get, ids), flights))
         return courses
 
-    def on_loss(self) -> None:
-        """Note that a query was lost: the same question, asked again, was answered."""
-        self._lost += 1
-        self.window.on_loss()
+    def on_loss(self, count: int = 1) -> None:
+        """Note that a query was lost: the same question, asked again, was answered.
+
+        A negative count takes back what turned out to be slow.
+        """
+        self._lost = max(self._lost + count, 0.0)
+        self.window.on_loss(count)
 
     @property
     def is_losing(self) -> bool:

@@ -83,6 +83,21 @@ def test_the_portable_sockets_do_as_well(run: Run, monkeypatch: pytest.MonkeyPat
         run(main(server.port))
 
 
+def test_a_socket_that_wakes_us_for_nothing_is_listened_to_anew(run: Run) -> None:
+    async def main(port: int) -> None:
+        engine = _engine(port, check=False)
+        async with opened(engine):
+            (one,) = engine._upstreams
+            for each in one.ports:
+                # What libuv does after an error that no call has told us of.
+                engine._loop.remove_reader(each.datagrams.sock)
+                engine._receive(one, each)
+            assert {one.status for one in await ask(engine, _hosts())} == {NOERROR}
+
+    with FaultyServer(ZONE) as server:
+        run(main(server.port))
+
+
 def test_what_is_no_name_is_formerr_and_costs_no_query(run: Run) -> None:
     async def main(port: int) -> None:
         engine = _engine(port, check=False)

@@ -178,6 +178,40 @@ def test_whoever_asked_for_another_type_is_not_answered_by_a_run() -> None:
     assert found.count(None) == 1
 
 
+@pytest.mark.parametrize("rdtype", sorted(_RDATA))
+@pytest.mark.parametrize("missing", [1, 2, 4, 12])
+def test_replies_that_break_off_are_no_run(rdtype: int, missing: int) -> None:
+    replies = Replies()
+    questions = _neighbours(_PARENTS[0], rdtype, 12)
+    asked = [_asked(question) for question in questions]
+    wires = [
+        # Without the OPT record at the end.
+        wire[:11] + b"\0" + wire[12:-_OPT]
+        for wire in (
+            _reply(question, one, _RDATA[rdtype].format(100 + at))
+            for at, (question, one) in enumerate(zip(questions, asked, strict=True))
+        )
+    ]
+    for _ in range(2):
+        assert None not in _read(replies, questions, asked, wires)
+    cut = [wire[:-missing] for wire in wires]
+    assert _read(replies, questions, asked, cut) == [None] * 12
+
+
+def test_a_pointer_means_something_else_behind_a_label_of_another_length() -> None:
+    replies = Replies()
+    questions = _neighbours(_PARENTS[0], TXT, 9, first=1)
+    long = _neighbours(_PARENTS[0], TXT, 9, first=100)
+    asked, long_asked = ([_asked(one) for one in some] for some in (questions, long))
+    wires = [_reply(*one, None) for one in zip(long, long_asked, strict=True)]
+    for _ in range(3):
+        found = _read(replies, long, long_asked, wires)
+    assert None not in found
+    behind = wires[0][12 + len(long_asked[0]) :]
+    short = [wire[:12] + one + behind for wire, one in zip(wires, asked, strict=True)]
+    _read(replies, questions, asked, short)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_a_batch_says_what_each_of_its_replies_says(seed: int) -> None:

@@ -255,6 +255,21 @@ def test_a_server_slips_while_empty_truncated_replies_come_close_together() -> N
     assert not one.is_slipping(15.4)
 
 
+def test_a_try_at_another_server_in_the_same_tick_is_not_overtaken_here(port: Port) -> None:
+    one = _upstream(timeout=1.0)
+    one.round_trip.note(0.01)
+    one.round_trip.note(0.01)
+    course = Course(QUESTION, lambda _pairs: None)
+    course.on_sent(one.number, 0.0)
+    one.on_later_tries([course], 0.0)
+    course.on_sent(one.number + 1, 0.0)
+    port.flights[1] = flight = _flight(0.5)
+    one.on_first_tries(port, [1], [flight], 0.5)
+    port.settle(1, ANSWERED)
+    one.on_answers([0.5], 0.51)
+    assert one.overtaken() == []
+
+
 def test_answers_out_of_order_are_not_counted_twice(port: Port) -> None:
     one = _upstream(timeout=1.0)
     one.round_trip.note(0.01)
