@@ -31,11 +31,11 @@ __all__ = ["PROBES", "QUIET", "Health", "Upstream"]
 _PORTS: Final = 4
 
 #: Batches that one of them is used for in a row while the window is not large.
-_IN_A_ROW: Final = 8
+_IN_A_ROW: Final = 32
 _LARGE: Final = 512
 
 #: Each wake-up of the loop, and each batch, costs what many replies do. So replies are let
-#: gather for a moment if a look at the sockets brought less than half of what is in flight and
+#: gather for a moment if a look at the sockets brought less than most of what is in flight and
 #: less than is enough; not if only a few are owed. In seconds, at least and at most (Linux
 #: sleeps 50 µs longer than it is told).
 _GATHER: Final = (0.00005, 0.0004)
@@ -193,13 +193,13 @@ class Upstream:
 
     def gather(self) -> float:
         """Return the seconds that replies should be left to gather before they are read."""
-        enough = min(self.in_flight // 2, _ENOUGH)
+        enough = min(self.in_flight * 3 // 4, _ENOUGH)
         return self._gather if self._came < enough >= _FEW else 0.0
 
     def on_gathered(self, came: int) -> None:
         """Note how many packets a look at the sockets has brought."""
         self._came = came
-        enough = min(self.in_flight // 2, _ENOUGH)
+        enough = min(self.in_flight * 3 // 4, _ENOUGH)
         least, most = _GATHER
         if came >= enough:
             self._gather = max(self._gather / 2, least)

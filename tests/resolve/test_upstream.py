@@ -76,7 +76,7 @@ def test_sockets_are_several_and_random_and_take_turns() -> None:
         every = {id(port) for port in one.ports}
         assert {id(one.port()) for _ in one.ports} == every  # as long as nothing is in flight
         one.in_flight = 1
-        in_a_row = [id(one.port()) for _ in range(8 * len(one.ports))]
+        in_a_row = [id(one.port()) for _ in range(32 * len(one.ports))]
         assert set(in_a_row) == every
         assert sum(map(ne, in_a_row, in_a_row[1:])) <= len(every)
         one.window.size = 4096.0
