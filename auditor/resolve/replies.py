@@ -10,17 +10,25 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import compress, groupby, repeat
 from operator import add
-from socket import inet_ntoa
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.errors import WireError
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.interpret import interpret
-from auditor.resolve.runs import HEADER, POINTER, WORD_CHARACTERS, Runs, made, remember
-from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, TXT, A
+from auditor.resolve.runs import (
+    ADDRESSES,
+    HEADER,
+    LARGEST,
+    POINTER,
+    SIZES,
+    WORD_CHARACTERS,
+    Runs,
+    made,
+    remember,
+)
+from auditor.wire.codes import NODATA, NOERROR, NXDOMAIN, PTR, TXT
 from auditor.wire.message import IN, decode_message
-from auditor.wire.reverse import address_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,9 +40,6 @@ __all__ = ["Replies"]
 _LABEL: Final = HEADER + 1  # where the characters of the question's first label begin
 _MOST_TTL: Final = 0x7FFFFFFF  # RFC 2181 §8
 _LONGEST: Final = 63
-
-#: Octets of a reply that is remembered, at most: over TCP they come in any size.
-_LARGEST: Final = 1232
 
 #: Replies of one length in a row that are worth being looked at as a run.
 _RUN: Final = 8
@@ -69,11 +74,9 @@ _KEY: Final = _TYPE_CLASS + len(POINTER) + _RECORD
 
 #: RDATA to a record, of types whose RDATA holds no name; of TXT, one string, as most are.
 _RECORDS: Final[dict[int, Callable[[bytes], Rdata]]] = {
-    A: inet_ntoa,
-    AAAA: address_text,
+    **ADDRESSES,
     TXT: lambda rdata: (rdata[1:],),
 }
-_SIZES: Final = {A: 4, AAAA: 16}
 
 
 class _Start(NamedTuple):
@@ -251,7 +254,7 @@ class Replies:
         if rdclass == IN and ttl <= _MOST_TTL and 0 < size <= _LONGEST_NAME:
             if rdtype == PTR and 0 < first <= _LONGEST and first + 1 < size:
                 found = _Start(rdtype, ttl, first + 1, size - first - 1)
-            elif size == _SIZES.get(rdtype) or (rdtype == TXT and first == size - 1):
+            elif size == SIZES.get(rdtype) or (rdtype == TXT and first == size - 1):
                 found = _Start(rdtype, ttl, 0, size)
         remember(self._starts, key, found)
         return found
@@ -305,7 +308,7 @@ class Replies:
         again: the SOA's owner is a pointer into the question, so where it leads must be the
         same too. `answer` is what the reply means for a question of type `rdtype`.
         """
-        kind = _HEADS.get(data[2:8]) if len(data) <= _LARGEST else None
+        kind = _HEADS.get(data[2:8]) if len(data) <= LARGEST else None
         if kind not in {_EMPTY, _NOWHERE} or answer.status not in {NODATA, NXDOMAIN}:
             return
         rest = data[_LABEL + data[HEADER] :]

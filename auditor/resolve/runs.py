@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
     from auditor.resolve.answer import Rdata
 
-__all__ = ["HEADER", "MOST", "POINTER", "WORD_CHARACTERS", "Runs", "made", "remember"]
+__all__ = [
+    "ADDRESSES",
+    "HEADER",
+    "LARGEST",
+    "MOST",
+    "POINTER",
+    "SIZES",
+    "WORD_CHARACTERS",
+    "Runs",
+    "made",
+    "remember",
+]
 
 T = TypeVar("T")
 
@@ -34,16 +45,19 @@ WORD_CHARACTERS: Final = (ascii_lowercase + ascii_uppercase + "0123456789-_").en
 MOST: Final = 4096
 
 #: Octets of a reply that is remembered, at most: over TCP they come in any size.
-_LARGEST: Final = 1232
+LARGEST: Final = 1232
+
+#: Addresses: octets of RDATA, and how they are read.
+SIZES: Final = {A: 4, AAAA: 16}
+ADDRESSES: Final = {A: inet_ntoa, AAAA: address_text}
 
 _TYPE_CLASS: Final = 4
 _NONE: Final = b"\0\0"  # records
 _FIXED: Final = 10  # octets of a record from its type to RDLENGTH
 _NEW: Final = tuple.__new__
 
-#: Octets of RDATA that may differ in a run, of those types that have none but a name's label.
-_SIZES: Final = {A: 4, AAAA: 16, TXT: 0}
-_RECORDS: Final = {A: inet_ntoa, AAAA: address_text}
+#: Octets of RDATA that may differ in a run, where it is not the label of a name.
+_VARYING: Final = {**SIZES, TXT: 0}
 
 
 class _Shared(NamedTuple):
@@ -112,7 +126,7 @@ class Runs:
 
         If it has no record, that is known not to depend on its question's first label.
         """
-        cut = _cut(data, asked) if len(data) <= _LARGEST else None
+        cut = _cut(data, asked) if len(data) <= LARGEST else None
         if cut is None or len(answer.records) > 1 or bool(answer.records) == cut.is_empty:
             return
         rdtype = int.from_bytes(asked[-_TYPE_CLASS:-2])
@@ -137,8 +151,8 @@ def _cut(data: bytes, asked: bytes) -> _Cut | None:
     if rdtype == PTR:
         stop = start + 1 + data[start]
         start += 1
-    elif rdtype in _SIZES:
-        stop = start + _SIZES[rdtype]
+    elif rdtype in _VARYING:
+        stop = start + _VARYING[rdtype]
     else:
         return None
     if stop > len(data):
@@ -155,7 +169,7 @@ def _key(cut: _Cut) -> _Key:
 def _answers(shared: _Shared, varied: Sequence[bytes]) -> list[Answer] | None:
     """Return the answers of replies that differ in these octets; None if they hold no words."""
     if shared.rdtype != PTR:
-        return made(map(_RECORDS[shared.rdtype], varied), repeat(shared.ttl))
+        return made(map(ADDRESSES[shared.rdtype], varied), repeat(shared.ttl))
     text = b"\n".join(varied)
     # Nothing but what separates them may be left.
     if len(text.translate(None, WORD_CHARACTERS)) != len(varied) - 1:
