@@ -41,7 +41,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help=f"rounds (default: {_RUNS}, 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="fewer names")
     parser.add_argument("--huge", action="store_true", help="also 16,777,216 targets in (f)")
-    parser.add_argument("--profile", action="store_true", help="where the scan's time goes, in (c)")
+    parser.add_argument(
+        "--profile", action="store_true", help="where the time goes, in (a) and (c)"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {NAME}")
     parser.add_argument(
         "--peers",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks import material
 from benchmarks.measure import BenchError
+from benchmarks.profiles import shares
 from benchmarks.runners import (
     DEFAULT_WINDOW,
     Place,
@@ -65,11 +66,13 @@ def run(options: Options) -> Iterator[Table]:
                 window = best_window(place, names) if "massdns" in clients else DEFAULT_WINDOW
                 options.say(f"{TITLES[kind]}: massdns does best with -s {window}")
                 samples = _lookups(options, place, names, clients, window)
+                profile = [_profile(options, place, names, kind)] if options.profile else []
         except BenchError as error:
             yield Table(f"(a) {TITLES[kind]}", ["client"], left_out=[f"{TITLES[kind]}: {error}"])
             continue
         about += f"massdns does best here with `-s {window}`."
         yield _table(f"(a) PTR lookups, {TITLES[kind]}", about, samples, left_out)
+        yield from profile
         about = ""
 
 
@@ -122,6 +125,21 @@ def _table(title: str, about: str, samples: Samples, left_out: list[str]) -> Tab
             percent(samples.worst_share(name)),
         )
     _judge(table, samples)
+    return table
+
+
+def _profile(options: Options, place: Place, names: Path, kind: str) -> Table:
+    """Say in which files the bulk engine's time goes."""
+    path = options.folder / "a.profile"
+    client("auditor bulk", place, names, "PTR", profile=path)
+    title = f"(a) Where the bulk engine's time goes, {TITLES[kind]}"
+    table = Table(title, ["file", "share of time", "calls"])
+    table.about = (
+        "By cProfile, own time, imports and waits included; it makes calls look dearer than"
+        " they are."
+    )
+    for name, share, calls in shares(path):
+        table.add(f"`{name}`", percent(share), count(calls))
     return table
 
 

@@ -180,8 +180,10 @@ def _profile(options: Options, variant: _Variant, place: Place) -> Table:
     output = place.folder / "scan.ndjson"
     scan(output, "--server", server, material.BLOCK, profile=path)
     spf = variant.txt or "no SPF"
-    table = Table(f"(c) Where the scan's time goes, {spf}", ["file", "share of CPU", "calls"])
-    table.about = "By cProfile, own time, which makes functions look dearer than they are."
+    table = Table(f"(c) Where the scan's time goes, {spf}", ["file", "share of time", "calls"])
+    table.about = (
+        "By cProfile, own time and waits, which makes functions look dearer than they are."
+    )
     for name, share, calls in shares(path):
         table.add(name, percent(share), count(calls))
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pstats
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -35,7 +36,7 @@ def shares(path: Path) -> Iterator[tuple[str, float, int]]:
 
 def _short(file: str, function: str) -> str:
     if file == "~":
-        return function
+        return re.sub(" at 0x[0-9a-f]+", "", function)
     path = Path(file)
     if path.is_relative_to(ROOT / "auditor"):
         return str(path.relative_to(ROOT))

@@ -58,12 +58,20 @@ def missing(name: str, peers: str) -> str | None:
 
 
 def client(
-    name: str, place: Place, names: Path, rdtype: str, *, questions: int | None = None
+    name: str,
+    place: Place,
+    names: Path,
+    rdtype: str,
+    *,
+    questions: int | None = None,
+    profile: Path | None = None,
 ) -> Run:
     """Run a client of `benchmarks.clients` over the first `questions` names of a file."""
     python, parts = (place.peers, _PEERS[name]) if name in _PEERS else (sys.executable, _OWN[name])
     limit = [str(questions)] if questions else []
-    command = [python, "-m", f"benchmarks.clients.{parts[0]}", place.address, str(place.port)]
+    profiled = ["-m", "cProfile", "-o", str(profile)] if profile is not None else []
+    command = [python, *profiled, "-m", f"benchmarks.clients.{parts[0]}", place.address]
+    command += [str(place.port)]
     command += [str(names), rdtype, *limit, *parts[1:]]
     done = run(command)
     said = json.loads(done.output)
