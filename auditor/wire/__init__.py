@@ -1,4 +1,4 @@
-"""Bytes to facts and back: the DNS wire format (RFC 1035), stdlib only.
+"""The DNS wire format (RFC 1035), standard library only.
 
 Nothing in this package opens a socket, reads a clock or imports asyncio. Every
 parser here is bounded: hostile bytes give `WireError`, and nothing else.

@@ -1,4 +1,4 @@
-"""The numbers of the DNS and the words for them.
+"""Numbers and names of RR types, RCODEs and statuses.
 
 Types, RCODEs and the statuses that an answer can carry. Numbers without a name
 here are kept, not refused: `TYPE65280` (RFC 3597) and `RCODE4095`.
@@ -10,6 +10,7 @@ from typing import Final
 
 __all__ = [
     "AAAA",
+    "BOGUS",
     "CNAME",
     "DNAME",
     "FORMERR",
@@ -77,6 +78,7 @@ TIMEOUT: Final = "TIMEOUT"  # no server said anything in time
 UNREACHABLE: Final = "UNREACHABLE"  # the network or the host said no
 MALFORMED: Final = "MALFORMED"  # a reply that is not a DNS message
 TRUNCATED: Final = "TRUNCATED"  # cut short, and TCP did not help
+BOGUS: Final = "BOGUS"  # SERVFAIL by a resolver that validates (RFC 4035 §5.5); there with CD set
 
 _RCODE_NAMES: Final[dict[int, str]] = {
     0: NOERROR,

@@ -3,8 +3,10 @@
 Here bytes become plain values and a question becomes bytes; what a reply means for a
 question is judged in `resolve.interpret`. Reading is bounded: a message has at most 65,535
 octets and `MAX_RECORDS` records, a name 255 octets, and whatever breaks the format is
-`WireError` with the offset. Two things are let pass:
+`WireError` with the offset. Three things are let pass:
 
+- authority and additional sections that break off: what the answer section holds is whole,
+  and `Message.incomplete` says that the rest is not;
 - octets after the last record, as BIND and Unbound do: what stands before them is whole;
 - a record cut off in a message that says it is truncated (TC). Nobody may draw
   conclusions from the data of such a message, but that it is truncated is to be known.
@@ -31,6 +33,7 @@ from auditor.wire.records import (
 )
 
 __all__ = [
+    "EDNS_SIZE",
     "IN",
     "MAX_MESSAGE",
     "MAX_RECORDS",
@@ -43,6 +46,8 @@ __all__ = [
     "encode_query",
 ]
 
+#: UDP payload size that is announced, in octets (the DNS flag day of 2020).
+EDNS_SIZE: Final = 1232
 MAX_MESSAGE: Final = 0xFFFF  #: octets: what the length field of TCP can say (RFC 1035 §4.2.2)
 #: A message full of A records, the smallest that anyone asks for, holds 4,094.
 MAX_RECORDS: Final = 4096
@@ -52,6 +57,7 @@ _OPCODE: Final = 0x7800
 _AA: Final = 0x0400
 _TC: Final = 0x0200
 _RD: Final = 0x0100
+_CD: Final = 0x0010
 _RCODE: Final = 0x000F
 
 _HEADER: Final = struct.Struct("!6H")
@@ -66,7 +72,8 @@ class Message(NamedTuple):
 
     `flags`: the second 16 bits of the header as sent. `rcode`: 12 bits, the upper eight from
     the OPT record, which stands in `edns` and in none of the sections. `question`: (name,
-    type, class) each.
+    type, class) each. `incomplete`: the authority or the additional section is broken, and
+    they hold what stands before the fault.
     """
 
     id: int
@@ -77,6 +84,12 @@ class Message(NamedTuple):
     authority: tuple[Record, ...]
     additional: tuple[Record, ...]
     edns: Edns | None
+    incomplete: bool = False
+
+    @property
+    def header_rcode(self) -> int:
+        """The lower four bits of `rcode`, those in the header."""
+        return self.flags & _RCODE
 
     @property
     def is_reply(self) -> bool:
@@ -100,21 +113,23 @@ def encode_query(
     rdtype: int,
     *,
     recurse: bool = True,
-    edns_size: int | None = 1232,
+    edns_size: int | None = EDNS_SIZE,
+    checking_disabled: bool = False,
 ) -> bytes:
     """Return a query for one question of class IN; `name_wire` as from `encode_name`.
 
-    `recurse` sets RD. `edns_size` is the UDP payload size announced in an OPT record, 1232
-    octets since the DNS flag day of 2020; None sends a query without EDNS.
+    `recurse` sets RD, `checking_disabled` CD (RFC 4035 §3.2.2). `edns_size` is the UDP payload
+    size announced in an OPT record; None sends a query without EDNS.
     """
-    head, tail = _around_name(rdtype, recurse, edns_size)
+    flags = (_RD if recurse else 0) | (_CD if checking_disabled else 0)
+    head, tail = _around_name(rdtype, flags, edns_size)
     return _SHORT.pack(qid) + head + name_wire + tail
 
 
 @lru_cache(maxsize=64)
-def _around_name(rdtype: int, recurse: bool, edns_size: int | None) -> tuple[bytes, bytes]:  # noqa: FBT001 - by position is what lru_cache does fastest
+def _around_name(rdtype: int, flags: int, edns_size: int | None) -> tuple[bytes, bytes]:
     """Return what stands between the ID and the name of a query, and what follows the name."""
-    head = struct.pack("!5H", _RD if recurse else 0, 1, 0, 0, int(edns_size is not None))
+    head = struct.pack("!5H", flags, 1, 0, 0, int(edns_size is not None))
     tail = _QUESTION.pack(rdtype, IN)
     if edns_size is not None:
         tail += b"\0" + FIXED.pack(OPT, edns_size, 0, 0)
@@ -133,19 +148,26 @@ def decode_message(data: bytes) -> Message:
     additional: list[Record] = []
     opts: list[Edns] = []
     names: dict[int, str] = {}
+    incomplete = False
     try:
-        # A header that promises more than can be there is told before the work is done.
-        records = answers + authorities + additionals
-        least = _HEADER.size + questions * _SMALLEST_QUESTION + records * SMALLEST_RECORD
-        if records > MAX_RECORDS or least > size:
-            raise WireError("more records announced than there can be", _COUNTS)  # noqa: TRY301 - truncated or not is decided below
+        least = _HEADER.size + questions * _SMALLEST_QUESTION + answers * SMALLEST_RECORD
+        _check_counts(answers, least, size)
         position = _read_questions(data, questions, names, question)
         position = read_section(data, position, answers, names, records=answer, opts=opts)
-        position = read_section(data, position, authorities, names, records=authority, opts=opts)
-        read_section(data, position, additionals, names, records=additional, opts=opts)
     except WireError:
         if not flags & _TC:
             raise
+        incomplete = True
+    else:
+        try:
+            others = authorities + additionals
+            _check_counts(answers + others, others * SMALLEST_RECORD, size - position)
+            position = read_section(
+                data, position, authorities, names, records=authority, opts=opts
+            )
+            read_section(data, position, additionals, names, records=additional, opts=opts)
+        except WireError:
+            incomplete = True
     rcode = flags & _RCODE
     edns = opts[0] if opts else None
     if edns is not None:
@@ -159,7 +181,14 @@ def decode_message(data: bytes) -> Message:
         tuple(authority),
         tuple(additional),
         edns,
+        incomplete,
     )
+
+
+def _check_counts(records: int, least: int, size: int) -> None:
+    """Refuse counts that promise more than there can be, before any work is done for them."""
+    if records > MAX_RECORDS or least > size:
+        raise WireError("more records announced than there can be", _COUNTS)
 
 
 def _read_questions(

@@ -21,16 +21,21 @@ from auditor.errors import WireError
 __all__ = [
     "MAX_LABEL",
     "MAX_NAME",
+    "NULL_MX",
     "decode_name",
     "encode_name",
     "is_hostname",
+    "is_multi_label",
     "labels_of",
+    "mail_address",
     "normalise",
+    "parent_of",
     "text_of",
 ]
 
 MAX_LABEL: Final = 63  #: octets in a label (RFC 1035 §2.3.4)
 MAX_NAME: Final = 255  #: octets in a name, length octets and root included (RFC 1035 §2.3.4)
+NULL_MX: Final = "."  #: host of the MX record of a domain that takes no mail (RFC 7505)
 
 # Every label but the root may be behind its own pointer. A chain of pointers to pointers
 # would be legal to follow, but is not what a server writes, and makes names expensive.
@@ -51,6 +56,8 @@ _LENGTHS: Final = tuple(bytes((length,)) for length in range(MAX_LABEL + 1))
 
 _CANONICAL: Final = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _MAX_CANONICAL: Final = MAX_NAME - 2  # the first length octet and the root are not in the text
+
+_LABEL: Final = re.compile(r"(?:[^.\\]|\\.)+\.?")
 
 _LDH: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # RFC 1123 §2.1: the first character may be a digit; the last label is never all digits,
@@ -128,6 +135,40 @@ def normalise(text: str) -> str:
     if len(text) <= _MAX_CANONICAL and _CANONICAL.fullmatch(text):
         return text
     return text_of(labels_of(text))
+
+
+def parent_of(name: str) -> str:
+    """Return a canonical name without its first label; the root is its own parent."""
+    if "\\" not in name:
+        return name.partition(".")[2] or "."
+    label = _LABEL.match(name)
+    return (name[label.end() :] if label else "") or "."
+
+
+#: The local part of a mail address that needs no quotes (RFC 5322 §3.2.3).
+_DOT_ATOM: Final = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
+
+
+def mail_address(rname: str) -> str:
+    """Return the mail address that the RNAME of an SOA record stands for (RFC 1035 §8)."""
+    labels = labels_of(rname)
+    if len(labels) < 2:  # noqa: PLR2004 - a mailbox and a domain
+        return ""
+    local = labels[0].decode("ascii", "backslashreplace")
+    if not _DOT_ATOM.fullmatch(local):  # whatever else is quoted (RFC 5321 §4.1.2)
+        local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    domain = ".".join(label.decode("ascii", "backslashreplace") for label in labels[1:])
+    text = f"{local}@{domain}"
+    return text if text.isprintable() else ""
+
+
+def is_multi_label(name: str) -> bool:
+    """Tell whether a canonical name is a domain of several labels, as SPF wants (RFC 7208 §4.3).
+
+    A single label is none, nor is an address, literal or bare, nor what would need escapes.
+    """
+    parents, _, last = name.rpartition(".")
+    return not (not parents or last.isdigit() or "\\" in name or name[0] == "[")
 
 
 def is_hostname(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Resource records out of a message: owner, fixed fields, RDATA, and the OPT record.
+"""Decodes resource records: owner, fixed fields, RDATA, and the OPT record.
 
 How the RDATA of a type is read stands here and nowhere else; `message` knows the header
 and the sections. RDATA that is not what its type demands breaks the whole message:
@@ -11,9 +11,9 @@ import struct
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from auditor.errors import WireError
+from auditor.wire.addresses import address_text
 from auditor.wire.codes import AAAA, CNAME, DNAME, MX, NS, OPT, PTR, SOA, SPF, TXT, A
 from auditor.wire.names import decode_name
-from auditor.wire.reverse import address_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,9 +113,10 @@ def read_section(
         if end > len(data):
             raise WireError("RDATA that runs past the end", len(data))
         if rdtype == OPT:
-            if owner != "." or opts:
-                raise WireError("an OPT record too many, or not at the root", position)
-            opts.append(_edns(data, position, end, rdclass, ttl))
+            # Of several the first one counts; one that is not at the root (RFC 6891 §6.1.2)
+            # is none. Neither is a reason to give up what the message answers.
+            if owner == "." and not opts:
+                opts.append(_edns(data, position, end, rdclass, ttl))
         else:
             read = _READERS.get(rdtype)
             # A and AAAA are what they are in class IN only (RFC 1035 §3.4).
@@ -213,16 +214,18 @@ _IN_ONLY: Final = (_address, _address6)
 
 
 def _edns(data: bytes, position: int, end: int, size: int, ttl: int) -> Edns:
-    """Read an OPT record, whose class and TTL fields mean other things (RFC 6891 §6.1.2)."""
+    """Read an OPT record, whose class and TTL fields mean other things (RFC 6891 §6.1.2).
+
+    Options only inform: one that is broken is passed over, and what follows one that runs
+    past the record's end cannot be read.
+    """
     ede = []
-    while position < end:
-        if end - position < _OPTION.size:
-            raise WireError("an EDNS option cut short", position)
+    while end - position >= _OPTION.size:
         code, length = _OPTION.unpack_from(data, position)
         position += _OPTION.size
-        if length > end - position or (code == _EDE and length < _SHORT.size):
-            raise WireError("an EDNS option of a wrong length", position)
-        if code == _EDE:
+        if length > end - position:
+            break
+        if code == _EDE and length >= _SHORT.size:
             text = data[position + _SHORT.size : position + length]
             ede.append((_SHORT.unpack_from(data, position)[0], _safe(text)))
         position += length

@@ -16,6 +16,7 @@ from auditor.wire.names import (
     encode_name,
     is_hostname,
     labels_of,
+    mail_address,
     normalise,
     text_of,
 )
@@ -268,3 +269,21 @@ def test_hostile_length_does_not_make_the_host_name_rule_slow() -> None:
     for text in ("a-" * 500_000, "a." * 500_000, "-" * 1_000_000, "a" + "-" * 252):
         assert not is_hostname(text)
     assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize(
+    ("rname", "address"),
+    [
+        ("hostmaster.example.net", "hostmaster@example.net"),
+        ("host\\.master.example.net", "host.master@example.net"),
+        (".", ""),
+        ("single", ""),
+        ("a\\027b.example", ""),
+        ("dns+x.example.net", "dns+x@example.net"),
+        ("the\\032boss.example.net", '"the boss"@example.net'),
+        ("a\\.\\.b.example.net", '"a..b"@example.net'),
+        ('a\\"b\\\\c.example.net', '"a\\"b\\\\c"@example.net'),
+    ],
+)
+def test_a_mailbox_is_shown_as_a_mail_address(rname: str, address: str) -> None:
+    assert mail_address(rname) == address

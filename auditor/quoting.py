@@ -1,0 +1,70 @@
+"""Escapes hostile text for records, messages and terminals."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["printable", "printable_json", "printable_line", "quoted"]
+
+#: Characters of an invalid line that are kept: enough to find it again.
+_KEEP: Final = 200
+#: Characters of it that a message quotes.
+_QUOTE: Final = 80
+_SURROGATES: Final = range(0xDC80, 0xDD00)  # bytes that were not UTF-8 (PEP 383)
+_BYTE, _BMP = 0xFF, 0xFFFF
+
+
+def printable(text: str, limit: int = _KEEP) -> str:
+    r"""Return `text` with what does not print as `\x1b` or `\u202e`, cut to `limit`.
+
+    Characters that print are kept in any script; a cut ends in three dots. Bytes that
+    were not UTF-8, decoded with `surrogateescape`, come out as the bytes they were.
+    """
+    shown = text[: limit + 1]
+    if not shown.isprintable():
+        shown = "".join(map(_escape, shown))
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def quoted(text: str) -> str:
+    """Return `text` as a message quotes it: printable, short, between quotes."""
+    return f"'{printable(text, _QUOTE)}'"
+
+
+def printable_json(text: str) -> str:
+    r"""Return JSON with what does not print escaped, so that a terminal can show it.
+
+    The same values, spelt otherwise: `\\u009b` for the character. JSON itself escapes the
+    controls of ASCII only. Line feeds between values stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character == "\n" else _json_escape(character)
+        for character in text
+    )
+
+
+def printable_line(line: bytes) -> bytes:
+    """Return a line of JSON as `printable_json` has it."""
+    # Nearly all are plain ASCII, whose controls JSON escapes, but for DEL.
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return printable_json(line.decode()).encode()
+
+
+def _json_escape(character: str) -> str:
+    """Return the escape of a character (RFC 8259 §7): beyond the BMP two surrogates."""
+    octets = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{octets[at : at + 2].hex()}" for at in range(0, len(octets), 2))
+
+
+def _escape(character: str) -> str:
+    if character.isprintable():
+        return character
+    number = ord(character)
+    if number in _SURROGATES:
+        return f"\\x{number & _BYTE:02x}"
+    if number <= _BYTE:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number <= _BMP else f"\\U{number:08x}"

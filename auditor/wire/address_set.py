@@ -1,0 +1,138 @@
+"""Sets of addresses as sorted, disjoint intervals of integers, both ends included.
+
+A set is a list of (first, last) pairs with a gap between each two neighbours. What an
+operation costs grows with the number of intervals, never with that of addresses.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from ipaddress import IPv4Network, IPv6Network
+
+__all__ = [
+    "EVERYTHING",
+    "Interval",
+    "add",
+    "by_version",
+    "common",
+    "joined",
+    "overlaps",
+    "size",
+    "take",
+    "without",
+]
+
+Interval: TypeAlias = tuple[int, int]
+
+#: All addresses of an IP version.
+EVERYTHING: Final[dict[int, Interval]] = {4: (0, (1 << 32) - 1), 6: (0, (1 << 128) - 1)}
+
+_MAPPED: Final[Interval] = (0xFFFF << 32, 0xFFFF << 32 | 0xFFFF_FFFF)  # ::ffff:0:0/96
+
+
+def joined(ranges: Iterable[Interval]) -> list[Interval]:
+    """Return the union of any intervals."""
+    found: list[Interval] = []
+    low = high = -1
+    for first, last in sorted(ranges):
+        if found and first <= high + 1:
+            if last > high:
+                high = last
+                found[-1] = (low, high)
+            continue
+        low, high = first, last
+        found.append((low, high))
+    return found
+
+
+def take(ranges: list[Interval], first: int, last: int) -> list[Interval]:
+    """Take out of a set, in place, what lies from `first` to `last`, and return that."""
+    start = bisect_left(ranges, (first,))
+    if start and ranges[start - 1][1] >= first:
+        start -= 1
+    end = bisect_left(ranges, (last + 1,), start)
+    if start == end:
+        return []
+    taken = ranges[start:end]
+    low, _ = taken[0]
+    _, high = taken[-1]
+    rest = []
+    if low < first:
+        rest.append((low, first - 1))
+        taken[0] = (first, taken[0][1])
+    if high > last:
+        rest.append((last + 1, high))
+        taken[-1] = (taken[-1][0], last)
+    ranges[start:end] = rest
+    return taken
+
+
+def add(ranges: list[Interval], first: int, last: int) -> None:
+    """Add to a set, in place, what lies from `first` to `last`."""
+    start = bisect_left(ranges, (first,))
+    if start and ranges[start - 1][1] >= first - 1:
+        start -= 1
+    end = bisect_left(ranges, (last + 2,), start)
+    if start < end:
+        first, last = min(first, ranges[start][0]), max(last, ranges[end - 1][1])
+    ranges[start:end] = [(first, last)]
+
+
+def overlaps(ranges: list[Interval], first: int, last: int) -> list[Interval]:
+    """Return the part of a set that lies from `first` to `last`."""
+    start = bisect_left(ranges, (first,))
+    if start and ranges[start - 1][1] >= first:
+        start -= 1
+    end = bisect_left(ranges, (last + 1,), start)
+    found = ranges[start:end]
+    if found:
+        low, high = found[0]
+        if low < first:
+            found[0] = (first, high)
+        low, high = found[-1]
+        if high > last:
+            found[-1] = (low, last)
+    return found
+
+
+def common(some: list[Interval], others: list[Interval]) -> list[Interval]:
+    """Return the intersection of two sets."""
+    if len(some) > len(others):
+        some, others = others, some
+    return [each for first, last in some for each in overlaps(others, first, last)]
+
+
+def without(ranges: list[Interval], first: int, last: int) -> list[Interval]:
+    """Return what lies from `first` to `last` and in no range of a set."""
+    found = []
+    for low, high in overlaps(ranges, first, last):
+        if first < low:
+            found.append((first, low - 1))
+        first = high + 1
+    return [*found, (first, last)] if first <= last else found
+
+
+def size(ranges: Iterable[Interval]) -> int:
+    """Return the number of addresses in a set."""
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def by_version(networks: Iterable[IPv4Network | IPv6Network]) -> dict[int, list[Interval]]:
+    """Return the addresses of networks by IP version; IPv4-mapped ones are IPv4.
+
+    RFC 7208 §5 has it so. A version without addresses is left out.
+    """
+    found: dict[int, list[Interval]] = {4: [], 6: []}
+    for network in networks:
+        found[network.version].append(
+            (int(network.network_address), int(network.broadcast_address))
+        )
+    v6 = joined(found[6])
+    start, _ = _MAPPED
+    mapped = [(first - start, last - start) for first, last in take(v6, *_MAPPED)]
+    sets = {4: joined([*found[4], *mapped]), 6: v6}
+    return {version: ranges for version, ranges in sets.items() if ranges}
