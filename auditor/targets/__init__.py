@@ -1,1 +1,1 @@
-"""Lines to targets to blocks."""
+"""Reads targets: arguments and files to items, spans and blocks."""

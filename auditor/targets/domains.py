@@ -1,4 +1,4 @@
-"""Domain names and SPF identities as people write them: checked, in lower-case A-labels."""
+"""Parses domain names and SPF identities, into lower-case A-labels."""
 
 from __future__ import annotations
 
@@ -6,28 +6,33 @@ import re
 from typing import Final, NamedTuple
 
 from auditor.errors import TargetError
-from auditor.targets.quoting import printable, quoted
+from auditor.quoting import printable, quoted
 
 __all__ = [
+    "NULL_SENDER",
     "Name",
+    "helo_identity",
+    "mail_from_identities",
+    "mail_from_identity",
     "parse_domain",
-    "parse_helo",
-    "parse_mail_from",
-    "parse_mail_froms",
     "plain_domain",
 ]
 
-_LONGEST: Final = 253  # 255 octets on the wire (RFC 1035 §3.1) less two for the ends
-_LONGEST_LABEL: Final = 63
-_LONGEST_LOCAL: Final = 64  # RFC 5321 §4.5.3.1.1
+_MAX_NAME_CHARACTERS: Final = 253  # 255 octets on the wire (RFC 1035 §3.1) less two for the ends
+_MAX_LABEL_CHARACTERS: Final = 63
+#: The null reverse-path: its SPF identity is the HELO name (RFC 7208 §2.4).
+NULL_SENDER: Final = "<>"
+#: Characters that are kept of an identity which is no domain name.
+_MAX_IDENTITY_CHARACTERS: Final = 255
 
 # Underscores are no host name, but SPF domains and DKIM hosts have them. A top-level
 # label starts with a letter (RFC 3696 §2), which sets names apart from numbers.
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _DOMAIN: Final = re.compile(rf"(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
 _FOREIGN: Final = re.compile(r"[^a-z0-9_.-]")
-_LOCAL: Final = re.compile(r"[!-?A-~]+")  # printable ASCII, no space and no @
-_SEPARATORS: Final = re.compile(r"[\s;]+")
+#: Identities in a cell, apart by white space or `;`; both may stand in a quoted local part
+#: (RFC 5321 §4.1.2), which is bounded so that a cell of quotes is read in linear time.
+_IDENTITIES: Final = re.compile(r'(?:"(?:[^"\\]|\\.){0,128}"|[^\s;])+')
 
 
 class Name(NamedTuple):
@@ -39,7 +44,7 @@ class Name(NamedTuple):
 def plain_domain(text: str) -> str:
     """Return a domain that needs no IDNA as `parse_domain` does, "" if `text` is none."""
     name = text.lower().removesuffix(".")
-    return name if len(name) <= _LONGEST and _DOMAIN.fullmatch(name) else ""
+    return name if len(name) <= _MAX_NAME_CHARACTERS and _DOMAIN.fullmatch(name) else ""
 
 
 def parse_domain(text: str, expected: str = "a domain such as mail.example.net") -> str:
@@ -55,43 +60,49 @@ def parse_domain(text: str, expected: str = "a domain such as mail.example.net")
     return found
 
 
-def parse_helo(text: str) -> str:
-    """Return the HELO identity in `text`: a domain. Raises TargetError."""
-    try:
-        return parse_domain(text.strip())
-    except TargetError as error:
-        raise TargetError(f"helo: {error}") from None
+def helo_identity(text: str) -> str:
+    """Return the HELO identity that `text` gives: a domain in lower-case A-labels if it is one.
 
-
-def parse_mail_from(text: str) -> str:
-    """Return the MAIL FROM identity in `text`: a domain or an address. Raises TargetError.
-
-    The local part stays as it is, the domain becomes lower-case A-labels.
+    A client may say anything in HELO: an address literal, a single label, nothing. That is
+    kept as it stands, and SPF gives `none` for it (RFC 7208 §2.3, §4.3).
     """
-    local, at, domain = text.strip().rpartition("@")
-    if at and not (len(local) <= _LONGEST_LOCAL and _LOCAL.fullmatch(local)):
-        raise TargetError(
-            f"mail_from: {quoted(text)} has no valid local part; expected a domain or user@domain"
-        )
+    name = text.strip()
     try:
-        return local + at + parse_domain(domain, "a domain or user@domain")
-    except TargetError as error:
-        raise TargetError(f"mail_from: {error}") from None
+        return parse_domain(name)
+    except TargetError:
+        return _encodable(name[:_MAX_IDENTITY_CHARACTERS])
 
 
-def parse_mail_froms(text: str) -> tuple[str, ...]:
-    """Return the MAIL FROM identities in `text`, separated by spaces or `;`.
+def mail_from_identity(text: str) -> str:
+    """Return the MAIL FROM identity that `text` gives: a domain or an address.
 
-    Raises TargetError.
+    The local part stays as it is, the domain becomes lower-case A-labels if it is one, and
+    otherwise stays, too. The angle brackets of SMTP may stand around it; NULL_SENDER stands
+    for an empty reverse-path.
     """
-    return tuple(parse_mail_from(part) for part in _SEPARATORS.split(text) if part)
+    path = text.strip()
+    if path.startswith("<") and path.endswith(">"):
+        path = path.strip("<>").strip()
+    local, at, domain = path.rpartition("@")
+    return _encodable(local[:_MAX_IDENTITY_CHARACTERS]) + at + helo_identity(domain) or NULL_SENDER
+
+
+def mail_from_identities(text: str) -> tuple[str, ...]:
+    """Return the MAIL FROM identities in `text`, separated by white space or `;`."""
+    return tuple(map(mail_from_identity, _IDENTITIES.findall(text)))
+
+
+def _encodable(text: str) -> str:
+    """Return text that is UTF-8 once encoded: lone surrogates become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _to_ascii(text: str) -> str:
     """Return `text` in A-labels where a label needs them (UTS #46, RFC 5891)."""
-    if len(text) > _LONGEST:  # no shorter in A-labels, and IDNA is slow on long ones
+    if len(text) > _MAX_NAME_CHARACTERS:  # no shorter in A-labels, and IDNA is slow on long ones
         raise TargetError(
-            f"{quoted(text)} is longer than a domain can be; expected at most {_LONGEST} octets"
+            f"{quoted(text)} is longer than a domain can be; "
+            f"expected at most {_MAX_NAME_CHARACTERS} octets"
         )
     import idna  # noqa: PLC0415 - tables of some megabytes that few lists need
 
@@ -118,8 +129,14 @@ def _complaint(text: str) -> str:
         (not text, "is empty"),
         (foreign, f"has {quoted(foreign[0])} in it" if foreign else ""),
         ("" in labels, "has an empty label"),
-        (len(name) > _LONGEST, f"is longer than a domain can be ({_LONGEST} octets)"),
-        (max(map(len, labels)) > _LONGEST_LABEL, f"has a label over {_LONGEST_LABEL} octets"),
+        (
+            len(name) > _MAX_NAME_CHARACTERS,
+            f"is longer than a domain can be ({_MAX_NAME_CHARACTERS} octets)",
+        ),
+        (
+            max(map(len, labels)) > _MAX_LABEL_CHARACTERS,
+            f"has a label over {_MAX_LABEL_CHARACTERS} octets",
+        ),
         (labels[-1].isdigit(), "ends in a number and is no IPv4 address"),
         (len(labels) == 1, "is a single label"),
         (re.search(r"(^|\.)-|-(\.|$)", name), "has a label that starts or ends with a hyphen"),

@@ -1,4 +1,4 @@
-"""What is not to be asked about: sets of addresses and of domains, fast at any size."""
+"""Exclusion set (`--exclude`): addresses and domains, fast at any size."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from auditor.errors import TargetError, UsageError
+from auditor.quoting import printable
 from auditor.targets.domains import Name
-from auditor.targets.parse import parse_item
-from auditor.targets.quoting import printable
-from auditor.targets.sources import MAX_LINE, bare, locate, read_lines
-from auditor.targets.spans import V4, V6, Span
+from auditor.targets.item import parse_item
+from auditor.targets.reader import MAX_LINE_OCTETS, bare, locate, read_lines
+from auditor.targets.spans import Span
+from auditor.wire.address_set import joined
+from auditor.wire.addresses import V4, V6
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Excludes"]
+__all__ = ["Excludes", "parse_items"]
 
 
 class Excludes:
@@ -41,19 +43,11 @@ class Excludes:
         one of these a line. Raises UsageError for anything else, InputError for a file that
         cannot be read.
         """
-        spans: list[Span] = []
-        names: list[str] = []
-        for text in texts:
-            for where, item in _items(text):
-                try:
-                    parsed = parse_item(item, bounded=False)
-                except TargetError as error:
-                    raise UsageError(f"exclude: {where}{error}") from None
-                if isinstance(parsed, Name):
-                    names.append(parsed.text)
-                else:
-                    spans.append(parsed)
-        return cls(spans, names)
+        items = list(parse_items(texts, "exclude"))
+        return cls(
+            (item for item in items if isinstance(item, Span)),
+            (item.text for item in items if isinstance(item, Name)),
+        )
 
     def __bool__(self) -> bool:
         return bool(self._names) or any(self._sets.values())
@@ -89,17 +83,10 @@ class _Intervals:
     __slots__ = ("_before", "_firsts", "_lasts")
 
     def __init__(self, spans: Iterable[Span], version: int) -> None:
-        firsts: list[int] = []
-        lasts: list[int] = []
-        for _, first, last in sorted(span for span in spans if span.version == version):
-            if lasts and first <= lasts[-1] + 1:
-                lasts[-1] = max(lasts[-1], last)
-            else:
-                firsts.append(first)
-                lasts.append(last)
-        self._firsts, self._lasts = firsts, lasts
-        sizes = (last - first + 1 for first, last in zip(firsts, lasts, strict=True))
-        self._before = list(accumulate(sizes, initial=0))
+        merged = joined((first, last) for each, first, last in spans if each == version)
+        self._firsts = [first for first, _ in merged]
+        self._lasts = [last for _, last in merged]
+        self._before = list(accumulate((last - first + 1 for first, last in merged), initial=0))
 
     def __bool__(self) -> bool:
         return bool(self._firsts)
@@ -127,8 +114,18 @@ class _Intervals:
             yield Span(version, first, last)
 
 
-def _items(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the items of one exclude, each with the words that say where it stands."""
+def parse_items(texts: Iterable[str], option: str) -> Iterator[Name | Span]:
+    """Yield what the texts of an option describe, as for `Excludes.parse`, which says more."""
+    for text in texts:
+        for where, item in _items(text, option):
+            try:
+                yield parse_item(item, bounded=False)
+            except TargetError as error:
+                raise UsageError(f"{option}: {where}{error}") from None
+
+
+def _items(text: str, option: str) -> Iterator[tuple[str, str]]:
+    """Yield the items of one text, each with the words that say where it stands."""
     if not text.startswith("@"):
         yield "", text
         return
@@ -138,8 +135,8 @@ def _items(text: str) -> Iterator[tuple[str, str]]:
         for line in batch:
             number += 1
             where = f"{printable(name)} line {number}: "
-            if len(line) > MAX_LINE:
-                raise UsageError(f"exclude: {where}longer than {MAX_LINE:,} octets")
+            if len(line) > MAX_LINE_OCTETS:
+                raise UsageError(f"{option}: {where}longer than {MAX_LINE_OCTETS:,} octets")
             item = bare(line)
             if item:
                 yield where, item.decode(errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""The value objects: a target, and where it came from."""
+"""Value objects: a target, and the line of the input that it comes from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK_SIZE", "NO_LABELS", "Block", "Kind", "Origin", "Target"]
 
-#: Targets in a block at most: the unit of work, of back-pressure, of order (DESIGN §1).
+#: Targets in a block at most: the unit of work, of back-pressure, of order.
 BLOCK_SIZE: Final = 256
 
 Kind: TypeAlias = Literal["ip", "domain", "invalid"]
@@ -22,7 +22,7 @@ class Origin(NamedTuple):
 
     `source` is the file as named by the user, `-` for standard input or `argument`; `line`
     counts from 1. `helo` and `mail_from` are SPF identities given by the line; `labels` its
-    other columns.
+    other columns. `expected`: the PTR name that it gives, "" for none.
     """
 
     source: str = "argument"
@@ -30,6 +30,7 @@ class Origin(NamedTuple):
     helo: str | None = None
     mail_from: tuple[str, ...] = ()
     labels: Mapping[str, str] = NO_LABELS
+    expected: str = ""
 
 
 class Target(NamedTuple):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from auditor.errors import InputError, UsageError
 from auditor.targets.excludes import Excludes
-from auditor.targets.spans import Span, parse_address
+from auditor.targets.spans import Span
+from auditor.wire.addresses import parse_address
 
 if TYPE_CHECKING:
     from pathlib import Path

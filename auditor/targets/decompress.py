@@ -1,7 +1,7 @@
-"""Compressed bytes → bytes, piece by piece, with bounded memory.
+"""Decompresses gzip, xz and Zstandard piece by piece, with bounded memory.
 
-gzip, xz and Zstandard, in several members or frames as their tools concatenate them.
-An empty chunk means "nothing more just now" (see `sources`) and is passed on.
+In several members or frames, as their tools concatenate them. An empty chunk means "nothing
+more just now" (see `reader`) and is passed on.
 """
 
 from __future__ import annotations
@@ -15,23 +15,27 @@ from auditor.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["decompressed"]
+__all__ = ["GzipMember", "Member", "ZstdFrame", "decompressed"]
 
-_PIECE: Final = 1 << 16
+_PIECE_OCTETS: Final = 1 << 16
 #: Zstandard offers no limit on what it gives back, so it is fed little at a time: a bomb
-#: makes 128 KiB of 4 octets at the worst (RFC 8878 §3.1.1.2), here 16 MiB a bite.
-_BITE: Final = 512
-_XZ_MEMORY: Final = 1 << 27  # twice the window of `xz -9`
+#: makes 128 KiB of 4 octets at the worst (RFC 8878 §3.1.1.2), here 16 MiB of each input.
+_ZSTD_INPUT_OCTETS: Final = 512
+_XZ_MEMORY_OCTETS: Final = 1 << 27  # twice the window of `xz -9`
 
 
-class _Member(Protocol):
-    """One gzip member, xz stream or Zstandard frame."""
+class Member(Protocol):
+    """One gzip member, xz stream or Zstandard frame.
 
-    #: Whether the end has been seen, and the input behind it.
+    `done`: whether its end has been read; `rest`: the input after that. Both hold once all that
+    `feed` yields has been taken.
+    """
+
     done: bool
     rest: bytes
 
-    def feed(self, data: bytes) -> Iterator[bytes]: ...
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what more input decompresses to, in pieces of bounded size."""
 
 
 def decompressed(chunks: Iterator[bytes], form: str, name: str) -> Iterator[bytes]:
@@ -40,7 +44,7 @@ def decompressed(chunks: Iterator[bytes], form: str, name: str) -> Iterator[byte
     Raises InputError for data that is cut short or not in that form.
     """
     make, failure = _form(form)
-    member: _Member | None = None
+    member: Member | None = None
     whole = 0
     try:
         for chunk in chunks:
@@ -64,25 +68,28 @@ def decompressed(chunks: Iterator[bytes], form: str, name: str) -> Iterator[byte
         raise InputError(f"{name}: the {form} data ends too early")
 
 
-def _form(form: str) -> tuple[Callable[[], _Member], type[Exception]]:
+def _form(form: str) -> tuple[Callable[[], Member], type[Exception]]:
     if form == "gzip":
-        return _Gzip, zlib.error
+        return GzipMember, zlib.error
     if form == "xz":
         return _Xz, lzma.LZMAError
     import zstandard  # noqa: PLC0415 - a large library that few lists need
 
-    return lambda: _Zstd(zstandard.ZstdDecompressor().decompressobj()), zstandard.ZstdError
+    return ZstdFrame, zstandard.ZstdError
 
 
-class _Gzip:
+class GzipMember:
+    """One gzip member."""
+
     def __init__(self) -> None:
         self.done, self.rest = False, b""
         self._stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what more input decompresses to."""
         stream = self._stream
         while data and not stream.eof:
-            yield stream.decompress(data, _PIECE)
+            yield stream.decompress(data, _PIECE_OCTETS)
             data = stream.unconsumed_tail
         self.done, self.rest = stream.eof, stream.unused_data
 
@@ -90,36 +97,33 @@ class _Gzip:
 class _Xz:
     def __init__(self) -> None:
         self.done, self.rest = False, b""
-        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_OCTETS)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         stream = self._stream
-        yield stream.decompress(data, _PIECE)
+        yield stream.decompress(data, _PIECE_OCTETS)
         while not stream.eof and not stream.needs_input:
-            yield stream.decompress(b"", _PIECE)
+            yield stream.decompress(b"", _PIECE_OCTETS)
         self.done, self.rest = stream.eof, stream.unused_data
 
 
-class _ZstdStream(Protocol):
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
+class ZstdFrame:
+    """One Zstandard frame."""
 
+    def __init__(self) -> None:
+        import zstandard  # noqa: PLC0415 - as above
 
-class _Zstd:
-    def __init__(self, stream: _ZstdStream) -> None:
         self.done, self.rest = False, b""
-        self._stream = stream
+        self._stream = zstandard.ZstdDecompressor().decompressobj()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what more input decompresses to."""
         stream = self._stream
-        for start in range(0, len(data), _BITE):
-            piece = stream.decompress(data[start : start + _BITE])
+        for start in range(0, len(data), _ZSTD_INPUT_OCTETS):
+            piece = stream.decompress(data[start : start + _ZSTD_INPUT_OCTETS])
             # Sixteen megabytes of short lines would be ten times that once split.
-            for at in range(0, len(piece), _PIECE):
-                yield piece[at : at + _PIECE]
+            for at in range(0, len(piece), _PIECE_OCTETS):
+                yield piece[at : at + _PIECE_OCTETS]
             if stream.eof:
-                self.done, self.rest = True, stream.unused_data + data[start + _BITE :]
+                self.done, self.rest = True, stream.unused_data + data[start + _ZSTD_INPUT_OCTETS :]
                 return

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import InputError
-from auditor.targets.sources import MAX_LINE, bare, locate, read_lines
+from auditor.targets.reader import MAX_LINE_OCTETS, bare, locate, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,12 +165,12 @@ def test_a_giant_line_arrives_cut_and_is_never_held() -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert [min(len(line), MAX_LINE + 1) for line in lines] == [MAX_LINE + 1, 11]
+    assert [min(len(line), MAX_LINE_OCTETS + 1) for line in lines] == [MAX_LINE_OCTETS + 1, 11]
     assert peak < 2 << 20
 
 
 def test_the_longest_line_is_whole() -> None:
-    line = b"a" * MAX_LINE
+    line = b"a" * MAX_LINE_OCTETS
     assert lines_from(line + b"\n" + line) == [line, line]
 
 
@@ -201,17 +201,19 @@ def test_a_utf8_mark_is_left_out_also_under_compression() -> None:
     assert lines_from(gzip.compress(b"\xef\xbb\xbf" + TEXT)) == LINES
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_utf16_is_an_input_error(encoding: str, pack: Callable[[bytes], bytes]) -> None:
-    with pytest.raises(InputError, match=r"^standard input: UTF-16 or UTF-32 text; expected UTF-8"):
-        lines_from(pack("192.0.2.1\n".encode(encoding)))
+def test_wide_text_is_read_by_its_mark(encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    text = "192.0.2.1,M\u00fcller\n" * 9_000
+    assert (
+        lines_from(pack(f"\ufeff{text}".encode(encoding))) == [b"192.0.2.1,M\xc3\xbcller"] * 9_000
+    )
 
 
 @pytest.mark.parametrize("mark", [b"\xfe\xff", b"\0\0\xfe\xff"])
-def test_big_endian_text_is_an_input_error(mark: bytes) -> None:
-    with pytest.raises(InputError, match="UTF-16"):
-        lines_from(mark + b"\0x")
+def test_wide_text_that_is_cut_short_is_an_input_error(mark: bytes) -> None:
+    with pytest.raises(InputError, match=r"^standard input: not UTF-(16|32)-BE: "):
+        lines_from(mark + b"\0x\0")
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
@@ -261,25 +263,24 @@ def test_standard_input_is_the_real_one_by_default(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("name", "form", "packed"),
     [
-        ("list.txt", "text", ""),
-        ("list", "text", ""),
+        ("list.txt", "guess", ""),
+        ("list", "guess", ""),
         ("list.CSV", "csv", ""),
+        ("list.tsv", "csv", ""),
+        ("list.json", "json", ""),
         ("list.csv.gz", "csv", "gzip"),
         ("list.ndjson.zst", "ndjson", "zstd"),
         ("list.JSONL.XZ", "ndjson", "xz"),
-        ("list.gz", "text", "gzip"),
-        (".gz", "text", "gzip"),
-        ("csv", "text", ""),
+        ("list.gz", "guess", "gzip"),
+        (".gz", "guess", "gzip"),
+        ("csv", "guess", ""),
     ],
 )
 def test_the_name_says_the_format(tmp_path: Path, name: str, form: str, packed: str) -> None:
     path = tmp_path / name
     path.touch()
     source = locate(str(path))
-    expected: tuple[str, str] = (form, packed)
-    if name == "csv":  # no suffix of its own
-        expected = ("text", "")
-    assert expected == (source.form, source.packed)
+    assert (form, packed) == (source.form, source.packed)
     assert not source.live
 
 

@@ -1,12 +1,13 @@
-"""Files and standard input → batches of lines as bytes, decompressed, of bounded length.
+"""Reads files and standard input as batches of lines, decompressed, of bounded length.
 
-What the lines mean is for others: `tables` reads CSV and NDJSON, `stream` plain text.
+What the lines mean is for `formats` and the readers that it chooses.
 An empty chunk or batch says that the input has nothing more just now, so that those
 above can let go of what they have; none is empty otherwise.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import select
@@ -15,23 +16,39 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, NamedTuple, TypeAlias
 
 from auditor.errors import InputError
-from auditor.targets.quoting import printable
+from auditor.quoting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MAX_LINE", "Form", "Lines", "Source", "bare", "locate", "read_content", "read_lines"]
+__all__ = [
+    "MAX_LINE_OCTETS",
+    "Form",
+    "InputSource",
+    "Lines",
+    "bare",
+    "locate",
+    "read_content",
+    "read_lines",
+    "split_lines",
+]
 
 #: Octets in a line at most. Longer ones are invalid, and arrive cut to one octet more.
-MAX_LINE: Final = 1 << 16
-_CHUNK: Final = MAX_LINE
-_LONGEST_NAME: Final = 1024
+MAX_LINE_OCTETS: Final = 1 << 16
+_CHUNK_OCTETS: Final = MAX_LINE_OCTETS
+_MAX_NAME_CHARACTERS: Final = 1024
 
 Lines: TypeAlias = "list[bytes]"
-Form: TypeAlias = Literal["text", "csv", "ndjson", "guess"]
+Form: TypeAlias = Literal["csv", "json", "ndjson", "guess"]
 
 _COMPRESSION: Final = {"gz": "gzip", "zst": "zstd", "xz": "xz"}
-_FORMS: Final[dict[str, Form]] = {"csv": "csv", "ndjson": "ndjson", "jsonl": "ndjson"}
+_FORMS: Final[dict[str, Form]] = {
+    "csv": "csv",
+    "tsv": "csv",
+    "json": "json",
+    "ndjson": "ndjson",
+    "jsonl": "ndjson",
+}
 _MAGIC: Final = {
     b"\x1f\x8b": "gzip",
     b"\xfd7zXZ\0": "xz",
@@ -40,18 +57,24 @@ _MAGIC: Final = {
     **{bytes((0x50 + number,)) + b"\x2a\x4d\x18": "zstd" for number in range(16)},
 }
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
-_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+#: UTF-32 before UTF-16, whose little-endian mark it begins with.
+_WIDE_MARKS: Final = {
+    b"\xff\xfe\0\0": "utf-32-le",
+    b"\0\0\xfe\xff": "utf-32-be",
+    b"\xff\xfe": "utf-16-le",
+    b"\xfe\xff": "utf-16-be",
+}
 _HASH: Final = ord("#")  # a number is found faster in bytes than bytes are
 _COMMENT: Final = re.compile(rb"(?:^|\s)#.*", re.DOTALL)
 
 
-class Source(NamedTuple):
+class InputSource(NamedTuple):
     """Something to read lines from.
 
     `name` as the user gave it, printable, `-` for standard input; `path` to open, "" for
     standard input. A `live` source (standard input, a pipe, a terminal) can be read once
-    only and may keep its reader waiting. `packed` is the compression that the name
-    promises, or "".
+    only and may keep its reader waiting. `form` and `packed` are the format and the
+    compression that the name promises: `guess` and "" if it promises none.
     """
 
     name: str
@@ -66,14 +89,14 @@ class Source(NamedTuple):
         return self.name if self.path else "standard input"
 
 
-def locate(name: str, *, dash: bool = False) -> Source:
+def locate(name: str, *, dash: bool = False) -> InputSource:
     """Return the source called `name`; with `dash`, `-` is standard input.
 
     Raises InputError if there is no such file, or it is a directory.
     """
     if dash and name == "-":
-        return Source("-", "", live=True, form="guess", packed="")
-    shown = printable(name, _LONGEST_NAME)
+        return InputSource("-", "", live=True, form="guess", packed="")
+    shown = printable(name, _MAX_NAME_CHARACTERS)
     try:
         mode = os.stat(name).st_mode  # noqa: PTH116 - a Path is of no use here
     except (OSError, ValueError) as error:
@@ -85,19 +108,18 @@ def locate(name: str, *, dash: bool = False) -> Source:
     packed = _COMPRESSION.get(suffix, "")
     if packed:
         suffix = stem.rpartition(".")[2]
-    # A pipe is seldom named for what it holds: look at its first line.
-    return Source(shown, name, live, _FORMS.get(suffix, "guess" if live else "text"), packed)
+    return InputSource(shown, name, live, _FORMS.get(suffix, "guess"), packed)
 
 
-def read_lines(source: Source, stdin: BinaryIO | None = None) -> Iterator[Lines]:
+def read_lines(source: InputSource, stdin: BinaryIO | None = None) -> Iterator[Lines]:
     """Yield the lines of `source` in batches, without line feeds and byte-order mark.
 
     Raises InputError for what cannot be read, is damaged, or is not UTF-8 on its face.
     """
-    yield from _lines(read_content(source, stdin))
+    yield from split_lines(read_content(source, stdin))
 
 
-def read_content(source: Source, stdin: BinaryIO | None = None) -> Iterator[bytes]:
+def read_content(source: InputSource, stdin: BinaryIO | None = None) -> Iterator[bytes]:
     """Yield what `source` holds in pieces, decompressed, without byte-order mark.
 
     Raises InputError as `read_lines` does.
@@ -133,7 +155,7 @@ def _unreadable(name: str, error: OSError | ValueError) -> InputError:
     return InputError(f"{name}: cannot be read: {why or printable(str(error))}")
 
 
-def _chunks(file: BinaryIO, source: Source) -> Iterator[bytes]:
+def _chunks(file: BinaryIO, source: InputSource) -> Iterator[bytes]:
     """Yield what `file` holds as it comes; b"" when the next read would have to wait."""
     # read1 gives what is there, where read would wait for the whole size.
     read = getattr(file, "read1", file.read)
@@ -143,7 +165,7 @@ def _chunks(file: BinaryIO, source: Source) -> Iterator[bytes]:
             if poll is not None and not poll(0):
                 yield b""
                 poll(None)  # also where the reader was made non-blocking by another program
-            data = read(_CHUNK)
+            data = read(_CHUNK_OCTETS)
         except (OSError, ValueError) as error:
             raise _unreadable(source.label, error) from None
         if not data:
@@ -162,24 +184,40 @@ def _poller(file: BinaryIO) -> Callable[[int | None], object] | None:
     return poller.poll
 
 
-def _content(chunks: Iterator[bytes], source: Source) -> Iterator[bytes]:
+def _content(chunks: Iterator[bytes], source: InputSource) -> Iterator[bytes]:
     """Yield text as bytes: decompressed, without the mark that some editors put first."""
     head, chunks = _headed(chunks, tuple(_MAGIC))
     packed = next((form for magic, form in _MAGIC.items() if head.startswith(magic)), "")
     if source.packed and not packed:
         raise InputError(f"{source.label}: no {source.packed} data in it, as its name promises")
     if packed:
-        from auditor.targets.compressed import decompressed  # noqa: PLC0415 - seldom needed
+        from auditor.targets.decompress import decompressed  # noqa: PLC0415 - seldom needed
 
         chunks = decompressed(chunks, packed, source.label)
     head, chunks = _headed(chunks, (_UTF8_MARK, *_WIDE_MARKS))
-    if head.startswith(_WIDE_MARKS):
-        raise InputError(f"{source.label}: UTF-16 or UTF-32 text; expected UTF-8")
-    skip = len(_UTF8_MARK) if head.startswith(_UTF8_MARK) else 0
+    wide = next((mark for mark in _WIDE_MARKS if head.startswith(mark)), b"")
+    if wide:
+        chunks = _as_utf8(chunks, _WIDE_MARKS[wide], source)
+    skip = len(_UTF8_MARK) if wide or head.startswith(_UTF8_MARK) else 0
     for chunk in chunks:
         if len(chunk) > skip or not chunk:
             yield chunk[skip:]
         skip = 0
+
+
+def _as_utf8(chunks: Iterator[bytes], encoding: str, source: InputSource) -> Iterator[bytes]:
+    """Yield wide text, as some spreadsheets write it, in UTF-8, its mark included."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in chunks:
+            text = decoder.decode(chunk).encode()
+            # UTF-8 may be half as long again, and pieces are no longer than a chunk.
+            for start in range(0, len(text) or 1, _CHUNK_OCTETS):
+                if text or not chunk:
+                    yield text[start : start + _CHUNK_OCTETS]
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source.label}: not {encoding.upper()}: {error.reason}") from None
 
 
 def _headed(chunks: Iterator[bytes], marks: tuple[bytes, ...]) -> tuple[bytes, Iterator[bytes]]:
@@ -198,13 +236,14 @@ def _chain(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def _lines(chunks: Iterator[bytes]) -> Iterator[Lines]:
+def split_lines(chunks: Iterator[bytes]) -> Iterator[Lines]:
+    """Yield the lines of what `read_content` yields, in batches."""
     rest = b""
     for chunk in chunks:
         lines = chunk.split(b"\n")
         # What is over the limit is not kept: a line of a gigabyte costs no more than this.
         # Chunks are no longer than the limit, so that only the first line can be over it.
-        lines[0] = (rest + lines[0])[: MAX_LINE + 1]
+        lines[0] = (rest + lines[0])[: MAX_LINE_OCTETS + 1]
         rest = lines.pop()
         if lines or not chunk:
             yield lines

@@ -1,0 +1,85 @@
+"""Refuses inputs without any target.
+
+A job whose list came out empty must not pass for one that found nothing wrong, nor replace
+the results of the day before.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from auditor.errors import InputError, UsageError
+from auditor.targets.item import read_item
+from auditor.targets.stream import TargetStream
+from auditor.targets.target import Origin, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.targets.item import SlashMeaning
+
+__all__ = ["first_targets", "nothing_given", "refuse_invalid", "require_target"]
+
+
+def refuse_invalid(arguments: Sequence[str], slash: SlashMeaning = "prefix") -> None:
+    """Raise UsageError for the first argument that is no target; `-` is standard input."""
+    for text in arguments:
+        entry = read_item(text.strip(), Origin(), slash)
+        if text != "-" and isinstance(entry, Target) and entry.kind == "invalid":
+            raise UsageError(str(entry.error))
+
+
+def first_targets(arguments: Sequence[str], most: int) -> list[Target]:
+    """Return the first targets of arguments, `most` of them at most.
+
+    Raises InputError if there is none.
+    """
+    # A prefix of any size is cut off by `most`, not by --max-targets.
+    stream = TargetStream(arguments, max_targets=1 << 128)
+    targets = list(islice(chain.from_iterable(stream.blocks()), most))
+    if all(each.kind == "invalid" for each in targets):
+        files = [text for text in arguments if text == "-"]
+        raise nothing_given(stream, files, next(iter(targets), None))
+    return targets
+
+
+def require_target(stream: TargetStream, files: Sequence[str]) -> None:
+    """Raise InputError if there is no target in a stream that has been counted.
+
+    `files`: the inputs that it reads, besides arguments.
+    """
+    if stream.total is None:
+        return
+    first = None
+    for entry in stream.entries():
+        if not isinstance(entry, Target) or entry.kind != "invalid":
+            return
+        first = first or entry
+    raise nothing_given(stream, files, first)
+
+
+def nothing_given(
+    stream: TargetStream, files: Sequence[str], first: Target | None = None
+) -> InputError:
+    """Return the error for a stream that has been read and has not one target.
+
+    `first`: the first line that is none, if it is known.
+    """
+    names = ["standard input" if name == "-" else name for name in files]
+    message = f"no target in {', '.join(names)}" if names else "no target"
+    if stream.invalid:
+        message += f": {stream.invalid:,} line{'s' * (stream.invalid != 1)}, none of which is one"
+        if first is None:
+            return InputError(message)
+        from auditor.targets.helo_names import is_log_line  # noqa: PLC0415 - only for an error message
+
+        hint = "; `auditor helo` makes a table of a mail log" if is_log_line(first.text) else ""
+        return InputError(f"{message}; {_shown(first)}{hint}")
+    return InputError(
+        f"{message}: all {stream.excluded:,} are excluded" if stream.excluded else message
+    )
+
+
+def _shown(target: Target) -> str:
+    return f"line {target.origin.line}: {target.error}"

@@ -1,0 +1,199 @@
+"""Error messages for text that is no target: what is wrong, and what to write instead.
+
+Loaded for wrong lines only. A suggestion is made only if it would be accepted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from auditor.quoting import printable, quoted
+from auditor.wire.addresses import V4, format_address, parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["named_fault"]
+
+_EXPECTED: Final = "expected one address, prefix, range a-b or domain"
+
+#: Characters of a line that are searched for addresses, and addresses that are named.
+_MAX_SEARCHED_CHARACTERS: Final = 4096
+_MAX_NAMED: Final = 3
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#@]*@)?([^/?#]*)")
+_PORT: Final = re.compile(r"\[?([^\[\]]*?)\]?:[0-9]{1,5}")
+_AFTER_AT: Final = re.compile(r"@([^@\s<>()\[\],;:?/#\"']+)")
+_SPF_TERM: Final = re.compile(
+    r"[-+?~]?(?:ip4|ip6|a|mx|ptr|include|exists|redirect|exp)[:=](.*)", re.IGNORECASE
+)
+_DASHES: Final = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
+_NETMASK: Final = re.compile(
+    r"([0-9.]+)(?:\s*/\s*|\s+(?:netmask\s+|mask\s+)?)([0-9]+(?:\.[0-9]+){3})"
+)
+_WILDCARD: Final = re.compile(r"((?:[0-9]{1,3}\.){1,3})[*xX](\.[*xX])*")
+_DOTTED_RANGE: Final = re.compile(
+    r"([0-9a-fA-F.:]{2,45}?)\.{2,3}([0-9a-fA-F:]?[0-9a-fA-F.:]{0,44})"
+)
+_SHORT_PREFIX: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3}){0,2})\.?(/[0-9]{1,2})?")
+_LEADING_ZEROS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){3}(/[0-9]{1,3})?")
+_PADDED: Final = re.compile(r"\b0+(?=[0-9])")
+_ADDRESS: Final = re.compile(
+    r"(?<![\w.:])(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}"
+    r"(?:\.[0-9]{1,3}){0,3})(?![\w.]*\w)"
+)
+_PUNCTUATION: Final = " \t\"'`,;|<>()[]{}"
+_ASIDE: Final = re.compile(r"[\s,;|]")
+
+
+class _Fault(NamedTuple):
+    """What may be wrong, what was expected, and a text to write instead, "" for none.
+
+    Unless `sure`, it is a fault only if that text is accepted.
+    """
+
+    complaint: str
+    expected: str = _EXPECTED
+    suggestion: str = ""
+    sure: bool = True
+
+
+def named_fault(text: str, accepts: Callable[[str], bool]) -> str:
+    """Return what is wrong with `text` and what was expected, "" if nothing better is known.
+
+    `accepts` tells whether a text would be an item.
+    """
+    for complaint, expected, suggestion, sure in _faults(text):
+        shown = quoted(suggestion)
+        if suggestion and shown == f"'{suggestion}'" and accepts(suggestion):
+            return f"{complaint}; {expected}, {shown}"
+        if sure:
+            return f"{complaint}; {_EXPECTED if suggestion else expected}"
+    return ""
+
+
+def _faults(text: str) -> Iterator[_Fault]:
+    """Yield what may be wrong, the likeliest first."""
+    if text.startswith("zone:"):
+        yield _Fault("is a zone, which scans read", f"{_EXPECTED} here")
+    found = _SCHEME.match(text)
+    if found:
+        scheme = printable(found[1], 10)
+        yield _Fault(f"is a URL ({scheme})", "expected only its host", _host(found[2]) or "-")
+    yield from _address_faults(text)
+    found = _SPF_TERM.fullmatch(text)
+    if found:
+        yield _Fault("is a term of an SPF record", "expected what it names", found[1], sure=False)
+    yield from _letter_faults(text)
+    inside = text.strip(_PUNCTUATION)
+    if inside != text:
+        yield _Fault("has punctuation around it", "expected what is inside", inside, sure=False)
+    several = _ASIDE.search(text) is not None
+    if (several or "[" in text[1:]) and (named := _addresses_in(text)):
+        yield _Fault(f"has more than one item on the line; found {named} in it")
+    if "@" in text:
+        domain = _AFTER_AT.search(text)
+        yield _Fault("is an e-mail address", "expected its domain", domain[1] if domain else "@")
+    if several:
+        yield _Fault("has more than one item on the line")
+    if "%" in text and ":" in text:
+        yield _Fault("is a scoped address", f"{_EXPECTED}, without the %zone")
+    if _PORT.fullmatch(text) and (text.startswith("[") or text.count(":") == 1):
+        yield _Fault("has a port", "expected only its host", _host(text) or "-")
+    if ":" in text and "/" not in text:
+        yield _Fault("is not an IPv6 address")
+
+
+def _letter_faults(text: str) -> Iterator[_Fault]:
+    """Yield what is wrong with the letters of a name, or what stands before it."""
+    plain = unicodedata.normalize("NFKC", text[:_MAX_SEARCHED_CHARACTERS]).replace("\u3002", ".")
+    if plain != text:
+        yield _Fault("has letters of another width", "expected plain ones", plain, sure=False)
+    for sign, description in (("*.", "a wildcard"), (".", "a dot")):
+        if text.startswith(sign):
+            name = text.removeprefix(sign)
+            yield _Fault(f"begins with {description}", "expected the domain", name, sure=False)
+
+
+def _address_faults(text: str) -> Iterator[_Fault]:
+    """Yield the ways of writing addresses that are not read here."""
+    plain = _DASHES.sub("-", text)
+    if plain != text and len(text) < _MAX_SEARCHED_CHARACTERS:
+        dash = next(character for character in text if _DASHES.match(character))
+        yield _Fault(
+            f"has a dash ({dash}) that is no hyphen", "expected a range", plain, sure=False
+        )
+    joined = "/".join(part.strip() for part in text.split("/"))
+    if joined != text:
+        yield _Fault("has a space beside the slash", "expected a prefix", joined, sure=False)
+    found = _NETMASK.fullmatch(text)
+    if found:
+        length = _mask_length(found[2])
+        if length is not None:
+            yield _Fault("has a netmask", "expected a prefix", _network(found[1], length))
+    found = _WILDCARD.fullmatch(text)
+    if found:
+        octets = found[1].count(".")
+        network = found[1] + ".".join("0" * (4 - octets))
+        yield _Fault("has a wildcard", "expected a prefix", f"{network}/{8 * octets}", sure=False)
+    found = _DOTTED_RANGE.fullmatch(text)
+    if found:
+        yield _Fault("has dots between", "expected a range", f"{found[1]}-{found[2]}", sure=False)
+    yield from _abridged(text)
+    if _LEADING_ZEROS.fullmatch(text) and _PADDED.search(text):
+        # Some programs read such octets as octal numbers, so none is guessed.
+        decimal = _PADDED.sub("", text)
+        yield _Fault("has leading zeros", "expected decimal octets without them", decimal)
+
+
+def _abridged(text: str) -> Iterator[_Fault]:
+    """Yield what a prefix may be meant by that lacks octets, or its length."""
+    found = _SHORT_PREFIX.fullmatch(text)
+    if found is None:
+        return
+    octets = found[1].count(".") + 1
+    if octets > 1 or found[2]:
+        network = found[1] + ".0" * (4 - octets) + (found[2] or f"/{8 * octets}")
+        yield _Fault("has too few octets", "expected a prefix", network, sure=False)
+
+
+def _network(address: str, length: int) -> str:
+    """Return the prefix that an address with a netmask is in."""
+    number = parse_address(address)
+    if number is None:
+        return f"{address}/{length}"
+    hosts = (1 << 32 - length) - 1
+    return f"{format_address(V4, number[1] & ~hosts)}/{length}"
+
+
+def _mask_length(mask: str) -> int | None:
+    """Return the prefix length of a netmask, or of the inverse of one; None if it is neither."""
+    address = parse_address(mask)
+    if address is None:
+        return None
+    number = address[1]
+    for bits in (number, number ^ 0xFFFFFFFF):
+        ones = f"{bits:032b}".rstrip("0")
+        if "0" not in ones:
+            return len(ones)
+    return None
+
+
+def _host(text: str) -> str:
+    """Return the host of `host:port`, without the brackets of an IPv6 address."""
+    port = _PORT.fullmatch(text)
+    return (port[1] if port else text).strip("[]")
+
+
+def _addresses_in(text: str) -> str:
+    """Return the first addresses in a text, for a person; "" without any."""
+    found: dict[str, None] = {}
+    for match in _ADDRESS.finditer(text[:_MAX_SEARCHED_CHARACTERS]):
+        if match[0] != "::" and parse_address(match[0]) is not None:
+            found[match[0]] = None
+        if len(found) > _MAX_NAMED:
+            break
+    named = list(found)[:_MAX_NAMED]
+    return ", ".join(named) + (", ..." if len(found) > _MAX_NAMED else "")

@@ -1,0 +1,299 @@
+"""Reads targets from JSON: objects or strings, one a line (NDJSON) or in an array.
+
+The keys are as in `columns`; labels keep the text of their input, numbers digit for digit.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from auditor.errors import InputError, TargetError
+from auditor.quoting import quoted
+from auditor.targets.columns import HELO, MAIL_FROM, InputOptions, legible, row_entry
+from auditor.targets.domains import mail_from_identities, mail_from_identity
+from auditor.targets.item import Entry, invalid
+from auditor.targets.reader import MAX_LINE_OCTETS, InputSource, Lines
+from auditor.targets.target import NO_LABELS, Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["json_entries", "ndjson_entries"]
+
+#: Tokens of a text that is known to be JSON (RFC 8259 §2).
+_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+#: An escape of a string (RFC 8259 §7), and half of a pair of surrogates as a group.
+_ESCAPE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+_NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_OPENING: Final = frozenset({b"{", b"["})
+_CLOSING: Final = frozenset({b"}", b"]"})
+
+#: What changes the state of a splitter: outside of strings, and inside.
+_OUTSIDE: Final = re.compile(rb'[\[\]{},"\n]|[^\[\]{},"\s]+')
+_INSIDE: Final = re.compile(rb'["\\]')
+#: A whole object that holds no other, and no array: most elements of most arrays.
+_FLAT_OBJECT: Final = re.compile(rb'\{(?:[^{}\[\]"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+\}', re.DOTALL)
+
+
+def ndjson_entries(
+    batches: Iterator[Lines], source: InputSource, options: InputOptions
+) -> Iterator[Entry | None]:
+    """Yield what each line gives; None when the input has to wait."""
+    line = 0
+    for batch in batches:
+        if not batch:
+            yield None
+        for raw in batch:
+            line += 1
+            text = raw.strip()
+            if text and not text.startswith(b"#"):
+                yield _entry(text, Origin(source.name, line, labels=options.labels), options)
+
+
+def json_entries(
+    chunks: Iterator[bytes], source: InputSource, options: InputOptions
+) -> Iterator[Entry | None]:
+    """Yield what each element of an array gives, or each value; None when the input has to wait.
+
+    Raises InputError for an array that does not end: what follows is missing.
+    """
+    splitter = _Splitter()
+    for chunk in chunks:
+        if not chunk:
+            yield None
+        for line, text in splitter.feed(chunk):
+            yield _entry(text, Origin(source.name, line, labels=options.labels), options)
+    for line, text in splitter.rest():
+        yield _entry(text, Origin(source.name, line, labels=options.labels), options)
+    if splitter.in_array:
+        raise InputError(f"{source.label}: the JSON array has no end; is the file cut short?")
+
+
+class _Splitter:
+    """Splits JSON into the elements of its arrays, and into the values beside them.
+
+    It counts brackets, and is content with all else: what is wrong with an element, its
+    reader says. An element is kept up to one octet more than may be read.
+    """
+
+    def __init__(self) -> None:
+        self.in_array = False
+        self._line = self._first_line = 1
+        self._kept = bytearray()
+        self._depth = 0
+        self._in_string = self._in_word = self._escaped = False
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the elements that end in the next octets, with the numbers of their lines."""
+        position = 0
+        while position < len(data):
+            if self._in_string:
+                position, ended = self._string(data, position)
+                if ended and not self._depth:
+                    yield self._finish()
+                continue
+            found = _OUTSIDE.search(data, position)
+            start, end = found.span() if found else (len(data), len(data))
+            if self._in_word and start != position:
+                yield self._finish()
+            if found is None:
+                self._keep(data[position:])
+                return
+            token = found[0]
+            if self._in_word and token[0] in b'[]{},"\n':
+                yield self._finish()
+            if token == b"{" and not self._depth and (flat := _FLAT_OBJECT.match(data, start)):
+                yield self._line, flat[0][: MAX_LINE_OCTETS + 1]
+                self._line += flat[0].count(b"\n")
+                position = flat.end()
+                continue
+            self._keep(data[position:start])
+            position = end
+            if self._take(token):
+                yield self._finish()
+
+    def rest(self) -> Iterator[tuple[int, bytes]]:
+        """Yield an element that has not ended."""
+        if self._in_word or self._in_string or self._depth:
+            yield self._finish()
+
+    def _take(self, token: bytes) -> bool:
+        """Take in a token outside of strings; return whether it ends an element."""
+        if token == b"\n":
+            self._keep(token)
+            self._line += 1
+            return False
+        if not self._depth:
+            if token == b"," or (token == b"]" and self.in_array):
+                self.in_array = token == b"," and self.in_array
+                return False
+            if token == b"[" and not self.in_array:
+                self.in_array = True
+                return False
+            self._first_line = self._line
+        self._depth += (token in _OPENING) - (token in _CLOSING)
+        self._in_string = token == b'"'
+        self._in_word = not self._depth and not self._in_string and token not in _CLOSING
+        self._depth = max(self._depth, 0)  # less after a bracket that closes nothing
+        self._append(token)
+        return token in _CLOSING and not self._depth
+
+    def _string(self, data: bytes, position: int) -> tuple[int, bool]:
+        """Take in octets of a string; return the position behind them, and whether it ended."""
+        if self._escaped:
+            self._escaped = False
+            self._append(data[position : position + 1])
+            return position + 1, False
+        found = _INSIDE.search(data, position)
+        end = found.end() if found else len(data)
+        self._append(data[position:end])
+        self._escaped = found is not None and found[0] == b"\\"
+        ended = found is not None and found[0] == b'"'
+        self._in_string = not ended
+        return end, ended
+
+    def _keep(self, data: bytes) -> None:
+        """Keep white space within an element."""
+        if self._depth:
+            self._append(data)
+
+    def _append(self, data: bytes) -> None:
+        self._kept += data[: MAX_LINE_OCTETS + 1 - len(self._kept)]
+
+    def _finish(self) -> tuple[int, bytes]:
+        element = bytes(self._kept)
+        self._kept.clear()
+        self._in_word = self._in_string = self._escaped = False
+        self._depth = 0
+        return self._first_line, element
+
+
+def _entry(text: bytes, origin: Origin, options: InputOptions) -> Entry:
+    """Return what one JSON value gives."""
+    try:
+        utf8, foreign = _as_utf8(text)
+        if b"\\u" in utf8:
+            utf8 = _ESCAPE.sub(_without_lone_surrogate, utf8)
+        found = _loaded(utf8)
+        if isinstance(found, str) and not options.column:
+            return row_entry(found, options.slash, origin)
+        key = _target_key(found, options)
+        _check_target(key, found[key], foreign=foreign)
+        return _object(found, _exact(found, utf8, key), key, origin, options)
+    except TargetError as error:
+        return invalid(text.decode(errors="surrogateescape"), origin, str(error))
+
+
+def _loaded(text: bytes) -> Any:
+    if len(text) > MAX_LINE_OCTETS:
+        raise TargetError(f"longer than {MAX_LINE_OCTETS:,} octets")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        # RFC 8259 §6 knows no largest number, orjson does. As a label it keeps its text.
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(_TOKEN.sub(_smaller, text))
+        raise TargetError(f"not JSON: {error}") from None
+
+
+def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
+    """Return an escape that stands for no character as the text that it is."""
+    return b"\\" + escape[0] if escape[1] else escape[0]
+
+
+def _smaller(token: re.Match[bytes]) -> bytes:
+    return b"0" if _NUMBER.fullmatch(token[0]) else token[0]
+
+
+def _target_key(found: Any, options: InputOptions) -> str:
+    """Return the key under which an object has its target, a string."""
+    names: list[str] = list(found) if isinstance(found, dict) else []
+    place = options.target_column(names)
+    if place < 0:
+        wrong = f"expected a JSON object with the key {options.expected_column}"
+        inner = next((name for name in names if isinstance(found[name], list)), None)
+        if inner is not None:
+            wrong += f"; there is a list at {quoted(inner)}, whose elements may be meant"
+        raise TargetError(wrong)
+    return names[place]
+
+
+def _check_target(key: str, target: Any, *, foreign: bool) -> None:
+    """Raise TargetError for a target that is no string, or in an encoding that is not known."""
+    if not isinstance(target, str):
+        raise TargetError(f"{quoted(key)} is not a string")
+    if foreign and not target.isascii():
+        raise TargetError("not UTF-8 text")
+
+
+def _object(
+    found: dict[str, Any], exact: Mapping[str, str], key: str, origin: Origin, options: InputOptions
+) -> Entry:
+    """Return what an object gives: as it was loaded, and with its values as they stand."""
+    labels = {name: value for name, value in exact.items() if name not in {key, HELO, MAIL_FROM}}
+    return row_entry(
+        found[key],
+        options.slash_in(key),
+        origin,
+        helo="" if found.get(HELO) is None else exact[HELO],
+        mail_from=_senders(found.get(MAIL_FROM), exact.get(MAIL_FROM, "")),
+        labels=labels or NO_LABELS,
+    )
+
+
+def _exact(found: dict[str, Any], text: bytes, key: str) -> Mapping[str, str]:
+    """Return the members of an object as they stand in its text.
+
+    Strings are as they are, everything else is its text without white space. Raises
+    TargetError if `key` is there twice.
+    """
+    if (
+        all(isinstance(value, str) for value in found.values())
+        and b"\\" not in text
+        and text.count(f'"{key}"'.encode()) == 1
+    ):
+        return found
+    members: dict[str, str] = {}
+    depth = 0
+    name = b""
+    pending: list[bytes] = []
+    for token in _TOKEN.findall(text):
+        depth += (token in _OPENING) - (token in _CLOSING)
+        if depth == 1 and token == b":" and not name:
+            name = pending.pop()
+        elif name and (depth == 0 or (depth == 1 and token == b",")):
+            called, value = orjson.loads(name), b"".join(pending)
+            if called == key and key in members:
+                raise TargetError(f"has the key {quoted(key)} twice")
+            members[called] = orjson.loads(value) if value.startswith(b'"') else value.decode()
+            name = b""
+            pending.clear()
+        elif depth > 1 or token != b"{":
+            pending.append(token)
+    return members
+
+
+def _senders(found: Any, text: str) -> tuple[str, ...]:
+    """Return the MAIL FROM identities of an object: a string, a list of them, or what it is."""
+    if found is None:
+        return ()
+    if isinstance(found, list) and all(isinstance(sender, str) for sender in found):
+        return tuple(map(mail_from_identity, found))
+    return mail_from_identities(text)
+
+
+def _as_utf8(text: bytes) -> tuple[bytes, bool]:
+    """Return text in UTF-8, and whether it had not been."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return legible(text.decode(errors="surrogateescape")).encode(), True
+    return text, False
