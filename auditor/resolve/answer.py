@@ -1,4 +1,4 @@
-"""Questions, answers, and the two protocols between them.
+"""Questions, answers, and the protocols of resolvers and engines.
 
 This file knows no socket and no library. Everything above it (checks, SPF, the
 pipeline) sees `Answer` only; everything below it makes them.
@@ -7,7 +7,7 @@ pipeline) sees `Answer` only; everything below it makes them.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from auditor.wire.codes import NOERROR, SERVFAIL
 from auditor.wire.message import Rdata, Soa
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_CHAIN",
     "Answer",
-    "Deliver",
+    "AnswerCallback",
     "Engine",
-    "Obtained",
+    "LimitFindingEngine",
+    "Provenance",
     "Question",
     "Rdata",
     "Resolver",
@@ -43,7 +44,7 @@ class Question(NamedTuple):
     rdtype: int
 
 
-class Obtained(NamedTuple):
+class Provenance(NamedTuple):
     """How an answer was come by; volatile, and shown only by `--trace`.
 
     `server` as `address:port`, `transport` one of `udp`, `tcp`, `file`, `cache` or what the
@@ -67,6 +68,8 @@ class Answer(NamedTuple):
     question's own name first; `canonical` the name they led to, "" without a chain.
     `ttl`: seconds for which the answer may be kept: the lowest TTL on the way, for NXDOMAIN
     and NODATA the one of RFC 2308 §5, or None where the server gave none (no SOA, failures).
+    `zone`: of NXDOMAIN and NODATA the apex of the zone that denied it (the owner of the SOA,
+    RFC 2308 §3), "" where the reply does not say, and of all other answers.
     """
 
     status: str
@@ -74,7 +77,8 @@ class Answer(NamedTuple):
     chain: tuple[str, ...] = ()
     canonical: str = ""
     ttl: int | None = None
-    how: Obtained | None = None
+    how: Provenance | None = None
+    zone: str = ""
 
 
 T = TypeVar("T")
@@ -84,7 +88,7 @@ T = TypeVar("T")
 Steps: TypeAlias = Generator[Sequence[Question], Sequence[Answer], T]
 
 #: Engines hand over answers in batches, as many as one wake-up of the loop brought.
-Deliver: TypeAlias = "Callable[[Sequence[tuple[Question, Answer]]], None]"
+AnswerCallback: TypeAlias = "Callable[[Sequence[tuple[Question, Answer]]], None]"
 
 
 class Resolver(Protocol):
@@ -106,7 +110,7 @@ class Engine(Protocol):
         """Open what is needed. Raises AuditorError if the engine cannot work at all."""
         ...
 
-    def submit(self, questions: Sequence[Question], deliver: Deliver) -> None:
+    def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
         """Take the questions, none twice; each one ends in exactly one `deliver`, later or now.
 
         The engine queues what its limits do not allow at once, and never blocks.
@@ -122,7 +126,10 @@ class Engine(Protocol):
         ...
 
     def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
-        """Have `fail` called, once, when no answer will come any more: no server is left."""
+        """Have `fail` called when no answer will come to what is asked: no server is left.
+
+        And again, after as long, while that goes on.
+        """
         ...
 
     def counters(self) -> Mapping[str, int]:
@@ -131,6 +138,19 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Drop what is outstanding, undelivered, and free all sockets and tasks."""
+        ...
+
+
+@runtime_checkable
+class LimitFindingEngine(Protocol):
+    """An engine that finds out how much its servers bear."""
+
+    def rate(self) -> float | None:
+        """Return how many queries a second the limits allow, set or found; None for any."""
+        ...
+
+    def limits_found(self) -> Mapping[str, Mapping[str, int | str]]:
+        """Return the limits that were found, by server."""
         ...
 
 
@@ -144,7 +164,9 @@ def make_answer(
     records: Sequence[Rdata] = (),
     aliases: Sequence[tuple[str, str]] = (),
     ttl: int | None = None,
-    how: Obtained | None = None,
+    how: Provenance | None = None,
+    *,
+    zone: str = "",
 ) -> Answer:
     """Build an answer: records sorted and without duplicates, the aliases as a chain.
 
@@ -158,4 +180,4 @@ def make_answer(
     if len(records) > 1:
         # All records of one RRset have one type, so they compare.
         records = sorted(set(records))
-    return Answer(status, tuple(records), chain, canonical, ttl, how)
+    return Answer(status, tuple(records), chain, canonical, ttl, how, zone)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples, sample
 
-from auditor.resolve.answer import Answer, Question
-from auditor.resolve.cache import Cache, Lifetimes
+from auditor.resolve.answer import Answer, Provenance, Question
+from auditor.resolve.cache import (
+    LARGE_ANSWERS_OCTETS,
+    LARGEST_ANSWER_OCTETS,
+    Cache,
+    Lifetimes,
+    octets_of,
+)
 from auditor.wire.codes import PTR
 
 if TYPE_CHECKING:
@@ -145,7 +153,7 @@ _STEPS = st.lists(
 
 
 @given(st.integers(0, 30), _STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_it_agrees_with_a_list_of_all_there_ever_was(
     size: int, steps: Sequence[tuple[str, int, str, int | None, float]]
 ) -> None:
@@ -166,3 +174,45 @@ def test_it_agrees_with_a_list_of_all_there_ever_was(
             found = cache.get(question, now)
             assert found == expected or (found is None and size < 2 * len(model))
         assert len(cache) <= size
+
+
+def _held(cache: Cache) -> int:
+    """Return the octets of all answers that are kept, as Python counts them."""
+    return sum(
+        sys.getsizeof(answer.records) + sum(map(sys.getsizeof, answer.records))
+        for generation in (cache.young, cache.old)
+        for _, answer in generation.values()
+    )
+
+
+@pytest.mark.parametrize("names", sample([200, 20, 2]))
+def test_large_answers_are_bounded_by_their_octets(names: int) -> None:
+    cache = Cache(100_000)
+    long = "x" * 200
+    for number in range(4 * LARGE_ANSWERS_OCTETS // (names * len(long))):
+        records = tuple(f"{number}-{name}.{long}" for name in range(names))
+        cache.put(_question(number), Answer("NOERROR", records, ttl=300), 0.0)
+        if number % 7 == 0:
+            cache.get(_question(number // 2), 0.0)
+    assert cache.get(_question(number), 0.0) is not None
+    if names > 2:
+        assert LARGE_ANSWERS_OCTETS // 4 < _held(cache) <= LARGE_ANSWERS_OCTETS
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("NOERROR", tuple(f"host-{name}.example.net" for name in range(3000)), ttl=300),
+        Answer("NOERROR", (tuple(b"x" * 255 for _ in range(400)),), ttl=300),
+        Answer("SERVFAIL", how=Provenance(ede=((22, "x" * 70_000),))),
+    ],
+    ids=["names", "text", "extended error"],
+)
+def test_a_giant_is_not_kept_and_takes_the_place_of_none(answer: Answer) -> None:
+    cache = Cache(100)
+    cache.put(_question(1), _answer(1), 0.0)
+    cache.put(_question(2), _answer(2), 0.0)
+    assert octets_of(answer) > LARGEST_ANSWER_OCTETS
+    cache.put(_question(1), answer, 1.0)
+    assert cache.get(_question(1), 1.0) is None
+    assert cache.get(_question(2), 1.0) == _answer(2)

@@ -15,11 +15,11 @@ from support.faulty import Asked, FaultyServer, always, mute_port
 from support.fleet import FLEET
 
 from auditor.resolve.answer import Answer, Question
-from auditor.resolve.bulk import Bulk
+from auditor.resolve.bulk.engine import BulkEngine
 from auditor.resolve.cache import Cache
-from auditor.resolve.cares import Cares
-from auditor.resolve.lookup import Lookup
-from auditor.resolve.zonefiles import ZoneFiles
+from auditor.resolve.cares.engine import CaresEngine
+from auditor.resolve.resolver import CachingResolver
+from auditor.resolve.zones.engine import ZoneFileEngine
 from auditor.settings import Server
 from auditor.wire.codes import (
     AAAA,
@@ -61,15 +61,15 @@ class Kind(NamedTuple):
 
 
 def _bulk(port: int) -> Engine:
-    return Bulk([Server("127.0.0.1", port)], timeout=2.0)
+    return BulkEngine([Server("127.0.0.1", port)], timeout=2.0, check=False)
 
 
 def _cares(port: int) -> Engine:
-    return Cares([Server("127.0.0.1", port)], timeout=2.0)
+    return CaresEngine([Server("127.0.0.1", port)], timeout=2.0)
 
 
 def _zones(_port: int) -> Engine:
-    return ZoneFiles(ZONES)
+    return ZoneFileEngine(ZONES)
 
 
 BULK, CARES, FILES = Kind("bulk", _bulk), Kind("cares", _cares), Kind("zones", _zones)
@@ -110,7 +110,7 @@ def _find(run: Run, kind: Kind, port: int, questions: Sequence[Question]) -> lis
         engine = kind.make(port)
         async with opened(engine):
             # Through the lookup, which asks on where a server stops at an alias.
-            found = await Lookup(engine, Cache(100_000)).resolve_many(questions)
+            found = await CachingResolver(engine, Cache(100_000)).resolve_many(questions)
             return [one._replace(how=None) for one in found]
 
     found: list[Answer] = run(main())
@@ -193,8 +193,8 @@ def test_extended_errors_are_what_cares_cannot_tell(run: Run) -> None:
 
     with FaultyServer("", always(faults.extended_error(22, "lame"))) as server:
         servers = [Server("127.0.0.1", server.port)]
-        bulk = run(main(Bulk(servers, trace=True, check=False)))
-        cares = run(main(Cares(servers)))
+        bulk = run(main(BulkEngine(servers, trace=True, check=False)))
+        cares = run(main(CaresEngine(servers)))
     assert bulk.how.ede == ((22, "lame"),)
     assert cares.how.ede == ()
     assert bulk.status == cares.status == SERVFAIL
@@ -311,8 +311,8 @@ def test_silence_is_a_timeout(run: Run) -> None:
         where = [Server("127.0.0.1", port)]
         found = []
         for engine in (
-            Bulk(where, timeout=0.1, tries=1, check=False),
-            Cares(where, timeout=0.1, tries=1),
+            BulkEngine(where, timeout=0.1, tries=1, check=False),
+            CaresEngine(where, timeout=0.1, tries=1),
         ):
             async with opened(engine):
                 (one,) = await ask(engine, [Question("mail.example.net", A)])
@@ -326,7 +326,7 @@ def test_silence_is_a_timeout(run: Run) -> None:
 def test_closing_delivers_nothing_more(run: Run, network: Kind) -> None:
     async def main(port: int) -> None:
         answers: list[object] = []
-        engine: Engine = Bulk([Server("127.0.0.1", port)], check=False)
+        engine: Engine = BulkEngine([Server("127.0.0.1", port)], check=False)
         if network is CARES:
             engine = network.make(port)
         async with opened(engine):

@@ -1,0 +1,75 @@
+"""What is learnt about servers from which try of a question was answered, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from auditor.resolve.bulk.dnssec_check import Check
+from auditor.resolve.bulk.query_state import UNANSWERED
+from auditor.resolve.bulk.udp.outstanding import LOST
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.resolve.bulk.dead_zones import DeadZones
+    from auditor.resolve.bulk.retry_policy import Attempt, PendingQuery
+    from auditor.resolve.bulk.server.nameserver import NameServer
+    from auditor.resolve.bulk.udp.outstanding import UdpSocket
+
+__all__ = ["is_in_vain", "is_open", "learn", "waits_for"]
+
+
+def learn(
+    nameservers: Sequence[NameServer], query: PendingQuery, attempt: Attempt, now: float
+) -> None:
+    """Learn about servers and ways from which try was answered, and when."""
+    nameserver = nameservers[attempt.server]
+    if attempt.server in query.doubted_by and query.check is not Check.DISABLED:
+        nameserver.limits.on_recovered(query.failed_at, attempt.when)
+    _note_losses(nameserver, query, attempt)
+    first = query.tries[0]
+    if query.is_first_attempt(attempt):
+        nameserver.on_late(attempt.when, now)
+    elif (
+        attempt is query.tries[-1]
+        and now - attempt.when <= 2 * nameserver.round_trip.timeout
+        and query.is_first_attempt(first)
+        and is_open(first, query)
+    ):
+        # Answered at once when asked again: the first try was lost on the way, and not
+        # slow. One that is silent too says nothing about the way.
+        nameservers[first.server].on_loss()
+        cast("UdpSocket", first.udp_socket).settle(first.query_id, LOST)
+    if query.plain and query.only == attempt.server:
+        nameserver.can.on_without_edns()
+
+
+def _note_losses(nameserver: NameServer, query: PendingQuery, attempt: Attempt) -> None:
+    """Note the tries before the one that was answered as lost, if nothing came of them."""
+    for earlier in query.tries:
+        if earlier is attempt:
+            break
+        if earlier.server == attempt.server and is_open(earlier, query):
+            nameserver.limits.rate.on_lost(earlier.when)
+
+
+def is_open(attempt: Attempt, query: PendingQuery) -> bool:
+    """Tell whether the reply to a try is still awaited: its place may be another's by now."""
+    entry = cast("UdpSocket", attempt.udp_socket).outstanding.get(attempt.query_id)
+    return entry is not None and entry[0] is query
+
+
+def is_in_vain(query: PendingQuery, dead: DeadZones, now: float) -> bool:
+    """Tell whether nobody has answered a query that was asked, nor anyone in its zone."""
+    return (
+        query.sent > 0
+        and query.check is Check.NONE
+        and query.best is None
+        and query.only is None
+        and dead.is_dead(query.question.name, now)
+    )
+
+
+def waits_for(query: PendingQuery, server: int) -> bool:
+    """Tell whether nothing but the reply of one server can bring a query on."""
+    return query.state in UNANSWERED and query.asked[-1] == server

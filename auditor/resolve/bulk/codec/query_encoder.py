@@ -1,0 +1,172 @@
+"""The short path of the bulk engine out: common questions to bytes.
+
+Only what is met a million times stands here; `QueryEncoder` leaves the rest to `wire`, and a test
+holds both ways together.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import repeat
+from string import ascii_lowercase
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from auditor.errors import WireError
+from auditor.resolve.answer import Question
+from auditor.wire.message import IN
+from auditor.wire.names import encode_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["QueryEncoder"]
+
+#: Entries of a memo before it starts anew: a bound, far above what one run's zones need.
+_MEMO_ENTRIES: Final = 4096
+_TYPE_CLASS: Final = Struct("!2H")
+
+_LENGTH_OCTETS: Final = tuple(bytes((size,)) for size in range(64))
+_MAX_LABEL_OCTETS: Final = 63
+_MAX_OCTET_DIGITS: Final = 3  # characters of an octet's label in a reverse zone
+_NO_CASE: Final = repeat(0)
+_NO_TAILS: Final[dict[str, bytes]] = {}
+
+
+class QueryEncoder:
+    """Owner names to the question section of a query, in one letter case of many.
+
+    Neighbours share their parent (a /24 its reverse zone, hosts their domain), so that is
+    encoded once. Where the server returns names as they were sent, each parent and each
+    first label gets letters in random case (draft-vixie-dnsext-dns0x20): an answer that
+    nobody saw the question of would have to guess them.
+    """
+
+    __slots__ = (
+        "_mixed",
+        "_mixed_parents",
+        "_mixed_tails",
+        "_octets",
+        "_parents",
+        "_random",
+        "_tails",
+    )
+
+    def __init__(self, seed: random.Random | None = None) -> None:
+        self._random = seed or random.SystemRandom()
+        #: By what follows the first label: that, encoded.
+        self._parents: dict[str, bytes] = {}
+        self._mixed_parents: dict[str, bytes] = {}
+        #: By type, then by what follows the first label: that, encoded, with type and class.
+        self._tails: dict[int, dict[str, bytes]] = {}
+        self._mixed_tails: dict[int, dict[str, bytes]] = {}
+        self._mixed = [self._table() for _ in range(64)]
+        #: First labels that have no letters, by their text.
+        self._octets: dict[str, bytes] = {}
+
+    def question(self, name: str, rdtype: int, case: int | None = None) -> bytes:
+        """Return name, type and class as they stand in a query.
+
+        `case`: any number to have letters in mixed case, None for lower case. Raises
+        WireError for what is no name.
+        """
+        (found,) = self.questions([Question(name, rdtype)], None if case is None else [case])
+        if not found:
+            raise WireError(f"{name!r} is no name")
+        return found
+
+    def questions(
+        self, batch: Iterable[Question], cases: Iterable[int] | None = None
+    ) -> list[bytes]:
+        """Return what `question` does of each; nothing for what is no name.
+
+        `cases`: a number each, as `question` takes it; None for lower case.
+        """
+        found: list[bytes] = []
+        octets = self._octets
+        mixed = self._mixed if cases is not None else None
+        tails = self._tails if cases is None else self._mixed_tails
+        rdtype, of_type = -1, _NO_TAILS
+        for (name, kind), case in zip(batch, cases or _NO_CASE, strict=False):
+            if kind != rdtype:
+                rdtype, of_type = kind, tails.get(kind, _NO_TAILS)
+            head, _, rest = name.partition(".")
+            label = octets.get(head) or self._label(head, mixed[case & 63] if mixed else None)
+            tail = of_type.get(rest)
+            if tail is None:
+                tail = self._tail(rest, kind, mixed=mixed is not None)
+                of_type = tails.get(kind, _NO_TAILS)
+            found.append(label + tail if label and tail else _whole(name, kind))
+        return found
+
+    def _label(self, head: str, mixed: bytes | None) -> bytes:
+        """Return a first label with its length; nothing if it is none, or none so simple."""
+        if not head or len(head) > _MAX_LABEL_OCTETS or not head.isascii() or "\\" in head:
+            return b""
+        label = _LENGTH_OCTETS[len(head)] + head.encode()
+        # Those of reverse zones are all there are of this kind; others are seldom met again.
+        if len(head) <= _MAX_OCTET_DIGITS and head.isdigit():
+            self._octets[head] = label
+        # The length before the characters is below any letter.
+        return label.translate(mixed)
+
+    def _tail(self, rest: str, rdtype: int, *, mixed: bool) -> bytes:
+        """Return what follows the first label, for all neighbours; nothing if that is not simple.
+
+        Whoever has an address is asked for its policy as well: a parent has the same letters for
+        each type.
+        """
+        parents = self._mixed_parents if mixed else self._parents
+        parent = parents.get(rest)
+        if parent is None:
+            parent = self._parent(rest, mixed=mixed)
+            _remember(parents, rest, parent)
+        if not parent:
+            return b""
+        tail = parent + _TYPE_CLASS.pack(rdtype, IN)
+        tails = self._mixed_tails if mixed else self._tails
+        _remember(tails.setdefault(rdtype, {}), rest, tail)
+        return tail
+
+    def _parent(self, rest: str, *, mixed: bool) -> bytes:
+        if rest in {"", "."} or "\\" in rest:
+            return b""
+        try:
+            parent = encode_name(rest)
+        except WireError:
+            return b""
+        # One that would leave no room for a longest label is not worth a short path.
+        if len(parent) > _MAX_PARENT_OCTETS:
+            return b""
+        return self._in_mixed_case(parent) if mixed else parent
+
+    def _in_mixed_case(self, plain: bytes) -> bytes:
+        """Return an encoded name with each letter in random case: one draw for all of them."""
+        lower = int.from_bytes(plain, "big")
+        # The lengths of labels are below any letter.
+        case_bits = lower ^ int.from_bytes(plain.upper(), "big")
+        chosen = self._random.getrandbits(8 * len(plain)) & case_bits
+        return (lower ^ chosen).to_bytes(len(plain), "big")
+
+    def _table(self) -> bytes:
+        drawn = self._random.getrandbits(len(ascii_lowercase))
+        chosen = "".join(one for at, one in enumerate(ascii_lowercase) if drawn >> at & 1)
+        return bytes.maketrans(chosen.encode(), chosen.upper().encode())
+
+
+#: With a label of 63 octets before it, a name of 255 (RFC 1035 §2.3.4).
+_MAX_PARENT_OCTETS: Final = 255 - 64
+
+
+def _whole(name: str, rdtype: int) -> bytes:
+    """Encode a name that is not so simple; nothing for what is none."""
+    try:
+        return encode_name(name) + _TYPE_CLASS.pack(rdtype, IN)
+    except WireError:
+        return b""
+
+
+def _remember(memo: dict[str, bytes], key: str, value: bytes) -> None:
+    if len(memo) >= _MEMO_ENTRIES:
+        memo.clear()
+    memo[key] = value

@@ -1,0 +1,49 @@
+"""Final answers, counted and handed to whoever asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auditor.resolve.answer import Answer
+from auditor.resolve.bulk.deferred import DOUBTFUL
+from auditor.wire.codes import BOGUS, FORMERR, SETTLED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.resolve.answer import AnswerCallback, Question
+    from auditor.resolve.bulk.counters import Counters
+    from auditor.resolve.bulk.retry_policy import PendingQuery
+
+__all__ = ["Deliveries"]
+
+
+class Deliveries:
+    """Hands on answers. `awaited`: how many questions have none yet."""
+
+    def __init__(self, counters: Counters) -> None:
+        self.awaited = 0
+        self._counters = counters
+
+    def hand_over(
+        self, pairs: Sequence[tuple[Question, Answer]], deliver: AnswerCallback, *, failed: int = 0
+    ) -> None:
+        """Hand on answers to one that asked, so many `failed` ones among them."""
+        count = len(pairs)
+        self.awaited -= count
+        self._counters.failed += failed
+        self._counters.answered += count - failed
+        deliver(pairs)
+
+    def finish(self, query: PendingQuery, answer: Answer) -> None:
+        """Hand on the answer of a query that was not answered by its first attempt."""
+        if answer.how is not None:
+            answer = answer._replace(how=answer.how._replace(attempts=query.sent))
+        failed = answer.status not in SETTLED
+        self._counters.recovered += bool(query.doubted_by) and not failed
+        self._counters.persisted += answer.status in DOUBTFUL or answer.status == BOGUS
+        self.hand_over([(query.question, answer)], query.deliver, failed=failed)
+
+    def refuse(self, question: Question, deliver: AnswerCallback) -> None:
+        """Answer a question about what is no name."""
+        self.hand_over([(question, Answer(FORMERR))], deliver, failed=1)

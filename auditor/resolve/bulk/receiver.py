@@ -1,0 +1,314 @@
+"""Packets to answers: what the bulk engine receives, matched, read, and handed on.
+
+A reply counts only if it comes from the connected server, its ID is in flight on that
+socket, and it holds the question that was sent, letter for letter if the letters' case was
+mixed. Anything else is counted and dropped, but for this: servers from before EDNS refuse
+what they cannot read with nothing but a header, and that is believed for FORMERR and NOTIMP
+to a query with EDNS (RFC 6891 §7). It is asked again without, and that reply must hold the
+question: otherwise whoever guesses port and ID could end questions.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+from auditor.errors import WireError
+from auditor.resolve.answer import Answer, Provenance
+from auditor.resolve.bulk.codec.reply_decoder import ReplyDecoder
+from auditor.resolve.bulk.codec.reply_match import echoes, is_response, refusal
+from auditor.resolve.bulk.dnssec_check import Check
+from auditor.resolve.bulk.udp.datagram import SLOT_OCTETS
+from auditor.resolve.bulk.udp.outstanding import ANSWERED, FIRST_ENTRY, LATE, LATER_ENTRY, LOST
+from auditor.resolve.response import interpret
+from auditor.wire.codes import MALFORMED, SETTLED, TRUNCATED
+from auditor.wire.message import decode_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from auditor.resolve.answer import AnswerCallback, Question
+    from auditor.resolve.bulk.counters import Counters
+    from auditor.resolve.bulk.retries import RetryManager
+    from auditor.resolve.bulk.server.nameserver import NameServer
+    from auditor.resolve.bulk.udp.outstanding import Probe, UdpSocket
+
+__all__ = ["Receiver"]
+
+_HEADER_OCTETS: Final = 12
+_TYPE_CLASS_OCTETS: Final = 4
+
+#: Of a batch of replies to first tries: IDs, questions, who wants the answers, the question
+#: sections as sent, when.
+_Columns: TypeAlias = (
+    "tuple[list[int], Sequence[Question], Sequence[AnswerCallback], Sequence[bytes], "
+    "Sequence[float]]"
+)
+
+
+class Receiver:
+    """Takes batches of packets.
+
+    What the engine has to see to, and takes out: `answered`, answers with who asked;
+    `probe_replies`, the server, the probe and the packet that it replied with.
+    """
+
+    def __init__(self, retries: RetryManager, counters: Counters, *, trace: bool) -> None:
+        self.answered: list[tuple[list[tuple[Question, Answer]], AnswerCallback]] = []
+        self.probe_replies: list[tuple[NameServer, Probe, bytes]] = []
+        self._retries = retries
+        self._counters = counters
+        self._trace = trace
+        self._replies = ReplyDecoder()
+
+    def clear(self) -> None:
+        """Drop what has been answered."""
+        self.answered.clear()
+        self.probe_replies.clear()
+
+    def take(
+        self, nameserver: NameServer, udp_socket: UdpSocket, packets: list[bytes], now: float
+    ) -> None:
+        """Take a batch that arrived on one socket."""
+        self._counters.received += len(packets)
+        if self._trace:
+            self._take_each(nameserver, udp_socket, packets, now)
+            return
+        # Nearly always all of them are replies to first tries.
+        again: list[bytes] = []
+        columns = _columns(udp_socket, packets)
+        if columns is None:
+            others, packets, again = _told_apart(udp_socket, packets)
+            self._take_each(nameserver, udp_socket, others, now)
+            columns = _columns(udp_socket, packets)
+        if columns is not None:
+            packets = self._take_alike(nameserver, udp_socket, packets, columns, now)
+        if packets or again:
+            self._take_each(nameserver, udp_socket, packets + again, now)
+
+    def _take_alike(
+        self,
+        nameserver: NameServer,
+        udp_socket: UdpSocket,
+        packets: list[bytes],
+        columns: _Columns,
+        now: float,
+    ) -> list[bytes]:
+        """Take replies to first tries; return those that must be read the long way."""
+        query_ids, questions, delivers, asked, times = columns
+        answers = self._replies.read(packets, asked)
+        left: list[bytes] = []
+        if None in answers:
+            left = [data for data, answer in zip(packets, answers, strict=True) if answer is None]
+            query_ids = list(compress(query_ids, answers))
+            if not query_ids:
+                return left
+            questions = tuple(compress(questions, answers))
+            delivers = tuple(compress(delivers, answers))
+            times = tuple(compress(times, answers))
+        id_fates = udp_socket.id_fates
+        deque(map(udp_socket.outstanding.pop, query_ids), 0)
+        for query_id in query_ids:
+            id_fates[query_id] = ANSWERED
+        nameserver.round_trip.note(now - times[-1])
+        nameserver.on_answers(times, now)
+        nameserver.answered = questions[0]
+        first = delivers[0]
+        pairs = list(zip(questions, filter(None, answers), strict=True))
+        if delivers.count(first) == len(delivers):
+            self._on_answers(pairs, first)
+        else:
+            self._share_out(zip(delivers, pairs, strict=True))
+        return left
+
+    def _take_each(
+        self, nameserver: NameServer, udp_socket: UdpSocket, packets: list[bytes], now: float
+    ) -> None:
+        """Take packets of any kind, one by one, the long way."""
+        answered: list[tuple[AnswerCallback, tuple[Question, Answer]]] = []
+        times: list[float] = []
+        for data in packets:
+            query_id = data[0] << 8 | data[1] if len(data) >= _HEADER_OCTETS else -1
+            entry: Any = udp_socket.outstanding.get(query_id)
+            if entry is None or len(entry) != FIRST_ENTRY:
+                self._take_other(nameserver, udp_socket, query_id, data, now)
+                continue
+            question, deliver, asked, sent_at = entry
+            answer = self._read(nameserver, (question, asked, sent_at), data, now, plain=False)
+            if answer is None:
+                continue
+            if answer.status in SETTLED:
+                udp_socket.settle(query_id, ANSWERED)
+                nameserver.round_trip.note(now - sent_at)
+                answered.append((deliver, (question, answer)))
+                times.append(sent_at)
+            else:
+                self._counters.accepted += 1
+                nameserver.on_heard(now)
+                if answer.status == TRUNCATED:
+                    # It came back as fast as any answer, whatever is in it.
+                    full = nameserver.is_full()
+                    nameserver.window.on_answers(1, now, full=full)
+                query = self._retries.make_pending(nameserver, udp_socket, query_id, entry)
+                self._retries.on_reply(query, answer, udp_socket, query_id, now)
+        if answered:
+            nameserver.on_answers(times, now)
+            nameserver.answered = answered[0][1][0]
+            self._share_out(answered)
+
+    def _share_out(
+        self, answered: Iterable[tuple[AnswerCallback, tuple[Question, Answer]]]
+    ) -> None:
+        """Take answers for several that asked: one run as a rule, unless runs share an engine."""
+        shares: dict[AnswerCallback, list[tuple[Question, Answer]]] = {}
+        for deliver, pair in answered:
+            shares.setdefault(deliver, []).append(pair)
+        for deliver, share in shares.items():
+            self._on_answers(share, deliver)
+
+    def _on_answers(self, pairs: list[tuple[Question, Answer]], deliver: AnswerCallback) -> None:
+        """Take answers to first tries: to the dead zones, and on to who asked."""
+        self._counters.accepted += len(pairs)
+        dead = self._retries.dead
+        dead.on_batch(pairs[0][0][0])
+        if dead:
+            dead.on_answers([question[0] for question, _ in pairs])
+        self.answered.append((pairs, deliver))
+
+    def _take_other(
+        self, nameserver: NameServer, udp_socket: UdpSocket, query_id: int, data: bytes, now: float
+    ) -> None:
+        """Take what is not a reply to a first try: to a query, to a probe, or to nothing."""
+        entry = udp_socket.outstanding.get(query_id)
+        if entry is None:
+            self._drop(nameserver, udp_socket, query_id, data)
+            return
+        if len(entry) == LATER_ENTRY:
+            query, asked = entry
+            sent = query.question, asked, query.last
+            answer = self._read(nameserver, sent, data, now, plain=query.plain)
+            if answer is not None:
+                self._counters.accepted += 1
+                nameserver.on_heard(now)
+                if answer.status in SETTLED:
+                    nameserver.window.on_answers(1, now, full=True)
+                    if query.check is not Check.DISABLED:
+                        self._retries.dead.on_answer(query.question.name)
+                self._retries.on_reply(query, answer, udp_socket, query_id, now)
+            return
+        probe = cast("Probe", entry)
+        if is_response(data) and (echoes(data, probe[0]) or refusal(data, plain=probe[2])):
+            udp_socket.settle(query_id, ANSWERED)
+            self._counters.accepted += 1
+            nameserver.on_heard(now)
+            self.probe_replies.append((nameserver, probe, data))
+        else:
+            self._counters.forged += 1
+
+    def _drop(
+        self, nameserver: NameServer, udp_socket: UdpSocket, query_id: int, data: bytes
+    ) -> None:
+        fate = udp_socket.id_fates[query_id]
+        if query_id < 0 or not is_response(data):
+            self._counters.forged += 1
+        elif fate == ANSWERED:
+            self._counters.duplicates += 1
+        elif fate in {LATE, LOST}:
+            if fate == LOST:
+                # It was slow after all.
+                nameserver.on_loss(-1)
+            udp_socket.id_fates[query_id] = ANSWERED
+            self._counters.late += 1
+        else:
+            self._counters.strays += 1
+
+    def _read(
+        self,
+        nameserver: NameServer,
+        sent: tuple[Question, bytes, float],
+        data: bytes,
+        now: float,
+        *,
+        plain: bool,
+    ) -> Answer | None:
+        """Read a reply the long way; None: it is not one to this question.
+
+        `sent` is what was asked, how it must be echoed, and when; `plain`: without EDNS, as
+        everything is that goes to a server that cannot do it.
+        """
+        question, asked, sent_at = sent
+        if not is_response(data):
+            self._counters.forged += 1
+            return None
+        how = None
+        if self._trace:
+            how = Provenance(nameserver.name, "udp", 1, round((now - sent_at) * 1000, 3))
+        if not data.startswith(asked, _HEADER_OCTETS):
+            refused = refusal(data, plain=plain or nameserver.can.plain)
+            if refused is not None:
+                return Answer(refused, how=how)
+            similar = echoes(data, asked)
+            # Letters that were sent in lower case may come back in any (RFC 4343).
+            if not similar or asked[:-_TYPE_CLASS_OCTETS] != asked[:-_TYPE_CLASS_OCTETS].lower():
+                if similar:
+                    nameserver.can.on_case_changed()
+                self._counters.forged += 1
+                return None
+        try:
+            message = decode_message(data)
+            answer = interpret(message, question, how)
+        except WireError:
+            answer = Answer(MALFORMED, how=how)
+        if answer.status == MALFORMED:
+            # What does not fit is read over TCP, whether or not the server cut it itself.
+            return Answer(TRUNCATED, how=how) if len(data) >= SLOT_OCTETS else answer
+        if answer.status == TRUNCATED and not message.answer:
+            nameserver.can.on_slip(now)
+        self._replies.learn(data, question.rdtype, answer)
+        return answer
+
+
+def _columns(udp_socket: UdpSocket, packets: list[bytes]) -> _Columns | None:
+    """Return what is known of a batch of replies to first tries: IDs, questions and so on.
+
+    None if that is not what all of them are, each once; whether they repeat their questions
+    is seen when they are read. What is asked of each is asked of all at once, in C.
+    """
+    if min(map(len, packets), default=0) < _HEADER_OCTETS:
+        return None
+    query_ids = [data[0] << 8 | data[1] for data in packets]
+    if len(set(query_ids)) < len(query_ids):
+        return None
+    outstanding: Any = map(udp_socket.outstanding.get, query_ids)
+    try:
+        # What is in flight and no first try is of another length.
+        questions, delivers, asked, times = zip(*outstanding, strict=True)
+    except (TypeError, ValueError):
+        return None
+    return query_ids, questions, delivers, asked, times
+
+
+def _told_apart(
+    udp_socket: UdpSocket, packets: list[bytes]
+) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return others, replies to first tries with their question, and what comes again after."""
+    others: list[bytes] = []
+    alike: list[bytes] = []
+    again: list[bytes] = []
+    seen: set[int] = set()
+    for data in packets:
+        query_id = data[0] << 8 | data[1] if len(data) >= _HEADER_OCTETS else -1
+        entry: Any = udp_socket.outstanding.get(query_id)
+        if query_id in seen:
+            again.append(data)
+        elif (
+            entry is not None
+            and len(entry) == FIRST_ENTRY
+            and data.startswith(entry[2], _HEADER_OCTETS)
+        ):
+            seen.add(query_id)
+            alike.append(data)
+        else:
+            others.append(data)
+    return others, alike, again

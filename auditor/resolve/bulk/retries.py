@@ -1,0 +1,397 @@
+"""Questions that were not simply answered by their first try, and what they wait for.
+
+Keeps their timers and the line of those to be asked again; `retry_policy` decides, the engine
+sends. No clock and no socket in here. Every change of a query's state is made here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from auditor.resolve.answer import Answer
+from auditor.resolve.bulk import retry_policy
+from auditor.resolve.bulk.answered_tries import is_in_vain, is_open, learn, waits_for
+from auditor.resolve.bulk.dead_zones import DeadZones
+from auditor.resolve.bulk.deferred import DOUBTFUL, Deferred
+from auditor.resolve.bulk.dnssec_check import Check, DnssecChecks
+from auditor.resolve.bulk.query_state import ASKED, TRANSITIONS, UNANSWERED, QueryEvent, QueryState
+from auditor.resolve.bulk.retry_policy import Action, Attempt, Decision, PendingQuery, RetryPolicy
+from auditor.resolve.bulk.server.nameserver import Health
+from auditor.resolve.bulk.server.trial import Belief, Verdict
+from auditor.resolve.bulk.silences import SilenceMonitor
+from auditor.resolve.bulk.timers import Timers
+from auditor.resolve.bulk.udp.outstanding import ANSWERED, FIRST_ENTRY, LATE, LATER_ENTRY
+from auditor.wire.codes import SERVFAIL, SETTLED, TIMEOUT, TRUNCATED, UNREACHABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.resolve.bulk.server.nameserver import NameServer
+    from auditor.resolve.bulk.udp.outstanding import FirstAttempt, UdpSocket
+
+__all__ = ["RetryManager"]
+
+#: Queries in line that are looked at for one batch: with many waiting for one server, the
+#: others' batches must not walk past all of them each time.
+_MAX_PASSED_OVER: Final = 1024
+
+#: Seconds until a question that was refused is asked again, at least.
+_MIN_RETRY_S: Final = 0.05
+
+#: How often a question is asked anew, with all its tries, that was lost to a limit.
+_MAX_ROUNDS: Final = 3
+
+#: Seconds until it is looked again whether a server that answers nobody is there at all.
+_SERVER_WAIT_S: Final = 0.25
+
+
+class RetryManager:
+    """All pending queries of a run.
+
+    `again`: those to be sent anew, first come first. What the engine has to see to, and takes
+    out: `finished`, queries with their answers; `over_tcp`, queries to be asked over TCP;
+    `probes`, servers to be asked for a name that cannot exist.
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        nameservers: Sequence[NameServer],
+    ) -> None:
+        self.finished: list[tuple[PendingQuery, Answer]] = []
+        self.over_tcp: list[PendingQuery] = []
+        self.probes: list[NameServer] = []
+        self.again: deque[PendingQuery] = deque()
+        self.dead = DeadZones()
+        self._silence_monitor = SilenceMonitor(self.dead, self.probes)
+        self.deferred = Deferred(nameservers, self.dead, self.probes)
+        self._policy = policy
+        self._nameservers = nameservers
+        self._timers = Timers()
+        self.dnssec_checks = DnssecChecks(self.dead.zone_of, nameservers)
+
+    def clear(self) -> None:
+        """Drop what is pending."""
+        self.again.clear()
+        self.finished.clear()
+        self.over_tcp.clear()
+        self.probes.clear()
+
+    def make_pending(
+        self, nameserver: NameServer, udp_socket: UdpSocket, query_id: int, entry: FirstAttempt
+    ) -> PendingQuery:
+        """Make a query of a first try, which leaves the window."""
+        question, deliver, asked, sent_at = entry
+        query = PendingQuery(question, deliver)
+        query.on_sent(nameserver.number, sent_at)
+        query.tries.append(Attempt(nameserver.number, udp_socket, query_id, sent_at))
+        udp_socket.outstanding[query_id] = (query, asked)
+        nameserver.in_flight.remove_first_attempt(sent_at)
+        return query
+
+    def on_overtaken(self, nameserver: NameServer) -> None:
+        """Make room in a server's window for more than those that it is slow to answer."""
+        for query in nameserver.overtaken():
+            if query.state is QueryState.IN_FLIGHT:
+                self._nameservers[query.asked[-1]].in_flight.remove_later_attempt()
+                query.state = TRANSITIONS[query.state][QueryEvent.OVERTAKEN]
+
+    def on_first_attempts_late(self, nameserver: NameServer, now: float) -> None:
+        """Take up the first tries of a server that have gone unanswered too long."""
+        for udp_socket, query_id, entry in nameserver.late(now):
+            if entry[3] > nameserver.presence.answered_until:
+                self._silence_monitor.on_server_silence(nameserver, entry[0].name, entry[3], now)
+            self._on_silence(self.make_pending(nameserver, udp_socket, query_id, entry), now)
+
+    def on_timers(self, now: float) -> None:
+        """Look at the queries whose time has come."""
+        self._silence_monitor.judge(now)
+        for query in self._timers.due(now):
+            if query.state is QueryState.DEFERRED:
+                self._again(query)
+            else:
+                nameserver = self._nameservers[query.asked[-1]]
+                if query.state in ASKED:
+                    self._silence_monitor.on_second(
+                        nameserver, query.question.name, query.last, now
+                    )
+                self._move(query, QueryEvent.TIMED_OUT)
+                self._on_silence(query, now)
+
+    def after_outage(self, nameserver: NameServer) -> None:
+        """Ask anew what was asked of a server while nobody could be answered."""
+        if nameserver.presence.outage is not None:
+            self.ask_again(nameserver, *nameserver.presence.outage)
+            nameserver.presence.outage = None
+
+    def ask_again(self, nameserver: NameServer, since: float, until: float) -> None:
+        """Ask anew what went unanswered at a time in which a server could not answer it."""
+        self.dead.forget_since(since)
+        self._silence_monitor.forget(nameserver, since, until)
+        for query in self._timers.waiting():
+            if (
+                query.state in UNANSWERED
+                and query.asked[-1:] == [nameserver.number]
+                and since <= query.last <= until
+            ):
+                self._again(query)
+
+    def poll_deferred(self, now: float, *, idle: bool) -> None:
+        """Go on with what was put aside where it is known by now whose failure it was."""
+        for nameserver, verdict, persisted, parked in self.deferred.poll(now, idle=idle):
+            if verdict is Verdict.OVERLOAD:
+                nameserver.limits.on_overload(now)
+                for query in (*persisted, *parked):
+                    query.best = None
+                    self._when_ripe(query, now)
+                continue
+            for query in parked:
+                if verdict is Verdict.HOPELESS or self._failed_alike(query, now):
+                    persisted.append(query)
+                else:
+                    self._when_ripe(query, now)
+            for query in persisted:
+                answer, hopeless = query.best or Answer(SERVFAIL), self._is_dead(query, now)
+                self._decide(query, answer, nameserver.number, now, hopeless=hopeless)
+
+    def take_next_for(self, nameserver: NameServer, most: int, now: float) -> list[PendingQuery]:
+        """Take out of the line up to `most` queries that this server should be asked for.
+
+        One whose zone has died while it waited is not asked again.
+        """
+        again = self.again
+        usable = self._usable()
+        chosen = self.deferred.take(nameserver, most, now)
+        others: list[PendingQuery] = []
+        while again and len(chosen) < most and len(others) < _MAX_PASSED_OVER:
+            query = again.popleft()
+            if query.state is not QueryState.QUEUED:
+                continue
+            if self.dead.has_dead and is_in_vain(query, self.dead, now):
+                self._move(query, QueryEvent.TIMED_OUT)
+                self._on_silence(query, now)
+            else:
+                mine = retry_policy.may_ask(query, nameserver.number, usable)
+                (chosen if mine else others).append(query)
+        again.extendleft(reversed(others))
+        return list(dict.fromkeys(chosen))  # one may be in line twice, having waited since
+
+    def on_sent_once(self, query: PendingQuery, attempt: Attempt) -> None:
+        """Note that a question of a dead zone was sent: no part of the window's doing.
+
+        Nothing is on its way back, so it takes nobody's place; it has one timeout to prove
+        the contrary.
+        """
+        query.tries.append(attempt)
+        query.on_sent(attempt.server, attempt.when)
+        self._move(query, QueryEvent.SENT_ONCE)
+        self._timers.start(query, attempt.when + self._policy.timeout)
+
+    def on_sent(self, query: PendingQuery, attempt: Attempt) -> None:
+        """Note that a query was sent anew."""
+        nameserver = self._nameservers[attempt.server]
+        query.tries.append(attempt)
+        query.pressure = nameserver.in_flight.count
+        self._await(query, nameserver, attempt.when)
+
+    def on_unsent(self, query: PendingQuery, nameserver: NameServer, now: float) -> None:
+        """Note that the kernel refused a query's packet, which counts as a silent try."""
+        retry_policy.on_unsent(query)
+        self._await(query, nameserver, now)
+
+    def on_reply(
+        self, query: PendingQuery, answer: Answer, udp_socket: UdpSocket, query_id: int, now: float
+    ) -> None:
+        """Take a reply to any try of a query."""
+        attempt = next(
+            attempt
+            for attempt in query.tries
+            if attempt.udp_socket is udp_socket and attempt.query_id == query_id
+        )
+        udp_socket.settle(query_id, ANSWERED)
+        self._nameservers[attempt.server].on_answered(attempt.when)
+        if answer.status in SETTLED:
+            learn(self._nameservers, query, attempt, now)
+        elif answer.status == TRUNCATED:
+            if self.dead:
+                self.dead.on_answer(query.question.name)
+        else:
+            early = query.state in ASKED and attempt is not query.tries[-1]
+            if early or query.state in {QueryState.OVER_TCP, QueryState.DEFERRED}:
+                # What was asked since goes on. Were it in vain, this is what is known.
+                retry_policy.on_overtaken(query, answer, attempt.server)
+                return
+        is_known = self._is_dead(query, now) and query.check is not Check.CONFIRM
+        # A dead zone's own failure is known; another one may be the server's, asked too much.
+        known = is_known and answer.status == self.dead.status_of(query.question.name)
+        known |= self.dnssec_checks.is_believed(query)
+        doubtful = answer.status in DOUBTFUL and not known
+        if doubtful and self._is_doubted(query, attempt, answer, now):
+            return
+        hopeless = is_known or query.check is Check.DISABLED
+        self._decide(query, answer, attempt.server, now, hopeless=hopeless)
+
+    def _is_doubted(
+        self, query: PendingQuery, attempt: Attempt, answer: Answer, now: float
+    ) -> bool:
+        """Put a failure aside unless it is the name's own; tell whether that was done."""
+        nameserver = self._nameservers[attempt.server]
+        belief = self.deferred.judge(query, nameserver, attempt.when, now, answer.status)
+        if belief is Belief.OWN:
+            return False
+        self._move(query, QueryEvent.DOUBTED)
+        query.sent = 0  # that try may have had no chance
+        retry_policy.note_failure(query, answer)
+        nameserver.limits.on_refusal(answer.status)
+        if belief is Belief.AGAIN:
+            soon = now + max(_MIN_RETRY_S, nameserver.round_trip.smoothed or 0.0)
+            self._timers.start(query, max(soon, query.ripe_at))
+        else:
+            self.deferred.put(query, nameserver, belief)
+        return True
+
+    def _again(self, query: PendingQuery) -> None:
+        """Ask a query that was put aside as if it had not been asked."""
+        self._move(query, QueryEvent.ASK_AGAIN)
+        query.forgive()
+        self.again.append(query)
+
+    def _when_ripe(self, query: PendingQuery, now: float) -> None:
+        """Ask a query that was put aside again when it may be."""
+        if query.ripe_at > now:
+            self._timers.start(query, query.ripe_at)
+        else:
+            self._again(query)
+
+    def _is_dead(self, query: PendingQuery, now: float) -> bool:
+        return self.dead.has_dead and self.dead.is_dead(query.question.name, now)
+
+    def _failed_alike(self, query: PendingQuery, now: float) -> bool:
+        """Tell whether a query has failed as its dead zone does."""
+        status = "" if query.best is None else query.best.status
+        return self._is_dead(query, now) and status == self.dead.status_of(query.question.name)
+
+    def _decide(
+        self, query: PendingQuery, answer: Answer, server: int, now: float, *, hopeless: bool
+    ) -> None:
+        """Go on after a reply from a server, or a failure that is the name's own."""
+        usable = self._usable()
+        decision = retry_policy.on_reply(
+            query, answer, self._policy, server=server, usable=usable, hopeless=hopeless
+        )
+        self._carry_out(query, decision, now)
+
+    def on_tcp_answer(self, query: PendingQuery, answer: Answer, now: float) -> None:
+        """Take what came of asking a query over TCP."""
+        if query.state is not QueryState.OVER_TCP:
+            return
+        if answer.status in SETTLED and self.dead and query.check is not Check.DISABLED:
+            self.dead.on_answer(query.question.name)
+        decision = retry_policy.on_tcp_answer(query, answer)
+        if decision.what is Action.DONE:
+            self._carry_out(query, decision, now)
+            return
+        self._move(query, QueryEvent.TCP_FAILED)
+        self._on_silence(query, now)
+
+    def take_back(self, nameserver: NameServer) -> None:
+        """Put in line whatever a suspended server owes, as if it had not been asked.
+
+        Its replies are still taken, should they come before another one's.
+        """
+        for udp_socket in nameserver.sockets:
+            for query_id, entry in list(udp_socket.outstanding.items()):
+                parts: tuple[Any, ...] = entry
+                if len(parts) == FIRST_ENTRY:
+                    self._again(
+                        self.make_pending(
+                            nameserver, udp_socket, query_id, cast("FirstAttempt", entry)
+                        )
+                    )
+                elif len(parts) == LATER_ENTRY and waits_for(parts[0], nameserver.number):
+                    self._again(parts[0])
+        nameserver.forget()
+        for query in self.deferred.release(nameserver):
+            self._again(query)
+
+    def _await(self, query: PendingQuery, nameserver: NameServer, now: float) -> None:
+        self._move(query, QueryEvent.SENT)
+        nameserver.in_flight.later += 1
+        query.on_sent(nameserver.number, now)
+        wait = retry_policy.next_wait(query, self._policy, nameserver.round_trip.timeout)
+        self._timers.start(query, now + wait)
+
+    def _on_silence(self, query: PendingQuery, now: float) -> None:
+        nameserver = self._nameservers[query.asked[-1]]
+        decision = retry_policy.on_silence(
+            query,
+            self._policy,
+            retry_policy.next_wait(query, self._policy, nameserver.round_trip.timeout),
+            now,
+            hopeless=query.check is Check.NONE and self._is_dead(query, now),
+            slipping=nameserver.can.is_slipping(now),
+        )
+        if decision.answer is not None and decision.answer.status == TIMEOUT:
+            if (
+                nameserver.presence.has_ever_answered
+                and query.last >= nameserver.presence.answered_until
+            ):
+                # Nor has anybody else been answered since: it is the server that is silent.
+                self._silence_monitor.on_server_silence(
+                    nameserver, query.question.name, query.last, now
+                )
+                self._timers.start(query, now + _SERVER_WAIT_S)
+                return
+            if query.rounds < _MAX_ROUNDS and nameserver.was_limited(query.began, now):
+                # It was asked too much when its tries were lost: once more, with less.
+                query.rounds += 1
+                self.dead.forget_since(query.began)
+                self._move(query, QueryEvent.DOUBTED)
+                self._timers.start(query, now + _SERVER_WAIT_S)
+                return
+            refused = all(self._nameservers[number].refusals for number in query.asked)
+            if refused:
+                # Nothing but what the network said: nobody is there.
+                decision = Decision(Action.DONE, Answer(UNREACHABLE))
+        self._carry_out(query, decision, now)
+
+    def _carry_out(self, query: PendingQuery, decision: Decision, now: float) -> None:
+        if decision.answer is not None:
+            if decision.answer.status in DOUBTFUL and query.check is Check.NONE:
+                status = decision.answer.status
+                self.dead.on_failure(query.question.name, query.failed_at or now, status)
+            self._end(query, decision.answer, now)
+        elif decision.what is Action.ASK:
+            if query.state is not QueryState.QUEUED:
+                self._move(query, QueryEvent.ASK_AGAIN)
+                self.again.append(query)
+        elif decision.what is Action.TCP:
+            if query.state is not QueryState.OVER_TCP:
+                self._move(query, QueryEvent.ASK_OVER_TCP)
+                self.over_tcp.append(query)
+        else:
+            self._timers.start(query, decision.until)
+
+    def _end(self, query: PendingQuery, answer: Answer, now: float) -> None:
+        for attempt in query.tries:
+            if is_open(attempt, query):
+                cast("UdpSocket", attempt.udp_socket).settle(attempt.query_id, LATE)
+        final = self.dnssec_checks.judge(query, answer, now)
+        if final is not None:
+            self._move(query, QueryEvent.ANSWERED)
+            self.finished.append((query, final))
+            return
+        self._move(query, QueryEvent.DOUBTED)
+        query.begin_anew()
+        self._when_ripe(query, now)
+
+    def _move(self, query: PendingQuery, event: QueryEvent) -> None:
+        """Take a query to the state that an event leads to, and wait for no timer any more."""
+        if query.state is QueryState.IN_FLIGHT:
+            self._nameservers[query.asked[-1]].in_flight.remove_later_attempt()
+        query.state = TRANSITIONS[query.state][event]
+        query.timer = 0
+
+    def _usable(self) -> frozenset[int]:
+        return frozenset(each.number for each in self._nameservers if each.health is Health.GOOD)

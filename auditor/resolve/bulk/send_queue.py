@@ -1,0 +1,84 @@
+"""The line of questions that were never sent: many at a time in, many at a time out."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.resolve.answer import AnswerCallback, Question
+
+__all__ = ["SendQueue"]
+
+
+class SendQueue:
+    """Questions in the order they came, and who asked each of them.
+
+    They stay in the pieces that they came in: neither a question nor who asked it is touched
+    one by one.
+    """
+
+    __slots__ = ("_pieces", "_size", "_start")
+
+    def __init__(self) -> None:
+        self._pieces: deque[tuple[Sequence[Question], AnswerCallback]] = deque()
+        #: Of the first piece, how many have been taken.
+        self._start = 0
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return self._size
+
+    def add(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
+        """Add questions at the end."""
+        if questions:
+            self._pieces.append((tuple(questions), deliver))
+            self._size += len(questions)
+
+    def take(self, most: int) -> tuple[list[Question], list[AnswerCallback]]:
+        """Take the first questions, up to `most`, with who asked each."""
+        taken: list[Question] = []
+        asking: list[AnswerCallback] = []
+        pieces = self._pieces
+        while pieces and len(taken) < most:
+            questions, deliver = pieces[0]
+            start, end = self._start, self._start + most - len(taken)
+            part = questions[start:end]
+            taken += part
+            asking += [deliver] * len(part)
+            self._start = end
+            if end >= len(questions):
+                pieces.popleft()
+                self._start = 0
+        self._size -= len(taken)
+        return taken, asking
+
+    def put_back(self, questions: Sequence[Question], asking: Sequence[AnswerCallback]) -> None:
+        """Put questions that were taken back at the front, in their order."""
+        if self._start:
+            first, deliver = self._pieces[0]
+            self._pieces[0] = (first[self._start :], deliver)
+            self._start = 0
+        self._pieces.extendleft(
+            ((question,), deliver)
+            for question, deliver in zip(reversed(questions), reversed(asking), strict=True)
+        )
+        self._size += len(questions)
+
+    def rotate(self, count: int) -> None:
+        """Have the first `count` questions stand at the end, in their order."""
+        questions, asking = self.take(count)
+        start = 0
+        for deliver, same in groupby(asking):
+            end = start + len(list(same))
+            self.add(questions[start:end], deliver)
+            start = end
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._pieces.clear()
+        self._start = self._size = 0

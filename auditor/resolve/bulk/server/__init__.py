@@ -1,0 +1,1 @@
+"""One name server: its sockets, congestion window, round-trip times and health."""

@@ -1,0 +1,162 @@
+"""What one server bears, at a time and a second, as far as it has become known."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from auditor.resolve.bulk.server.pressure import Pressure
+from auditor.resolve.bulk.server.rate_limit import RateLimit
+from auditor.wire.codes import REFUSED, SERVFAIL
+
+if TYPE_CHECKING:
+    from auditor.resolve.token_bucket import TokenBucket
+
+__all__ = ["ServerLimits"]
+
+_log = logging.getLogger("auditor")
+
+#: The part of the window that later tries may take up while there are first ones to be sent;
+#: and in a trial, the part that questions may which have failed.
+_LATER: Final = 0.25
+_DOUBTED: Final = 0.75
+
+
+#: What resolvers call the limit that shows so, for whoever may raise it.
+_SETTINGS: Final = {
+    (REFUSED, "at_a_time"): "dnsmasq: dns-forward-max",
+    (SERVFAIL, "at_a_time"): "BIND: recursive-clients, fetches-per-server, fetches-per-zone",
+    (REFUSED, "a_second"): "a rate limit of the server's",
+    (SERVFAIL, "a_second"): "Unbound: ratelimit",
+    ("", "a_second"): (
+        "Unbound: ip-ratelimit, num-queries-per-thread; "
+        "BIND: fetches-per-zone, fetches-per-server, rate-limit; PowerDNS Recursor: max-mthreads"
+    ),
+}
+
+
+class ServerLimits:
+    """The limits of the server `name`, whose queries take their tokens from `bucket`.
+
+    `qps`: the limit that the user has set.
+    """
+
+    def __init__(self, name: str, bucket: TokenBucket, qps: float | None) -> None:
+        self.pressure = Pressure()
+        self.rate = RateLimit()
+        self._name = name
+        self._bucket = bucket
+        self._qps = qps
+        #: Of queries that were refused: until when they hold their places. What is refused at
+        #: once would else make room for more of the same, at once.
+        self._cooling: deque[float] = deque()
+        #: What the server says beyond its limit, "" for nothing.
+        self._said = ""
+        self._is_told = False
+
+    @property
+    def are_close(self) -> bool:
+        """Whether fewer queries may be in flight than the window has room for."""
+        return bool(self._cooling) or self.pressure.is_limiting
+
+    def size(self, window: int) -> int:
+        """Return how many queries may be in flight, of those that the window allows."""
+        return self.pressure.size(window) - len(self._cooling)
+
+    def share_of_later(self, window: int) -> int:
+        """Return how many of them may be later tries while there are first ones."""
+        trial = self.pressure.trial
+        if trial is not None:
+            return max(int(trial.size * _DOUBTED), 1)
+        return max(int(self.pressure.size(window) * _LATER), 1)
+
+    def limit(self, qps: float | None, now: float) -> None:
+        """Keep to another limit of the user's."""
+        self._qps = qps
+        self._pace(now)
+
+    def cool(self, until: float) -> None:
+        """Have a query that was refused hold its place until then."""
+        self._cooling.append(until)
+
+    def on_answers(self, count: int, in_flight: int, sent_at: float, now: float) -> None:
+        """Note answers to first tries, the newest of them sent then."""
+        self.pressure.on_answers(count, in_flight, sent_at)
+        self.rate.on_answers(count, now)
+
+    def on_refusal(self, status: str) -> None:
+        """Note how the server failed a question, perhaps for its limit."""
+        self._said = status
+
+    def on_recovered(self, failed_at: float, tried_at: float) -> None:
+        """Note the answer to a question that had failed here before."""
+        self.pressure.on_recovered(failed_at, tried_at)
+        if self.rate.rate is not None:
+            # Refusals tell of a rate only where a smaller window has not ended them.
+            self.rate.on_lost(failed_at)
+
+    def on_overload(self, now: float) -> None:
+        """Note that the server was asked more than it bears."""
+        pressure = self.pressure
+        if pressure.suspects_rate:
+            pressure.suspects_rate = False
+            self.rate.suggest(now)
+            self._pace(now)
+        elif pressure.cap is not None:
+            self._tell("at_a_time", f"{pressure.cap:,} queries at a time")
+
+    def were_reached(self, since: float, now: float) -> bool:
+        """Tell whether queries have been lost to a limit since then, or may have been."""
+        found = max(self.rate.lossy_at, self.pressure.found_at)
+        return found >= since or self.rate.is_lossy(now)
+
+    def poll(self, now: float) -> bool:
+        """Look at what has become known, many times a second.
+
+        Return whether a rate is being tried that has not been before.
+        """
+        cooling = self._cooling
+        while cooling and cooling[0] <= now:
+            cooling.popleft()
+        if not self.rate.poll(now):
+            return False
+        self._pace(now)
+        if self.rate.is_found:
+            self._tell("a_second", f"{self.rate.rate:,.0f} queries a second")
+        return self.rate.is_tried
+
+    def found(self) -> dict[str, int | str]:
+        """Return what was found: `at_a_time`, `a_second`, and the `setting` that may be raised."""
+        found: dict[str, int | str] = {}
+        if self.pressure.cap is not None:
+            found["at_a_time"] = self.pressure.cap
+        if self.rate.rate is not None and self.rate.is_found:
+            found["a_second"] = int(self.rate.rate)
+        settings = [self._setting(kind) for kind in found]
+        if any(settings):
+            found["setting"] = "; ".join(filter(None, settings))
+        return found
+
+    def _setting(self, kind: str) -> str:
+        return _SETTINGS.get((self._said, kind), "")
+
+    @property
+    def qps(self) -> float | None:
+        """Queries a second that the server may be sent, by the limits set and found."""
+        rates = [rate for rate in (self._qps, self.rate.rate) if rate is not None]
+        return min(rates, default=None)
+
+    def _pace(self, now: float) -> None:
+        self.pressure.is_paced = self.rate.rate is not None
+        self._bucket.limit(self.qps, now)
+
+    def _tell(self, kind: str, limit: str) -> None:
+        setting = self._setting(kind)
+        fields = {"server": self._name, "limit": limit, "setting": setting}
+        # Once for whoever looks on; later it is only known better.
+        level = logging.INFO if self._is_told else logging.WARNING
+        self._is_told = True
+        text = f"server %s bears %s ({setting})" if setting else "server %s bears %s"
+        extra = {"event": "server_limit", "fields": fields}
+        _log.log(level, text, self._name, limit, extra=extra)

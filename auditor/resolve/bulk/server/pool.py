@@ -1,0 +1,93 @@
+"""The name servers of a run, and the limits that hold for them together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auditor.resolve.bulk.server.nameserver import Health, NameServer
+from auditor.resolve.public_resolvers import PUBLIC_QPS, is_public, tell_public
+from auditor.resolve.token_bucket import TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from auditor.resolve.bulk.udp.outstanding import UdpSocket
+    from auditor.settings import Server
+
+__all__ = ["NameServerPool"]
+
+
+class NameServerPool:
+    """Opens the servers, and keeps them within limits: those set, and those found out."""
+
+    def __init__(self, servers: Sequence[Server], timeout: float) -> None:
+        self.nameservers: list[NameServer] = []
+        self._servers = servers
+        self._timeout = timeout
+        self._concurrency = 1
+        self._qps: float | None = None
+        self._server_qps: float | None = None
+        self._bucket = TokenBucket(None, 0.0)
+        #: Whether the servers are asked to look further, as resolvers are.
+        self.recurse = True
+
+    def share(self, bucket: TokenBucket) -> None:
+        """Keep all queries a second within a bucket that other pools take from, too."""
+        self._bucket = bucket
+
+    def limit(self, concurrency: int, qps: float | None, server_qps: float | None) -> None:
+        """Set the limits: queries in flight, a second in all, and a second to each server."""
+        self._concurrency, self._qps, self._server_qps = concurrency, qps, server_qps
+
+    def apply(self, now: float) -> None:
+        """Have the limits hold for servers that are open already."""
+        self._bucket.limit(self._qps, now)
+        for nameserver in self.nameservers:
+            nameserver.limit(self._concurrency, self._rate_of(nameserver.server), now)
+
+    def open(self, now: float) -> Iterator[tuple[NameServer, str]]:
+        """Open the sockets; yield each server that cannot be reached, with the reason."""
+        self._bucket.limit(self._qps, now)
+        for number, server in enumerate(self._servers):
+            nameserver = NameServer(
+                number,
+                server,
+                concurrency=self._concurrency,
+                timeout=self._timeout,
+                qps=self._rate_of(server),
+                now=now,
+                within=self._bucket,
+            )
+            nameserver.can.recurse = self.recurse
+            self.nameservers.append(nameserver)
+            if self._server_qps is None and is_public(server):
+                tell_public(server)
+            try:
+                nameserver.open()
+            except OSError as error:
+                nameserver.close()
+                yield nameserver, f"cannot be reached: {error.strerror}"
+
+    def sockets(self) -> list[tuple[NameServer, UdpSocket]]:
+        """Return all sockets, with the server that each of them is connected to."""
+        return [
+            (nameserver, udp_socket)
+            for nameserver in self.nameservers
+            for udp_socket in nameserver.sockets
+        ]
+
+    def rate(self) -> float | None:
+        """Return how many queries a second may be sent in all, None for any number."""
+        rates = [up.limits.qps for up in self.nameservers if up.health is not Health.LEFT_OUT]
+        total = None if not rates or None in rates else sum(rate or 0.0 for rate in rates)
+        return min((rate for rate in (self._qps, total) if rate is not None), default=None)
+
+    def limits_found(self) -> dict[str, dict[str, int | str]]:
+        """Return the limits that were found, by server."""
+        found = {nameserver.name: nameserver.limits.found() for nameserver in self.nameservers}
+        return {name: limits for name, limits in found.items() if limits}
+
+    def _rate_of(self, server: Server) -> float | None:
+        if self._server_qps is None and is_public(server):
+            return PUBLIC_QPS
+        return self._server_qps

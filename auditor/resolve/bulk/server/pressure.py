@@ -1,0 +1,399 @@
+"""How much one server bears at a time, learnt from what it refuses and answers later.
+
+A resolver at its limit says REFUSED (dnsmasq) or SERVFAIL (BIND), and so does one that has
+nothing better to say about a name. What tells them apart is the same question asked again with
+less in flight: answered, it was the pressure; refused again while others are answered, it is the
+name's own. So failures are put aside until a trial with few queries at a time. No clock in here.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from auditor.resolve.bulk.server.trial import Belief, Trial, Verdict
+
+__all__ = ["Pressure"]
+
+#: Failures put aside that call for a trial: more after each in which they were the names' own.
+_DOUBTS: Final = 8
+_MOST_DOUBTS: Final = 256
+
+#: The part of what was in flight that a trial has, and its bounds.
+_GENTLE: Final = 0.25
+_LEAST_GENTLE: Final = 8
+_MOST_GENTLE: Final = 32
+
+#: The part of a trial's queries that must have failed again for it to go on with twice as many.
+_GROW: Final = 0.6
+
+#: What a trial ends with: so many answered that had failed, or so many that failed again.
+_RECOVERED: Final = 4
+_PERSISTED: Final = 16
+
+#: The part of what was borne that is used from then on, and what is left after it was too much.
+_BELOW: Final = 0.96
+_DOWN: Final = 0.85
+
+#: Goes of a trial in vain after which failures of a server that never answered are believed; and
+#: seconds after which those of one that has are.
+_GOES: Final = 3
+_LAST_HOPE_S: Final = 10.0
+_MAX_GOES: Final = 60
+
+#: Seconds after which a failure put aside calls for a trial, however few they are.
+_WAIT_S: Final = 1.0
+
+#: Seconds after which failures are forgotten that were answered when asked again.
+_FORGOTTEN_S: Final = 2.0
+
+#: Seconds that the server has to answer a question that it does answer.
+_CHECK_S: Final = 1.0
+
+#: Seconds after which a trial ends though some of its questions were silent.
+_LONG_S: Final = 4.0
+
+#: Seconds for which names must fail, where nothing shows that the server answers.
+_SPACED_S: Final = 1.05
+
+#: What shows the limit to be one of rate: goes of a trial in vain; or so many times that what
+#: was borne is too much after all, each within so many seconds of the last, if it is more than
+#: so few at a time. And for how long after a limit was found one is suspected.
+_RATE_GOES: Final = 2
+_RATE_REPEATS: Final = 2
+_REPEAT_S: Final = 5.0
+_WARY_S: Final = 30.0
+_LEAST_RATED: Final = 4
+
+#: The part of what was in flight that a server has at least if it holds as many as it bears: with
+#: less of them left it was not their number that it minded. Half as many are tried then.
+_LEAST_HELD: Final = 1 / 32
+
+#: Answers, in windows, after which a limit counts as borne; seconds until more is tried, and by
+#: how much at most; what is close enough to what was too much, so that more is tried again only
+#: after so many seconds, doubling.
+_BORNE: Final = 3
+_PROBE_S: Final = 1.0
+_PROBE_UP: Final = 1.25
+_CLOSE: Final = 1.05
+_PATIENCE_S: Final = 2.0
+_MOST_PATIENCE_S: Final = 240.0
+
+#: The share of answers that few failures are.
+_FEW: Final = 0.25
+
+#: How many answers "lately" is.
+_RECENT_ANSWERS: Final = 128
+
+#: Nothing in flight beside, and few queries of late: there was no pressure.
+_ALONE: Final = 2
+
+
+class Pressure:
+    """What one server bears at a time.
+
+    `cap`: queries in flight at most, None for no limit known. `trial`: whether one is going on.
+    `doubts`: failures put aside. `answered_lately`: answers of late, with `passed_lately` to
+    questions that had failed before.
+    """
+
+    def __init__(self) -> None:
+        self.cap: int | None = None
+        self.trial: Trial | None = None
+        self.doubts = 0
+        self.answered = 0
+        self.answered_lately = self.passed_lately = 0.0
+        self.is_hopeless = False
+        #: Whether a rate is kept to: that is too much, then; and whether one may have to be.
+        self.is_paced = False
+        self.suspects_rate = False
+        #: Whether it is known to answer probes.
+        self.has_controls = False
+        self._need = _DOUBTS
+        self._held = 0
+        #: The most that were in flight when something was refused.
+        self._pressed = 0
+        #: Doubtful failures in zones that have answered, and the limit until they are judged.
+        self._alive_doubts = 0
+        self._provisional: int | None = None
+        #: Whether anything was refused since `on_held`.
+        self._is_refused = False
+        self._doubted_since = self._doubted_at = 0.0
+        self._answered_before = 0
+        self._proven = 0
+        self._at_cap = 0
+        self.found_at = -inf
+        self._next_probe = 0.0
+        self._patience = _PATIENCE_S
+        #: The least that was too much.
+        self._ceiling = inf
+        self._probed_from: int | None = None
+        #: Times in a row that what was borne has turned out to be too much.
+        self._repeats = 0
+
+    @property
+    def is_limiting(self) -> bool:
+        """Whether fewer queries may be in flight than a window allows, now or at all."""
+        return (self.cap, self.trial, self._provisional) != (None, None, None)
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is doubtful and no limit is known."""
+        return not self.doubts and self.trial is None and self.cap is None
+
+    def size(self, window: int) -> int:
+        """Return how many queries may be in flight, of those that the window allows."""
+        if self.trial is not None:
+            return 0 if self.trial.paused_until else min(self.trial.size, window)
+        return min(window, self.cap or window, self._provisional or window)
+
+    def on_answers(self, count: int, in_flight: int, sent_at: float) -> None:
+        """Note answers to first tries, the newest of them sent then."""
+        self._count_answers(count)
+        trial = self.trial
+        if trial is not None:
+            if sent_at >= trial.begun:
+                trial.answered += count
+        elif self.cap is not None and in_flight + count >= self.cap * _DOWN:
+            self._at_cap += count
+            if self._at_cap > _BORNE * self.cap:
+                self._proven = max(self._proven, self.cap)
+
+    def on_failure(
+        self,
+        held: int,
+        sent_at: float,
+        now: float,
+        *,
+        tried: int | None,
+        calm: bool,
+        alive: bool,
+    ) -> Belief:
+        """Judge the failure of a query that was sent then; `held` others are in flight now.
+
+        `tried`: if the question has failed here before, how many were in flight with it when it
+        was asked again. `calm`: nothing has been lost to limits of late. `alive`: the
+        question's zone has answered before, so that the failure is hardly the zone's.
+        """
+        if self.is_hopeless or self._is_alone(held):
+            return Belief.OWN
+        trial = self.trial
+        if trial is not None:
+            if sent_at >= trial.begun:
+                if tried is not None:
+                    trial.persisted_alive += alive
+                    trial.persisted += 1
+                    return Belief.PERSISTED
+                trial.failed += 1
+        elif calm and tried is not None and tried <= self._proven and not self.is_paced:
+            # Where it is the rate that is too much, few at a time prove nothing.
+            return Belief.OWN
+        self._doubted_at = now
+        if not self.doubts:
+            self._doubted_since = now
+            self._answered_before = self.answered
+        self.doubts += 1
+        self._alive_doubts += alive
+        self._pressed = max(self._pressed, held + 1)
+        self._is_refused = trial is None or sent_at < trial.begun
+        if tried is None and trial is None and held <= self._proven:
+            return Belief.AGAIN
+        return Belief.DOUBTFUL
+
+    def _is_alone(self, held: int) -> bool:
+        return self.is_calm and held < _ALONE and self.answered < _DOUBTS
+
+    def _are_few(self, failures: int) -> bool:
+        return failures <= _FEW * (self.answered - self._answered_before)
+
+    def on_control(self, sent_at: float, *, is_answered: bool = True) -> None:
+        """Note the reply to a probe sent at that time; an answer means that it can do as much."""
+        self.has_controls |= is_answered
+        if self.trial is not None and sent_at >= self.trial.begun:
+            self.trial.has_control = True
+            self.trial.answered += is_answered
+            self.trial.is_borne |= is_answered and 0 < self.trial.checked <= sent_at
+
+    def on_held(self, held: int) -> None:
+        """Note how many queries are in flight after refusals: what the server holds."""
+        if self._is_refused:
+            self._held = held
+            self._is_refused = False
+            many = self._alive_doubts >= self._need and not self._are_few(self._alive_doubts)
+            if many and self.trial is None:
+                # Until it is known: no more than the server held.
+                self._provisional = max(held, _LEAST_GENTLE)
+            elif self._probed_from is not None and self.doubts >= _DOUBTS:
+                self._provisional = self._probed_from
+
+    def _count_answers(self, count: int) -> None:
+        self.is_hopeless = False
+        self.answered += count
+        self.answered_lately += count
+        if self.answered_lately > _RECENT_ANSWERS:
+            self.passed_lately *= _RECENT_ANSWERS / self.answered_lately / 2
+            self.answered_lately = _RECENT_ANSWERS / 2
+
+    def on_recovered(self, failed_at: float, tried_at: float) -> None:
+        """Note the answer to a question that had failed here then, and was asked again."""
+        self._count_answers(1)
+        self.passed_lately += failed_at > self.found_at  # else it was the limit's failure
+        if self.trial is not None and tried_at >= self.trial.begun:
+            self.trial.recovered += 1
+
+    def poll(
+        self, now: float, in_flight: int, waiting: int, *, ripe: bool, idle: bool
+    ) -> Verdict | None:
+        """Begin a trial, or end one, and say how.
+
+        `waiting`: how many are put aside; `ripe`: whether they may be asked again by now; `idle`:
+        nothing else is there to be asked.
+        """
+        trial = self.trial
+        if trial is None:
+            late = now - self._doubted_since >= _WAIT_S or (idle and not in_flight)
+            if ripe and (self.doubts >= self._need or late):
+                size = max(self._held * _GENTLE, 1) if self._held else _LEAST_GENTLE
+                self.trial = Trial(int(min(size, _MOST_GENTLE)), now, self.answered)
+                return Verdict.BEGUN
+            if self.doubts and not waiting and now - self._doubted_at >= _FORGOTTEN_S:
+                self._finish()
+            if self.cap is not None:
+                self._probe_up(now)
+            return None
+        if trial.paused_until:
+            if now < trial.paused_until or (waiting and not ripe):
+                return None
+            trial.paused_until = 0.0
+            return Verdict.BEGUN
+        settled = trial.recovered + trial.persisted >= trial.taken or not in_flight
+        is_done = not ripe and (settled or now - trial.begun >= _LONG_S)
+        return self._end_of(trial, now, is_done=is_done, in_flight=in_flight)
+
+    def _end_of(self, trial: Trial, now: float, *, is_done: bool, in_flight: int) -> Verdict | None:
+        if trial.recovered >= _RECOVERED or (trial.recovered and is_done):
+            return self._overload(now)
+        answered = trial.answered + trial.recovered
+        if trial.persisted >= _PERSISTED or (trial.persisted and is_done):
+            if self._may_be_rate(trial, now):
+                trial.rest(now)
+                return Verdict.IN_VAIN
+            # Without a question that it answers at all, time has to do: limits are by the second.
+            if not self.has_controls and self.answered and now - trial.first >= _SPACED_S:
+                return self._own()
+            if answered and self.has_controls:
+                return self._check(trial, now)
+        if answered and not trial.recovered and trial.persisted >= trial.size * _GROW:
+            trial.size = min(trial.size * 2, _MOST_GENTLE)
+        if is_done and not trial.persisted:
+            # What was put aside has been answered otherwise.
+            self._finish()
+        elif not (in_flight or answered) and (trial.persisted or trial.failed):
+            # Not even this much is borne now, unless the probe is yet to be answered.
+            is_known = trial.has_control or not self.has_controls
+            return self._in_vain(trial, now) if is_known or now - trial.begun >= _CHECK_S else None
+        return None
+
+    def _may_be_rate(self, trial: Trial, now: float) -> bool:
+        """Tell whether names may have failed again for how much their zones are asked a second.
+
+        Zones that have answered are hardly broken. Where such names have turned out to fail by
+        themselves, and no limit was found of late, the next ones are believed at once.
+        """
+        is_new = self._need == _DOUBTS or now - self.found_at < _WARY_S
+        return is_new and not trial.has_rested and 2 * trial.persisted_alive > trial.persisted
+
+    def _check(self, trial: Trial, now: float) -> Verdict | None:
+        """Believe what failed again if the server still answers what it answered before."""
+        if trial.is_borne:
+            return self._own()
+        if not trial.checked:
+            trial.checked = now
+            return Verdict.CHECKED
+        return self._in_vain(trial, now) if now - trial.checked >= _CHECK_S else None
+
+    def _in_vain(self, trial: Trial, now: float) -> Verdict | None:
+        trial.goes += 1
+        never = not self.answered and (trial.goes > _GOES or now - self._doubted_since >= _SPACED_S)
+        if self.answered > trial.answers_before and trial.goes < _MAX_GOES:
+            # It does answer, if not what it is asked again: it is no time to give up.
+            trial.first, trial.answers_before = now, self.answered
+        if never or now - trial.first > _LAST_HOPE_S:
+            self.is_hopeless = True
+            self._finish()
+            return Verdict.HOPELESS
+        trial.begin_anew(now)
+        return Verdict.IN_VAIN
+
+    def forget(self) -> None:
+        """Forget what is doubtful: it is asked of others, or the server is gone."""
+        self._finish()
+
+    def _finish(self) -> None:
+        self.trial = None
+        self.doubts = self._alive_doubts = 0
+        self._held = self._pressed = 0
+        self._provisional = None
+
+    def _overload(self, now: float) -> Verdict:
+        """Keep to what was held when the rest was refused."""
+        self._need = _DOUBTS
+        drained = self.trial is not None and self.trial.goes >= _RATE_GOES
+        kept = (self.cap or 0) > _LEAST_RATED and self._probed_from is None
+        repeated = kept and now - self.found_at <= _REPEAT_S
+        self._repeats = self._repeats + 1 if repeated else 0
+        self.found_at, self.passed_lately = now, 0.0
+        if self.is_paced or drained or self._repeats >= _RATE_REPEATS:
+            # All was refused for a while though nothing was in flight, or no number is few
+            # enough: it is the rate.
+            self.suspects_rate = True
+            self.cap = None
+            self._repeats = 0
+            self._finish()
+            return Verdict.OVERLOAD
+        held, self._ceiling = int(self._held * _BELOW), self._held + 1.0
+        if self._held < _LEAST_HELD * self._pressed:
+            held, self._ceiling = self._pressed // 2, float(self._pressed)
+        if self.cap is not None:
+            held = min(held, int(self.cap * _DOWN))
+            self._ceiling = min(self._ceiling, self.cap)
+            if held < self.cap // 2:
+                # What was borne before is not so far off.
+                held, self._ceiling = self.cap // 2, float(self.cap)
+            if self._probed_from is not None:
+                held = max(held, self._probed_from)
+        self.cap = max(held, 1)
+        self._probed_from = None
+        self._proven = min(self._proven, held // 2)
+        self._at_cap = 0
+        self._next_probe = now + _PROBE_S
+        self._finish()
+        return Verdict.OVERLOAD
+
+    def _own(self) -> Verdict:
+        if self.trial is not None and not self.trial.recovered:
+            # Where few were refused and they are the names' own, all that was in flight is borne;
+            # else only what the server held is known to be.
+            borne = self._pressed if self._are_few(self.doubts) else self._held
+            self._proven = max(self._proven, borne)
+        self._need = min(self._need * 2, _MOST_DOUBTS)
+        self._finish()
+        return Verdict.OWN
+
+    def _probe_up(self, now: float) -> None:
+        """Try more when the last limit has been borne for a while.
+
+        At most half way to the least that was too much, which is forgotten in the end.
+        """
+        if self.cap is None or now < self._next_probe or self._at_cap < _BORNE * self.cap:
+            return
+        target = int(min(self.cap * _PROBE_UP + 1, (self.cap + self._ceiling) / 2))
+        if target <= self.cap * _CLOSE:
+            self._ceiling = inf
+            self._patience = min(self._patience * 2, _MOST_PATIENCE_S)
+            self._next_probe = now + self._patience
+            return
+        self._probed_from = self.cap
+        self.cap = target
+        self._at_cap = 0
+        self._next_probe = now + _PROBE_S

@@ -1,0 +1,92 @@
+"""What holds up questions that are there to be sent, and when to try again.
+
+Either a rate: there will be a token. Or windows that are full: there will be answers, unless
+all that is in flight is about silent names. Then nothing would move until their timeouts, since
+nothing is answered that could overtake them (`NameServer.overtaken`). So when a full window has
+been silent for longer than answers take, a few queries more go out (as TCP's tail loss probe
+does, RFC 8985 §7), and others than those next in line: neighbours are silent together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from auditor.resolve.bulk.send_queue import SendQueue
+    from auditor.resolve.bulk.server.nameserver import NameServer
+
+__all__ = ["TailProbe"]
+
+#: What part of the line goes to its end: one by which no few turns lead back to the same place.
+_ROTATED_SHARE: Final = 0.382
+#: Questions that go to the end of the line at most: many more than neighbours have.
+_MAX_ROTATED: Final = 4096
+
+#: Seconds between two looks at windows, at least: a tick of a loop's clock.
+_MIN_WAIT_S: Final = 0.001
+
+
+class TailProbe:
+    """Waits for whatever lets more be sent.
+
+    `queue`: the questions that were never sent; `come_back` is told in how many seconds there
+    will be a token, `pump` is called when a window has been given more room.
+    """
+
+    def __init__(
+        self,
+        nameservers: Sequence[NameServer],
+        queue: SendQueue,
+        come_back: Callable[[float], None],
+        pump: Callable[[], None],
+    ) -> None:
+        self._nameservers = nameservers
+        self._queue = queue
+        self._send_later = come_back
+        self._send_all = pump
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Come back when there is a token, if that is what is lacking, or a window is stuck."""
+        now = loop.time()
+        delays = [
+            delay
+            for nameserver in self._nameservers
+            if nameserver.room() > 0 and (delay := nameserver.bucket.delay(now)) > 0
+        ]
+        if delays:
+            self._send_later(min(delays))
+        if self._timer is None:
+            self._watch(loop, now)
+
+    def close(self) -> None:
+        """Wait no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+        times = [when for one in self._nameservers if (when := one.stuck_at()) is not None]
+        # Before the first answer nobody knows how long they take.
+        if times and min(times) < math.inf:
+            delay = max(min(times) - now, _MIN_WAIT_S)
+            self._timer = loop.call_later(delay, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give stuck windows some room, and whatever stands next in line a place further back."""
+        self._timer = None
+        now = loop.time()
+        stuck = False
+        for nameserver in self._nameservers:
+            when = nameserver.stuck_at()
+            if when is not None and when <= now:
+                nameserver.allow_more()
+                stuck = True
+        if stuck:
+            self._queue.rotate(min(int(len(self._queue) * _ROTATED_SHARE), _MAX_ROTATED))
+            self._send_all()
+        else:
+            self._watch(loop, now)

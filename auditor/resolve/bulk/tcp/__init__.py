@@ -1,0 +1,1 @@
+"""DNS over TCP (RFC 7766), for truncated and rate-limited answers."""

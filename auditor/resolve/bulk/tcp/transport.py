@@ -1,0 +1,399 @@
+"""TCP (RFC 7766), for what does not fit a datagram.
+
+A truncated reply, or silence from a server that limits the rate of its datagrams, brings a
+question here. It goes to the server that was asked last, over a connection that is kept and
+shared; to another one when that is no help. One code reads replies of either transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from itertools import compress
+from typing import TYPE_CHECKING, Final
+
+from auditor.errors import WireError
+from auditor.resolve.answer import Answer, Provenance
+from auditor.resolve.bulk.codec.reply_decoder import ReplyDecoder
+from auditor.resolve.bulk.codec.reply_match import HEADER_OCTETS, refusal
+from auditor.resolve.bulk.server.nameserver import Health
+from auditor.resolve.bulk.tcp.connection import TcpConnection
+from auditor.resolve.bulk.tcp.session import TcpQuery, TcpServer, is_cut_off
+from auditor.resolve.response import interpret
+from auditor.wire.codes import FORMERR, MALFORMED, NOTIMP, SETTLED, TIMEOUT, UNREACHABLE
+from auditor.wire.message import decode_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from auditor.resolve.bulk.counters import Counters
+    from auditor.resolve.bulk.retry_policy import PendingQuery, RetryPolicy
+    from auditor.resolve.bulk.server.nameserver import NameServer
+    from auditor.resolve.bulk.tcp.connection import Connection
+    from auditor.resolve.bulk.tcp.session import Outstanding, TcpSession
+
+__all__ = ["TcpTransport"]
+
+_log = logging.getLogger("auditor")
+
+#: Seconds between two looks at what is late and what is idle.
+_TICK_S: Final = 0.05
+
+#: The least time until more tokens are asked for.
+_LEAST_WAIT_S: Final = 0.001
+
+
+class TcpTransport:
+    """Asks the questions of queries over TCP. `on_answers` is given what came of them.
+
+    `grant` is asked before queries are sent: how many may be to a server now, and after how
+    many seconds (0: when something else has happened) to ask again. `connect` opens a
+    connection. `trace`: whether answers say how they were obtained.
+    """
+
+    def __init__(
+        self,
+        nameservers: Sequence[NameServer],
+        policy: RetryPolicy,
+        counters: Counters,
+        *,
+        grant: Callable[[NameServer, int, float], tuple[int, float]],
+        on_answers: Callable[[Sequence[tuple[PendingQuery, Answer]]], None],
+        trace: bool = False,
+        connect: Callable[..., Connection] = TcpConnection,
+    ) -> None:
+        self._nameservers = nameservers
+        self._policy = policy
+        self._count = counters
+        self._grant = grant
+        self._on_answers = on_answers
+        self._trace = trace
+        self._open = connect
+        self._servers: dict[int, TcpServer] = {}
+        self._found: list[tuple[PendingQuery, Answer]] = []
+        self._replies = ReplyDecoder()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._pause: asyncio.TimerHandle | None = None
+
+    def ask(self, query: PendingQuery) -> None:
+        """Take a query, to be asked with the next `send`."""
+        self._bring(TcpQuery(query), query.tries[-1].server, asyncio.get_running_loop().time())
+
+    def backlog(self) -> int:
+        """Return how many questions have not been sent yet."""
+        return sum(len(server.queue) for server in self._servers.values())
+
+    @property
+    def in_flight(self) -> int:
+        """How many questions are in flight, all servers together."""
+        return sum([server.in_flight() for server in self._servers.values()])
+
+    def send(self, now: float) -> None:
+        """Send what connections and limits allow, and hand over what could not be asked."""
+        if not self._servers and not self._found:
+            return  # as nearly always
+        servers = list(self._servers.values())
+        for server in filter(lambda server: server.queue, servers):
+            self._serve(server, now)
+        if self._ticker is None and any(server.queue or server.sessions for server in servers):
+            self._ticker = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
+        self._hand_over()
+
+    def close(self) -> None:
+        """Close all connections and drop what is outstanding."""
+        for timer in (self._ticker, self._pause):
+            if timer is not None:
+                timer.cancel()
+        for server in self._servers.values():
+            server.queue.clear()
+            for session in server.sessions:
+                session.connection.close()
+            server.sessions.clear()
+
+    # --- Which server
+
+    def _bring(self, asking: TcpQuery, preferred: int, now: float) -> None:
+        """Queue a question for a server; it is over when there is none to help."""
+        server = self._choose(asking, preferred, now)
+        if server is not None:
+            server.queue.append(asking)
+            return
+        answer = asking.best
+        if answer is None:
+            given_up = self._servers.get(preferred)
+            why = given_up.why if given_up is not None else UNREACHABLE
+            answer = self._nothing(self._nameservers[preferred], why)
+        self._found.append((asking.query, answer))
+
+    def _nothing(self, nameserver: NameServer, status: str) -> Answer:
+        """Return what is said of a question when a server says nothing."""
+        return Answer(status, how=Provenance(nameserver.name, "tcp") if self._trace else None)
+
+    def _choose(self, asking: TcpQuery, preferred: int, now: float) -> TcpServer | None:
+        """Return the best server for a question: the preferred one if TCP works there."""
+        server = self._servers.get(preferred)
+        if server is not None and not asking.failed and not server.strikes and server.is_good:
+            return server
+        if len(asking.failed) >= self._policy.tries:
+            return None
+        # Over TCP a suspended one may answer; one that was left out at the start is no choice.
+        usable = [one for one in self._nameservers if one.health is Health.GOOD] or [
+            one for one in self._nameservers if one.health is Health.SUSPENDED
+        ]
+        servers = [self._server(one) for one in usable if one.number not in asking.failed]
+        return min(
+            (server for server in servers if not server.is_shut(now)),
+            key=lambda server: (
+                server.strikes > 0,
+                server.nameserver.number != preferred,
+                len(server.queue) + server.in_flight(),
+            ),
+            default=None,
+        )
+
+    def _server(self, nameserver: NameServer) -> TcpServer:
+        server = self._servers.get(nameserver.number)
+        if server is None:
+            server = self._servers[nameserver.number] = TcpServer(nameserver, self._policy.tries)
+        return server
+
+    def _no_help(self, asking: TcpQuery, server: TcpServer, answer: Answer, now: float) -> None:
+        """Take a failure for one server's word, and see whether another one knows more."""
+        asking.note(server.nameserver.number, answer)
+        self._bring(asking, server.nameserver.number, now)
+
+    # --- Sending
+
+    def _serve(self, server: TcpServer, now: float) -> None:
+        """Put on a server's connections what there is room for; open one if there is none."""
+        while server.queue:
+            if not server.queue[0].is_wanted:
+                server.queue.popleft()
+                continue
+            found = server.talk_with_room()
+            if found is None:
+                if server.may_connect(now):
+                    self._connect(server, now)
+                return
+            session, room = found
+            granted, delay = self._grant(server.nameserver, min(room, len(server.queue)), now)
+            if granted:
+                self._put(server, session, granted, now)
+            elif delay and self._pause is None:
+                loop = asyncio.get_running_loop()
+                self._pause = loop.call_later(max(delay, _LEAST_WAIT_S), self._resume)
+            if not granted:
+                return
+
+    def _put(self, server: TcpServer, session: TcpSession, count: int, now: float) -> None:
+        """Send up to `count` questions on a connection, in one piece."""
+        packets: list[bytes] = []
+        while server.queue and len(packets) < count:
+            asking = server.queue.popleft()
+            if asking.is_wanted:
+                can = server.nameserver.can
+                plain = asking.plain or can.plain
+                packets.append(session.ask(asking, now, plain=plain, recurse=can.recurse))
+        self._count.tcp_sent += len(packets)
+        session.connection.send(b"".join(packets))
+
+    def _connect(self, server: TcpServer, now: float) -> None:
+        session = server.begin(now)
+        try:
+            session.connection = self._open(
+                asyncio.get_running_loop(),
+                server.nameserver.server,
+                on_open=partial(self._on_open, session),
+                on_data=partial(self._on_data, server, session),
+                on_end=partial(self._on_end, server, session),
+            )
+        except OSError:
+            self._go_on_without(server, session, UNREACHABLE, now)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self.send(asyncio.get_running_loop().time())
+
+    # --- Receiving
+
+    def _on_open(self, session: TcpSession) -> None:
+        now = asyncio.get_running_loop().time()
+        session.is_open = True
+        session.heard = now
+        self.send(now)
+
+    def _on_data(self, server: TcpServer, session: TcpSession, data: bytes) -> None:
+        """Take what arrived on a connection."""
+        now = asyncio.get_running_loop().time()
+        messages = session.feed(data, now)
+        replies: list[tuple[Outstanding, bytes]] = []
+        for message in messages:
+            entry = session.match(message, now)
+            if entry is not None:
+                replies.append((entry, message))
+        self._count.tcp_received += len(messages)
+        self._count.tcp_accepted += len(replies)
+        if replies:
+            server.on_answers(len(replies))
+            for (entry, _), answer in zip(replies, self._read(server, replies, now), strict=True):
+                self._take(server, entry, answer, now)
+        if session.is_spoilt:
+            self._lose(server, session, MALFORMED, now)
+        elif session.is_idle(now):
+            self._retire(server, session)
+        self.send(now)
+
+    def _take(self, server: TcpServer, entry: Outstanding, answer: Answer, now: float) -> None:
+        """Take the answer to a question, or what a server said instead of one."""
+        asking = entry.asking
+        if answer.status in SETTLED:
+            self._found.append((asking.query, answer))
+        elif answer.status in {FORMERR, NOTIMP} and not entry.plain:
+            # As over UDP: it may be from before EDNS (RFC 6891 §7).
+            asking.plain = True
+            server.queue.appendleft(asking)
+        else:
+            self._no_help(asking, server, answer, now)
+
+    def _read(
+        self, server: TcpServer, replies: Sequence[tuple[Outstanding, bytes]], now: float
+    ) -> list[Answer]:
+        """Read replies the way that datagrams are read: the common ones at once."""
+        exact = [
+            data.startswith(entry.wire, HEADER_OCTETS) and not self._trace
+            for entry, data in replies
+        ]
+        common = iter(
+            self._replies.read(
+                [data for _, data in compress(replies, exact)],
+                [entry.wire for entry, _ in compress(replies, exact)],
+            )
+        )
+        return [
+            (next(common) if is_exact else None) or self._read_one(server, entry, data, now)
+            for (entry, data), is_exact in zip(replies, exact, strict=True)
+        ]
+
+    def _read_one(self, server: TcpServer, entry: Outstanding, data: bytes, now: float) -> Answer:
+        """Read a reply the long way."""
+        question = entry.asking.query.question
+        how = None
+        if self._trace:
+            how = Provenance(server.nameserver.name, "tcp", 1, round((now - entry.sent) * 1000, 3))
+        refused = refusal(data, plain=entry.plain)
+        if refused is not None:
+            return Answer(refused, how=how)
+        try:
+            message = decode_message(data)
+        except WireError:
+            return Answer(MALFORMED, how=how)
+        answer = interpret(message, question, how)
+        self._replies.learn(data, question.rdtype, answer)
+        return answer
+
+    def _on_end(self, server: TcpServer, session: TcpSession) -> None:
+        """Take the end of a connection that this side did not close."""
+        now = asyncio.get_running_loop().time()
+        self._lose(server, session, MALFORMED if session.strays else UNREACHABLE, now)
+        self.send(now)
+
+    def _hand_over(self) -> None:
+        if self._found:
+            found, self._found = self._found, []
+            self._on_answers(found)
+
+    # --- What is late, and what is over
+
+    def _tick(self) -> None:
+        """Look after what is late."""
+        self._ticker = None
+        now = asyncio.get_running_loop().time()
+        for server in list(self._servers.values()):
+            for session in server.sessions.copy():
+                self._look_at(server, session, now)
+        self.send(now)
+
+    def _look_at(self, server: TcpServer, session: TcpSession, now: float) -> None:
+        timeout = self._policy.timeout
+        if not session.is_open:
+            if now - session.heard >= timeout:
+                self._lose(server, session, TIMEOUT, now)
+            return
+        if session.is_idle(now):
+            self._retire(server, session)
+            return
+        overdue = list(session.overdue(timeout, now))
+        serves = any(other.answers for other in server.sessions)
+        if overdue and serves and session.is_stalled(timeout, now):
+            # The server has let it in and does not serve it, or has stopped halfway.
+            self._lose(server, session, TIMEOUT, now)
+            return
+        late = [
+            (place, entry, waited)
+            for place, entry, waited in overdue
+            if waited >= self._patience(entry.asking, server, now)
+        ]
+        for place, entry, waited in late:
+            session.forget(place)
+            entry.asking.spent += waited
+            self._no_help(entry.asking, server, self._nothing(server.nameserver, TIMEOUT), now)
+        if late and now - session.heard >= late[0][2]:  # nobody may be there any more
+            self._lose(server, session, TIMEOUT, now)
+
+    def _patience(self, asking: TcpQuery, server: TcpServer, now: float) -> float:
+        """Return the seconds that a server is given for one question.
+
+        Where there is another server to ask one `timeout`; for the last one all that is left.
+        """
+        timeout, tries = self._policy.timeout, self._policy.tries
+        known = asking.failed | {server.nameserver.number}
+        others = len(known) < tries and any(
+            one.number not in known
+            and one.health is Health.GOOD
+            and not self._server(one).is_shut(now)
+            for one in self._nameservers
+        )
+        return timeout if others else max(tries * timeout - asking.spent, timeout)
+
+    def _retire(self, server: TcpServer, session: TcpSession) -> None:
+        server.retire(session)
+        session.connection.close()
+
+    def _lose(self, server: TcpServer, session: TcpSession, status: str, now: float) -> None:
+        session.connection.close()
+        self._go_on_without(server, session, status, now)
+
+    def _go_on_without(
+        self, server: TcpServer, session: TcpSession, status: str, now: float
+    ) -> None:
+        """Ask again what a connection owes that is over."""
+        owed = server.on_end(session, status, now)
+        for asking in reversed(owed):
+            if is_cut_off(asking):
+                self._no_help(asking, server, self._nothing(server.nameserver, status), now)
+            else:
+                server.queue.appendleft(asking)
+        complaint = server.complaint()
+        if complaint is not None:
+            name = server.nameserver.name
+            _log.warning(
+                "server %s cannot be asked over TCP: %s",
+                name,
+                complaint,
+                extra={"event": "server_no_tcp", "fields": {"server": name, "why": complaint}},
+            )
+        if server.strikes:
+            self._leave(server, status, now)
+
+    def _leave(self, server: TcpServer, status: str, now: float) -> None:
+        """Let what waits for a server without TCP go to others; all of it, if TCP is given up."""
+        given_up = server.strikes >= self._policy.tries
+        waiting = server.queue.copy()
+        server.queue.clear()
+        for asking in waiting:
+            other = None if given_up else self._choose(asking, server.nameserver.number, now)
+            if given_up:
+                self._no_help(asking, server, self._nothing(server.nameserver, status), now)
+            else:
+                (other or server).queue.append(asking)

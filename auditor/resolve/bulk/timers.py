@@ -1,0 +1,47 @@
+"""When to look at pending queries again. No clock in here: calls are told the time."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from auditor.resolve.bulk.retry_policy import PendingQuery
+
+__all__ = ["Timers"]
+
+
+class _Timer(NamedTuple):
+    """When to look at a query again, if `number` is still what it waits for."""
+
+    when: float
+    number: int
+    query: PendingQuery
+
+
+class Timers:
+    """The timers of all queries: each waits for the one that was started last, or for none."""
+
+    def __init__(self) -> None:
+        self._heap: list[_Timer] = []
+        self._number = 0
+
+    def start(self, query: PendingQuery, when: float) -> None:
+        """Have a query looked at then, and not before."""
+        self._number += 1
+        query.timer = self._number
+        heapq.heappush(self._heap, _Timer(when, self._number, query))
+
+    def due(self, now: float) -> Iterator[PendingQuery]:
+        """Yield the queries whose time has come; more may be started meanwhile."""
+        heap = self._heap
+        while heap and heap[0].when <= now:
+            _, number, query = heapq.heappop(heap)
+            if query.timer == number:
+                yield query
+
+    def waiting(self) -> list[PendingQuery]:
+        """Return all queries that wait."""
+        return [query for _, number, query in self._heap if query.timer == number]

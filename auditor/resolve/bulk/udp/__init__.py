@@ -1,0 +1,1 @@
+"""Datagrams: sendmmsg/recvmmsg through cffi, a portable fallback, and outstanding IDs."""

@@ -1,0 +1,1 @@
+"""The c-ares engine: aiodns, with the resolvers of the system's configuration."""

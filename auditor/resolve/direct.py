@@ -1,0 +1,250 @@
+"""Asks name servers by address, without recursion: what each server itself answers.
+
+For the few questions about delegations and servers; the engines are for the many. A reply is
+handed over as it is (`ServerReply`), since AA, RA and the authority section are what it is
+asked for. Every question is asked once for all who want to know, at a bounded rate for each
+server, over UDP, and over TCP where the reply is truncated (RFC 7766 §5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from auditor.errors import WireError
+from auditor.resolve.response import matches
+from auditor.wire.codes import (
+    FORMERR,
+    MALFORMED,
+    NOTIMP,
+    TIMEOUT,
+    TRUNCATED,
+    UNREACHABLE,
+    rcode_status,
+)
+from auditor.wire.message import Message, decode_message, encode_query
+from auditor.wire.names import encode_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.resolve.answer import Answer, Question
+    from auditor.resolve.resolver import CachingResolver
+
+__all__ = ["NOT_ASKED", "NO_ROUTE", "ServerAsker", "ServerQuestion", "ServerReply", "answer_both"]
+
+#: The status of a server of an address family that this machine has no route for: nothing is
+#: known of the server.
+NO_ROUTE: Final = "NO_ROUTE"
+#: The status of a server where answers come from files: nobody is asked.
+NOT_ASKED: Final = "NOT_ASKED"
+
+#: Queries a second to one server, and how many may be under way to it at once.
+SERVER_QPS: Final = 100.0
+_MAX_PER_SERVER: Final = 8
+#: Questions under way to all servers together.
+_MAX_IN_FLIGHT: Final = 256
+#: Replies that are kept for whoever asks the same.
+_MAX_KEPT_REPLIES: Final = 16_384
+_LENGTH: Final = struct.Struct("!H")
+_NO_ROUTE: Final = frozenset(
+    {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EACCES, errno.EPERM}
+)
+
+
+class ServerQuestion(NamedTuple):
+    """A question for the server at an address."""
+
+    address: str
+    question: Question
+
+
+class ServerReply(NamedTuple):
+    """What a server said: a status as of an answer, and the message; None without a reply."""
+
+    status: str
+    message: Message | None = None
+
+
+class _Server:
+    """What is known of one server: its pace, and whether it has ever replied."""
+
+    def __init__(self) -> None:
+        self.slots = asyncio.Semaphore(_MAX_PER_SERVER)
+        self.next_send = 0.0
+        self.has_replied = False
+        self.is_silent = False
+
+
+class ServerAsker:
+    """Asks name servers directly: `port` of all of them, `qps` queries a second to each.
+
+    `timeout`: seconds for one try; `tries`: queries for one question at most.
+    """
+
+    def __init__(self, *, port: int, timeout: float, tries: int, qps: float | None = None) -> None:
+        self.sent = 0
+        self._port = port
+        self._timeout = timeout
+        self._tries = tries
+        self._interval = 1 / (qps or SERVER_QPS)
+        self._servers: dict[str, _Server] = {}
+        self._in_flight = asyncio.Semaphore(_MAX_IN_FLIGHT)
+        self._asked: dict[ServerQuestion, asyncio.Task[ServerReply]] = {}
+
+    async def ask_many(self, questions: Sequence[ServerQuestion]) -> list[ServerReply]:
+        """Return what the servers say, in the order asked. Nothing is raised."""
+        if len(self._asked) > _MAX_KEPT_REPLIES:
+            self._asked = {each: task for each, task in self._asked.items() if not task.done()}
+        for asked in questions:
+            if asked not in self._asked:
+                self._asked[asked] = asyncio.ensure_future(self._ask(asked))
+        return list(await asyncio.gather(*(self._asked[asked] for asked in questions)))
+
+    def forget(self) -> None:
+        """Keep no replies: what is asked again from here on is asked anew."""
+        self._asked = {asked: task for asked, task in self._asked.items() if not task.done()}
+
+    async def close(self) -> None:
+        """Drop what is under way."""
+        for task in self._asked.values():
+            task.cancel()
+        await asyncio.gather(*self._asked.values(), return_exceptions=True)
+
+    async def _ask(self, asked: ServerQuestion) -> ServerReply:
+        try:
+            encode_name(asked.question.name)
+        except WireError:
+            return ServerReply(MALFORMED)  # a name out of a file that somebody has changed
+        server = self._servers.setdefault(asked.address, _Server())
+        async with server.slots, self._in_flight:
+            reply = ServerReply(TIMEOUT)
+            edns: int | None = 1232
+            # A server that has never said anything is asked once for each further question.
+            for _ in range(1 if server.is_silent and not server.has_replied else self._tries):
+                reply = await self._try(server, asked, edns)
+                if reply.status in {FORMERR, NOTIMP} and edns is not None:
+                    edns = None  # older than EDNS (RFC 6891 §7)
+                elif reply.status not in {TIMEOUT, MALFORMED}:
+                    break
+            if reply.message is not None:
+                server.has_replied = True
+            elif reply.status == TIMEOUT:
+                server.is_silent = True
+            return reply
+
+    async def _try(self, server: _Server, asked: ServerQuestion, edns: int | None) -> ServerReply:
+        await self._wait_for_turn(server)
+        self.sent += 1
+        qid = random.SystemRandom().getrandbits(16)
+        name, rdtype = asked.question
+        query = encode_query(qid, encode_name(name), rdtype, recurse=False, edns_size=edns)
+        try:
+            async with asyncio.timeout(self._timeout):
+                reply = await self._over_udp(query, qid, asked)
+                if reply.status == TRUNCATED:
+                    reply = await self._over_tcp(query, qid, asked)
+                return reply
+        except TimeoutError:
+            return ServerReply(TIMEOUT)
+        except OSError as error:
+            return ServerReply(NO_ROUTE if error.errno in _NO_ROUTE else UNREACHABLE)
+
+    async def _wait_for_turn(self, server: _Server) -> None:
+        now = asyncio.get_running_loop().time()
+        turn = max(now, server.next_send)
+        server.next_send = turn + self._interval
+        if turn > now:
+            await asyncio.sleep(turn - now)
+
+    async def _over_udp(self, query: bytes, qid: int, asked: ServerQuestion) -> ServerReply:
+        loop = asyncio.get_running_loop()
+        replied: asyncio.Future[ServerReply] = loop.create_future()
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Replies(replied, qid, asked.question),
+            remote_addr=(asked.address, self._port),
+        )
+        try:
+            transport.sendto(query)
+            return await replied
+        finally:
+            transport.close()
+
+    async def _over_tcp(self, query: bytes, qid: int, asked: ServerQuestion) -> ServerReply:
+        reader, writer = await asyncio.open_connection(asked.address, self._port)
+        try:
+            writer.write(_LENGTH.pack(len(query)) + query)
+            (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+            return _read(await reader.readexactly(length), qid, asked.question) or ServerReply(
+                MALFORMED
+            )
+        except asyncio.IncompleteReadError:
+            return ServerReply(UNREACHABLE)
+        finally:
+            writer.close()
+
+
+class _Replies(asyncio.DatagramProtocol):
+    """Waits on a connected socket for the reply to one query; others are passed over."""
+
+    def __init__(self, replied: asyncio.Future[ServerReply], qid: int, question: Question) -> None:
+        self._replied = replied
+        self._qid = qid
+        self._question = question
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        del addr
+        reply = _read(data, self._qid, self._question)
+        if reply is not None and not self._replied.done():
+            self._replied.set_result(reply)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self._replied.done():
+            self._replied.set_exception(exc)
+
+
+def _read(data: bytes, qid: int, question: Question) -> ServerReply | None:
+    """Return the reply in a datagram, None if it is none to this query."""
+    try:
+        message = decode_message(data)
+    except WireError:
+        # Without a whole header nobody knows whose it is; with it, it is a broken reply.
+        return ServerReply(MALFORMED) if data[:2] == _LENGTH.pack(qid) else None
+    if message.id != qid:
+        return None
+    bare = message.is_reply and not message.question
+    if not (matches(message, question) or (bare and message.rcode)):
+        return None
+    if message.truncated:
+        return ServerReply(TRUNCATED, message)
+    return ServerReply(rcode_status(message.rcode), message)
+
+
+async def answer_both(
+    resolver: CachingResolver,
+    asker: ServerAsker | None,
+    asked: Sequence[Question | ServerQuestion],
+) -> list[Answer | ServerReply]:
+    """Answer questions for a resolver and for single servers, in the order asked.
+
+    Without an asker nobody but the resolver is asked.
+    """
+    to_servers = [each for each in asked if isinstance(each, ServerQuestion)]
+    others = [each for each in asked if not isinstance(each, ServerQuestion)]
+    if asker is None:
+        replies, answers = (
+            [ServerReply(NOT_ASKED)] * len(to_servers),
+            await resolver.resolve_many(others),
+        )
+    else:
+        replies, answers = await asyncio.gather(
+            asker.ask_many(to_servers), resolver.resolve_many(others)
+        )
+    from_servers, from_resolver = iter(replies), iter(answers)
+    return [
+        next(from_servers) if isinstance(each, ServerQuestion) else next(from_resolver)
+        for each in asked
+    ]

@@ -1,0 +1,110 @@
+"""The system's own name servers (resolv.conf(5)).
+
+A link-local server, as routers announce them, is named with its zone ID (RFC 4007 §11):
+`nameserver fe80::1%eth0`. What cannot be used is told apart, so that the others can be.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from auditor.errors import NoServerError, UsageError
+from auditor.settings_values import Server, parse_server
+
+__all__ = ["SystemServers", "read_system_servers", "system_servers"]
+
+_log = logging.getLogger("auditor")
+
+_PATH: Final = Path("/etc/resolv.conf")
+
+#: How c-ares writes a link-local server.
+_CARES_SCOPE: Final = re.compile(r"\[([^\]%]+)\]:(\d+)%(\S+)")
+
+
+class SystemServers(NamedTuple):
+    """The servers of a configuration; and of the entries that cannot be used, which and why."""
+
+    servers: tuple[Server, ...]
+    unusable: tuple[tuple[str, str], ...] = ()
+
+
+def read_system_servers(text: str) -> SystemServers:
+    """Read the `nameserver` lines of a resolv.conf(5), each server once."""
+    servers: dict[Server, None] = {}
+    unusable: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        words = re.split(r"[#;]", line, maxsplit=1)[0].split()
+        if words[:1] != ["nameserver"]:
+            continue
+        entry = words[1] if len(words) > 1 else ""
+        try:
+            server = Server(str(ip_address(entry)))
+        except ValueError:
+            unusable.append((ascii(entry)[1:-1], "is no IP address"))
+            continue
+        if why := _unusable(server):
+            unusable.append((ascii(entry)[1:-1], why))
+        else:
+            servers[server] = None
+    return SystemServers(tuple(servers), tuple(unusable))
+
+
+def _unusable(server: Server) -> str:
+    """Return why a server's address cannot be asked from here, "" if it can."""
+    address, _, scope = server.address.partition("%")
+    if scope:
+        if not (scope.isascii() and scope.isprintable()):
+            return "names no interface"
+        try:
+            socket.if_nametoindex(scope)
+        except OSError:
+            return "names an interface that is not there"
+    elif ip_address(address).is_link_local and ":" in address:
+        return "is link-local and names no interface: write it as ADDRESS%INTERFACE"
+    return ""
+
+
+def system_servers(*, tell: bool = False) -> tuple[Server, ...]:
+    """Return the name servers of the system's configuration.
+
+    `tell`: name in the log what is left out of it. Raises NoServerError if it names none that
+    can be used.
+    """
+    try:
+        found = read_system_servers(_PATH.read_text("utf-8", "replace"))
+    except OSError:
+        found = SystemServers(())
+    if not found.servers and not found.unusable:
+        found = _known_to_cares()
+    if tell:
+        for entry, why in found.unusable:
+            extra = {"event": "server_left_out", "fields": {"server": entry, "why": why}}
+            _log.warning("nameserver %s of %s %s: left out", entry, _PATH, why, extra=extra)
+    if not found.servers:
+        entries = "".join(f": nameserver {entry} {why}" for entry, why in found.unusable[:1])
+        problem = "names no server that can be used" if entries else "names no server"
+        raise NoServerError(f"the system's configuration {problem}{entries}: give --server")
+    return found.servers
+
+
+def _known_to_cares() -> SystemServers:
+    """Return what c-ares reads where there is no such file: macOS and others."""
+    import pycares  # noqa: PLC0415 - costs time, and is not needed where there is the file
+
+    try:
+        names = pycares.Channel().servers
+    except pycares.AresError:
+        return SystemServers(())
+    servers: list[Server] = []
+    unusable: list[tuple[str, str]] = []
+    for name in names:
+        try:
+            servers.append(parse_server(_CARES_SCOPE.sub(r"[\1%\3]:\2", name)))
+        except UsageError:
+            unusable.append((ascii(name)[1:-1], "is no IP address"))
+    return SystemServers(tuple(servers), tuple(unusable))

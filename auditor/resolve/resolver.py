@@ -1,0 +1,301 @@
+"""Caching resolver: a cache and an engine, queries in flight shared, CNAMEs followed.
+
+What an engine leaves open is settled here, once for all engines: an answer that is kept
+is not asked again, a question asked twice at the same time is asked once, and an alias
+whose target the server did not give is followed (RFC 1034 §3.6.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from auditor.resolve.answer import MAX_CHAIN, Answer, Question, alias_of
+from auditor.wire.codes import SERVFAIL, TXT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from auditor.resolve.answer import Engine
+    from auditor.resolve.cache import Cache
+
+__all__ = ["CachingResolver", "PendingBatch"]
+
+#: Seconds: the least that the rest of a batch is given before it counts as late, and how
+#: long a batch waits for the first half of its answers before it is looked at again.
+_MIN_PATIENCE_S: Final = 0.01
+_FIRST_PATIENCE_S: Final = 0.25
+
+
+class _AnswerSink(Protocol):
+    """What waits for the answer to a question: a batch, or an alias being followed."""
+
+    def set_answer(self, index: int, answer: Answer) -> None: ...
+
+
+_Waiter: TypeAlias = tuple[_AnswerSink, int]
+
+
+class PendingBatch:
+    """The answers to a list of questions, as they come in.
+
+    `answers` has one place per question, None while it is outstanding; `pending` counts
+    those. One waiter at a time.
+    """
+
+    __slots__ = ("_loop", "_patience", "_started", "_wake", "answers", "half", "pending")
+
+    def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.answers: list[Answer | None] = [None] * size
+        self.pending = size
+        self.half = 0
+        self._loop = loop
+        self._started = loop.time()
+        self._patience = _FIRST_PATIENCE_S
+        self._wake: asyncio.Future[None] | None = None
+
+    def set_answer(self, index: int, answer: Answer) -> None:
+        """Take the answer to question `index`."""
+        self.answers[index] = answer
+        self.note_arrived(1)
+
+    def note_arrived(self, count: int) -> None:
+        """Take note of so many answers that have been put in their places."""
+        self.pending = pending = self.pending - count
+        if pending <= self.half:
+            self.rouse()
+
+    def rouse(self) -> None:
+        """Wake the task that waits."""
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def _sleep(self, seconds: float | None) -> None:
+        self._wake = self._loop.create_future()
+        timer = None if seconds is None else self._loop.call_later(seconds, self.rouse)
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+            if timer is not None:
+                timer.cancel()
+
+    async def wait(self) -> None:
+        """Return when every question is answered."""
+        self.half = 0
+        while self.pending:
+            await self._sleep(None)
+
+    async def wait_for_most(self) -> None:
+        """Return when all is answered, or when what is left is late enough to be left behind.
+
+        The first half of the answers sets the pace: the rest may take as long again. Each
+        further call waits as long as has passed so far, so a batch is split only a few
+        times, whatever its slowest answer takes.
+        """
+        if not self.pending:
+            return
+        self.half = self.pending // 2
+        await self._sleep(self._patience)
+        if self.pending:
+            passed = self._loop.time() - self._started
+            if self.pending <= self.half:
+                self.half = 0
+                await self._sleep(max(passed, _MIN_PATIENCE_S))
+                passed *= 2
+            self._patience = max(passed, _MIN_PATIENCE_S)
+
+
+class CachingResolver:
+    """Answers questions from a cache or an engine. Implements `Resolver`.
+
+    With `trace` an answer from the cache says so in `how`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        cache: Cache,
+        *,
+        trace: bool = False,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.engine = engine
+        self.asked = 0
+        self.from_cache = 0
+        self.joined = 0
+        self._cache = cache
+        self._trace = trace
+        self._clock = clock
+        self._waiting: dict[Question, _Waiter] = {}
+        self._links: dict[Question, Question] = {}
+
+    async def resolve_many(self, questions: Sequence[Question]) -> list[Answer]:
+        """Return one answer per question, in order. Failures are statuses."""
+        batch = self.start(questions)
+        await batch.wait()
+        return [answer for answer in batch.answers if answer is not None]
+
+    def start(self, questions: Sequence[Question]) -> PendingBatch:
+        """Ask, and return at once what the answers will come into."""
+        loop = asyncio.get_running_loop()
+        batch = PendingBatch(len(questions), loop)
+        self._ask(batch, questions, self._clock() if self._clock else loop.time())
+        return batch
+
+    def _ask(self, sink: _AnswerSink, questions: Sequence[Question], now: float) -> None:
+        self.asked += len(questions)
+        young, old = self._cache.young, self._cache.old
+        waiting = self._waiting
+        fresh = []
+        for index, question in enumerate(questions):
+            if question in waiting:
+                self._join(question, (sink, index))
+                continue
+            if (question in young or question in old) and self._from_cache(
+                sink, index, question, now
+            ):
+                continue
+            waiting[question] = (sink, index)
+            fresh.append(question)
+        if fresh:
+            self.engine.submit(fresh, self._deliver)
+
+    def _join(self, question: Question, waiter: _Waiter) -> None:
+        """Wait for an answer that is on its way to someone else."""
+        self.joined += 1
+        first = self._waiting[question]
+        if isinstance(first[0], _SharedWaiters):
+            first[0].waiters.append(waiter)
+        else:
+            self._waiting[question] = (_SharedWaiters([first, waiter]), 0)
+
+    def _from_cache(self, sink: _AnswerSink, index: int, question: Question, now: float) -> bool:
+        answer = self._cache.get(question, now)
+        if answer is None:
+            return False
+        self.from_cache += 1
+        if self._trace and answer.how is not None:
+            answer = answer._replace(how=answer.how._replace(cached=True))
+        sink.set_answer(index, answer)
+        return True
+
+    def _deliver(self, pairs: Sequence[tuple[Question, Answer]]) -> None:
+        now = self._clock() if self._clock else asyncio.get_running_loop().time()
+        # More than there is room for at once is kept one by one, or not at all; so is what
+        # may be large.
+        keeping = len(pairs) <= self._cache.size // 2 and not self._trace
+        young = self._cache.generation(len(pairs)) if keeping else {}
+        take = self._waiting.pop
+        # Neighbours are of one batch as a rule: `PendingBatch.set_answer` without its calls.
+        batch: PendingBatch | None = None
+        places: list[Answer | None] = []
+        count = 0
+        for question, answer in pairs:
+            if answer.canonical and not self._is_kept(question, answer, now):
+                continue
+            if keeping and len(answer.records) <= 1 and question.rdtype != TXT:
+                young[question] = (now, answer)
+            else:
+                self._cache.put(question, answer, now)
+                young = self._cache.young
+            sink, index = take(question)
+            if sink is not batch:
+                if batch is not None:
+                    batch.note_arrived(count)
+                    batch = None
+                if sink.__class__ is not PendingBatch:
+                    sink.set_answer(index, answer)
+                    continue
+                batch, places, count = sink, sink.answers, 0
+            places[index] = answer
+            count += 1
+        if batch is not None:
+            batch.note_arrived(count)
+
+    def _is_kept(self, question: Question, answer: Answer, now: float) -> bool:
+        """Tell whether what an alias led to is final, and for others too; else see to it."""
+        if alias_of(answer):
+            self._follow(question, answer, now)
+            return False
+        if answer.status == SERVFAIL:
+            # Perhaps only because of where it was come from: not for others.
+            sink, index = self._waiting.pop(question)
+            sink.set_answer(index, answer)
+            return False
+        return True
+
+    def _follow(self, question: Question, answer: Answer, now: float) -> None:
+        """Ask for what an alias points to; the answer will be that of `question`."""
+        target = Question(answer.canonical, question.rdtype)
+        # Two aliases that wait for each other would wait for ever.
+        depth = self._depth(question) + len(answer.chain)
+        step: Question | None = question if depth > MAX_CHAIN else target
+        for _ in range(MAX_CHAIN + 1):
+            if step is None or step == question:
+                break
+            step = self._links.get(step)
+        if step is not None:
+            self._deliver([(question, _loop(answer))])
+            return
+        self._links[question] = target
+        self._ask(_CnameChase(self, question, answer), [target], now)
+
+    def _depth(self, question: Question) -> int:
+        """Return how many aliases led to a question, on the shortest chain."""
+        waiter = self._waiting[question]
+        waiters = waiter[0].waiters if isinstance(waiter[0], _SharedWaiters) else [waiter]
+        return min(
+            self._depth(sink.question) + len(sink.answer.chain)
+            if isinstance(sink, _CnameChase)
+            else 0
+            for sink, _ in waiters
+        )
+
+    def end_link(self, question: Question, answer: Answer) -> None:
+        """Take the answer that an alias led to (called by the sink of `_follow`)."""
+        self._links.pop(question, None)
+        self._deliver([(question, answer)])
+
+
+def _loop(answer: Answer) -> Answer:
+    return Answer(SERVFAIL, (), answer.chain[:MAX_CHAIN], answer.canonical, None, answer.how)
+
+
+class _SharedWaiters:
+    """Waits for those who asked a question that was on its way already."""
+
+    __slots__ = ("waiters",)
+
+    def __init__(self, waiters: list[_Waiter]) -> None:
+        self.waiters = waiters
+
+    def set_answer(self, index: int, answer: Answer) -> None:
+        """Take the only answer: `index` is 0."""
+        del index
+        for sink, place in self.waiters:
+            sink.set_answer(place, answer)
+
+
+class _CnameChase:
+    """Waits for what stands at the end of an alias, and puts the two answers together."""
+
+    __slots__ = ("_resolver", "answer", "question")
+
+    def __init__(self, resolver: CachingResolver, question: Question, answer: Answer) -> None:
+        self._resolver = resolver
+        self.question = question
+        self.answer = answer
+
+    def set_answer(self, index: int, answer: Answer) -> None:
+        """Take the only answer: `index` is 0."""
+        del index
+        first = self.answer
+        chain = first.chain + answer.chain
+        canonical = answer.canonical or first.canonical
+        if len(chain) > MAX_CHAIN or canonical in chain:
+            joined = _loop(first._replace(chain=chain))
+        else:
+            ttls = [ttl for ttl in (first.ttl, answer.ttl) if ttl is not None]
+            joined = answer._replace(chain=chain, canonical=canonical, ttl=min(ttls, default=None))
+        self._resolver.end_link(self.question, joined)

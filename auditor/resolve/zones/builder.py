@@ -1,0 +1,211 @@
+"""Builds a zone from records; refuses what an authoritative server would refuse.
+
+Names out of the zone are ignored, as BIND, Knot and PowerDNS do, and said.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from auditor.errors import ZoneFileError
+from auditor.resolve.answer import Provenance
+from auditor.resolve.zones.rrsets import UNDETERMINED, RRsets, add_record, conflict, finish
+from auditor.resolve.zones.zone import CUT, Zone
+from auditor.wire import codes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.resolve.zones.common_lines import Line
+    from auditor.resolve.zones.generate import Rule
+
+__all__ = ["Place", "ZoneBuilder"]
+
+_log = logging.getLogger("auditor")
+
+_MAX_LINE_CHARACTERS: Final = 60  # characters of a line in a message
+_MAX_NAMED: Final = 3  # names that a warning mentions
+
+
+class Place(NamedTuple):
+    """Where a record stands: what messages call the file, its text, and the entry's place in it.
+
+    `lines` are to be counted on from there.
+    """
+
+    label: str
+    text: str
+    position: int
+    lines: int = 0
+
+    def refusal(self, message: str) -> ZoneFileError:
+        """Return the error that names the file and the line."""
+        line = self.text.count("\n", 0, self.position) + 1 + self.lines
+        return ZoneFileError(f"{self.label}:{line}: {message}")
+
+    def unreadable(self, reason: str) -> ZoneFileError:
+        """Return the error for an entry that is neither a record nor a directive."""
+        found = self.text[self.position : self.text.index("\n", self.position)].strip()
+        if len(found) > _MAX_LINE_CHARACTERS:
+            found = f"{found[:_MAX_LINE_CHARACTERS]}..."
+        message = f"expected a resource record or a directive, found {found!r}"
+        return self.refusal(f"{message}: {reason}" if reason else message)
+
+
+class ZoneBuilder:
+    """Takes the records of one zone in the order of its file."""
+
+    def __init__(self, label: str) -> None:
+        self.apex: str | None = None
+        self._label = label
+        self._nodes: dict[str, RRsets] = {}
+        self._early: list[tuple[str, Place]] = []
+        #: Owners of record sets of several records, which have to be sorted.
+        self._grown: set[str] = set()
+        self._rules: list[tuple[Rule, Place]] = []
+        self._unknown: dict[str, tuple[str, Place]] = {}
+        #: Owners that are ignored: how many records, and the first of them.
+        self._outside = 0
+        self._first_outside: tuple[str, Place] | None = None
+
+    def add(self, owner: str, rdtype: int, ttl: int, record: Any, place: Place) -> None:
+        """Take one record; a negative type stands for one that was not read.
+
+        Raises ZoneFileError for what no server loads.
+        """
+        if rdtype == codes.SOA:
+            self._found_apex(owner, place)
+        if not self._takes(owner, place):
+            return
+        if rdtype in {codes.NS, codes.DNAME} and (owner == "*" or owner.startswith("*.")):
+            word = codes.type_name(rdtype)
+            raise place.refusal(
+                f"{word} at the wildcard {owner}; expected none (RFC 4592 4.2, 4.4)"
+            )
+        node = self._nodes.setdefault(owner, {})
+        if problem := conflict(owner, rdtype, record, node):
+            raise place.refusal(problem)
+        add_record(node, rdtype, ttl, record)
+        if len(node[rdtype][1]) > 1:
+            self._grown.add(owner)
+
+    def add_lines(self, lines: Sequence[Line | None], place: Place) -> None:
+        """Take the records of common lines, all in the zone, of which `place` is the first."""
+        nodes = self._nodes
+        for number, line in enumerate(lines):
+            if line is None:
+                continue
+            owner, rdtype, ttl, record = line
+            if owner in nodes or owner[0] == "*":
+                self.add(owner, rdtype, ttl, record, place._replace(lines=number))
+            else:
+                nodes[owner] = {rdtype: (ttl, (record,))}
+
+    def add_unknown(self, owner: str, mnemonic: str, place: Place) -> None:
+        """Note a record of an unknown type: answers about its name are undetermined."""
+        if not self._takes(owner, place):
+            return
+        node = self._nodes.setdefault(owner, {})
+        node[UNDETERMINED] = (0, ())
+        self._unknown.setdefault(owner, (mnemonic, place))
+
+    def add_rule(self, rule: Rule, place: Place) -> None:
+        """Take a `$GENERATE` directive as it is."""
+        ends = [rule.owner(number) for number in (rule.numbers[0], rule.numbers[-1])]
+        if self.apex is not None and not all(map(self._is_inside, ends)):
+            if any(map(self._is_inside, ends)):
+                raise place.refusal(f"{' or '.join(ends)} is out of zone; expected neither")
+            self._ignore(ends[0], place)
+            return
+        for number in (rule.numbers[0], rule.numbers[-1]):
+            rule.record(number)
+        self._rules.append((rule, place))
+
+    def _takes(self, owner: str, place: Place) -> bool:
+        """Tell whether a name is in the zone, as far as is known by now."""
+        if self.apex is None:
+            self._early.append((owner, place))
+        elif not self._is_inside(owner):
+            self._ignore(owner, place)
+            return False
+        return True
+
+    def _ignore(self, owner: str, place: Place) -> None:
+        self._outside += 1
+        self._first_outside = self._first_outside or (owner, place)
+
+    def _is_inside(self, owner: str) -> bool:
+        return self.apex in {owner, "."} or owner.endswith(f".{self.apex}")
+
+    def _found_apex(self, owner: str, place: Place) -> None:
+        if self.apex is None:
+            self.apex = owner
+            for early, where in self._early:
+                if not self._takes(early, where):
+                    self._nodes.pop(early, None)
+                    self._unknown.pop(early, None)
+                    self._grown.discard(early)
+            rules, self._rules = self._rules, []
+            for rule, where in rules:
+                self.add_rule(rule, where)
+            self._early = []
+        elif owner != self.apex:
+            raise place.refusal(
+                f"a second zone, {owner}, in the file of {self.apex}; expected one zone a file"
+            )
+
+    def zone(self, server: str) -> Zone:
+        """Return the zone of all records taken; they are handed over."""
+        apex, nodes = self.apex, self._nodes
+        if apex is None:
+            raise ZoneFileError(f"{self._label}: no SOA record; expected one, at the zone's origin")
+        self._judge_outside(apex)
+        for owner in self._grown:
+            finish(nodes[owner])
+        self._warn(apex)
+        ttl, (soa,) = nodes[apex][codes.SOA]
+        negative_ttl = min(ttl, soa.minimum)  # type: ignore[union-attr] # RFC 2308 §5
+        how = Provenance(server=server, transport="file")
+        zone = Zone(apex, nodes, negative_ttl, how, [rule for rule, _ in self._rules])
+        self._merge_rules(zone)
+        return zone
+
+    def _merge_rules(self, zone: Zone) -> None:
+        """Put what rules make of names that have records of their own beside these."""
+        if not zone.rules:
+            return
+        for name, node in zone.nodes.items():
+            made = zone.rules.node(name, node)
+            if made is not None and node is not CUT:
+                zone.nodes[name] = made
+
+    def _judge_outside(self, apex: str) -> None:
+        """Say what is ignored; refuse a file without anything else, whose origin is not meant."""
+        if self._first_outside is None:
+            return
+        owner, place = self._first_outside
+        if len(self._nodes) == 1 and not self._rules:
+            raise place.refusal(f"{owner} is out of zone; expected names in {apex}")
+        more = f" and {self._outside - 1} more" if self._outside > 1 else ""
+        note = place.refusal(f"out of the zone {apex}, and ignored: {owner}{more}")
+        _log.warning("%s", note)
+
+    def _warn(self, apex: str) -> None:
+        """Say what loads, and is hardly meant."""
+        for owner, (mnemonic, place) in list(self._unknown.items())[:_MAX_NAMED]:
+            note = place.refusal(f"unknown type {mnemonic}: {owner} is undetermined")
+            _log.warning("%s", note)
+        if len(self._unknown) > _MAX_NAMED:
+            more = len(self._unknown) - _MAX_NAMED
+            _log.warning("%s: %d more names with unknown types", self._label, more)
+        if apex == ".":
+            return
+        twice = f"{apex}.{apex}"
+        doubled = [name for name in self._nodes if name.endswith(twice)]
+        if doubled:
+            _log.warning(
+                "%s: %d names such as %s have the origin twice: add the final dots that they lack, "
+                "or $ORIGIN .",
+                *(self._label, len(doubled), doubled[0]),
+            )

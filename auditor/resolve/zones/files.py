@@ -1,0 +1,255 @@
+"""Finds the zone files: of a folder, a single file, or the list of a named.conf.
+
+A file of a folder counts if it holds an SOA record, whatever its name; what is passed over
+is said with the reason. `$INCLUDE` reads files of the same folder and below it, no others.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from typing import TYPE_CHECKING, Final
+
+from auditor.errors import ZoneFileError
+from auditor.quoting import printable
+from auditor.resolve.zones.entry import EntryError
+from auditor.resolve.zones.named_conf import is_named_conf, read_named_conf
+from auditor.resolve.zones.reader import MasterFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["files_of", "master_files"]
+
+_log = logging.getLogger("auditor")
+
+_MAX_NAMED: Final = 5  # files that a message names
+_LOOKED_AT: Final = (
+    1 << 20
+)  # octets at the beginning of a file in which its SOA record is looked for
+
+#: What is no zone file by its name. The first kind goes without saying, the second does not:
+#: somebody may have meant it.
+_NEVER: Final = (
+    *(".jnl", ".jbk", ".key", ".private", ".state", ".swp", ".swo", ".md", ".rst", ".html"),
+    *(".json", ".ndjson", ".csv", ".yaml", ".yml", ".toml", ".py", ".sh", ".tar.gz", ".tgz"),
+)
+_COPIES: Final = (
+    *(".bak", ".backup", ".orig", ".old", ".save", ".tmp", ".rpmsave", ".rpmnew", ".rpmorig"),
+    *(".dpkg-old", ".dpkg-dist", ".dpkg-new", ".rej"),
+)
+
+_COMPRESSED: Final = (b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh")  # as they begin
+
+_PREFIXES: Final = ("db.", "named.", "pri.", "zone.")
+_SUFFIXES: Final = (
+    *(".signed", ".zone", ".db", ".dns", ".hosts", ".host", ".rev", ".fwd", ".master", ".txt"),
+)
+_OCTETS: Final = re.compile(
+    r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){0,2}"
+)
+
+#: An SOA record: its two names and the first of its numbers, perhaps behind comments.
+_SOA: Final = re.compile(
+    rb"^[^\s;\"()]*(?:[ \t]+(?:IN|[0-9][0-9smhdw]*))*[ \t]+SOA(?:[ \t(]|;[^\n]*\n|(?<=[(\s])\n)+"
+    rb"[^\s;()]+\s+[^\s;()]+(?:[\s(]|;[^\n]*\n)+[0-9]",
+    re.IGNORECASE | re.MULTILINE,
+)
+#: A zone in the configuration of NSD (`zone:`, `name:`) or of Knot DNS (`zone:`, `- domain:`).
+_OTHER_CONF: Final = re.compile(
+    rb"^zone:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t-]+(?:name|domain):",
+    re.MULTILINE,
+)
+_INCLUDES: Final = re.compile(rb"^\$INCLUDE[ \t]+\"?([^\s\";]+)", re.IGNORECASE | re.MULTILINE)
+
+
+def master_files(path: Path) -> Iterator[MasterFile]:
+    """Yield the master files of a folder, of a named.conf, or the one that `path` is.
+
+    Raises ZoneFileError.
+    """
+    if path.is_dir():
+        yield from _folder(path)
+    elif path.is_file():
+        if is_named_conf(_content(path)):
+            yield from _listed(path)
+        else:
+            yield _master_file(path, path.name, _origin(path.name), path.parent)
+    else:
+        try:
+            path.stat()
+        except OSError as error:
+            raise ZoneFileError(
+                f"{path}: expected a folder of zone files, a zone file or a named.conf: "
+                f"{error.strerror}"
+            ) from error
+        raise ZoneFileError(f"{path}: expected a folder of zone files, a zone file or a named.conf")
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files that the zones of `path` may be read from, in a fixed order.
+
+    Raises OSError, and ZoneFileError for a named.conf that cannot be read.
+    """
+    root: Path | None = None
+    if path.is_dir():
+        found = [each for each in path.iterdir() if each.is_file() and not _is_hidden(each.name)]
+        root = path
+    elif path.is_file() and is_named_conf(path.read_bytes()):
+        conf = read_named_conf(path)
+        found = [*conf.files, *(zone.path for zone in conf.zones if zone.path.is_file())]
+    else:
+        found = [path]
+    seen: dict[Path, None] = {}
+    while found:
+        each = found.pop()
+        if each not in seen:
+            seen[each] = None
+            if each.suffix not in _NEVER:
+                found += _included(each.read_bytes(), root or each.parent)
+    return sorted(seen)
+
+
+# --- a folder ------------------------------------------------------------------------------
+
+
+def _folder(folder: Path) -> Iterator[MasterFile]:
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+    except OSError as error:
+        raise ZoneFileError(f"{folder}: cannot be read: {error.strerror}") from error
+    names = [name for name in names if not _is_hidden(name) and not name.endswith(_NEVER)]
+    passed: dict[str, str] = {}
+    included: set[Path] = set()
+    for name in names:
+        path = folder / name
+        data = _content(path)
+        includes = _included(data, folder)
+        included.update(includes)
+        reason = _why_not(name, names, data, includes)
+        if reason:
+            passed[name] = reason
+    inside = {path.name for path in included if path.parent == folder}
+    found = [name for name in names if name not in passed and name not in inside]
+    listed = _enumerated(
+        [f"{printable(name)} ({why})" for name, why in passed.items() if name not in inside]
+    )
+    if not found:
+        reason = f": {listed}" if listed else ""
+        raise ZoneFileError(
+            f"{folder}: no zone file in it; expected files with an SOA record{reason}"
+        )
+    if listed:
+        _log.warning("%s: passed over: %s", folder, listed)
+    for name in found:
+        yield _master_file(folder / name, name, _origin(name), folder)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "#")) or name.endswith("~")
+
+
+def _why_not(name: str, names: list[str], data: bytes, includes: list[Path]) -> str:
+    """Return why a file of a folder is no zone file of its own; "" if it is one."""
+    if name.endswith(_COPIES):
+        return "a copy, by its name"
+    if name.endswith(".signed") and name.removesuffix(".signed") in names:
+        return f"the signed copy of {printable(name.removesuffix('.signed'))}"
+    unreadable = _why_unreadable(data)
+    if unreadable:
+        return unreadable
+    if is_named_conf(data):
+        return "a named.conf: give it instead of the folder"
+    if not includes and not _SOA.search(data[:_LOOKED_AT]):
+        return "no SOA record"
+    return ""
+
+
+def _why_unreadable(data: bytes) -> str:
+    """Return why a file is not text as it is, and what makes it so; "" if it may be text."""
+    if data.startswith(_COMPRESSED):
+        return "compressed; gunzip, unxz or unzstd makes it text"
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return "UTF-16; iconv -f UTF-16 -t UTF-8 makes it text"
+    if _OTHER_CONF.search(data[:_LOOKED_AT]):
+        return "a configuration of NSD or Knot DNS; the folder of its zone files can be read"
+    if b"\0" in data[:_LOOKED_AT]:
+        return "not text; named-compilezone -f raw -F text makes it so"
+    return ""
+
+
+def _enumerated(items: list[str]) -> str:
+    more = len(items) - _MAX_NAMED
+    return ", ".join(items[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _included(data: bytes, folder: Path) -> list[Path]:
+    """Return the files inside a folder that a master file includes."""
+    if b"$I" not in data and b"$i" not in data:
+        return []
+    names = [name.decode("ascii", "surrogateescape") for name in _INCLUDES.findall(data)]
+    return [path for name in dict.fromkeys(names) if (path := folder / name).is_file()]
+
+
+# --- files ---------------------------------------------------------------------------------
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ZoneFileError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _master_file(path: Path, server: str, origin: str, root: Path) -> MasterFile:
+    data = _content(path)
+    unreadable = _why_unreadable(data)
+    if unreadable:
+        raise ZoneFileError(f"{path}: {unreadable}")
+    return MasterFile(str(path), server, origin, data, _including(root))
+
+
+def _including(root: Path) -> Callable[[str], tuple[str, bytes]]:
+    """Return what reads the files that `$INCLUDE` names: those in and below a folder."""
+
+    def include(name: str) -> tuple[str, bytes]:
+        path = root / name
+        try:
+            real = path.resolve(strict=True)
+            if not real.is_relative_to(root.resolve()) or not real.is_file():
+                raise EntryError(
+                    f"expected a file in {root}; named-compilezone -o FLAT ZONE FILE makes one "
+                    "file of a zone"
+                )
+            return str(path), real.read_bytes()
+        except OSError as error:
+            raise EntryError(f"{path}: {error.strerror}") from error
+        except ValueError as error:
+            if isinstance(error, EntryError):
+                raise
+            raise EntryError("not the name of a file") from error
+
+    return include
+
+
+def _origin(name: str) -> str:
+    """Return the origin that a file's name suggests: `db.192.0.2` is 2.0.192.in-addr.arpa."""
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    for suffix in _SUFFIXES:
+        name = name.removesuffix(suffix)
+    if _OCTETS.fullmatch(name):
+        return ".".join(reversed(name.split("."))) + ".in-addr.arpa"
+    return "." if name in {"root", "zone"} else name
+
+
+def _listed(path: Path) -> Iterator[MasterFile]:
+    conf = read_named_conf(path)
+    for problem in conf.problems:
+        _log.warning("%s", problem)
+    if not conf.zones:
+        raise ZoneFileError(f"{path}: no zone in it; expected zones with a file")
+    for zone in conf.zones:
+        yield _master_file(zone.path, zone.path.name, zone.name, zone.path.parent)

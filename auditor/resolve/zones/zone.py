@@ -1,0 +1,176 @@
+"""A zone in memory, and the lookup of a name in it as an authoritative server does it.
+
+Plain data and the algorithm of RFC 1034 §4.3.2, with wildcards (RFC 4592), DNAME
+(RFC 6672) and empty non-terminals (RFC 8020). No file, no library and no clock here:
+`reader` makes zones, `engine` asks them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from auditor.resolve.zones.generate import Rules
+from auditor.resolve.zones.rrsets import EMPTY, RRsets
+from auditor.wire.codes import DNAME, NS, SOA
+from auditor.wire.names import MAX_NAME, parent_of
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+
+    from auditor.resolve.answer import Provenance, Rdata, Soa
+    from auditor.resolve.zones.generate import Rule
+
+__all__ = ["CUT", "Redirection", "Zone", "ZoneRecord", "substitute"]
+
+#: A delegation out of the zone. Known by identity, never changed.
+CUT: Final[RRsets] = {}
+
+_ESCAPE = re.compile(r"\\(?:[0-9]{3}|.)")
+
+
+def substitute(name: str, owner: str, target: str) -> str | None:
+    """Return `name`, which is below `owner`, moved below `target` (RFC 6672 §2.2).
+
+    None if the outcome is longer than a name can be.
+    """
+    prefix = name if owner == "." else name[: -len(owner) - 1]
+    moved = prefix if target == "." else f"{prefix}.{target}"
+    # The octets of length stand where the dots are, one more in front; the last is the root's.
+    octets = len(_ESCAPE.sub("x", moved)) + 2
+    return moved if octets <= MAX_NAME else None
+
+
+class Redirection(NamedTuple):
+    """The CNAME that a DNAME stands for; `target` is None if it would be too long."""
+
+    target: str | None
+    ttl: int
+
+
+class ZoneRecord(NamedTuple):
+    """A record set of a zone: owner name, type, TTL, records (sorted, no duplicates)."""
+
+    owner: str
+    rdtype: int
+    ttl: int
+    records: tuple[Rdata, ...]
+
+
+class Zone:
+    """One zone: its authoritative data, the cuts in it, the TTL of its negative answers.
+
+    `nodes` holds everything in the zone by owner name, the SOA record at `origin`
+    included, and is taken over: what a cut or a DNAME occludes (glue, RFC 6672 §2.4) is
+    dropped, so that the closest encloser of a name is always the node that decides about
+    it. `rules` are the `$GENERATE` directives: the names that they make are not in `nodes`,
+    unless records of their own stand there too.
+    """
+
+    __slots__ = ("how", "negative_ttl", "nodes", "origin", "rules")
+
+    def __init__(
+        self,
+        origin: str,
+        nodes: dict[str, RRsets],
+        negative_ttl: int,
+        how: Provenance,
+        rules: Iterable[Rule] = (),
+    ) -> None:
+        self.origin = origin
+        self.nodes = nodes
+        self.negative_ttl = negative_ttl
+        self.how = how
+        cuts = {name for name, node in nodes.items() if NS in node}
+        cuts.discard(origin)
+        self._drop_below(cuts | {name for name, node in nodes.items() if DNAME in node})
+        for name in cuts & nodes.keys():
+            nodes[name] = CUT
+        self.rules = Rules(rules)
+        for parent in self.rules.parents():
+            nodes.setdefault(parent, EMPTY)
+        self._add_empty_nodes()
+
+    @property
+    def serial(self) -> int:
+        """The serial number of its SOA record."""
+        _, (soa,) = self.nodes[self.origin][SOA]
+        return cast("Soa", soa).serial
+
+    def _above(self, name: str) -> Iterator[str]:
+        """Yield the names above this one, up to the origin."""
+        while name != self.origin:
+            name = parent_of(name)
+            yield name
+
+    def _drop_below(self, ends: set[str]) -> None:
+        if ends:
+            for name in list(self.nodes):
+                if any(above in ends for above in self._above(name)):
+                    del self.nodes[name]
+
+    def _add_empty_nodes(self) -> None:
+        nodes = self.nodes
+        # Neighbours have one parent: what is done for each of them is as little as can be.
+        parents = {
+            name.partition(".")[2] if "\\" not in name else parent_of(name)
+            for name in nodes
+            if name != self.origin
+        }
+        for parent in parents:
+            if parent not in nodes:
+                name = parent or "."
+                while name not in nodes:
+                    nodes[name] = EMPTY
+                    name = parent_of(name)
+
+    def find(self, name: str) -> RRsets | Redirection | None:
+        """Return what the zone says about a name in it; None if the name does not exist.
+
+        RRsets are those of the name or of the wildcard that covers it; `CUT` stands for
+        all names at and below a delegation, a `Redirection` for a name below a DNAME.
+        """
+        nodes = self.nodes
+        node = nodes.get(name)
+        if node is not None:
+            return node
+        encloser = parent_of(name)
+        while (node := nodes.get(encloser)) is None:
+            encloser = parent_of(encloser)
+        if node is CUT:
+            return CUT
+        if DNAME in node:
+            ttl, (target,) = node[DNAME]
+            return Redirection(substitute(name, encloser, cast("str", target)), ttl)
+        if self.rules:
+            made = self.rules.node(name)
+            if made is not None:
+                return made
+            encloser = self._closest_made(name, encloser)
+        # RFC 4592 §3.3.1: only the closest encloser's own asterisk is a source of synthesis.
+        wildcard = "*" if encloser == "." else f"*.{encloser}"
+        node = nodes.get(wildcard)
+        return self.rules.node(wildcard) if node is None and self.rules else node
+
+    def _closest_made(self, name: str, encloser: str) -> str:
+        """Return the closest encloser of a name, where a rule may have made one."""
+        above = parent_of(name)
+        while above != encloser and self.rules.node(above) is None:
+            above = parent_of(above)
+        return above
+
+    def record_sets(self, rdtypes: Container[int]) -> Iterator[ZoneRecord]:
+        """Yield the record sets of these types, one at a time; those of rules at the end.
+
+        Wildcards are among them, by their own names; glue and what is occluded is not.
+        """
+        for name, node in self.nodes.items():
+            for rdtype, (ttl, records) in node.items():
+                if rdtype in rdtypes:
+                    yield ZoneRecord(name, rdtype, ttl, records)
+        for name in self.rules.names(rdtypes):
+            found = self.find(name) if name not in self.nodes else None
+            if isinstance(found, dict):
+                for rdtype, (ttl, records) in found.items():
+                    if rdtype in rdtypes:
+                        yield ZoneRecord(name, rdtype, ttl, records)

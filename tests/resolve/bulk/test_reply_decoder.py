@@ -1,0 +1,350 @@
+"""The short paths say what the long way says, wherever they say anything."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import dns.edns
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from support.effort import examples
+
+from auditor.errors import WireError
+from auditor.resolve.answer import Answer, Question
+from auditor.resolve.bulk.codec import query_encoder as queries_file
+from auditor.resolve.bulk.codec import reply_runs as runs_file
+from auditor.resolve.bulk.codec.query_encoder import QueryEncoder
+from auditor.resolve.bulk.codec.reply_decoder import ReplyDecoder
+from auditor.resolve.response import interpret
+from auditor.wire.codes import AAAA, MX, NODATA, NXDOMAIN, PTR, TXT, A, type_name
+from auditor.wire.message import decode_message
+from auditor.wire.names import encode_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from auditor.resolve.answer import Rdata
+
+LABELS = st.sampled_from(
+    ["a", "7", "host-7", "_spf", "x" * 63, "x" * 64, "", "A", r"a\.b", r"\032", "é", "ß", "*", "\\"]
+)
+NAMES = st.builds(".".join, st.lists(LABELS, max_size=6))
+LONG_NAMES = st.builds(
+    lambda sizes: ".".join("x" * size for size in sizes),
+    st.lists(st.integers(1, 63), min_size=3, max_size=5),
+)
+
+
+# --- Queries
+
+
+def _encoded(name: str, rdtype: int) -> bytes | None:
+    try:
+        return encode_name(name) + rdtype.to_bytes(2) + b"\0\1"
+    except WireError:
+        return None
+
+
+def _short(queries: QueryEncoder, name: str, rdtype: int, case: int | None) -> bytes | None:
+    try:
+        return queries.question(name, rdtype, case)
+    except WireError:
+        return None
+
+
+QUERIES = QueryEncoder(random.Random(5))
+
+
+@given(NAMES | LONG_NAMES, st.sampled_from([A, PTR, TXT, 65]), st.none() | st.integers(0, 65535))
+@example("é.100.51.198.in-addr.arpa", PTR, None)
+@example("a..", A, None)
+@example(".", A, 3)
+def test_a_question_is_encoded_as_any_name_is(name: str, rdtype: int, case: int | None) -> None:
+    # Its neighbour first, so that the short path is there to be taken.
+    _short(QUERIES, "b." + name.partition(".")[2], rdtype, case)
+    expected = _encoded(name, rdtype)
+    for _ in range(2):
+        found = _short(QUERIES, name, rdtype, case)
+        if case is None or found is None or expected is None:
+            assert found == expected
+        else:
+            # Type and class are no letters, whatever octets they are.
+            assert (found[:-4].lower(), found[-4:]) == (expected[:-4].lower(), expected[-4:])
+
+
+def test_letters_are_mixed_in_the_first_label_and_in_its_parent() -> None:
+    queries = QueryEncoder(random.Random(1))
+    found = {queries.question("abcdefgh.ijklmnop.net", A, case) for case in range(64)}
+    assert len(found) > 8
+    heads = {question[1:9] for question in found}
+    assert len(heads) > 8
+    assert any(question[10:18] != question[10:18].lower() for question in found)
+    assert queries.question("abcdefgh.ijklmnop.net", A) == _encoded("abcdefgh.ijklmnop.net", A)
+
+
+def test_a_parent_has_the_same_letters_for_each_type() -> None:
+    queries = QueryEncoder(random.Random(1))
+    address = queries.question("mx.abcdefghijklmnop.net", A, 5)
+    policy = queries.question("mx.abcdefghijklmnop.net", TXT, 5)
+    assert address[:-4] == policy[:-4] != address[:-4].lower()
+
+
+def test_the_memo_of_parents_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries_file, "_MEMO_ENTRIES", 10)
+    queries = QueryEncoder()
+    for number in range(100):
+        for case in (None, 1):
+            queries.question(f"a.zone-{number}.net", A, case)
+    assert len(queries._tails[A]) <= 10
+    assert len(queries._mixed_tails[A]) <= 10
+    assert len(queries._parents) <= 10
+    assert len(queries._mixed_parents) <= 10
+
+
+# --- Replies
+
+QUESTIONS = [
+    Question("7.100.51.198.in-addr.arpa", PTR),
+    Question("8.100.51.198.in-addr.arpa", PTR),
+    Question("12.100.51.198.in-addr.arpa", PTR),
+    Question("7.101.51.198.in-addr.arpa", PTR),
+    Question("mail.example.net", A),
+    Question("mail.example.org", A),
+    Question("mail.example.net", AAAA),
+    Question("mail.example.net", TXT),
+    Question("mail.example.net", MX),
+]
+DATA = {
+    PTR: ["mail.example.net.", "host-7.dyn.example.net.", ".", "net.", r"odd\032name.net.", "A.B."],
+    A: ["192.0.2.1", "198.51.100.255"],
+    AAAA: ["2001:db8::1", "::ffff:192.0.2.1"],
+    TXT: ['"v=spf1 -all"', '""', '"one" "two"', '"v=spf1 \\255 <b>"'],
+    MX: ["10 mail.example.net."],
+}
+
+
+def _reply(question: Question, chance: random.Random) -> bytes:
+    """Return one of the replies that a server may give, common or not."""
+    query = dns.message.make_query(
+        question.name, type_name(question.rdtype), use_edns=chance.choice([0, -1])
+    )
+    reply = dns.message.make_response(query)
+    owner = query.question[0].name
+    reply.flags |= chance.choice([0, dns.flags.AA, dns.flags.RA, dns.flags.AD, dns.flags.TC])
+    reply.set_rcode(dns.rcode.Rcode(chance.choice([0, 0, 0, 3, 3, 2, 5, 16])))
+    for _ in range(chance.choice([0, 0, 1, 1, 1, 2])):
+        rdtype = chance.choice([question.rdtype] * 6 + [A])
+        ttl = chance.choice([0, 300, 0x7FFFFFFF])
+        data = chance.choice(DATA[rdtype])
+        where = chance.choice([owner] * 6 + [owner.parent()])
+        reply.answer.append(dns.rrset.from_text(where, ttl, "IN", type_name(rdtype), data))
+    if chance.random() < 0.6:
+        zone = chance.choice([owner, owner.parent(), owner.parent().parent(), query_root()])
+        soa = "ns.example.net. host.example.net. 1 2 3 4 60"
+        kind = chance.choice(["SOA", "SOA", "NS"])
+        text = soa if kind == "SOA" else "ns.example.net."
+        reply.authority.append(dns.rrset.from_text(zone, 300, "IN", kind, text))
+    wire = reply.to_wire()
+    if chance.random() < 0.3:
+        wire += chance.randbytes(chance.randrange(1, 20))
+    return wire
+
+
+def query_root() -> dns.name.Name:
+    return dns.name.root
+
+
+def _long_way(data: bytes, question: Question) -> Answer | None:
+    """Return what the codec and the judgement make of a reply; None if it is no message."""
+    try:
+        return interpret(decode_message(data), question)
+    except WireError:
+        return None
+
+
+def _asked(question: Question) -> bytes:
+    """Return the question as it stands in query and reply."""
+    return encode_name(question.name) + question.rdtype.to_bytes(2) + b"\0\1"
+
+
+def _check(replies: ReplyDecoder, data: bytes, question: Question) -> bool:
+    """Hold the short path against the long way; return whether it was taken."""
+    asked = _asked(question)
+    if not data.startswith(asked, 12):
+        return False  # the receiver sees to that before it asks
+    (found,) = replies.read([data], [asked])
+    expected = _long_way(data, question)
+    assert found is None or found == expected
+    if expected is not None:
+        replies.learn(data, question.rdtype, expected)
+    return found is not None
+
+
+@settings(max_examples=examples(400))
+@given(st.integers(0, 1 << 32))
+def test_the_short_path_says_what_the_long_way_says(seed: int) -> None:
+    chance = random.Random(seed)
+    replies = ReplyDecoder()
+    for _ in range(20):
+        question = chance.choice(QUESTIONS)
+        data = bytearray(_reply(question, chance))
+        for _ in range(3):
+            _check(replies, bytes(data), question)
+            # Damaged anywhere but in the ID; often by what a count, length or pointer has.
+            place = chance.randrange(2, len(data))
+            data[place] = chance.choice([0, 1, 0xC0, 0x0C, 0xFF, chance.randrange(256)])
+            if chance.random() < 0.1:
+                del data[chance.randrange(12, len(data) + 1) :]
+
+
+def _record(owner: bytes, rdtype: int, rdata: bytes, ttl: int = 0) -> bytes:
+    fixed = rdtype.to_bytes(2) + b"\0\1" + ttl.to_bytes(4) + len(rdata).to_bytes(2)
+    return owner + fixed + rdata
+
+
+#: What may stand behind an answer section: OPT records as they should not be, records that
+#: break off or point nowhere, and such as are well.
+OPTIONS = st.sampled_from(
+    [b"", b"\0\x0f\0\2\0\x16", b"\0\x0f\0\0", b"\0\x0f\0\1\0", b"\0\x0a\0\xff", b"\0\x0f\0"]
+)
+OWNERS = st.sampled_from([b"\0", b"\0", b"\xc0\x0c", b"\1a\0", b"\xff\xff", b"\xc0"])
+TAILS = st.lists(
+    st.builds(
+        _record,
+        OWNERS,
+        st.just(41),
+        st.lists(OPTIONS, max_size=3).map(b"".join),
+        st.sampled_from([0, 0, 0x8000, 0x01000000, 0xFF000000]),
+    )
+    | st.builds(_record, OWNERS, st.sampled_from([A, PTR, TXT, 2, 6]), st.binary(max_size=24))
+    | st.binary(max_size=12),
+    max_size=4,
+)
+COUNTS = st.tuples(st.integers(0, 4), st.integers(0, 4)) | st.sampled_from([(0, 65535), (4096, 1)])
+
+
+@settings(max_examples=examples(400))
+@given(
+    st.sampled_from(QUESTIONS),
+    st.sampled_from([(1, 0), (1, 0), (0, 0), (0, 3), (1, 3), (0, 2)]),
+    st.sampled_from(["", "100.51.198.in-addr.arpa.", "example.net."]),
+    st.tuples(TAILS, COUNTS),
+)
+def test_odd_records_behind_the_answer_make_no_difference_to_what_a_reply_means(
+    question: Question,
+    kind: tuple[int, int],
+    soa: str,
+    behind: tuple[list[bytes], tuple[int, int]],
+) -> None:
+    answers, rcode = DATA[question.rdtype][: kind[0]], kind[1]
+    whole = _of(question, *answers, rcode=rcode, soa=soa)
+    tail, counts = behind
+    authorities = int.from_bytes(whole[8:10]) + counts[0]
+    wire = whole[:8] + authorities.to_bytes(2) + counts[1].to_bytes(2) + whole[12:]
+    wire += b"".join(tail)
+    replies = ReplyDecoder()
+    taken = [_check(replies, wire, question) for _ in range(2)]
+    if answers and not rcode:
+        # The record asked for is there and whole.
+        expected = _long_way(whole, question)
+        assert expected is not None
+        assert _long_way(wire, question) == expected
+        assert taken == [question.rdtype != MX] * 2
+
+
+def _of(question: Question, *answers: str, rcode: int = 0, soa: str = "") -> bytes:
+    reply = dns.message.make_response(
+        dns.message.make_query(question.name, type_name(question.rdtype))
+    )
+    reply.set_rcode(dns.rcode.Rcode(rcode))
+    owner = reply.question[0].name
+    for data in answers:
+        reply.answer.append(dns.rrset.from_text(owner, 300, "IN", type_name(question.rdtype), data))
+    if soa:
+        text = "ns.example.net. host.example.net. 1 2 3 4 60"
+        reply.authority.append(dns.rrset.from_text(soa, 300, "IN", "SOA", text))
+    return reply.to_wire()
+
+
+@pytest.mark.parametrize(
+    ("question", "data", "record"),
+    [
+        (QUESTIONS[0], "Mail.Example.NET.", "mail.example.net"),
+        (QUESTIONS[0], "localhost.", "localhost"),
+        (QUESTIONS[4], "192.0.2.1", "192.0.2.1"),
+        (QUESTIONS[6], "2001:DB8::1", "2001:db8::1"),
+        (QUESTIONS[7], '"v=spf1 a -all"', (b"v=spf1 a -all",)),
+    ],
+)
+def test_one_record_takes_the_short_path(question: Question, data: str, record: Rdata) -> None:
+    found = ReplyDecoder().read([_of(question, data)], [_asked(question)])
+    assert found == [Answer("NOERROR", (record,), ttl=300)]
+
+
+@pytest.mark.parametrize(("rcode", "status"), [(0, NODATA), (3, NXDOMAIN)])
+def test_a_negative_answer_is_known_again_for_its_neighbours(rcode: int, status: str) -> None:
+    replies = ReplyDecoder()
+    zone = "100.51.198.in-addr.arpa."
+    taken = [
+        _check(replies, _of(question, rcode=rcode, soa=zone), question)
+        for question in (QUESTIONS[0], QUESTIONS[1], QUESTIONS[2])
+    ]
+    # A first label of another length moves everything that pointers lead to.
+    assert taken == [False, True, False]
+    wire = _of(QUESTIONS[1], rcode=rcode, soa=zone)
+    expected = Answer(status, ttl=60, zone=zone.removesuffix("."))
+    assert replies.read([wire], [_asked(QUESTIONS[1])]) == [expected]
+
+
+def test_a_negative_answer_about_one_name_alone_is_not_taken_for_its_neighbours() -> None:
+    replies = ReplyDecoder()
+    first, second = QUESTIONS[0], QUESTIONS[1]
+    # The SOA of the first name itself, spelt out, says nothing about the second.
+    wire = bytearray(_of(first, rcode=3, soa=first.name + "."))
+    end = 12 + len(encode_name(first.name)) + 4
+    wire[end : end + 2] = encode_name(first.name)
+    assert not _check(replies, bytes(wire), first)
+    wire[13] = ord("8")
+    assert not _check(replies, bytes(wire), second)
+    assert not replies._negative
+
+
+def test_counts_are_part_of_what_is_remembered() -> None:
+    replies = ReplyDecoder()
+    question = QUESTIONS[0]
+    wire = bytearray(_of(question, rcode=3, soa="100.51.198.in-addr.arpa."))
+    _check(replies, bytes(wire), question)
+    assert wire[8:12] == b"\0\1\0\0"
+    wire[9], wire[11] = 0, 1  # the same octets, but now the SOA is additional
+    assert not _check(replies, bytes(wire), question)
+
+
+@pytest.mark.parametrize("size", [1, 64, 65, 128, 192, 255])
+def test_a_label_of_an_impossible_length_has_no_short_path(size: int) -> None:
+    question = QUESTIONS[0]
+    wire = bytearray(_of(question, "mail.example.net."))
+    end = 12 + len(encode_name(question.name)) + 4
+    wire[end + 12] = size
+    assert not _check(ReplyDecoder(), bytes(wire), question)
+
+
+def test_the_memos_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_file, "MEMO_ENTRIES", 10)
+    replies = ReplyDecoder()
+    for number in range(50):
+        one = Question(f"a.zone-{number}.net", PTR)
+        _check(replies, _of(one, f"mail.zone-{number}.net."), one)
+        _check(replies, _of(one, rcode=3, soa=f"zone-{number}.net."), one)
+        wire = bytearray(_of(one, "mail.example.net."))
+        wire[12 + len(encode_name(one.name)) + 4 + 9] = number  # the TTL
+        _check(replies, bytes(wire), one)
+    memos = (replies._negative, replies._starts, replies._suffixes)
+    sizes: Callable[[dict[bytes, Answer]], int] = len
+    assert sizes(replies._negative) > 0
+    assert all(len(memo) <= 10 for memo in memos)
