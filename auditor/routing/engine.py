@@ -1,0 +1,369 @@
+"""An engine that asks the zones' own servers, and the resolvers for all else.
+
+Routes are given (`--route`), or found for the names that are asked for (`--direct`): the zone of
+a name and its servers, from the resolvers, each of them tried first. Every server has an engine of
+its own, so windows, rates and what is known of it are as for a resolver. Whatever a server does
+not answer is asked of the resolvers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
+
+from auditor.errors import AuditorError
+from auditor.resolve.answer import Question
+from auditor.resolve.cache import Cache
+from auditor.resolve.direct import ServerAsker, ServerQuestion, answer_both
+from auditor.resolve.resolver import CachingResolver
+from auditor.resolve.steps import answer_steps
+from auditor.resolve.token_bucket import TokenBucket
+from auditor.routing.server_engine import ServerEngine
+from auditor.settings import Server
+from auditor.wire.codes import SETTLED, SOA
+from auditor.wire.names import parent_of
+from auditor.zones.finding_servers import find_servers
+from auditor.zones.owners import group_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from auditor.resolve.answer import Answer, AnswerCallback, Engine
+    from auditor.resolve.bulk.engine import BulkEngine
+    from auditor.settings import Settings
+    from auditor.zones.finding_servers import ZoneServers
+
+__all__ = ["RoutedEngine"]
+
+_log = logging.getLogger("auditor")
+
+#: Queries a second to a server of zones that are not one's own.
+_FOREIGN_QPS: Final = 20.0
+#: Servers that are asked directly; groups of names, and zones, whose routes are remembered.
+_MAX_SERVERS: Final = 128
+_MAX_GROUPS: Final = 65_536
+_MAX_ZONES: Final = 16_384
+#: Names below one that are asked for before it is worth finding their servers; reverse names are
+#: neighbours, so there the first is.
+_WORTH_FINDING: Final = 8
+#: Answers that are kept about zones and servers.
+_CACHE_ENTRIES: Final = 65_536
+_RA: Final = 0x0080
+
+
+class _Route:
+    """Where questions about names go.
+
+    `servers`: who is asked; none: the resolvers are. `held`: questions that wait for the servers
+    to be found, None once that is done.
+    """
+
+    __slots__ = ("held", "servers")
+
+    def __init__(self, servers: Sequence[ServerEngine] = ()) -> None:
+        self.servers = list(servers)
+        self.held: list[tuple[Sequence[Question], AnswerCallback]] | None = None
+
+
+class _CountedSubmit:
+    """Counts what is asked of an engine through it."""
+
+    def __init__(self, engine: Engine, counts: Counter[str]) -> None:
+        self._engine = engine
+        self._counts = counts
+
+    def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
+        """Ask the engine."""
+        self._counts["asked"] += len(questions)
+
+        def take(pairs: Sequence[tuple[Question, Answer]]) -> None:
+            failed = sum(answer.status not in SETTLED for _, answer in pairs)
+            self._counts.update({"failed": failed, "answered": len(pairs) - failed})
+            deliver(pairs)
+
+        self._engine.submit(questions, take)
+
+
+class RoutedEngine:
+    """An `Engine` over the one for the resolvers and one for each server of a route."""
+
+    def __init__(self, resolvers: BulkEngine, settings: Settings) -> None:
+        self._resolvers = resolvers
+        self._settings = settings
+        self._own = frozenset(settings.own)
+        self._bucket = TokenBucket(None, 0.0)
+        self._servers: dict[Server, ServerEngine] = {}
+        self._given: dict[str, _Route] = {}
+        #: By the name above: its route. By zone: the same, once found.
+        self._groups: dict[str, _Route] = {}
+        self._zones: dict[str, asyncio.Task[_Route]] = {}
+        self._seen: Counter[str] = Counter()
+        self._to_resolvers = _Route()
+        self._finding: set[asyncio.Task[None]] = set()
+        self._wake: Callable[[], None] | None = None
+        self._direct = self._handed_back = 0
+        self._limits = settings.concurrency, settings.qps, settings.server_qps
+        # Over the resolvers alone: a route is not found by itself.
+        self._lookup_counts: Counter[str] = Counter()
+        counted = _CountedSubmit(resolvers, self._lookup_counts)
+        # Of an engine a resolver needs no more.
+        self._lookup = CachingResolver(cast("Engine", counted), Cache(_CACHE_ENTRIES))
+        self._asker = ServerAsker(
+            port=settings.authority_port, timeout=settings.timeout, tries=settings.tries
+        )
+
+    async def start(self) -> None:
+        """Start the resolvers, and the servers of the routes that were given."""
+        self._resolvers.pool.share(self._bucket)
+        await self._resolvers.start()
+        try:
+            for zone, servers in self._settings.route:
+                engines = [await self._given_server(zone, server) for server in servers]
+                self._given[zone] = _Route([each for each in engines if each is not None])
+        except BaseException:
+            await self.close()
+            raise
+
+    def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
+        """Share the questions out among the routes; see `Engine`."""
+        shares: dict[_Route, list[Question]] = {}
+        groups, given = self._groups, self._given
+        for question in questions:
+            name = question[0]
+            group = name.partition(".")[2] if name[-9:] != ".ip6.arpa" else group_name(name)
+            route = groups.get(group)
+            if route is None or name in given:
+                route = self._route_of(name, group)
+            shares.setdefault(route, []).append(question)
+        for route, part in shares.items():
+            self._send(route, part, deliver)
+
+    def limit(self, concurrency: int | None, qps: float | None, server_qps: float | None) -> None:
+        """Begin, or go on, with other limits than those it was made with."""
+        self._limits = concurrency, qps, server_qps
+        self._resolvers.limit(concurrency, qps, server_qps)
+        for each in self._servers.values():
+            each.engine.limit(concurrency, qps, self._qps_of(foreign=each.is_foreign))
+
+    def rate(self) -> float | None:
+        """Return how many queries a second the resolvers' limits allow; None for any number."""
+        return self._resolvers.rate()
+
+    def limits_found(self) -> dict[str, dict[str, int | str]]:
+        """Return the limits that were found, by server."""
+        engines = [self._resolvers, *(each.engine for each in self._servers.values())]
+        return {name: found for each in engines for name, found in each.limits_found().items()}
+
+    def backlog(self) -> int:
+        """Return how many questions have not been sent yet."""
+        held = [part for route in self._groups.values() for part, _ in route.held or ()]
+        servers = [each.engine.backlog() for each in self._servers.values()]
+        return self._resolvers.backlog() + sum(servers) + sum(map(len, held))
+
+    def on_room(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called when little is left to be sent anywhere."""
+        self._wake = wake
+        self._resolvers.on_room(wake)
+        for each in self._servers.values():
+            each.engine.on_room(wake)
+
+    def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
+        """Have `fail` called, once, when no resolver is left."""
+        self._resolvers.on_failure(fail)
+
+    def counters(self) -> dict[str, int]:
+        """Return the counts of all engines together (see `Counters`), and those of the routes.
+
+        `direct`: questions that were put to the zones' own servers; `handed_back`: those of them
+        that the resolvers were asked for then; `server_queries`: what the servers were asked to
+        see whether they have a zone.
+        """
+        total: Counter[str] = Counter(self._resolvers.counters())
+        for each in self._servers.values():
+            # What has failed there is asked of the resolvers, and counted there.
+            total.update({**each.engine.counters(), "failed": 0})
+        total["asked"] -= self._handed_back
+        # Nobody has asked this engine for what it asked to find servers.
+        total.subtract(self._lookup_counts)
+        return {
+            **total,
+            "direct": self._direct,
+            "handed_back": self._handed_back,
+            "server_queries": self._asker.sent,
+        }
+
+    async def close(self) -> None:
+        """Drop what is outstanding, and free all sockets and tasks."""
+        tasks = [*self._finding, *self._zones.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._asker.close()
+        for each in self._servers.values():
+            await each.engine.close()
+        await self._resolvers.close()
+
+    # --- Which way
+
+    def _route_of(self, name: str, group: str) -> _Route:
+        """Return the route of a name: one that was given, one to be found, or the resolvers'."""
+        zone = self._given_zone(name)
+        if zone is not None:
+            route = self._given[zone]
+            if _is_within(group, zone):
+                self._remember(group, route)
+            return route
+        if not self._settings.direct:
+            return self._to_resolvers
+        if not name.endswith(".arpa"):
+            if len(self._seen) >= _MAX_GROUPS:
+                self._seen.clear()
+            self._seen[group] += 1
+            if self._seen[group] < _WORTH_FINDING:
+                return self._to_resolvers
+        if group in self._groups:
+            return self._groups[group]
+        route = _Route()
+        route.held = []
+        self._remember(group, route)
+        task = asyncio.get_running_loop().create_task(self._find(group, route))
+        self._finding.add(task)
+        task.add_done_callback(self._finding.discard)
+        return route
+
+    def _given_zone(self, name: str) -> str | None:
+        """Return the zone nearest to a name that a route was given for."""
+        above = name
+        while self._given and above not in self._given:
+            if above == ".":
+                return None
+            above = parent_of(above)
+        return above if self._given else None
+
+    def _remember(self, group: str, route: _Route) -> None:
+        if len(self._groups) >= _MAX_GROUPS:
+            waiting = {name: kept for name, kept in self._groups.items() if kept.held is not None}
+            self._groups = waiting
+        self._groups[group] = route
+
+    def _send(self, route: _Route, questions: Sequence[Question], deliver: AnswerCallback) -> None:
+        if route.held is not None:
+            route.held.append((questions, deliver))
+            return
+        alive = [each for each in route.servers if each.is_alive]
+        if not alive:
+            self._resolvers.submit(questions, deliver)
+            return
+        if len(questions) < len(alive):
+            self._ask(min(alive, key=lambda each: each.load), questions, deliver)
+            return
+        for number, each in enumerate(alive):
+            self._ask(each, questions[number :: len(alive)], deliver)
+
+    def _ask(
+        self, server: ServerEngine, questions: Sequence[Question], deliver: AnswerCallback
+    ) -> None:
+        """Ask a server, and the resolvers for what somebody else is asking it already."""
+        twice = server.asked_already(questions)
+        if twice:
+            self._resolvers.submit(twice, deliver)
+            questions = [each for each in questions if each not in twice]
+        self._direct += len(questions)
+        server.submit(questions, deliver)
+
+    def _hand_back(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
+        """Ask the resolvers what a server of a route has not answered."""
+        self._handed_back += len(questions)
+        self._resolvers.submit(questions, deliver)
+
+    # --- Finding servers
+
+    async def _find(self, group: str, route: _Route) -> None:
+        """Find the servers for the names below a name, and send what has waited for them."""
+        try:
+            found = await answer_steps(
+                find_servers(group), partial(answer_both, self._lookup, self._asker)
+            )
+            if found.addresses:
+                task = self._zones.get(found.zone)
+                if task is None:
+                    if len(self._zones) >= _MAX_ZONES:
+                        self._zones = {
+                            z: each for z, each in self._zones.items() if not each.done()
+                        }
+                    task = self._zones[found.zone] = asyncio.ensure_future(self._open(found))
+                route.servers = (await task).servers
+        finally:
+            held, route.held = route.held or [], None
+            for questions, deliver in held:
+                self._send(route, questions, deliver)
+
+    async def _open(self, found: ZoneServers) -> _Route:
+        """Open the way to the servers of a zone."""
+        foreign = not any(_is_within(found.zone, zone) for zone in self._own)
+        opened = []
+        for address in found.addresses:
+            server = Server(address, self._settings.authority_port)
+            opened.append(await self._server(server, foreign=foreign, recurse=False))
+        return _Route([each for each in opened if each is not None])
+
+    async def _given_server(self, zone: str, server: Server) -> ServerEngine | None:
+        """Open the way to a server of a route that was given; see whether it looks further."""
+        asker = ServerAsker(
+            port=server.port, timeout=self._settings.timeout, tries=self._settings.tries
+        )
+        try:
+            (reply,) = await asker.ask_many([ServerQuestion(server.address, Question(zone, SOA))])
+        finally:
+            await asker.close()
+        if reply.message is None:
+            _log.warning(
+                "route: %s does not answer (%s): the resolvers are asked", server, reply.status
+            )
+            return None
+        recurse = reply.message.flags & _RA > 0
+        return await self._server(server, foreign=False, recurse=recurse)
+
+    async def _server(self, server: Server, *, foreign: bool, recurse: bool) -> ServerEngine | None:
+        """Return the engine of a server, None if there is no way to it or there are too many."""
+        known = self._servers.get(server)
+        if known is not None:
+            if known.is_foreign and not foreign:
+                known.is_foreign = False
+                known.engine.limit(*self._limits[:2], self._qps_of(foreign=False))
+            return known
+        if len(self._servers) >= _MAX_SERVERS:
+            return None
+        made = ServerEngine(
+            server,
+            self._settings,
+            self._hand_back,
+            bucket=self._bucket,
+            server_qps=self._qps_of(foreign=foreign),
+            recurse=recurse,
+        )
+        made.is_foreign = foreign
+        self._servers[server] = made
+        try:
+            await made.start()
+        except AuditorError as error:
+            _log.info("%s: asked through the resolvers instead: %s", server, error)
+            return None
+        made.engine.limit(*self._limits[:2], self._qps_of(foreign=foreign))
+        if self._wake is not None:
+            made.engine.on_room(self._wake)
+        return made
+
+    def _qps_of(self, *, foreign: bool) -> float | None:
+        """Return how many queries a second a server gets; the workers of a run share them."""
+        server_qps = self._limits[2]
+        if server_qps is None and foreign:
+            return _FOREIGN_QPS / max(self._settings.workers, 1)
+        return server_qps
+
+
+def _is_within(name: str, zone: str) -> bool:
+    return zone in {name, "."} or name.endswith(f".{zone}")

@@ -1,0 +1,1 @@
+"""Zone facts: who delegates and serves zones, what is wrong with them, who can fix it."""

@@ -1,0 +1,100 @@
+"""A zone as its primary has it, held against what a server of it answers. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from auditor.resolve.answer import Answer, Question
+from auditor.resolve.direct import NOT_ASKED
+from auditor.resolve.response import interpret
+from auditor.wire.codes import AAAA, CNAME, MX, NS, PTR, SETTLED, TXT, A, type_name
+from auditor.wire.master_file import rdata_text
+
+if TYPE_CHECKING:
+    from auditor.resolve.direct import ServerReply
+    from auditor.resolve.zones.zone import ZoneRecord
+    from auditor.zones.facts import ServerRow
+
+__all__ = ["COMPARED_TYPES", "ServerComparison"]
+
+#: The types that are compared: those that an audit reads.
+COMPARED_TYPES: Final = frozenset({A, AAAA, CNAME, MX, NS, PTR, TXT})
+_MAX_DIFFERENCES: Final = 1000  # of one server that are kept
+
+
+class _Difference(NamedTuple):
+    """A record set that a server has otherwise: what it should be, and what it is."""
+
+    owner: str
+    rdtype: int
+    status: str
+    primary: tuple[str, ...]
+    found: tuple[str, ...]
+
+
+class ServerComparison:
+    """What one server of a zone answers, and where that is not what its primary has.
+
+    `serial`: of the primary's zone. `compared`, `differing` and `undetermined` count record
+    sets.
+    """
+
+    def __init__(self, row: ServerRow, serial: int) -> None:
+        self.row = row
+        self.compared = self.differing = self.undetermined = 0
+        self.differences: list[_Difference] = []
+        self._serial = serial
+
+    @property
+    def is_alike(self) -> bool | None:
+        """Whether it serves the zone just as its primary has it; None if nobody has asked."""
+        row = self.row
+        if row.status == NOT_ASKED:
+            return None
+        has_serial = row.soa is not None and row.soa.serial == self._serial
+        return row.serves and has_serial and not self.differing
+
+    def note(self, record_set: ZoneRecord, reply: ServerReply) -> None:
+        """Take what the server says about a record set."""
+        self.compared += 1
+        owner, rdtype, _, records = record_set
+        answer = Answer(reply.status)
+        if reply.message is not None:
+            answer = interpret(reply.message, Question(owner, rdtype))
+        if answer.status not in SETTLED:
+            self.undetermined += 1
+        elif answer.records != records:
+            self.differing += 1
+            if len(self.differences) < _MAX_DIFFERENCES:
+                texts = (
+                    tuple(rdata_text(rdtype, each) for each in side)
+                    for side in (records, answer.records)
+                )
+                self.differences.append(_Difference(owner, rdtype, answer.status, *texts))
+
+    def as_json(self, zone: str) -> dict[str, Any]:
+        """Return it as a line of `auditor compare --json`."""
+        row = self.row
+        return {
+            "zone": zone,
+            "serial": self._serial,
+            "server": row.name,
+            "address": row.address,
+            "status": row.status,
+            "aa": row.aa,
+            "server_serial": None if row.soa is None else row.soa.serial,
+            "alike": self.is_alike,
+            "compared": self.compared,
+            "differing": self.differing,
+            "undetermined": self.undetermined,
+            "differences": [
+                {
+                    "owner": each.owner,
+                    "type": type_name(each.rdtype),
+                    "status": each.status,
+                    "primary": list(each.primary),
+                    "server": list(each.found),
+                }
+                for each in self.differences
+            ],
+        }

@@ -1,0 +1,118 @@
+"""Judges a zone: zone facts to findings, and who can fix them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from auditor.findings.judge import weigh
+from auditor.resolve.direct import NO_ROUTE, NOT_ASKED
+from auditor.wire.codes import SETTLED, TIMEOUT, UNREACHABLE
+from auditor.wire.names import mail_address
+from auditor.zones.facts import MAX_NAMES
+from auditor.zones.placing import is_registry
+
+if TYPE_CHECKING:
+    from auditor.findings.judge import Finding
+    from auditor.findings.rules import RuleSet
+    from auditor.zones.facts import ServerRow, ZoneFact
+
+__all__ = ["judge_zone", "mends", "zone_line"]
+
+#: Findings that are about the parent's zone.
+_OF_PARENT: Final = frozenset({"DELEGATION_MISSING", "DELEGATION_PARTIAL"})
+_SILENT: Final = frozenset({TIMEOUT, UNREACHABLE})
+#: Owners whose answers differ that become findings of their own.
+_MOST_DIFFERING: Final = 100
+_REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
+
+
+def judge_zone(fact: ZoneFact, rule_set: RuleSet) -> list[Finding]:
+    """Return the findings about a zone, sorted by code and subject."""
+    zone = fact.zone
+    found: list[tuple[str, str]] = []
+    delegating = [row for row in fact.parent_servers if row.ns]
+    if fact.denied:
+        found.append(("DELEGATION_MISSING", zone))
+    elif delegating and any(row.denies for row in fact.parent_servers):
+        found.append(("DELEGATION_PARTIAL", zone))
+    judged = [row for row in fact.servers if not row.is_proxy]
+    for row in judged:
+        if (code := _fault(row, fact)) is not None:
+            found.append((code, row.name))
+        if row.is_alias:
+            found.append(("SERVER_WITHOUT_ADDRESS", row.name))
+    serving = [row for row in judged if row.serves]
+    faulty = any(_fault(row, fact) for row in judged)
+    if len(judged) == len(fact.servers) and not serving and faulty:
+        found.append(("ZONE_UNSERVED", zone))
+    sets = {row.ns for row in delegating} | {row.ns for row in serving if row.ns}
+    if len(sets) > 1:
+        found.append(("NS_MISMATCH", zone))
+    if any(len(ns) > MAX_NAMES for ns in sets):
+        found.append(("NS_TOO_MANY", zone))
+    if len({row.soa.serial for row in serving if row.soa is not None}) > 1:
+        found.append(("SERIALS_DIFFER", zone))
+    found += [("SERVERS_DISAGREE", owner) for owner in fact.differing[:_MOST_DIFFERING]]
+    found += [("ANCESTOR_NXDOMAIN", name) for name in fact.hidden]
+    return weigh(found, rule_set)
+
+
+def _fault(row: ServerRow, fact: ZoneFact) -> str | None:
+    """Return what is wrong with a server, None if nothing is, or nothing is known."""
+    if row.address is None:
+        # Without glue nobody finds the servers of a zone whose names are in it.
+        is_circular = f".{row.name}".endswith(f".{fact.zone}") and not any(
+            each.address for each in fact.servers
+        )
+        return "SERVER_WITHOUT_ADDRESS" if row.status in SETTLED or is_circular else None
+    if row.status in _SILENT:
+        return "SERVER_SILENT"
+    return None if row.serves or row.status in {NO_ROUTE, NOT_ASKED} else "SERVER_LAME"
+
+
+def mends(fact: ZoneFact, findings: list[Finding]) -> str:
+    """Return who can change what is wrong: `rir`, `isp` or `customer`.
+
+    What is wrong with the delegation is the parent's to mend, all else the zone's own.
+    """
+    if any(code in _OF_PARENT for code, _, _ in findings):
+        if is_registry(fact.parent):
+            return "rir"
+        return "isp"
+    if is_registry(fact.zone):
+        return "rir"
+    if not f".{fact.zone}".endswith(_REVERSE):
+        return "customer"
+    return "isp" if not fact.parent or is_registry(fact.parent) else "customer"
+
+
+def zone_line(fact: ZoneFact, addresses: int, rule_set: RuleSet) -> dict[str, Any]:
+    """Return the line of a zone, as it stands in `FILE.zones.ndjson`; `addresses`: targets."""
+    findings = judge_zone(fact, rule_set)
+    soa = fact.soa
+    rname = fact.parent_rname or (soa.rname if soa else ".")
+    return {
+        "zone": fact.zone,
+        "parent": fact.parent or None,
+        "soa": soa and {"mname": soa.mname, "rname": soa.rname, "serial": soa.serial},
+        "parent_servers": [
+            {"name": row.name, "address": row.address, "status": row.status, "ns": list(row.ns)}
+            for row in fact.parent_servers
+        ],
+        "servers": [
+            {
+                "name": row.name,
+                "address": row.address,
+                "status": row.status,
+                "aa": row.aa,
+                "serial": None if row.soa is None else row.soa.serial,
+                "ns": list(row.ns),
+                "only": None if row.only is None else list(row.only),
+            }
+            for row in fact.servers
+        ],
+        "addresses": addresses,
+        "findings": [finding._asdict() for finding in findings],
+        "mends": mends(fact, findings),
+        "contact": mail_address(rname) or None,
+    }
