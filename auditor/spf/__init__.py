@@ -1,1 +1,1 @@
-"""RFC 7208: what a policy says about an address, from answers that others fetch."""
+"""SPF (RFC 7208): parser, compiler, evaluators and lint, from answers that others fetch."""

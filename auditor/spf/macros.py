@@ -1,4 +1,4 @@
-"""RFC 7208 §7: macro-strings and domain-specs taken apart. What a macro stands for is not known.
+"""Parses macro-strings and domain-specs (RFC 7208 §7).
 
 pyspf's own reading is not used: it lets through much that §7.1 forbids, joins the parts
 of a value with what they were split at, and its expressions take minutes over some records
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 __all__ = ["Macro", "MacroString", "SpfSyntaxError", "domain_spec", "fit_domain", "macro_string"]
 
-_MAX_DOMAIN: Final = 253  # characters (RFC 7208 §7.3)
+_MAX_DOMAIN_CHARACTERS: Final = 253  # characters (RFC 7208 §7.3)
 
 _MACRO: Final = re.compile(
     r"%(?:([%_-])|\{([slodiphcrtv])([0-9]{0,128})(r?)([-.+,/_=]*)\})", re.IGNORECASE
@@ -54,7 +54,7 @@ MacroString: TypeAlias = "tuple[str | Macro, ...]"
 def macro_string(text: str) -> MacroString:
     """Return the literals and macros of a macro-string. Raises SpfSyntaxError."""
     # What a hostile zone can make long is not kept.
-    return _kept(text) if len(text) <= _MAX_DOMAIN else _parse(text)
+    return _kept(text) if len(text) <= _MAX_DOMAIN_CHARACTERS else _parse(text)
 
 
 @lru_cache(maxsize=1024)
@@ -109,8 +109,8 @@ def domain_spec(text: str) -> MacroString:
 def fit_domain(name: str) -> str:
     """Return an expanded name without a final dot, labels cut off its left until it fits."""
     name = name.removesuffix(".")
-    while len(name) > _MAX_DOMAIN:
-        cut = name.find(".", len(name) - _MAX_DOMAIN - 1)
+    while len(name) > _MAX_DOMAIN_CHARACTERS:
+        cut = name.find(".", len(name) - _MAX_DOMAIN_CHARACTERS - 1)
         if cut < 0:
             break  # one label, and no name
         name = name[cut + 1 :]

@@ -1,4 +1,4 @@
-"""`check_host()` of RFC 7208 §4 for whole ranges of addresses at once (DESIGN §9).
+"""`check_host()` (RFC 7208 §4) for ranges of addresses, and tables of ranges.
 
 What comes out equals `check_host` at every address; where a policy depends on the sender,
 on HELO or on the single address, the part is marked and left to `check_host`. The cost
@@ -11,12 +11,14 @@ from bisect import bisect_right
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from auditor.spf.ahead import questions_ahead
-from auditor.spf.evaluate import SpfFact, check_host
-from auditor.spf.expand import Values
-from auditor.spf.intervals import EVERYTHING, by_version
-from auditor.spf.policy import printable
-from auditor.spf.walk import Answers, Walk, only_policy
+from auditor.spf.check_host import check_host
+from auditor.spf.evaluator import lacking_questions
+from auditor.spf.macro_expansion import MacroValues
+from auditor.spf.range_evaluator import Answers, RangeEvaluation
+from auditor.spf.records import only_policy, printable
+from auditor.spf.result import SpfFact
+from auditor.wire.address_set import EVERYTHING, by_version
+from auditor.wire.addresses import format_address
 from auditor.wire.codes import SETTLED
 
 if TYPE_CHECKING:
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
     from auditor.resolve.answer import Steps
-    from auditor.spf.intervals import Interval
-    from auditor.spf.walk import Label, Part, Path
+    from auditor.spf.range_evaluator import Path, RangeOutcome, RangePart
+    from auditor.wire.address_set import Interval
 
 __all__ = [
-    "Head",
     "Identity",
+    "PublishedPolicy",
     "RangeResult",
     "RangeTable",
     "check_range",
@@ -73,7 +75,7 @@ class RangeResult(NamedTuple):
     explained: bool = True
 
 
-class Head(NamedTuple):
+class PublishedPolicy(NamedTuple):
     """What is published: the policy of a domain, or the fact that stands without one.
 
     Either `policy` is the record, in ASCII, or `fact` is the result for every address.
@@ -101,7 +103,7 @@ class RangeTable:
 
     __slots__ = ("_facts", "_firsts", "domain", "record", "results", "settled", "ttl", "version")
 
-    def __init__(self, version: int, head: Head, results: Sequence[RangeResult]) -> None:
+    def __init__(self, version: int, head: PublishedPolicy, results: Sequence[RangeResult]) -> None:
         self.version = version
         self.domain = head.domain
         self.record = head.record
@@ -180,7 +182,7 @@ def decided_by(part: RangeResult, facts: Iterable[SpfFact]) -> tuple[RangeResult
     found: list[RangeResult] = []
     for address, fact in enumerate(facts, part.first):
         path = ((fact.domain, fact.mechanism),)
-        _, _, result, mechanism, lookups, voids, _, explanation = fact
+        _, _, result, mechanism, lookups, voids, _, explanation, _ = fact
         single = RangeResult(
             address,
             address,
@@ -200,7 +202,7 @@ def decided_by(part: RangeResult, facts: Iterable[SpfFact]) -> tuple[RangeResult
     return tuple(found)
 
 
-def published(domain: str) -> Steps[Head]:
+def published(domain: str) -> Steps[PublishedPolicy]:
     """Fetch the policy of a domain, any text (RFC 7208 §4.3 to §4.5)."""
     answers = Answers()
     steps = check_host(_ANYONE, "helo", "", domain)
@@ -208,29 +210,29 @@ def published(domain: str) -> Steps[Head]:
         (question,) = next(steps)
     except StopIteration as end:  # no domain, so nothing to ask
         fact: SpfFact = end.value
-        return Head(fact.domain, b"", fact, answers)
+        return PublishedPolicy(fact.domain, b"", fact, answers)
     (answer,) = yield from answers.ask([question])
     policy = only_policy(answer) if answer.status in SETTLED else None
-    if policy is not None and policy.isascii():
+    if policy is not None:
         steps.close()
-        return Head(question.name, policy, None, answers)
+        return PublishedPolicy(question.name, policy, None, answers)
     try:
         steps.send([answer])
     except StopIteration as end:
-        return Head(question.name, b"", end.value, answers)
+        return PublishedPolicy(question.name, b"", end.value, answers)
     raise AssertionError("check_host evaluates where there is no policy")
 
 
 def partition(
     version: int,
     ranges: Sequence[Interval],
-    head: Head,
+    head: PublishedPolicy,
     sender: str | None,
     helo: str | None,
 ) -> Steps[list[RangeResult]]:
     """Evaluate what is published for a set of addresses of one IP version."""
     if head.fact is not None:
-        _, _, result, mechanism, lookups, voids, _, explanation = head.fact
+        _, _, result, mechanism, lookups, voids, _, explanation, _ = head.fact
         return [
             RangeResult(
                 first,
@@ -247,15 +249,19 @@ def partition(
             for first, last in ranges
         ]
     domain, policy, _, answers = head
-    known = answers.known
-    text = policy.decode("ascii")
-    # In one round what would be several: what is asked here changes no result.
-    while lacking := questions_ahead(_client(version, ranges[0][0]), text, domain, known):
-        known.update(zip(lacking, (yield lacking), strict=True))
-    values = Values(version, domain, sender, helo)
-    walk = Walk(version, values, answers)
+    yield from _ask_ahead(version, ranges[0][0], head)
+    values = MacroValues(version, domain, sender, helo)
+    walk = RangeEvaluation(version, values, answers)
     parts = yield from walk.policy(policy, domain, {(0, 0): list(ranges)})
     return _in_order(version, parts, _explanations(version, parts, head, values))
+
+
+def _ask_ahead(version: int, address: int, head: PublishedPolicy) -> Steps[None]:
+    """Ask what a client's evaluation is going to, in fewer rounds; it changes no result."""
+    known = head.answers.known
+    client = format_address(version, address), version, address
+    while lacking := lacking_questions(client, head.policy, head.domain, known):
+        known.update(zip(lacking, (yield lacking), strict=True))
 
 
 def _client(version: int, number: int) -> IPv4Address | IPv6Address:
@@ -263,12 +269,12 @@ def _client(version: int, number: int) -> IPv4Address | IPv6Address:
 
 
 def _explanations(
-    version: int, parts: Sequence[Part], head: Head, values: Values
-) -> Mapping[Label, str | None]:
+    version: int, parts: Sequence[RangePart], head: PublishedPolicy, values: MacroValues
+) -> Mapping[RangeOutcome, str | None]:
     """Return the words for the errors among the parts: pyspf's own, for one address of each."""
     if all(label.result not in {"permerror", "temperror"} for _, label in parts):
         return {}
-    from auditor.spf.query import evaluate  # noqa: PLC0415 - loads pyspf and dnspython
+    from auditor.spf.pyspf_evaluator import evaluate  # noqa: PLC0415 - loads pyspf and dnspython
 
     policy = head.policy.decode("ascii")
     found: dict[tuple[Path, str], str | None] = {}
@@ -287,9 +293,9 @@ def _explanations(
 
 
 def _in_order(
-    version: int, parts: Sequence[Part], explanations: Mapping[Label, str | None]
+    version: int, parts: Sequence[RangePart], explanations: Mapping[RangeOutcome, str | None]
 ) -> list[RangeResult]:
-    """Return parts as ranges in order, neighbours that are alike merged."""
+    """Return parts as ranges in order, equal neighbours merged."""
     results: list[RangeResult] = []
     pieces = sorted(
         (first, last, index) for index, (ranges, _) in enumerate(parts) for first, last in ranges

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.spf_answers import V4, V6, check
 
 from auditor.resolve.answer import Answer, make_answer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from auditor.resolve.answer import Question
 
 _RESULTS = {"none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"}
-_MAX_TEXT = 65_535
+_MAX_TEXT = examples(65_535)
 
 # Ten terms; each of them MX and ten hosts, or PTR and ten names; the policy and its exp=.
 _MAX_QUESTIONS = 2 + 10 * 11 + 11
@@ -175,14 +176,14 @@ def _answer(world: dict[str, dict[int, Answer]], question: Question) -> Answer:
 
 
 @given(_worlds(_POLICIES), st.sampled_from([V4, V6]))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 def test_asking_ahead_never_changes_a_fact(
     world: dict[str, dict[int, Answer]], address: str
 ) -> None:
     answer = partial(_answer, world)
     ahead = check(answer, address, sender="me@x.example")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("auditor.spf.ahead.questions_ahead", lambda *_: [])
+        patch.setattr("auditor.spf.evaluator.lacking_questions", lambda *_: [])
         plain = check(answer, address, sender="me@x.example")
 
     assert ahead.fact == plain.fact
@@ -195,7 +196,7 @@ def test_asking_ahead_never_changes_a_fact(
     st.text(max_size=20),
     st.text(max_size=20),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 def test_garbage_gives_a_fact_and_nothing_else(
     world: dict[str, dict[int, Answer]], address: str, local: str, helo: str
 ) -> None:

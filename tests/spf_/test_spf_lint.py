@@ -9,7 +9,7 @@ from support.spf_answers import Given, Zone
 from support.spf_worlds import finish
 
 from auditor.resolve.answer import Answer, Question
-from auditor.spf.lint import LintReport, answer_size, lint
+from auditor.spf.lint.policy import LintReport, answer_size, lint
 from auditor.wire.codes import NOERROR, NOTIMP, SPF, TXT
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_what_breaks_or_opens_an_included_policy_is_found_there(
 
 @pytest.mark.parametrize(
     "included",
-    ["v=spf1 ?all", "v=spf1 ptr", "v=spf1 ip4:198.0.0.0/8 -all mx", "v=spf1 a:gone.example.net"],
+    ["v=spf1 ?all", "v=spf1 ptr", "v=spf1 ip4:198.0.0.0/15 -all mx", "v=spf1 a:gone.example.net"],
 )
 def test_what_is_unwise_in_an_included_policy_is_its_owners_business(included: str) -> None:
     assert _lint("v=spf1 include:i.example.net -all", i={"TXT": included}).findings == []
@@ -338,3 +338,113 @@ def test_type_99_and_explanations_are_asked_in_one_round() -> None:
     assert [q for q in zone.asked if q.name != APEX] == [Question("why.example.net", TXT)]
     assert zone.asked.count(Question(APEX, TXT)) == 1
     assert zone.asked.count(Question(APEX, SPF)) == 1
+
+
+@pytest.mark.parametrize(
+    ("included", "behind"),
+    [
+        ("v=spf1 +all", ["a", "ip4:192.0.2.1", "redirect=gone.example.net"]),
+        ("v=spf1 include:j.example.net ?all", ["a", "ip4:192.0.2.1", "redirect=gone.example.net"]),
+        ("v=spf1 exists:h.example.net -all", ["a", "ip4:192.0.2.1", "redirect=gone.example.net"]),
+        ("v=spf1 ?all", []),
+        (
+            "v=spf1 ip4:0.0.0.0/0 ip6:::/0 -all",
+            ["a", "ip4:192.0.2.1", "redirect=gone.example.net"],
+        ),
+        (
+            "v=spf1 ip6:2001:db8::/0 include:k.example.net",
+            ["a", "ip4:192.0.2.1", "redirect=gone.example.net"],
+        ),
+        ("v=spf1 ip4:0.0.0.0/0 -ip6:2001:db8::/32 ip6:::/0 -all", []),
+        ("v=spf1 ip4:0.0.0.0/0 -all", []),
+    ],
+)
+def test_what_stands_behind_an_include_that_matches_everything_is_named(
+    included: str, behind: list[str]
+) -> None:
+    report = _lint(
+        "v=spf1 ?include:i.example.net a ip4:192.0.2.1 redirect=gone.example.net",
+        apex=HOST,
+        i={"TXT": included},
+        j={"TXT": "v=spf1 all"},
+        k={"TXT": "v=spf1 ip4:192.0.2.0/0 -all"},
+        h=HOST,
+    )
+
+    named = [p for p in report.problems if p.code in {"SPF_TERM_AFTER_ALL", "SPF_REDIRECT_IGNORED"}]
+    assert [problem.term for problem in named] == behind
+    assert {problem.note for problem in named} <= {
+        "never evaluated: ?include:i.example.net matches every address"
+    }
+
+
+def test_what_stands_behind_networks_of_all_addresses_is_named() -> None:
+    report = _lint("v=spf1 ip4:0.0.0.0/0 mx -ip6:::/0 a -all", apex=HOST)
+    (problem,) = [each for each in report.problems if each.code == "SPF_TERM_AFTER_ALL"]
+    assert problem.term == "a"
+    assert problem.note == "never evaluated: ip4:0.0.0.0/0 and -ip6:::/0 match every address"
+
+
+def _by_address(target: str) -> dict[str, dict[str, Given]]:
+    return {f"{reverse}__x": {"TXT": target} for reverse in ("1__2__0__192", "9__2__0__192")}
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "code"),
+    [
+        ("v=spf1 include:%{ir}.x.example.net", "SPF_TOO_MANY_LOOKUPS"),
+        (f"v=spf1 {_hosts(3)} -all", "SPF_TOO_MANY_VOIDS"),
+        ("v=spf1 mx:many.example.net", "SPF_TOO_MANY_MX"),
+        ("v=spf1 include:text.example.net", "SPF_INCLUDE_WITHOUT_RECORD"),
+        ("v=spf1 redirect=text.example.net", "SPF_INCLUDE_WITHOUT_RECORD"),
+        ("v=spf1 ipv4:192.0.2.1", "SPF_PERMERROR"),
+        ("v=spf1 -all", None),
+    ],
+)
+@pytest.mark.parametrize("own", [None, "192.0.2.9"])
+def test_a_policy_that_depends_on_the_client_is_tried_with_one(
+    leads_to: str, code: str | None, own: str | None
+) -> None:
+    names = _by_address(leads_to)
+    if own:
+        names["apex"] = {"A": own}
+        names["1__2__0__192__x"] = {"TXT": "v=spf1 -all"}
+    names["many"] = {"MX": [(10, f"m{i}.example.net") for i in range(11)]}
+    names["text"] = {"TXT": "any text"}
+
+    report = _lint("v=spf1 include:%{ir}.x.example.net -all", **names)
+
+    assert [found for found, _ in report.findings] == ([code] if code else [])
+    assert all(f"permerror for {own or '192.0.2.1'}: " in p.note for p in report.problems)
+
+
+def test_what_is_in_error_for_everybody_is_not_said_again_of_one_client() -> None:
+    report = _lint(f"v=spf1 {_hosts(11)} include:%{{ir}}.x.example.net -all")
+
+    assert [code for code, _ in report.findings].count("SPF_TOO_MANY_LOOKUPS") == 1
+
+
+@pytest.mark.parametrize(
+    ("networks", "note"),
+    [
+        ([f"ip4:10.{i}.0.0/16" for i in range(15)], None),
+        (
+            [f"ip4:10.{i}.0.0/16" for i in range(16)],
+            "1,048,576 IPv4 addresses or more pass, by all terms together",
+        ),
+        (["include:i.example.net"], "1,048,576 IPv4 addresses or more pass, by all terms together"),
+        ([f"ip6:2001:{i:x}::/32" for i in range(16)], None),
+        (
+            [f"ip6:2001:{i:x}::/32" for i in range(17)],
+            "2^100 IPv6 addresses or more pass, by all terms together",
+        ),
+    ],
+)
+def test_very_many_addresses_in_all_are_a_finding(networks: list[str], note: str | None) -> None:
+    sixteen = " ".join(f"ip4:172.{i}.0.0/16" for i in range(16))
+
+    report = _lint(f"v=spf1 {' '.join(networks)} -all", i={"TXT": f"v=spf1 {sixteen} -all"})
+
+    assert [(p.code, p.note) for p in report.problems] == (
+        [("SPF_TOTAL_WIDE", note)] if note else []
+    )

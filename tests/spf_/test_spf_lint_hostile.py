@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.spf_worlds import finish
 
 from auditor.findings.catalogue import entry
 from auditor.resolve.answer import Answer
-from auditor.spf.lint import lint
+from auditor.spf.lint.policy import lint
 from auditor.wire.codes import MX, NOERROR, NXDOMAIN, TXT, A
 
 if TYPE_CHECKING:
     from auditor.resolve.answer import Question
 
-_MAX_TEXT = 65_535
+_MAX_TEXT = examples(65_535)
 _RANDOM = Random("lint")
 
 
@@ -29,27 +30,27 @@ def _fill(piece: str) -> bytes:
 
 
 def _networks() -> bytes:
-    nets = (f"ip4:{i >> 8}.{i & 255}.0.0/{16 + i % 9} " for i in range(3500))
+    nets = (f"ip4:{i >> 8}.{i & 255}.0.0/{16 + i % 9} " for i in range(examples(3500)))
     return b"v=spf1 " + "".join(nets).encode() + b"-all"
 
 
 def _nested() -> bytes:
-    nets = [f"ip4:10.0.0.0/{8 + i % 25}" for i in range(3500)]
+    nets = [f"ip4:10.0.0.0/{8 + i % 25}" for i in range(examples(3500))]
     return f"v=spf1 {' '.join(nets)} -all".encode()
 
 
 GARBAGE: dict[str, bytes] = {
-    "random octets": b"v=spf1 " + _RANDOM.randbytes(60_000),
-    "random octets at once": b"v=spf1" + _RANDOM.randbytes(60_000),
-    "spaces": b"v=spf1" + b" " * 60_000,
+    "random octets": b"v=spf1 " + _RANDOM.randbytes(_MAX_TEXT),
+    "random octets at once": b"v=spf1" + _RANDOM.randbytes(_MAX_TEXT),
+    "spaces": b"v=spf1" + b" " * _MAX_TEXT,
     "one term of 64 KiB": _fill("x"),
     "syntax errors": _fill("!! "),
     "percent signs": _fill("%"),
     "macro bombs": _fill("exists:" + "%{S99R.-+}" * 60 + ".net "),
-    "a macro bomb in exp": b"v=spf1 -all exp=" + b"%{D99R.-+}" * 6000 + b".net",
+    "a macro bomb in exp": b"v=spf1 -all exp=" + b"%{D99R.-+}" * examples(6000) + b".net",
     "includes of itself": _fill("include:x.example.net "),
     "a thousand includes": b"v=spf1 "
-    + b" ".join(b"include:i%d.example.net" % i for i in range(1000)),
+    + b" ".join(b"include:i%d.example.net" % i for i in range(examples(1000))),
     "all": _fill("all "),
     "modifiers": _fill("ip4=1 "),
     "addresses": _fill("a "),
@@ -115,7 +116,7 @@ def test_garbage_takes_little_memory(name: str) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_any_octets_give_a_report_of_known_codes(octets: bytes) -> None:
     report = finish(lint("example.net"), _World(b"v=spf1 " + octets).answer)
 
@@ -132,7 +133,7 @@ _TERMS = st.sampled_from(
 
 
 @given(st.lists(_TERMS, max_size=12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_positions_are_those_of_the_term_in_the_record(terms: list[str]) -> None:
     record = " ".join(["v=spf1", *terms])
     report = finish(lint("example.net"), _World(record.encode()).answer)

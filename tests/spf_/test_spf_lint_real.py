@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.data import DATA, WHY_NOT
 from support.spf_worlds import finish
 
 from auditor.findings.catalogue import entry
-from auditor.resolve.zonefiles import ZoneFiles
-from auditor.spf.lint import LintReport, lint
+from auditor.spf.lint.policy import LintReport, lint
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from auditor.spf.summary import TreePolicy
+    from auditor.resolve.zones.engine import ZoneFileEngine
+    from auditor.spf.policy_tree import TreePolicy
 
 #: The address of each domain's row that is in no policy, and so reaches the end of most.
 NOBODY = "192.0.2.1"
@@ -25,26 +20,12 @@ AT_THE_END = {"fail", "softfail", "neutral"}
 
 
 @pytest.fixture(scope="module")
-def folder() -> Path:
-    if DATA is None:
-        pytest.skip(WHY_NOT)
-    return DATA / "spf-real"
-
-
-@pytest.fixture(scope="module")
-def rows(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "truth.ndjson").read_text().splitlines()]
-
-
-@pytest.fixture(scope="module")
-def reports(folder: Path, rows: list[dict[str, Any]]) -> dict[str, LintReport]:
-    engine = ZoneFiles(folder)
-    asyncio.run(engine.start())
-    return {row["domain"]: finish(lint(row["domain"]), engine.answer) for row in rows}
+def reports(zones: ZoneFileEngine, rows: list[dict[str, Any]]) -> dict[str, LintReport]:
+    return {row["domain"]: finish(lint(row["domain"]), zones.answer) for row in rows}
 
 
 def test_every_domain_is_linted(reports: dict[str, LintReport]) -> None:
-    assert len(reports) == 3065
+    assert len(reports) in {3065, 307}
     for domain, report in reports.items():
         assert report.summary.domain == domain
         for problem in report.problems:
@@ -59,7 +40,7 @@ def test_lookups_are_those_of_an_address_that_reaches_the_end(
     ends = [row for row in rows if row["ip"] == NOBODY and row["result"] in AT_THE_END]
     counted = [row for row in ends if row["lookups"] is not None]
 
-    assert len(counted) == 2979
+    assert len(counted) > 0.95 * len(reports)
     assert [
         row for row in counted if reports[row["domain"]].summary.lookups != row["lookups"]
     ] == []
@@ -86,7 +67,7 @@ def test_void_lookups_are_too_where_they_do_not_depend_on_the_client(
         if row["voids"] is not None and tree is not None and _is_static(tree):
             counted.append(row)
 
-    assert len(counted) > 2000
+    assert len(counted) > 0.65 * len(reports)
     assert [row for row in counted if reports[row["domain"]].summary.voids[0] != row["voids"]] == []
 
 
@@ -116,7 +97,7 @@ def test_a_permerror_that_does_not_depend_on_the_client_is_explained(
         if expected.isdisjoint(code for code, _ in reports[row["domain"]].findings):
             silent.append(row)
 
-    assert len(broken) > 50
+    assert len(broken) > len(rows) / 150
     assert silent == []
 
 
@@ -126,5 +107,5 @@ def test_nothing_that_breaks_is_found_where_the_end_is_reached(
     sound = [row["domain"] for row in rows if row["ip"] == NOBODY and row["result"] in AT_THE_END]
     accused = [d for d in sound if BREAKING & {code for code, _ in reports[d].findings}]
 
-    assert len(sound) > 2900
+    assert len(sound) > 0.93 * len(reports)
     assert accused == []

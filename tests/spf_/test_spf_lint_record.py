@@ -6,8 +6,8 @@ import pytest
 from support.spf_answers import Given, Zone
 from support.spf_worlds import finish
 
-from auditor.spf.lint import LintReport, Problem, lint
-from auditor.spf.problems import MAX_ALIKE
+from auditor.spf.lint.policy import LintReport, Problem, lint
+from auditor.spf.lint.problems import MAX_ALIKE
 
 #: All that the examples name, so that only their text is at fault.
 WORLD: dict[str, dict[str, Given]] = {
@@ -55,7 +55,9 @@ EXAMPLES: list[tuple[str, str]] = [
     ("v=spf1 a a -all", "SPF_DUPLICATE_TERM"),
     ("v=spf1 a -a:EXAMPLE.net. -all", "SPF_DUPLICATE_TERM"),
     ("v=spf1 ip4:192.0.2.1 ip4:192.0.2.1/32 -all", "SPF_DUPLICATE_TERM"),
-    ("v=spf1 ip4:192.0.2.0/24 -ip4:192.0.2.7/24 -all", "SPF_DUPLICATE_TERM"),
+    ("v=spf1 ip4:192.0.2.0/24 -IP4:192.0.2.0/24 -all", "SPF_DUPLICATE_TERM"),
+    ("v=spf1 ip4:192.0.2.77/24 -all", "SPF_HOST_BITS"),
+    ("v=spf1 ip6:2001:db8::1/48 -all", "SPF_HOST_BITS"),
     ("v=spf1 ip4:192.0.2.0/24 -ip4:192.0.2.1 -all", "SPF_TERM_COVERED"),
     ("v=spf1 ip4:192.0.2.1 ip4:192.0.2.0/24 -all", "SPF_TERM_COVERED"),
     ("v=spf1 ip4:192.0.2.0/25 ip4:192.0.2.128/25 ip4:192.0.2.0/24 -all", "SPF_TERM_COVERED"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.spf_answers import Given, Zone, check
 from support.spf_worlds import OWNERS, answerer, finish, world
 
@@ -66,19 +67,22 @@ def _assert_partition(table: RangeTable) -> None:
 
 
 @given(_SEEDS)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250))
 def test_all_addresses_get_what_check_host_gives_them(seed: int) -> None:
     rnd = Random(seed)
     answer = answerer(world(rnd, macros=False))
     table = finish(range_table(_DOMAIN, rnd.choice((4, 6))), answer)
 
     _assert_partition(table)
-    assert all(part.decided and part.explained for part in table.results)
+    for part in table.results:
+        # Where an mx decides, verifiers may differ: then there is more to say of the address.
+        by_mx = any("mx" in (term or "").lower() for _, term in part.path)
+        assert by_mx or (part.decided and part.explained)
     _assert_equal_to_check_host(table, answer, rnd, f"anyone@{_DOMAIN}", "helo.example")
 
 
 @given(_SEEDS)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250))
 def test_what_is_decided_equals_check_host_whatever_the_policies_depend_on(seed: int) -> None:
     rnd = Random(seed)
     answer = answerer(world(rnd))

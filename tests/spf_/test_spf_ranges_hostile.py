@@ -9,12 +9,13 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from support.effort import examples
 from support.spf_answers import check
 from support.spf_worlds import finish
 
 from auditor.resolve.answer import Answer
+from auditor.spf.policy_tree import policy_summary
 from auditor.spf.ranges import range_table
-from auditor.spf.summary import policy_summary
 from auditor.wire.codes import AAAA, MX, NOERROR, NXDOMAIN, TXT, A
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from auditor.resolve.answer import Question
 
-_MAX_TEXT = 65_535
+_MAX_TEXT = examples(65_535)
 _MAX_QUESTIONS = 700
 
 
@@ -36,7 +37,7 @@ def _networks(seed: str) -> str:
     return " ".join(
         f"{rnd.choice('+-~?')}ip4:{rnd.randrange(224)}.{rnd.randrange(256)}.{rnd.randrange(256)}.0"
         f"/{rnd.randrange(9, 33)}"
-        for _ in range(2800)
+        for _ in range(examples(2800))
     )
 
 
@@ -47,7 +48,7 @@ def _includes(name: str) -> str:
 
 _POLICIES: dict[str, Callable[[str], str]] = {
     "loop": lambda _: "include:x.example include:x.example",
-    "thousand includes": lambda _: " ".join(f"include:{i}.x.net" for i in range(1000)),
+    "thousand includes": lambda _: " ".join(f"include:{i}.x.net" for i in range(examples(1000))),
     "one include over and over": lambda _: _fill("include:y.example "),
     "networks": _networks,
     "networks at every level": lambda name: f"include:i.{name} {_networks(name)} include:j.{name}",
@@ -55,12 +56,12 @@ _POLICIES: dict[str, Callable[[str], str]] = {
     "a tree of networks": lambda name: f"{_includes(name[-99:].lstrip('.'))} {_networks(name)}",
     "redirects without end": lambda name: f"redirect=a{name[-200:]}",
     "macros": lambda _: _fill("exists:" + "%{D}." * 50 + "net "),
-    "a long macro": lambda _: "a:" + "%{D99R.-+}" * 6000 + ".net",
+    "a long macro": lambda _: "a:" + "%{D99R.-+}" * examples(6000) + ".net",
     "addresses": lambda _: _fill("a "),
     "hosts": lambda _: " ".join(f"-mx:{i}.x.net/{24 - i}" for i in range(12)),
     "garbage": lambda _: _fill("x "),
     "percent signs": lambda _: _fill("%"),
-    "colons": lambda _: "ip6:" + "1:" * 30_000,
+    "colons": lambda _: "ip6:" + "1:" * examples(30_000),
 }
 
 
@@ -71,9 +72,9 @@ def _answer(policy: Callable[[str], str], question: Question) -> Answer:
     if rdtype == MX:
         return Answer(NOERROR, tuple((i, f"{i}.{name}"[-200:]) for i in range(10)))
     if rdtype == A:
-        return Answer(NOERROR, tuple(f"198.51.{i % 256}.{i // 256}" for i in range(4000)))
+        return Answer(NOERROR, tuple(f"198.51.{i % 256}.{i // 256}" for i in range(examples(4000))))
     if rdtype == AAAA:
-        return Answer(NOERROR, tuple(f"2001:db8::{i:x}" for i in range(2000)))
+        return Answer(NOERROR, tuple(f"2001:db8::{i:x}" for i in range(examples(2000))))
     return Answer(NXDOMAIN)
 
 
@@ -108,7 +109,7 @@ def test_memory_is_bounded(policy: str) -> None:
 
 def test_as_many_networks_as_the_dns_can_carry_are_decided() -> None:
     """Ten includes of 64 KiB, each network a part of its own."""
-    number = 3_500
+    number = examples(3_500)
 
     def policy(name: str) -> str:
         if name == "x.example":

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from spf_.test_spf_rfc7208 import _CASES, Case, _zone
-from support.data import DATA, WHY_NOT
+from spf_.test_spf_rfc7208 import _zone
 from support.spf_answers import check
+from support.spf_suite import CASE_IDS, CASES, MISSING
 from support.spf_worlds import finish
 
-from auditor.resolve.zonefiles import ZoneFiles
-from auditor.spf.evaluate import SpfFact, sender_of
+from auditor.spf.check_host import sender_of
+from auditor.spf.policy_tree import policy_summary
 from auditor.spf.ranges import RangeResult, range_table
-from auditor.spf.summary import policy_summary
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from support.spf_suite import Case
 
+    from auditor.resolve.zones.engine import ZoneFileEngine
     from auditor.spf.ranges import RangeTable
+    from auditor.spf.result import SpfFact
 
 
 def _number(address: str) -> tuple[int, int]:
@@ -41,7 +40,7 @@ def _from_ranges(case: Case) -> tuple[RangeResult, SpfFact | None]:
     return table.lookup(number), table.fact(number, "mailfrom" if sender else "helo")
 
 
-@pytest.mark.parametrize("case", _CASES, ids=[f"{case.scenario}: {case.name}" for case in _CASES])
+@pytest.mark.parametrize("case", CASES, ids=CASE_IDS)
 def test_a_case_of_the_suite_comes_out_of_ranges_as_of_check_host(case: Case) -> None:
     spec = case.spec
     accepted = spec["result"] if isinstance(spec["result"], list) else [spec["result"]]
@@ -57,31 +56,14 @@ def test_a_case_of_the_suite_comes_out_of_ranges_as_of_check_host(case: Case) ->
     assert fact or "%{" in str(case.zone) or "ptr" in str(case.zone) or "exp=" in str(case.zone)
 
 
-@pytest.mark.skipif(not _CASES, reason=WHY_NOT)
+@pytest.mark.skipif(not CASES, reason=MISSING)
 def test_most_cases_of_the_suite_are_decided_by_ranges() -> None:
-    assert sum(_from_ranges(case)[1] is not None for case in _CASES) > 0.8 * len(_CASES)
+    assert sum(_from_ranges(case)[1] is not None for case in CASES) > 0.8 * len(CASES)
 
 
-@pytest.fixture(scope="module")
-def folder() -> Path:
-    if DATA is None:
-        pytest.skip(WHY_NOT)
-    return DATA / "spf-real"
-
-
-@pytest.fixture(scope="module")
-def zones(folder: Path) -> ZoneFiles:
-    engine = ZoneFiles(folder)
-    asyncio.run(engine.start())
-    return engine
-
-
-@pytest.fixture(scope="module")
-def rows(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "truth.ndjson").read_text().splitlines()]
-
-
-def test_every_decided_row_equals_the_truth(zones: ZoneFiles, rows: list[dict[str, Any]]) -> None:
+def test_every_decided_row_equals_the_truth(
+    zones: ZoneFileEngine, rows: list[dict[str, Any]]
+) -> None:
     tables: dict[tuple[str, int], RangeTable] = {}
     wrong = []
     decided = 0
@@ -104,7 +86,7 @@ def test_every_decided_row_equals_the_truth(zones: ZoneFiles, rows: list[dict[st
 
 
 def test_the_facts_of_real_policies_are_those_of_check_host(
-    zones: ZoneFiles, rows: list[dict[str, Any]]
+    zones: ZoneFileEngine, rows: list[dict[str, Any]]
 ) -> None:
     for row in rows[::12]:
         sender = sender_of(row["domain"])
@@ -116,7 +98,7 @@ def test_the_facts_of_real_policies_are_those_of_check_host(
 
 
 def test_the_static_counts_are_those_of_an_address_that_gets_to_the_end(
-    zones: ZoneFiles, rows: list[dict[str, Any]]
+    zones: ZoneFileEngine, rows: list[dict[str, Any]]
 ) -> None:
     compared = 0
     for row in rows:
@@ -127,4 +109,4 @@ def test_the_static_counts_are_those_of_an_address_that_gets_to_the_end(
             compared += 1
             assert summary.lookups == row["lookups"], row["domain"]
 
-    assert compared > 2500
+    assert compared > 0.3 * len(rows)

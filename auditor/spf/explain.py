@@ -1,7 +1,7 @@
-"""One `check_host()` term by term: what `auditor spf --ip` explains.
+"""Explains one `check_host()` term by term (`auditor spf --ip`).
 
-The steps are noted by pyspf's own run over the answers, so that they cannot disagree with
-the result; the terms that it passed over without a lookup are filled in from the text.
+The steps are noted by a run of pyspf over the answers: it takes every policy, those with macros,
+`ptr` and `exp=` included. Terms that it passes over without a lookup are filled in from the text.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
 
 from auditor.resolve.answer import Question
-from auditor.spf.evaluate import SpfFact, check_host
-from auditor.spf.policy import printable
-from auditor.spf.query import _Query
-from auditor.spf.terms import LOOKUP_TERMS, parse_policy
-from auditor.spf.walk import only_policy
+from auditor.spf.check_host import check_host
+from auditor.spf.parser import LOOKUP_TERMS, parse_policy
+from auditor.spf.pyspf_evaluator import PyspfQuery
+from auditor.spf.records import only_policy, printable
 from auditor.wire.codes import TXT, type_name
 
 if TYPE_CHECKING:
@@ -23,9 +22,10 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
     from auditor.resolve.answer import Answer, Rdata, Steps
-    from auditor.spf.terms import Policy
+    from auditor.spf.parser import Policy
+    from auditor.spf.result import SpfFact
 
-__all__ = ["Asked", "Outcome", "Trace", "TraceStep", "trace_host"]
+__all__ = ["AskedLookup", "Outcome", "Trace", "TraceStep", "trace_host"]
 
 #: `match` decided, or led to what decided; `error` ended the evaluation with one.
 Outcome: TypeAlias = Literal["match", "no match", "error", "not reached"]
@@ -34,10 +34,10 @@ _POSTMASTER: Final = "postmaster"
 #: What of a term's lookups is kept, for people to see.
 _MAX_ASKED: Final = 64
 _MAX_RECORDS: Final = 16
-_MAX_TEXT: Final = 1024
+_MAX_TEXT_OCTETS: Final = 1024
 
 
-class Asked(NamedTuple):
+class AskedLookup(NamedTuple):
     """A lookup on the way: what was asked, the status, and the records for people."""
 
     name: str
@@ -57,7 +57,7 @@ class TraceStep(NamedTuple):
     outcome: Outcome
     lookups: int
     voids: int
-    asked: tuple[Asked, ...]
+    asked: tuple[AskedLookup, ...]
     policy: Trace | None
 
 
@@ -77,14 +77,20 @@ def trace_host(
     answers: dict[Question, Answer] = {}
     fact = yield from _remember(check_host(address, identity, sender, helo), answers)
     policy = only_policy(answers[Question(fact.domain, TXT)]) if fact.record is not None else None
-    if policy is None or not policy.isascii():
+    if policy is None:
         return fact, None
     client = ip_address(address)
     mapped = client.ipv4_mapped if client.version == 6 else None  # noqa: PLR2004 - IP version
     local = sender.rpartition("@")[0] if identity == "mailfrom" else ""
     identified = f"{local or _POSTMASTER}@{fact.domain}"
-    run = _Traced(mapped or client, identified, helo, answers)
-    return fact, run.trace(policy.decode("ascii"), fact.explanation or fact.result)
+    while True:
+        run = _Traced(mapped or client, identified, helo, answers)
+        trace = run.trace(policy.decode("ascii"), fact.explanation or fact.result)
+        if not run.lacking:
+            return fact, trace
+        # pyspf reads every term first, and `%{p}` there needs names that nothing depends on.
+        lacking = list(run.lacking)
+        answers.update(zip(lacking, (yield lacking), strict=True))
 
 
 def _remember(
@@ -106,7 +112,7 @@ class _Note:
     """A term that costs a lookup, while it is evaluated."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.asked: list[AskedLookup] = []
         self.policy: _Level | None = None
         self.spent = (0, 0)
 
@@ -158,7 +164,7 @@ class _Level:
             yield TraceStep(term.text, outcome, *spent, asked, inner)
 
 
-class _Traced(_Query):
+class _Traced(PyspfQuery):
     """A run of pyspf that notes what it does."""
 
     def __init__(
@@ -173,8 +179,8 @@ class _Traced(_Query):
         self._levels: list[_Level] = []
 
     def trace(self, policy: str, error: str) -> Trace | None:
-        """Evaluate a policy and return how that went; `error` is what it comes to, if one."""
-        # Whatever pyspf stumbles over is a permerror in `evaluate`, too.
+        """Evaluate a policy and return its trace; `error` is that of the result, if any."""
+        # Whatever pyspf stumbles over is a permerror in `check_host`, too.
         with suppress(Exception):
             self.check(policy)
         return self._top.finish(error) if self._top is not None else None
@@ -221,9 +227,9 @@ class _Traced(_Query):
             level.notes[-1].spent = self._spent
 
 
-def _asked(owner: str, rdtype: int, answer: Answer) -> Asked:
+def _asked(owner: str, rdtype: int, answer: Answer) -> AskedLookup:
     records = tuple(_shown(record) for record in answer.records[:_MAX_RECORDS])
-    return Asked(owner, type_name(rdtype), answer.status, records)
+    return AskedLookup(owner, type_name(rdtype), answer.status, records)
 
 
 def _shown(record: Rdata) -> str:
@@ -231,4 +237,4 @@ def _shown(record: Rdata) -> str:
         return record
     if isinstance(record, tuple) and isinstance(record[0], int):
         return " ".join(str(part) for part in record)
-    return printable(b"".join(cast("tuple[bytes, ...]", record))[:_MAX_TEXT])
+    return printable(b"".join(cast("tuple[bytes, ...]", record))[:_MAX_TEXT_OCTETS])

@@ -10,24 +10,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from auditor.resolve.answer import Question
-from auditor.spf.expand import Values, owner_of
-from auditor.spf.intervals import EVERYTHING
-from auditor.spf.lint_record import lint_own, lint_strings, lint_syntax, passes_all
+from auditor.spf.check_host import check_host
+from auditor.spf.lint.behind import lint_behind
+from auditor.spf.lint.near_miss import near_miss
+from auditor.spf.lint.problems import Problem, Problems, shown, unread
+from auditor.spf.lint.record import (
+    CHOSEN_BY_CLIENT,
+    lint_own,
+    lint_strings,
+    lint_syntax,
+    passes_all,
+)
+from auditor.spf.macro_expansion import MacroValues, owner_of
 from auditor.spf.macros import SpfSyntaxError, macro_string
-from auditor.spf.policy import policies, printable
-from auditor.spf.problems import Problem, Problems
-from auditor.spf.summary import policy_summary
-from auditor.spf.terms import parse_policy
-from auditor.spf.walk import MAX_LOOKUPS, MAX_MX, MAX_VOIDS
-from auditor.wire.codes import MX, NOERROR, SETTLED, SPF, TXT
+from auditor.spf.parser import parse_policy
+from auditor.spf.policy_tree import policy_summary
+from auditor.spf.records import policies, printable
+from auditor.spf.result import MAX_LOOKUPS, MAX_MX, MAX_VOIDS
+from auditor.wire.address_set import EVERYTHING
+from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, SPF, TXT, A
 from auditor.wire.names import encode_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from auditor.resolve.answer import Answer, Steps
-    from auditor.spf.summary import PolicySummary, TreePolicy, TreeTerm
-    from auditor.spf.terms import Policy
+    from auditor.spf.parser import Policy, Term
+    from auditor.spf.policy_tree import PolicySummary, TreePolicy, TreeTerm
 
 __all__ = ["LintReport", "Problem", "answer_size", "lint"]
 
@@ -36,6 +45,21 @@ __all__ = ["LintReport", "Problem", "answer_size", "lint"]
 _MAX_PLAIN: Final = 512
 _MAX_EDNS: Final = 1232
 _OPT: Final = 11
+
+#: Domains that authorise more addresses than this are few, and none of 3,065 real ones does so
+#: on purpose: the largest has 880,000 IPv4 addresses, then come mistyped prefix lengths.
+_MAX_TOTAL: Final = {4: 1_000_000, 6: 1 << 100}
+
+#: A client for a policy that depends on the address, where the domain itself has none.
+_ANYONE: Final = "192.0.2.1"
+#: What a permerror of such a client is called, by how its explanation begins.
+_CODES_OF_ERRORS: Final = {
+    "Too many DNS lookups": "SPF_TOO_MANY_LOOKUPS",
+    f"more than {MAX_VOIDS} void lookups": "SPF_TOO_MANY_VOIDS",
+    f"more than {MAX_MX} MX records": "SPF_TOO_MANY_MX",
+    "No valid SPF record for included domain": "SPF_INCLUDE_WITHOUT_RECORD",
+    "no SPF record to redirect to": "SPF_INCLUDE_WITHOUT_RECORD",
+}
 
 _HEADER: Final = 12
 _QUESTION_FIXED: Final = 4  # type and class
@@ -88,6 +112,8 @@ def lint(domain: str) -> Steps[LintReport]:
         for node in lint_.own:
             if node.domain in explained:
                 lint_.explanation(node, answers[explained[node.domain]])
+        if lint_.depends_on_address():
+            yield from lint_.trial()
     if answers[questions[0]].status == NOERROR:
         lint_.of(name).note(
             "SPF_TYPE_99", "type SPF beside type TXT" if found else "type SPF alone"
@@ -118,9 +144,10 @@ class _Lint:
         name = self._summary.domain
         problems = self.of(name)
         if txt.status not in SETTLED:
-            problems.note("SPF_UNDETERMINED", f"TXT of {name}: {txt.status}")
+            problems.note(unread(txt.status), f"TXT of {name}: {txt.status}")
         elif not found:
             problems.note("SPF_NONE", f"TXT of {name}: {txt.status}, no v=spf1 record")
+            self._near_miss(txt, problems)
         elif len(found) > 1:
             problems.note("SPF_MULTIPLE_RECORDS", f"{len(found)} records begin with v=spf1")
         for text in found if len(found) == 1 else ():
@@ -128,6 +155,50 @@ class _Lint:
             lint_syntax(policy, problems)
             self._lint_answer(policy, name, txt)
             lint_own(policy, name, problems)
+
+    def _near_miss(self, txt: Answer, problems: Problems) -> None:
+        """Show the record that comes nearest to a policy, and what keeps it from counting."""
+        miss = near_miss(txt.records)
+        if miss is None:
+            return
+        record, start, end, note, _ = miss
+        text = record.decode("latin-1")
+        problems.note_at("SPF_NEAR_MISS", f"{note}: {shown(text)}", text[start:end], start, end)
+        for strings in cast("Sequence[tuple[bytes, ...]]", txt.records):
+            if b"".join(strings) == record:
+                lint_strings(strings, problems)
+
+    def depends_on_address(self) -> bool:
+        """Whether it takes an address, and that alone, to know of a permerror.
+
+        Terms with macros may lead to any policy, or be void lookups.
+        """
+        terms = list(_open_terms(self._summary.tree))
+        letters = frozenset[str]().union(*[term.macros for term in terms])
+        refers = any(term.kind in {"include", "redirect"} for term in terms)
+        voids = self._summary.voids[0] + len(terms)
+        return letters.isdisjoint(CHOSEN_BY_CLIENT) and (
+            refers or (bool(terms) and voids > MAX_VOIDS)
+        )
+
+    def trial(self) -> Steps[None]:
+        """Evaluate a policy that depends on the address for those of the domain itself.
+
+        Without any, for another; an error is noted, unless it is one for everybody.
+        """
+        name = self._summary.domain
+        v4, v6 = yield [Question(name, A), Question(name, AAAA)]
+        own = [cast("str", answer.records[0]) for answer in (v4, v6) if answer.records]
+        for address in own or [_ANYONE]:
+            fact = yield from check_host(address, "mailfrom", f"postmaster@{name}", name)
+            if fact.result != "permerror":
+                continue
+            reason = fact.explanation or ""
+            codes = (code for start, code in _CODES_OF_ERRORS.items() if reason.startswith(start))
+            code = next(codes, "SPF_PERMERROR")
+            if not any(problem.code == code for problem in self.problems()):
+                self.of(name).note(code, f"permerror for {address}: {reason}")
+            return
 
     def tree(self, node: TreePolicy, *, passing: bool = True) -> None:
         """Judge a policy and all below it; `passing`: a pass of it is one of the domain's."""
@@ -147,6 +218,7 @@ class _Lint:
             if txt is not None:
                 self._lint_answer(node.policy, name, txt)
             lint_own(node.policy, name, problems)
+            lint_behind(node, problems)
         for entry in node.terms:
             if first_time and entry.trouble is not None and entry.reached:
                 self._trouble(entry, problems, own=own)
@@ -171,6 +243,10 @@ class _Lint:
                 if number > EVERYTHING[version][1]:
                     note = f"every IPv{version} address passes, by all terms together"
                     problems.note("SPF_PASS_ALL", note)
+                elif number > _MAX_TOTAL[version]:
+                    count = f"{number:,}" if version == 4 else f"2^{number.bit_length() - 1}"  # noqa: PLR2004 - IPv4
+                    note = f"{count} IPv{version} addresses or more pass, by all terms together"
+                    problems.note("SPF_TOTAL_WIDE", note)
 
     def _void_limit(self, tree: TreePolicy, problems: Problems) -> None:
         """Judge the void lookups: those of IPv4 clients, and only then those of IPv6 alone."""
@@ -194,8 +270,8 @@ class _Lint:
         """Say what is wrong with where a term leads."""
         term, target, trouble = entry.term, entry.target, entry.trouble
         if trouble in {"no policy", "no name"} and term.kind in {"include", "redirect"}:
-            what = f"{target} has no SPF record" if target else "not a domain name"
-            problems.note("SPF_INCLUDE_WITHOUT_RECORD", what, term)
+            message = f"{target} has no SPF record" if target else "not a domain name"
+            problems.note("SPF_INCLUDE_WITHOUT_RECORD", message, term)
         elif trouble == "loop":
             problems.note("SPF_INCLUDE_LOOP", f"the policy of {target} leads here", term)
         elif trouble == "several policies" and target:
@@ -214,9 +290,9 @@ class _Lint:
                 note = f"{target} has no addresses" if target else "not a domain name"
                 problems.note("SPF_TERM_RESOLVES_TO_NOTHING", note, term)
         elif trouble != "not followed":
-            problems.note("SPF_UNDETERMINED", f"{self._unread(entry)}: {trouble}", term)
+            problems.note(unread(trouble), f"{self._not_read(entry)}: {trouble}", term)
 
-    def _unread(self, entry: TreeTerm) -> str:
+    def _not_read(self, entry: TreeTerm) -> str:
         """Return what could not be looked up for a term."""
         kind, target = entry.term.kind, entry.target
         if kind in {"include", "redirect"}:
@@ -266,6 +342,8 @@ def _own(tree: TreePolicy | None) -> Iterator[TreePolicy]:
 def _lint_open(policy: Policy, problems: Problems) -> None:
     """Note the term that lets the world pass; what stands behind all does not count."""
     for term in policy.mechanisms:
+        if term.bits and term.bits6 and term.kind != "all":
+            continue  # the most by far
         everyone = passes_all(term)
         if everyone:
             problems.note("SPF_PASS_ALL", f"{everyone} passes", term)
@@ -273,11 +351,19 @@ def _lint_open(policy: Policy, problems: Problems) -> None:
             return
 
 
+def _open_terms(tree: TreePolicy | None) -> Iterator[Term]:
+    """Yield the terms of which it depends on the client what they are about, for their macros."""
+    for entry in tree.terms if tree is not None else ():
+        if entry.target is None and entry.reached and entry.term.macros:
+            yield entry.term
+        yield from _open_terms(entry.policy)
+
+
 def _explanation_owner(node: TreePolicy, domain: str) -> str | None:
     """Return the name that exp= stands for, None if that depends on the client."""
     if node.policy.exp is None:
         return None
-    name = Values(4, domain, None, None).expand(node.policy.exp, node.domain)
+    name = MacroValues(4, domain, None, None).expand(node.policy.exp, node.domain)
     return owner_of(name) if name is not None and "v" not in node.policy.exp.macros else None
 
 

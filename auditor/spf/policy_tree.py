@@ -1,4 +1,4 @@
-"""What a policy comes to: the tree of policies with running counts, the addresses it passes.
+"""Tree of a policy and its includes: running counts of lookups, the addresses that pass.
 
 The counts are those of an address that no network matches, which reaches the end of
 everything (RFC 7208 §4.6.4); they go on beyond the limits, to tell by how much.
@@ -6,24 +6,28 @@ everything (RFC 7208 §4.6.4); they go on beyond the limits, to tell by how much
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.answer import Question
-from auditor.spf.expand import Values, owner_of
-from auditor.spf.intervals import EVERYTHING
-from auditor.spf.policy import policies
+from auditor.spf.macro_expansion import MacroValues, owner_of
+from auditor.spf.outline import outline_of
+from auditor.spf.policy_memo import MAX_KEPT_OCTETS
+from auditor.spf.range_evaluator import Answers, networks_of, peculiar
 from auditor.spf.ranges import partition, published
-from auditor.spf.terms import LOOKUP_TERMS
-from auditor.spf.walk import MAX_LOOKUPS, MAX_MX, NULL_MX, only_policy, parsed, peculiar
+from auditor.spf.records import mail_hosts, only_policy, policies
+from auditor.spf.result import MAX_LOOKUPS, MAX_VOIDS
+from auditor.wire.address_set import EVERYTHING, joined, size
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from auditor.resolve.answer import Answer, Steps
-    from auditor.spf.ranges import Head, RangeResult
-    from auditor.spf.terms import Policy, Term
-    from auditor.spf.walk import Answers
+    from auditor.spf.outline import CostlyTerm
+    from auditor.spf.parser import Policy, Term
+    from auditor.spf.ranges import PublishedPolicy
+    from auditor.wire.address_set import Interval
 
 __all__ = ["PolicySummary", "TreePolicy", "TreeTerm", "policy_summary"]
 
@@ -31,11 +35,11 @@ __all__ = ["PolicySummary", "TreePolicy", "TreeTerm", "policy_summary"]
 _MAX_DEPTH: Final = 20
 _MAX_TERMS: Final = 1000
 _MAX_OCTETS: Final = 1 << 19
-_MAX_ABREAST: Final = 64
+_MAX_ABREAST: Final = 128
 
 _VERSIONS: Final = (4, 6)
 _ADDRESSES: Final = {4: A, 6: AAAA}
-_ASKED: Final = {"include": (TXT,), "a": (A, AAAA), "mx": (MX,), "exists": (A,)}
+_ASKED: Final = {"include": (TXT,), "redirect": (TXT,), "a": (A, AAAA), "mx": (MX,), "exists": (A,)}
 
 
 class TreeTerm(NamedTuple):
@@ -61,11 +65,15 @@ class TreeTerm(NamedTuple):
 
 
 class TreePolicy(NamedTuple):
-    """A policy in the tree: the domain as referred to, the terms, those that cost lookups."""
+    """A policy in the tree: the domain as referred to, the terms, those that cost lookups.
+
+    `end` is the mechanism that matches every address, None if there is none.
+    """
 
     domain: str
     policy: Policy
     terms: tuple[TreeTerm, ...]
+    end: Term | None = None
 
 
 class PolicySummary(NamedTuple):
@@ -104,17 +112,17 @@ def policy_summary(domain: str) -> Steps[PolicySummary]:
     """Evaluate the policy of a domain, any text, for all addresses; the sender is unknown."""
     head = yield from published(domain)
     tree = None
-    results: dict[int, list[RangeResult]] = {}
-    count = _Tree(head)
+    numbers = dict.fromkeys(_VERSIONS, (0, 0))
+    count = _TreeBuilder(head)
     if head.fact is None:
-        for version in _VERSIONS:
-            results[version] = yield from partition(
-                version, [EVERYTHING[version]], head, None, None
-            )
+        yield from count.ask_ahead(head.policy, head.domain)
         tree, _ = yield from count.policy(head.policy, head.domain, ())
+        # What a large tree has used up is there again for a partition.
+        rest = head._replace(answers=Answers()) if head.answers.exhausted else head
+        for version in _VERSIONS:
+            numbers[version] = yield from _numbers(version, rest, count)
     answer = head.answers.known.get(Question(head.domain, TXT))
-    pass4, pass6 = [_number(results.get(version, []), "pass") for version in _VERSIONS]
-    open4, open6 = [_number(results.get(version, []), None) for version in _VERSIONS]
+    (pass4, open4), (pass6, open6) = numbers.values()
     return PolicySummary(
         head.domain,
         answer.status if answer else None,
@@ -134,8 +142,16 @@ def policy_summary(domain: str) -> Steps[PolicySummary]:
     )
 
 
-def _number(results: Iterable[RangeResult], wanted: str | None) -> int:
-    return sum(r.last - r.first + 1 for r in results if r.result == wanted)
+def _numbers(version: int, head: PublishedPolicy, count: _TreeBuilder) -> Steps[tuple[int, int]]:
+    """Return how many addresses pass, and about how many only `check_host` can tell."""
+    if count.is_union:
+        number = size(joined(count.passing[version]))
+        return number, EVERYTHING[version][1] + 1 - number if count.is_open else 0
+    results = yield from partition(version, [EVERYTHING[version]], head, None, None)
+    sizes = Counter[str | None]()
+    for part in results:
+        sizes[part.result] += part.last - part.first + 1
+    return sizes["pass"], sizes[None]
 
 
 class _Spent:
@@ -157,43 +173,55 @@ class _Spent:
             self.ended = True
 
 
-class _Tree:
+class _TreeBuilder:
     """The walk through a tree of policies, for both IP versions at once."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: PublishedPolicy) -> None:
         self._answers: Answers = head.answers
-        self._values = [Values(version, head.domain, None, None) for version in _VERSIONS]
+        self._values = [MacroValues(version, head.domain, None, None) for version in _VERSIONS]
         self._spent = {version: _Spent() for version in _VERSIONS}
         self._terms = self._octets = 0
+        self._is_union = True
+        #: What the terms match, up to the first one that depends on the client.
+        self.passing: dict[int, list[Interval]] = {version: [] for version in _VERSIONS}
+        self.is_open = False
         self.complete = True
 
     @property
     def lookups(self) -> int:
         """The higher number of lookups of both IP versions."""
-        return max(spent.lookups for spent in self._spent.values())
+        return max(self._spent[4].lookups, self._spent[6].lookups)
 
     @property
     def voids(self) -> tuple[int, int]:
         """The void lookups so far, for IPv4 and for IPv6."""
         return self._spent[4].voids, self._spent[6].voids
 
+    @property
+    def is_union(self) -> bool:
+        """Whether the addresses that surely pass are just those in `passing`."""
+        within = self.lookups <= MAX_LOOKUPS and max(self.voids) <= MAX_VOIDS
+        ended = any(spent.ended for spent in self._spent.values())
+        return self._is_union and self.complete and within and not ended
+
     def policy(
         self, text: bytes, domain: str, above: tuple[str, ...]
     ) -> Steps[tuple[TreePolicy, bool]]:
-        """Return a policy with all below it, and whether it passes whoever gets to its end.
+        """Return a policy with all below it, and whether it passes all that reach its end.
 
         `above` are the owner names of the policies that lead here.
         """
-        policy = parsed(text)
+        policy, costly, redirect, is_union, networks = outline_of(text)
+        self._is_union &= is_union
         self._octets += len(text)
         lineage = (*above, owner_of(domain) or domain)
         if policy.problems:
             self._end()
-        spending = [term for term in policy.mechanisms if term.kind in LOOKUP_TERMS | {"all"}]
-        yield from self._ahead(spending, domain)
         found: list[TreeTerm] = []
         passes = ended = False
-        for term in spending:
+        end = None
+        for each in costly:
+            term = each.term
             if self._terms >= _MAX_TERMS:
                 self.complete = False
                 break
@@ -202,17 +230,35 @@ class _Tree:
                     found.append(self._unreached(term))
                 continue
             if term.kind == "all":
+                self._pass(each.before)
                 ended = True
             else:
-                entry, ended = yield from self._follow(term, domain, lineage)
+                self._pass(each.before)
+                entry, ended = yield from self._follow(each, domain, lineage)
                 found.append(entry)
-            passes = ended and term.result == "pass"
-        if policy.redirect is not None and ended:
-            found.append(self._unreached(policy.redirect))
-        elif policy.redirect is not None:
-            entry, passes = yield from self._follow(policy.redirect, domain, lineage)
+            if ended:
+                end = term
+                self._is_union &= term.kind == "all"
+                passes = term.result == "pass"
+        if redirect is not None and ended:
+            found.append(self._unreached(redirect.term))
+        elif redirect is not None:
+            self._pass(networks)
+            entry, passes = yield from self._follow(redirect, domain, lineage)
             found.append(entry)
-        return TreePolicy(domain, policy, tuple(found)), passes
+        elif not ended:
+            self._pass(networks)
+        return TreePolicy(domain, policy, tuple(found), end), passes
+
+    def _pass(self, networks: Mapping[int, Sequence[Interval]]) -> None:
+        """Note networks that pass, of the addresses that reach the term."""
+        if self._collects:
+            for version, spans in networks.items():
+                self.passing[version] += spans
+
+    @property
+    def _collects(self) -> bool:
+        return self._is_union and not self.is_open and self.lookups <= MAX_LOOKUPS
 
     def _unreached(self, term: Term) -> TreeTerm:
         self._terms += 1
@@ -222,27 +268,50 @@ class _Tree:
         for spent in self._spent.values():
             spent.ended = True
 
-    def _target(self, term: Term, domain: str) -> tuple[str | None, str | None]:
+    def _target(self, each: CostlyTerm, domain: str) -> tuple[str | None, str | None]:
         """Return the owner name that a term is about, and what is wrong with it."""
-        names = {values.expand(term, domain) for values in self._values}
-        name = names.pop()
-        if names or name is None:
-            return None, None
-        owner = owner_of(name)
+        term, is_fixed, owner, _ = each
+        if term.spec is None:
+            owner = owner_of(domain)
+        elif not is_fixed:
+            names = {values.expand(term, domain) for values in self._values}
+            name = names.pop()
+            if names or name is None:
+                return None, None
+            owner = owner_of(name)
         return owner, None if owner else "no name"
 
-    def _ahead(self, terms: Sequence[Term], domain: str) -> Steps[None]:
-        """Ask in one round for what the terms of a policy are about."""
-        questions: list[Question] = []
-        for term in terms[:_MAX_ABREAST]:
-            owner, _ = self._target(term, domain)
-            if owner is not None and term.kind in _ASKED:
-                questions += [Question(owner, rdtype) for rdtype in _ASKED[term.kind]]
-        if questions and not self._answers.exhausted:
-            yield from self._answers.ask(questions)
+    def ask_ahead(self, text: bytes, domain: str) -> Steps[None]:
+        """Ask for all that the tree of a policy is about, in a round for each level of it."""
+        level = [(text, domain)]
+        seen = {domain}
+        for _ in range(_MAX_DEPTH):
+            questions: list[Question] = []
+            referred: list[str] = []
+            for policy, name in level:
+                for each in outline_of(policy).asking:
+                    kind = each.term.kind
+                    owner, _ = self._target(each, name)
+                    if owner is None or kind not in _ASKED:
+                        continue
+                    questions += [Question(owner, rdtype) for rdtype in _ASKED[kind]]
+                    if kind in {"include", "redirect"} and owner not in seen:
+                        seen.add(owner)
+                        referred.append(owner)
+            if not questions or self._answers.exhausted:
+                return
+            yield from self._answers.ask(questions[:_MAX_ABREAST])
+            known = self._answers.known
+            level = [
+                (found, owner)
+                for owner in referred
+                if (answer := known.get(Question(owner, TXT)))
+                and (found := only_policy(answer))
+                and len(found) <= MAX_KEPT_OCTETS
+            ]
 
     def _follow(
-        self, term: Term, domain: str, lineage: tuple[str, ...]
+        self, each: CostlyTerm, domain: str, lineage: tuple[str, ...]
     ) -> Steps[tuple[TreeTerm, bool]]:
         """Return a term with what it leads to, and whether it matches every address."""
         self._terms += 1
@@ -253,7 +322,9 @@ class _Tree:
                 reached = True
         policy = None
         matches = False
-        target, trouble = self._target(term, domain)
+        term = each.term
+        target, trouble = self._target(each, domain)
+        self.is_open |= (target is None and trouble is None) or term.kind == "ptr"
         if target is not None and self._answers.exhausted:
             self.complete = False
             trouble = "not followed"
@@ -263,7 +334,7 @@ class _Tree:
             elif trouble:
                 self._end()
         elif target is not None and term.kind != "ptr":
-            trouble, matches = yield from self._resolve(term.kind, target)
+            trouble, matches = yield from self._resolve(term, target)
         entry = TreeTerm(term, target, self.lookups, self.voids, reached, trouble, policy)
         return entry, matches
 
@@ -283,14 +354,11 @@ class _Tree:
         text = only_policy(answer)
         if answer.status not in SETTLED:
             return answer.status, None, False
-        if text is None or not text.isascii():
+        if text is None:
             self._end()
-            several = len(policies(answer.records)) > 1
-            return (
-                "several policies" if several else "not ASCII" if text else "no policy",
-                None,
-                False,
-            )
+            count = len(policies(answer.records))
+            trouble = ("no policy", "not ASCII", "several policies")[min(count, 2)]
+            return trouble, None, False
         if len(lineage) >= _MAX_DEPTH or self._octets + len(text) > _MAX_OCTETS or peculiar(owner):
             self.complete = False
             return "not followed", None, False
@@ -298,8 +366,9 @@ class _Tree:
         policy, passes = yield from self.policy(text, name, lineage)
         return None, policy, passes
 
-    def _resolve(self, kind: str, owner: str) -> Steps[tuple[str | None, bool]]:
+    def _resolve(self, term: Term, owner: str) -> Steps[tuple[str | None, bool]]:
         """Count what a, mx and exists ask; return the trouble, and whether all match."""
+        kind = term.kind
         if kind == "exists":
             (answer,) = yield from self._answers.ask([Question(owner, A)])
             for spent in self._spent.values():
@@ -312,17 +381,19 @@ class _Tree:
                 spent.see(answer)
             if answer.status not in SETTLED:
                 return answer.status, False
-            hosts = cast("Sequence[tuple[int, str]]", answer.records)
-            names = [name for _, name in hosts if name != NULL_MX]
-            if len(hosts) > MAX_MX:
+            hosts = mail_hosts(answer.records)
+            if hosts is None:
                 self._end()
                 return "too many hosts", False
+            names = hosts
         statuses = []
         for version, spent in self._spent.items():
             questions = [Question(name, _ADDRESSES[version]) for name in names]
             for answer in (yield from self._answers.ask(questions)):
                 spent.see(answer)
                 statuses.append(answer.status)
+                if answer.records and self._collects:
+                    self._pass({version: networks_of(term, version, answer.records)})
         failed = [status for status in statuses if status not in SETTLED]
         nothing = None if NOERROR in statuses else "no addresses"
         return failed[0] if failed else nothing, False

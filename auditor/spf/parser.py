@@ -1,4 +1,4 @@
-"""RFC 7208 §4.6.1 and §12: a policy as terms with their places, and what is wrong with it.
+"""Parser: a policy as terms with their places, and its syntax errors (RFC 7208 §4.6.1, §12).
 
 As strict as `check_host` (a property test compares them): a policy with a problem is a
 permerror wherever it is evaluated, one without is not for its syntax. But here every
@@ -8,6 +8,7 @@ problem is found, not only the first, and each one says where it is.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, NamedTuple
 
@@ -22,6 +23,7 @@ __all__ = [
     "Term",
     "parse_policy",
     "parse_term",
+    "without_modifiers",
 ]
 
 #: The mechanisms of RFC 7208 §5. All else that has no `=` is a syntax error.
@@ -33,8 +35,9 @@ LOOKUP_TERMS: Final = frozenset({"include", "a", "mx", "ptr", "exists", "redirec
 #: As many problems of one policy are noted: a record of 64 KiB has room for thousands.
 MAX_PROBLEMS: Final = 100
 
-_MAX_SHOWN: Final = 64  # characters of a term in a message
-_MAX_MESSAGE: Final = 200
+_MAX_KEPT_CHARACTERS: Final = 2048  # characters of a policy
+_MAX_SHOWN_CHARACTERS: Final = 64  # characters of a term in a message
+_MAX_MESSAGE_CHARACTERS: Final = 200
 
 _VERSION: Final = "v=spf1"
 _WORD: Final = re.compile(r"[^ ]+")
@@ -117,7 +120,7 @@ class SyntaxProblem(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """An SPF record taken apart.
+    """A parsed SPF record.
 
     `text` is the record, one character an octet (as in Latin-1). `terms` are all terms that
     can be read, in the order published; `redirect` and `exp` are those modifiers, also
@@ -154,7 +157,9 @@ def parse_policy(text: bytes | str) -> Policy:
     if record[: len(_VERSION)].lower() == _VERSION and record[len(_VERSION) :][:1] in {"", " "}:
         next(words)
     else:
-        problems.append(SyntaxProblem(0, record[:_MAX_SHOWN], f"does not start with {_VERSION}"))
+        problems.append(
+            SyntaxProblem(0, record[:_MAX_SHOWN_CHARACTERS], f"does not start with {_VERSION}")
+        )
     for word in words:
         try:
             term = parse_term(word[0], word.start())
@@ -162,7 +167,9 @@ def parse_policy(text: bytes | str) -> Policy:
                 raise _BadTermError(f"{term.kind}= more than once")  # noqa: TRY301 - noted below
         except (_BadTermError, SpfSyntaxError) as error:
             if len(problems) < MAX_PROBLEMS:
-                problems.append(SyntaxProblem(word.start(), word[0], str(error)[:_MAX_MESSAGE]))
+                problems.append(
+                    SyntaxProblem(word.start(), word[0], str(error)[:_MAX_MESSAGE_CHARACTERS])
+                )
         else:
             terms.append(term)
     return Policy(record, tuple(terms), tuple(problems), known.get("redirect"), known.get("exp"))
@@ -173,8 +180,8 @@ def parse_term(text: str, start: int = 0) -> Term:
     strange = _UNPRINTABLE.search(text)
     if strange is not None:  # §12: only visible characters of ASCII, and space
         octet = ord(strange[0][0])
-        what = "a control character" if octet < 0x80 else "an octet outside ASCII"  # noqa: PLR2004 - ASCII
-        raise _BadTermError(f"{what} (\\{octet:03d}) in a term")
+        description = "a control character" if octet < 0x80 else "an octet outside ASCII"  # noqa: PLR2004 - ASCII
+        raise _BadTermError(f"{description} (\\{octet:03d}) in a term")
     modifier = _MODIFIER.fullmatch(text)
     if modifier is None:
         return _mechanism(text, start)
@@ -183,6 +190,41 @@ def parse_term(text: str, start: int = 0) -> Term:
     if name not in {"redirect", "exp"}:  # §6: unknown modifiers are ignored, but must parse
         return Term("unknown", name, text, start, start + len(text), "", value, macro_string(value))
     return Term(name, name, text, start, start + len(text), "", value, _domain_spec(value))
+
+
+def without_modifiers(policy: str) -> tuple[str, str | None, str | None]:
+    """Return a policy of the mechanisms alone, and the domain-specs of redirect= and exp=.
+
+    Raises SpfSyntaxError for a modifier that is none (§6), or one of these two given twice.
+    """
+    # What a hostile zone can make long is not kept.
+    return _kept_parts(policy) if len(policy) <= _MAX_KEPT_CHARACTERS else _parted(policy)
+
+
+@lru_cache(maxsize=512)
+def _kept_parts(policy: str) -> tuple[str, str | None, str | None]:
+    return _parted(policy)
+
+
+def _parted(policy: str) -> tuple[str, str | None, str | None]:
+    if _UNPRINTABLE.search(policy):
+        raise SpfSyntaxError("a control character in the SPF record")
+    version, *words = policy.split(" ")
+    mechanisms = [version]
+    known: dict[str, str] = {}
+    for word in words:
+        if _MODIFIER.fullmatch(word) is None:
+            mechanisms.append(word)
+            continue
+        try:
+            term = parse_term(word)
+        except ValueError as error:
+            raise SpfSyntaxError(f"{error}: {word}") from error
+        if term.kind != "unknown" and term.spec is not None:
+            if term.kind in known:
+                raise SpfSyntaxError(f"{term.kind}= more than once: {word}")
+            known[term.kind] = term.spec
+    return " ".join(mechanisms), known.get("redirect"), known.get("exp")
 
 
 def _mechanism(text: str, start: int) -> Term:
@@ -287,4 +329,4 @@ def _why_unknown(name: str, colon: str, argument: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}..."

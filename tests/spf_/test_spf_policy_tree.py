@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Never, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.effort import examples
 from support.spf_answers import Given, Zone
-from support.spf_worlds import finish
+from support.spf_worlds import OWNERS, answerer, finish, world
 
-from auditor.spf.summary import PolicySummary, policy_summary
+from auditor.spf import policy_tree
+from auditor.spf.policy_tree import PolicySummary, policy_summary
+from auditor.wire.codes import TXT
 
 if TYPE_CHECKING:
-    from auditor.spf.summary import TreePolicy
+    from collections.abc import Sequence
+
+    from auditor.spf.policy_tree import TreePolicy
 
 
 def _summary(policy: str, **names: dict[str, Given]) -> PolicySummary:
@@ -181,3 +189,50 @@ def test_without_a_policy_the_status_and_the_reason_remain() -> None:
     )
     assert (bad.status, bad.settled, bad.addresses_v4) == ("SERVFAIL", False, 0)
     assert finish(policy_summary("localhost"), Zone.of().answer).status is None
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=examples(600))
+def test_the_counts_of_the_tree_are_those_of_a_partition(seed: int) -> None:
+    rnd = Random(seed)
+    names = world(rnd, macros=rnd.random() < 0.5)
+    if rnd.random() < 0.7:  # as most policies are: what they list passes, the rest does not
+        for types in names.values():
+            texts = cast("Sequence[tuple[bytes, ...]]", types[TXT].records)
+            plain = tuple((_listing(b"".join(text), rnd),) for text in texts)
+            types[TXT] = types[TXT]._replace(records=plain)
+    answer = answerer(names)
+    summary = finish(policy_summary(OWNERS[0]), answer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(policy_tree._TreeBuilder, "is_union", False)
+        wanted = finish(policy_summary(OWNERS[0]), answer)
+
+    for field in ("addresses_v4", "addresses_v6", "undecided_v4", "undecided_v6"):
+        assert getattr(summary, field) == getattr(wanted, field), field
+
+
+def _listing(text: bytes, rnd: Random) -> bytes:
+    """Return a policy with qualifiers at all alone."""
+    words = [word.lstrip(b"+-~?") for word in text.split(b" ") if not word.endswith(b"all")]
+    return b" ".join([*words[: rnd.randrange(2, 6)], rnd.choice((b"-all", b"~all"))])
+
+
+def test_most_real_policies_are_counted_without_a_partition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> Never:
+        raise AssertionError("partitioned")
+
+    monkeypatch.setattr(policy_tree, "partition", refuse)
+    summary = _summary(
+        "v=spf1 ip4:192.0.2.0/25 mx include:i.example.net exists:%{i}.example.net a ?all",
+        apex={"A": "192.0.2.200", "MX": [(1, "h.example.net"), (2, "gone.example.net")]},
+        h={"A": "192.0.2.201", "AAAA": "2001:db8::7"},
+        i={"TXT": "v=spf1 ip4:192.0.2.96/27 ip4:192.0.2.208/28 redirect=j.example.net"},
+        j={"TXT": "v=spf1 ip6:2001:db8::/126 -all ip4:198.51.100.0/24"},
+    )
+
+    assert (summary.addresses_v4, summary.addresses_v6) == (128 + 1 + 16, 4 + 1)
+    assert summary.undecided_v4 == 2**32 - 145
+    assert summary.undecided_v6 == 2**128 - 5

@@ -10,17 +10,26 @@ from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from auditor.spf.intervals import EVERYTHING, take
-from auditor.spf.problems import shown
-from auditor.spf.terms import MECHANISMS
+from auditor.spf.lint.problems import Problem, Problems, shown
+from auditor.spf.parser import MECHANISMS, parse_policy
+from auditor.spf.policy_memo import PolicyMemo
+from auditor.wire.address_set import EVERYTHING, take
+from auditor.wire.addresses import format_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.spf.problems import Problems
-    from auditor.spf.terms import Policy, SyntaxProblem, Term
+    from auditor.spf.parser import Policy, SyntaxProblem, Term
 
-__all__ = ["WIDEST_V4", "WIDEST_V6", "lint_own", "lint_strings", "lint_syntax", "passes_all"]
+__all__ = [
+    "CHOSEN_BY_CLIENT",
+    "WIDEST_V4",
+    "WIDEST_V6",
+    "lint_own",
+    "lint_strings",
+    "lint_syntax",
+    "passes_all",
+]
 
 #: The shortest prefixes that one sender may well fill. Of 4,600 networks in 3,065 real
 #: policies four are wider than an IPv4 /16 and two than an IPv6 /32, the least that the
@@ -32,7 +41,7 @@ _HAS_NETWORKS: Final = frozenset({"a", "mx", "ip4", "ip6"})
 _VERSIONS: Final = {"ip4": 4, "ip6": 6}
 
 #: Macros whose value the client chooses (§11.5.3), and the one that §7.2 advises against.
-_CHOSEN_BY_CLIENT: Final = frozenset("lsh")
+CHOSEN_BY_CLIENT: Final = frozenset("lsh")
 _DISCOURAGED: Final = "p"
 
 #: Modifiers that mean something to those who know RFC 6652.
@@ -72,6 +81,32 @@ def lint_strings(strings: Sequence[bytes], problems: Problems) -> None:
 
 def lint_own(policy: Policy, domain: str, problems: Problems) -> None:
     """Note what is unwise in the policy of a domain itself, or of one it redirects to."""
+    if any(term.spec is not None and _named(term) == domain for term in policy.terms):
+        _judge_own(policy, domain, problems)
+        return
+    # No term says with a name what another says without one: it is the text that decides.
+    for problem in _OWN_PROBLEMS(policy.text):
+        problems.add(problem._replace(domain=problems.domain))
+
+
+def _problems_of(text: str) -> list[Problem]:
+    """Return the problems of a policy that does not name its own domain, without a domain."""
+    problems = Problems("")
+    _judge_own(parse_policy(text.encode("latin-1")), _NO_DOMAIN, problems)
+    return problems.found
+
+
+_OWN_PROBLEMS: Final = PolicyMemo(_problems_of)
+#: No term can have it: they are separated by spaces.
+_NO_DOMAIN: Final = " "
+
+
+def _named(term: Term) -> str:
+    """Return the domain-spec of a term as it is compared with others."""
+    return (term.spec or "").lower().removesuffix(".")
+
+
+def _judge_own(policy: Policy, domain: str, problems: Problems) -> None:
     mechanisms = policy.mechanisms
     end = next((i for i, term in enumerate(mechanisms) if term.kind == "all"), len(mechanisms))
     _lint_end(policy, mechanisms[end:], problems)
@@ -122,17 +157,23 @@ def _lint_end(policy: Policy, tail: Sequence[Term], problems: Problems) -> None:
 def _lint_term(term: Term, problems: Problems) -> None:
     if term.kind == "ptr":
         problems.note("SPF_PTR_MECHANISM", "decided by the PTR records of the clients", term)
+    _lint_host_bits(term, problems)
     if term.kind not in _HAS_NETWORKS or term.qualifier != "+" or passes_all(term):
         return
-    bits = {
-        "ip4": (term.bits, 128),
-        "ip6": (32, term.bits),
-    }.get(term.kind, (term.bits, term.bits6))
+    bits = {"ip4": (term.bits, 128), "ip6": (32, term.bits)}.get(term.kind, (term.bits, term.bits6))
     for length, widest, width in zip(bits, (WIDEST_V4, WIDEST_V6), (32, 128), strict=True):
         if length < widest:
             count = 1 << (width - length)
             number = f"{count:,}" if width == 32 else f"2^{width - length}"  # noqa: PLR2004 - IPv4
             problems.note("SPF_WIDE_RANGE", f"authorises {number} addresses", term)
+
+
+def _lint_host_bits(term: Term, problems: Problems) -> None:
+    """Note a network whose address has bits set behind its prefix, which count for nothing."""
+    if term.kind not in _VERSIONS or term.address == term.span[0]:
+        return
+    first, last = (format_address(_VERSIONS[term.kind], number) for number in term.span)
+    problems.note("SPF_HOST_BITS", f"stands for {first}/{term.bits}, {first} to {last}", term)
 
 
 def _lint_macros(term: Term, problems: Problems) -> None:
@@ -141,7 +182,7 @@ def _lint_macros(term: Term, problems: Problems) -> None:
     used = term.macros
     if _DISCOURAGED in used:
         problems.note("SPF_ODD_MACRO", "%{p} should not be used: receivers look up PTR", term)
-    chosen = sorted(used & _CHOSEN_BY_CLIENT)
+    chosen = sorted(used & CHOSEN_BY_CLIENT)
     if chosen:
         macros = " and ".join(f"%{{{letter}}}" for letter in chosen)
         problems.note("SPF_ODD_MACRO", f"the client chooses the value of {macros}", term)
@@ -158,7 +199,7 @@ def _lint_duplicates(mechanisms: Sequence[Term], domain: str, problems: Problems
     seen: dict[tuple[object, ...], Term] = {}
     single = []
     for term in mechanisms:
-        name = domain if term.spec is None else term.spec.lower().removesuffix(".")
+        name = domain if term.spec is None else _named(term)
         network = term.span if term.kind in _VERSIONS else (term.bits, term.bits6)
         key = (term.kind, "" if term.kind in _VERSIONS else name, network)
         first = seen.setdefault(key, term)

@@ -9,7 +9,8 @@ import pytest
 from support.spf_answers import V4, Zone, check, mailed
 
 from auditor.resolve.answer import Question
-from auditor.spf.evaluate import SpfFact, sender_of
+from auditor.spf.check_host import sender_of
+from auditor.spf.result import SpfFact
 from auditor.wire.codes import TXT, A
 
 
@@ -74,7 +75,7 @@ def test_no_policy_is_none_and_pyspf_is_not_even_loaded() -> None:
     script = (
         "import sys\n"
         "from auditor.resolve.answer import Answer\n"
-        "from auditor.spf.evaluate import check_host\n"
+        "from auditor.spf.check_host import check_host\n"
         "steps = check_host('192.0.2.1', 'helo', '', 'example.net')\n"
         "next(steps)\n"
         "try:\n"

@@ -1,4 +1,4 @@
-"""What domain-specs stand for, as far as it is known without client, sender and HELO.
+"""Expands macros in domain-specs, as far as their values are known.
 
 RFC 7208 §7.3 for those of whom a policy is evaluated all at once.
 """
@@ -12,38 +12,44 @@ from auditor.spf.macros import Macro, fit_domain
 from auditor.wire.names import normalise
 
 if TYPE_CHECKING:
-    from auditor.spf.terms import Term
+    from auditor.spf.parser import Term
 
-__all__ = ["Values", "owner_of"]
+__all__ = ["MacroValues", "encodable", "is_surely_named", "owner_of"]
 
 _POSTMASTER: Final = "postmaster"
 _VERSIONS: Final = {4: "in-addr", 6: "ip6"}
 
 #: Macros that are never empty, and have no dot at their end: always, and as they are.
 _NEVER_EMPTY: Final = frozenset("iv")
+_NEVER_EMPTY_UNCUT: Final = frozenset("diov")
 _NOT_EMPTY_WHOLE: Final = frozenset("sp")
 
 
-class Values:
+class MacroValues:
     """The values of the macros for an IP version and a domain, and for what else is given.
 
     `sender` and `helo` are as for `check_host`, None where they are not known; of the
-    sender only the local-part counts, for its domain is the one asked about.
+    sender only the local-part counts, for its domain is the one asked about. `domain` is
+    None for what many domains share: it has to be the same for all of them.
     """
 
     __slots__ = ("_values", "helo", "sender")
 
-    def __init__(self, version: int, domain: str, sender: str | None, helo: str | None) -> None:
-        values = {"o": domain, "v": _VERSIONS[version]}
+    def __init__(
+        self, version: int, domain: str | None, sender: str | None, helo: str | None
+    ) -> None:
+        values = {"v": _VERSIONS[version]}
+        if domain is not None:
+            values["o"] = domain
         if sender is not None:
-            local = _encodable(sender).rpartition("@")[0] or _POSTMASTER
+            local = encodable(sender).rpartition("@")[0] or _POSTMASTER
             values |= {"l": local, "s": f"{local}@{domain}"}
         if helo is not None:
-            values["h"] = _encodable(helo)
+            values["h"] = encodable(helo)
         self._values = values
         #: Stand-ins for what is not known, where it does not matter.
         self.sender = values.get("s", f"{_POSTMASTER}@{domain}")
-        self.helo = values.get("h", domain)
+        self.helo = values.get("h", domain or "")
 
     def expand(self, term: Term, domain: str) -> str | None:
         """Return the name that a term is about; None if that depends on what is not known.
@@ -87,6 +93,18 @@ class Values:
         return None if value is None else macro.transform(value)
 
 
+def is_surely_named(term: Term) -> bool:
+    """Whether a term with a domain-spec is about a name, whatever its macros stand for.
+
+    Where they leave none it is a permerror, also for clients that have matched before.
+    """
+    # A macro-string ends with a literal, which is empty after a macro.
+    last = term.pieces[-1] or term.pieces[-2]
+    if not isinstance(last, Macro):
+        return True  # a top label
+    return last.letter in _NEVER_EMPTY_UNCUT and not last.delimiters
+
+
 def owner_of(name: str) -> str | None:
     """Return an expanded name as the owner name to ask for, None if it is none (§4.8).
 
@@ -99,6 +117,6 @@ def owner_of(name: str) -> str | None:
     return None if owner == "." else owner
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Return text without lone surrogates, which JSON input can bring."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -1,20 +1,18 @@
-"""`check_host()` for one client without pyspf: the policies that most domains publish.
+"""Evaluator for one client: `check_host()` of policies without macros, `ptr` and `exp=`.
 
-What is taken on: valid policies without macros, as far as no `ptr` is reached and no `exp=`
-has to be told. Of these the outcome and the questions are pyspf's own, to the octet, as
-`query` puts it right, at a twentieth of the cost; a property test holds the two together.
-Everything else is left to pyspf.
+What is taken on: valid policies, as far as no `ptr` and no macro is reached and no `exp=` has
+to be told. Of these the outcome and the questions are pyspf's own, to the octet, as
+`pyspf_evaluator` puts it right, at a twentieth of the cost; a property test holds the two
+together. Everything else is left to pyspf, but what that is going to ask is found out here.
 """
 
 from __future__ import annotations
 
-from socket import AF_INET, AF_INET6, inet_aton, inet_ntoa, inet_pton
+from socket import AF_INET6, inet_aton, inet_ntoa, inet_pton
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from auditor.resolve.answer import Question
-from auditor.spf.evaluate import evaluated
-from auditor.spf.policy import policies, shown
-from auditor.spf.program import (
+from auditor.spf.compile import (
     IS_A,
     IS_ALL,
     IS_EXISTS,
@@ -22,32 +20,38 @@ from auditor.spf.program import (
     IS_MX,
     IS_NET,
     IS_NETS,
-    program_of,
+    IS_OPAQUE,
+    compiled_policy,
 )
-from auditor.spf.walk import MAX_LOOKUPS, MAX_MX, MAX_VOIDS, NULL_MX
+from auditor.spf.records import mail_hosts, policies, printable, shown
+from auditor.spf.result import MAX_LOOKUPS, MAX_MX, MAX_VOIDS, Outcome, fact_of
+from auditor.wire.addresses import MAPPED_PREFIX, V4, number_of
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from auditor.resolve.answer import Answer, Rdata
-    from auditor.spf.evaluate import SpfFact
-    from auditor.spf.program import Op, Program
-    from auditor.spf.query import Outcome
+    from auditor.spf.compile import CompiledPolicy, CompiledTerm
+    from auditor.spf.result import SpfFact
 
-__all__ = ["Client", "client_of", "evaluate_directly", "helo_fact", "outright"]
+__all__ = [
+    "Client",
+    "client_of",
+    "evaluate_directly",
+    "helo_fact",
+    "lacking_questions",
+    "shared_outcome",
+]
 
 #: The address that is asked about, as text, IP version and number; an IPv4-mapped one is IPv4
 #: (RFC 7208 §5). A plain tuple, as there is one for every evaluation.
 Client: TypeAlias = tuple[str, int, int]
 
-_V4: Final = 4
 _NEW: Final = tuple.__new__
 
-_MAPPED: Final = bytes(10) + b"\xff\xff"
 
-
-class _NotForHereError(Exception):
+class _NeedsPyspfError(Exception):
     """Something that is left to pyspf."""
 
 
@@ -65,7 +69,7 @@ def client_of(address: str) -> Client:
     if ":" not in address:
         return address, 4, int.from_bytes(inet_aton(address))
     packed = inet_pton(AF_INET6, address)
-    if packed.startswith(_MAPPED):
+    if packed.startswith(MAPPED_PREFIX):
         return inet_ntoa(packed[12:]), 4, int.from_bytes(packed[12:])
     return address, 6, int.from_bytes(packed)
 
@@ -82,18 +86,44 @@ def evaluate_directly(
     """
     if ":" in domain:
         return None  # which pyspf takes for the end of a mechanism's name
-    run = _Run(client, answers)
-    program = program_of(policy, client[1])
-    mechanism = explanation = None
+    run = _Evaluation(client, answers)
+    program = compiled_policy(policy, client[1])
     try:
-        result, mechanism = run.policy(program, domain, domain)
-    except _NotForHereError:
+        outcome = run.outcome(program, domain)
+        if run.lacking:
+            return list(run.lacking)
+        if run.skipped_void:
+            eager = _Evaluation(client, answers, eager=True).outcome(program, domain)
+            outcome = with_difference(outcome, eager.result)
+    except _NeedsPyspfError:
         return None
-    except _EndError as end:
-        result, explanation = end.result, shown(end.explanation)
-    if run.lacking:
-        return list(run.lacking)
-    return result, mechanism, run.lookups, run.voids, explanation
+    return outcome
+
+
+def lacking_questions(
+    client: Client, policy: bytes, domain: str, answers: Mapping[Question, Answer]
+) -> list[Question]:
+    """Return what the policy is going to ask about a client, as far as one can tell.
+
+    For those who evaluate it themselves, to save rounds: a lookup that is not understood here,
+    or without an answer yet, counts as no match. Terms are looked at up to the first one that
+    surely matches, and to the lookup limit; so the questions are few.
+    """
+    if ":" in domain:
+        return []
+    run = _Evaluation(client, answers, ahead=True)
+    run.outcome(compiled_policy(policy, client[1]), domain)
+    return list(run.lacking)
+
+
+def with_difference(outcome: Outcome, eager_result: str) -> Outcome:
+    """Return an outcome, with the result of eager verifiers if that is another.
+
+    A lookup that failed only in theirs says nothing about the policy.
+    """
+    if eager_result in {outcome.result, "temperror"}:
+        return outcome
+    return outcome._replace(differs=eager_result)
 
 
 def helo_fact(
@@ -106,16 +136,16 @@ def helo_fact(
     outcome = evaluate_directly(client, policy, name, known)
     if outcome is None or isinstance(outcome, list):
         return outcome
-    return evaluated("helo", name, outcome, policy)
+    return None if outcome.differs else fact_of("helo", name, outcome, printable(policy))
 
 
-def outright(policy: bytes, version: int) -> Outcome | None:
+def shared_outcome(policy: bytes, version: int) -> Outcome | None:
     """Return what a policy says of any client that has an address of the policy's domain.
 
     None if there is more to it: then it is for `evaluate_directly`. For `a` and `all`, where
     they are the first term that counts.
     """
-    program = program_of(policy, version)
+    program = compiled_policy(policy, version)
     if program is None or not program.ops:
         return None
     op = program.ops[0]
@@ -123,40 +153,69 @@ def outright(policy: bytes, version: int) -> Outcome | None:
         return None
     if program.explains and op.result == "fail":
         return None
-    return op.result, op.text, int(op.kind == IS_A), 0, None
+    return Outcome(op.result, op.text, int(op.kind == IS_A), 0, None)
 
 
-class _Run:
-    """One evaluation: what it has spent, and what it lacks."""
+class _Evaluation:
+    """One evaluation: what it has spent, and what it lacks.
+
+    `eager`: as verifiers do that look up all hosts of an mx before they compare any.
+    `skipped_void`: a host behind the one that matched has no address. `ahead`: only the
+    questions are wanted.
+    """
 
     __slots__ = (
+        "_ahead",
         "_answers",
+        "_eager",
         "_number",
         "_rdtype",
         "_text",
         "_version",
         "lacking",
         "lookups",
+        "skipped_void",
         "voids",
     )
 
-    def __init__(self, client: Client, answers: Mapping[Question, Answer]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        answers: Mapping[Question, Answer],
+        *,
+        eager: bool = False,
+        ahead: bool = False,
+    ) -> None:
         self._text, self._version, self._number = client
-        self._rdtype = A if self._version == _V4 else AAAA
+        self._rdtype = A if self._version == V4 else AAAA
         self._answers = answers
+        self._eager = eager
+        self._ahead = ahead
         self.lookups = 0
         self.voids = 0
+        self.skipped_void = False
         self.lacking: dict[Question, None] = {}
 
+    def outcome(self, program: CompiledPolicy | None, domain: str) -> Outcome:
+        """Return the outcome of the policy of a domain, if no answer is lacking."""
+        mechanism = explanation = None
+        try:
+            result, mechanism = self.policy(program, domain, domain)
+        except _EndError as end:
+            result, explanation = end.result, shown(end.explanation)
+        fields = result, mechanism, self.lookups, self.voids, explanation, None
+        return _NEW(Outcome, fields)
+
     def policy(
-        self, program: Program | None, domain: str, owner: str, *, included: bool = False
+        self, program: CompiledPolicy | None, domain: str, owner: str, *, included: bool = False
     ) -> tuple[str, str | None]:
         """Return the result of a policy and the term that gave it (RFC 7208 §4.6, §4.7).
 
         `domain` is what the policy was found by, `owner` the same as an owner name.
         """
         if program is None:
-            raise _NotForHereError
+            self._leave()
+            return "neutral", None
         ops, redirect, explains = program
         number = self._number
         for op in ops:
@@ -176,12 +235,12 @@ class _Run:
                     continue
             elif kind != IS_ALL and not self._looked_up(op, domain, owner):
                 continue
-            if explains and result == "fail" and not included and not self.lacking:
-                raise _NotForHereError
+            if explains and result == "fail" and not included:
+                self._leave()
             return result, text
         return ("neutral", None) if redirect is None else self._redirect(redirect, included)
 
-    def _looked_up(self, op: Op, domain: str, owner: str) -> bool:
+    def _looked_up(self, op: CompiledTerm, domain: str, owner: str) -> bool:
         """Tell whether a mechanism that needs more than addresses matches."""
         self._spend()
         kind = op.kind
@@ -191,9 +250,13 @@ class _Run:
             return self._include(op)
         if kind == IS_EXISTS:
             return bool(self._records(Question(op.owner, A)))
-        if not self.lacking:  # as long as something is, it might match before
-            raise _NotForHereError
+        self._leave()
         return False
+
+    def _leave(self) -> None:
+        """Leave the rest to pyspf; not as long as something lacks, which might match before."""
+        if not self.lacking and not self._ahead:
+            raise _NeedsPyspfError
 
     def _spend(self) -> None:
         self.lookups += 1
@@ -208,54 +271,70 @@ class _Run:
             return ()
         if answer.status == NOERROR:
             return answer.records
-        what = f"{type_name(question.rdtype)} of {question.name}"
+        lookup_text = f"{type_name(question.rdtype)} of {question.name}"
         if answer.status not in SETTLED:
-            raise _EndError("temperror", f"{what}: {answer.status}")
+            raise _EndError("temperror", f"{lookup_text}: {answer.status}")
         self.voids += 1
         if self.voids > MAX_VOIDS:
-            raise _EndError("permerror", f"more than {MAX_VOIDS} void lookups: {what}")
+            raise _EndError("permerror", f"more than {MAX_VOIDS} void lookups: {lookup_text}")
         return ()
 
     def _matches(self, shift: int, addresses: Sequence[Rdata]) -> bool:
         """Tell whether the client is in the same network as any of the addresses."""
-        if not shift and self._version == _V4:
+        if not shift and self._version == V4:
             return self._text in addresses
-        family = AF_INET if self._version == _V4 else AF_INET6
         wanted = self._number >> shift
         return any(
-            int.from_bytes(inet_pton(family, address)) >> shift == wanted
-            for address in cast("Sequence[str]", addresses)
+            number_of(address) >> shift == wanted for address in cast("Sequence[str]", addresses)
         )
 
     def _hosts(self, shift: int, name: str, owner: str) -> bool:
-        """Tell whether the client is an MX host; all of them are looked up (§5.4)."""
-        hosts = cast("Sequence[tuple[int, str]]", self._records(Question(owner, MX)))
-        if len(hosts) > MAX_MX:
+        """Tell whether the client is an MX host: the first that matches ends it (§5.4)."""
+        hosts = mail_hosts(self._records(Question(owner, MX)))
+        if hosts is None:
             raise _EndError("permerror", f"more than {MAX_MX} MX records: MX of {name}")
-        questions = [Question(host, self._rdtype) for _, host in hosts if host != NULL_MX]
-        matches = [self._matches(shift, self._records(question)) for question in questions]
-        return True in matches
+        questions = [Question(host, self._rdtype) for host in hosts]
+        if self._eager:
+            found = [self._records(question) for question in questions]
+            return any(self._matches(shift, addresses) for addresses in found)
+        for place, question in enumerate(questions):
+            if self._matches(shift, self._records(question)):
+                self._skip(questions[place + 1 :])
+                return True
+        return False
 
-    def _include(self, op: Op) -> bool:
+    def _skip(self, questions: Sequence[Question]) -> None:
+        """Note whether any of the lookups that need not be made is void."""
+        for question in questions:
+            answer = self._answers.get(question)
+            if answer is None:
+                self.lacking[question] = None
+            elif answer.status != NOERROR and answer.status in SETTLED:
+                self.skipped_void = True
+
+    def _include(self, op: CompiledTerm) -> bool:
         """Tell whether an included policy passes the client (§5.2)."""
         found = self._referred(op.owner)
         if found is None:
             return False
         if not found:
-            what = f"No valid SPF record for included domain: {op.name}"
-            raise _EndError("permerror", f"{what}: {op.text}")
-        program = program_of(found, self._version)
+            lookup_text = f"No valid SPF record for included domain: {op.name}"
+            raise _EndError("permerror", f"{lookup_text}: {op.text}")
+        program = compiled_policy(found, self._version)
         return self.policy(program, op.name, op.owner, included=True)[0] == "pass"
 
-    def _redirect(self, op: Op, included: bool) -> tuple[str, str | None]:  # noqa: FBT001 - as it is
+    def _redirect(self, op: CompiledTerm, included: bool) -> tuple[str, str | None]:  # noqa: FBT001 - as it is
         """Let another policy take the place of this one (§6.1)."""
         self._spend()
+        if op.kind == IS_OPAQUE:
+            self._leave()
+            return "neutral", None
         found = self._referred(op.owner)
         if found is None:
             return "neutral", None
         if not found:
             raise _EndError("permerror", f"no SPF record to redirect to: {op.text}")
-        program = program_of(found, self._version)
+        program = compiled_policy(found, self._version)
         return self.policy(program, op.name, op.owner, included=included)
 
     def _referred(self, owner: str) -> bytes | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.spf.policy import policies, printable
+from auditor.spf.records import policies, printable
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""SPF policies as they stand in the DNS: found among TXT records, and made printable.
+"""Finds policies among TXT records, and hosts among MX records.
 
 What a policy means is not known here.
 """
@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
+from auditor.spf.result import MAX_MX
+from auditor.wire.names import NULL_MX
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.resolve.answer import Rdata
+    from auditor.resolve.answer import Answer, Rdata
 
-__all__ = ["policies", "printable", "shown"]
+__all__ = ["mail_hosts", "only_policy", "policies", "printable", "shown"]
 
 _VERSION: Final = b"v=spf1"
 _SPACE: Final = b" "
 
 #: Explanations are cut here: a policy of 64 KiB can expand to megabytes.
-_MAX_EXPLANATION: Final = 1024
+_MAX_EXPLANATION_CHARACTERS: Final = 1024
 
 # As in a master file (RFC 1035 §5.1), but for the quotes.
 _SHOWN: Final = {
@@ -42,6 +45,21 @@ def policies(records: Sequence[Rdata]) -> list[bytes]:
     return found
 
 
+def only_policy(answer: Answer) -> bytes | None:
+    """Return the one policy among TXT records (§4.5), in ASCII (§3.1); else None."""
+    found = policies(answer.records)
+    return found[0] if len(found) == 1 and found[0].isascii() else None
+
+
+def mail_hosts(records: Sequence[Rdata]) -> list[str] | None:
+    """Return the hosts that an mx mechanism compares, in order; None if they are too many.
+
+    Ten at most (RFC 7208 §4.6.4); a null MX is none.
+    """
+    hosts = cast("Sequence[tuple[int, str]]", records)
+    return [name for _, name in hosts if name != NULL_MX] if len(hosts) <= MAX_MX else None
+
+
 def printable(text: bytes) -> str:
     r"""Return octets as printable ASCII: `\\` and `\DDD` where they are not."""
     if text.isascii() and (shown := text.decode("ascii")).isprintable() and "\\" not in shown:
@@ -51,5 +69,5 @@ def printable(text: bytes) -> str:
 
 def shown(explanation: str) -> str:
     """Return an explanation as printable ASCII, cut where it is long."""
-    cut = "..." if len(explanation) > _MAX_EXPLANATION else ""
-    return printable(explanation[:_MAX_EXPLANATION].encode("utf-8")) + cut
+    cut = "..." if len(explanation) > _MAX_EXPLANATION_CHARACTERS else ""
+    return printable(explanation[:_MAX_EXPLANATION_CHARACTERS].encode("utf-8")) + cut

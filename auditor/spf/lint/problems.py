@@ -1,21 +1,22 @@
-"""What lint finds: a problem, and the list that bounds how many are noted."""
+"""Problems that lint finds, and the list that bounds how many are noted."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from auditor.spf.policy import printable
+from auditor.spf.records import printable
+from auditor.wire.codes import BOGUS
 
 if TYPE_CHECKING:
-    from auditor.spf.terms import Term
+    from auditor.spf.parser import Term
 
-__all__ = ["MAX_ALIKE", "Problem", "Problems", "shown"]
+__all__ = ["MAX_ALIKE", "Problem", "Problems", "shown", "unread"]
 
 #: As many problems of one kind are noted of one record: 64 KiB have room for thousands.
 MAX_ALIKE: Final = 10
 
-_MAX_SHOWN: Final = 120  # characters of a term
+_MAX_SHOWN_CHARACTERS: Final = 120  # characters of a term
 
 
 class Problem(NamedTuple):
@@ -48,19 +49,20 @@ class Problems:
     def note(self, code: str, note: str = "", term: Term | None = None) -> None:
         """Note a problem of the policy, or of one of its terms."""
         if term is None:
-            self._add(Problem(code, self.domain, note=note))
+            self.add(Problem(code, self.domain, note=note))
         else:
             self.note_at(code, note, term.text, term.start, term.end)
 
     def note_at(self, code: str, note: str, text: str, start: int, end: int) -> None:
         """Note a problem of a stretch of the record; `text` has one character an octet."""
-        self._add(Problem(code, self.domain, shown(text), start, end, note))
+        self.add(Problem(code, self.domain, shown(text), start, end, note))
 
     def full(self, code: str) -> bool:
         """Whether no more problems of this kind are noted."""
         return self._counts[code] >= MAX_ALIKE
 
-    def _add(self, problem: Problem) -> None:
+    def add(self, problem: Problem) -> None:
+        """Note a problem, unless there are enough of its kind."""
         self._counts[problem.code] += 1
         if self._counts[problem.code] <= MAX_ALIKE:
             self.found.append(problem)
@@ -68,5 +70,10 @@ class Problems:
 
 def shown(text: str) -> str:
     """Return text of one character an octet as printable ASCII, cut to a length for people."""
-    cut = "..." if len(text) > _MAX_SHOWN else ""
-    return printable(text[:_MAX_SHOWN].encode("latin-1", "replace")) + cut
+    cut = "..." if len(text) > _MAX_SHOWN_CHARACTERS else ""
+    return printable(text[:_MAX_SHOWN_CHARACTERS].encode("latin-1", "replace")) + cut
+
+
+def unread(status: str | None) -> str:
+    """Return the code for a lookup that failed with `status`."""
+    return "SPF_BOGUS" if status == BOGUS else "SPF_UNDETERMINED"

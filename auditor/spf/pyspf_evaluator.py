@@ -1,4 +1,4 @@
-"""pyspf over answers already fetched, put right where RFC 7208 says otherwise.
+"""Evaluates with pyspf over answers already fetched; corrects it where RFC 7208 differs.
 
 The only file that imports pyspf, and with it dnspython; nothing here or there asks the
 DNS. pyspf parses mechanisms, evaluates them in order and counts; this file gives it the
@@ -9,25 +9,34 @@ answers, and replaces what it gets wrong, each time with the section that says s
   once, after a fail, and never counted (§6.2);
 - a domain-spec is checked and expanded as §7 says (`macros`), an implied one is not;
 - an include of the domain itself is an endless loop when it is reached, no syntax error;
-- a failing lookup does not fail `ptr` (§5.5) or `%{p}` (§7.3).
+- a failing lookup does not fail `ptr` (§5.5) or `%{p}` (§7.3);
+- the hosts of an mx are compared in order, and a match ends the lookups (§5.4); the void
+  lookups of a `ptr` count as those of one term (§4.6.4). Where pyspf's own way, which other
+  verifiers share, has another result, the outcome says so.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from functools import lru_cache
-from socket import AF_INET, AF_INET6, inet_pton
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-import spf
-
-from auditor.errors import WireError
 from auditor.resolve.answer import Question
+from auditor.spf.evaluator import with_difference
+from auditor.spf.macro_expansion import encodable, owner_of
 from auditor.spf.macros import Macro, SpfSyntaxError, domain_spec, fit_domain, macro_string
-from auditor.spf.modifiers import without_modifiers
-from auditor.spf.policy import policies, shown
+from auditor.spf.parser import without_modifiers
+from auditor.spf.records import mail_hosts, policies, shown
+from auditor.spf.result import Outcome
+from auditor.wire.addresses import number_of
 from auditor.wire.codes import AAAA, MX, NOERROR, PTR, SETTLED, TXT, A, type_name
-from auditor.wire.names import normalise
+
+with warnings.catch_warnings():
+    # pyspf 2.0.14 has escapes in its docstrings that Python warns of whenever it compiles
+    # them: on every run where bytecode cannot be kept. Nobody who audits can do anything.
+    warnings.simplefilter("ignore")
+    import spf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,10 +44,7 @@ if TYPE_CHECKING:
 
     from auditor.resolve.answer import Answer, Rdata
 
-__all__ = ["Outcome", "evaluate"]
-
-#: Result, deciding term, lookups, voids, explanation.
-Outcome: TypeAlias = "tuple[str, str | None, int, int, str | None]"
+__all__ = ["PyspfQuery", "evaluate"]
 
 _TYPES: Final = {"A": A, "AAAA": AAAA, "MX": MX, "PTR": PTR, "TXT": TXT}
 _ROOT: Final = "."
@@ -49,11 +55,17 @@ _INCLUDE: Final = re.compile(r"[-+?~]?include:(.+)", re.IGNORECASE)
 # is bounded in number and length: who publishes policies decides on it.
 _TERMS: dict[tuple[str, str, str], tuple[Any, ...]] = {}
 _MAX_TERMS: Final = 8192
-_MAX_TERM: Final = 255
+_MAX_TERM_CHARACTERS: Final = 255
 
 
-class _LackingError(Exception):
-    """An answer that is not there yet; what it is is noted in `_Query.lacking`."""
+class _Hosts(tuple[str, ...]):
+    """The hosts of an mx, whose addresses have not been looked at yet."""
+
+    __slots__ = ()
+
+
+class _MissingAnswersError(Exception):
+    """An answer that is not there yet; what it is is noted in `PyspfQuery.lacking`."""
 
 
 def evaluate(
@@ -68,18 +80,19 @@ def evaluate(
     `sender` is local-part and domain, `policy` the SPF record of that domain, in ASCII.
     Nothing is raised: whatever pyspf stumbles over is a permerror.
     """
-    query = _Query(client, sender, helo, answers)
-    try:
-        result, _, _ = query.check(policy)
-    except _LackingError:
+    query = PyspfQuery(client, sender, helo, answers)
+    outcome = query.evaluate(policy)
+    if outcome is None:
         return list(query.lacking)
-    except Exception as error:  # noqa: BLE001 - hostile text; see the docstring
-        return query.outcome("permerror", f"cannot be evaluated: {error!r}")
-    return query.outcome(result, query.explanation)
+    if query.skipped_void:
+        eager = PyspfQuery(client, sender, helo, answers, eager=True).evaluate(policy)
+        if eager is not None:
+            return with_difference(outcome, eager.result)
+    return outcome
 
 
-class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
-    """One run of pyspf: it ends in a result, or in `_LackingError` for want of an answer.
+class PyspfQuery(spf.query):  # type: ignore[misc] # pyspf has no type information
+    """One run of pyspf: it ends in a result, or in `_MissingAnswersError` for want of an answer.
 
     Attributes of one small letter belong to pyspf: they are the values of the macros.
     """
@@ -90,8 +103,10 @@ class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
         sender: str,
         helo: str,
         answers: Mapping[Question, Answer],
+        *,
+        eager: bool = False,
     ) -> None:
-        super().__init__(client, _encodable(sender), _encodable(helo))
+        super().__init__(client, encodable(sender), encodable(helo))
         # A quoted local-part may contain an @ (RFC 5321 §4.1.2).
         self.l, _, self.o = self.s.rpartition("@")
         self.d = self.o
@@ -103,6 +118,10 @@ class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
         self.names: list[str] | None = None
         self.counting = True
         self.implied = False
+        self.eager = eager
+        self.skipped_void = False
+        #: In a ptr, whether a void lookup of it has been counted.
+        self.void_counted: bool | None = None
 
     def set_ip(self, i: IPv4Address | IPv6Address) -> None:
         """Take the client's address; pyspf does so from text, and slowly."""
@@ -121,14 +140,24 @@ class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
                 AAAA,
             )
 
+    def evaluate(self, policy: str) -> Outcome | None:
+        """Return what a policy says, None if an answer is lacking."""
+        try:
+            result, _, _ = self.check(policy)
+        except _MissingAnswersError:
+            return None
+        except Exception as error:  # noqa: BLE001 - hostile text; see the function `evaluate`
+            return self.outcome("permerror", f"cannot be evaluated: {error!r}")
+        return self.outcome(result, self.explanation)
+
     def outcome(self, result: str, explanation: str | None) -> Outcome:
         """Return the facts of a finished run."""
         failed = result in {"permerror", "temperror"}
         if failed and explanation is None:
             explanation = ": ".join([self.prob, *self.mech])
         mechanism = None if failed else self.mechanism
-        told = explanation and shown(explanation)
-        return result, mechanism, self.lookups, self.void_lookups, told
+        shown_explanation = explanation and shown(explanation)
+        return Outcome(result, mechanism, self.lookups, self.void_lookups, shown_explanation)
 
     # The record: RFC 7208 §4.6 and §6
 
@@ -157,7 +186,7 @@ class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
         """Return the text that exp= leads to; with any trouble there is none (§6.2)."""
         self.counting = False
         try:
-            owner = _owner(self.expand_spec(spec))
+            owner = owner_of(self.expand_spec(spec))
             texts = self.lookup(owner, TXT) if owner else ()
             if len(texts) == 1:
                 text = spf.to_ascii(b"".join(cast("tuple[bytes, ...]", texts[0])))
@@ -169,7 +198,7 @@ class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
     def validate_mechanism(self, mech: str) -> tuple[Any, ...]:
         """Parse a mechanism, or find it parsed."""
         self.implied = ":" not in mech
-        if len(mech) > _MAX_TERM or "%" in mech:
+        if len(mech) > _MAX_TERM_CHARACTERS or "%" in mech:
             return self._parsed(mech)
         key = (mech, self.v, self.d if self.implied else "")
         term = _TERMS.get(key)
@@ -241,35 +270,39 @@ class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
 
     def dns(self, name: str, qtype: str, *_: Any, **__: Any) -> Sequence[Rdata]:
         """Return the RRset of a name as pyspf writes it; what is no name has none (§4.8)."""
-        owner = _owner(name)
+        owner = owner_of(name)
         return self.lookup(owner, _TYPES[qtype]) if owner else ()
 
     def dns_spf(self, domain: str) -> str | None:
         """Return the policy of a domain, None without one (§4.5)."""
-        owner = _owner(domain)
+        owner = owner_of(domain)
         found = policies(self.lookup(owner, TXT)) if owner else []
         if len(found) > 1:
             raise spf.PermError(f"{len(found)} SPF records at {owner}, expected one")
         return cast("str", spf.to_ascii(found[0])) if found else None
 
-    def dns_mx(self, domainname: str) -> list[Rdata]:
-        """Return the addresses of all MX hosts (§5.4), ten at most (§4.6.4)."""
-        hosts = cast("Sequence[tuple[int, str]]", self.dns(domainname, "MX"))
-        if len(hosts) > spf.MAX_MX:
+    def dns_mx(self, domainname: str) -> Sequence[Rdata] | _Hosts:
+        """Return the MX hosts (§5.4), ten at most (§4.6.4); if eager their addresses."""
+        names = mail_hosts(self.dns(domainname, "MX"))
+        if names is None:
             raise spf.PermError(f"more than {spf.MAX_MX} MX records", f"MX of {domainname}")
-        names = [name for _, name in hosts if name != _ROOT]  # RFC 7505
         self.gather(names)
+        if not self.eager:
+            return _Hosts(names)
         return [address for name in names for address in self.lookup(name, self.rdtype)]
 
     def validated_ptrs(self) -> list[str]:
         """Return those of the first ten PTR names that lead back to the client (§5.5)."""
+        self.void_counted = None if self.eager else False
         try:
             found = cast("Sequence[str]", self.dns_ptr(self.i))
+            names = [name for name in found[: spf.MAX_PTR] if name != _ROOT]
+            self.gather(names)
+            return [name for name in names if self._leads_back(name)]
         except spf.TempError:
             return []
-        names = [name for name in found[: spf.MAX_PTR] if name != _ROOT]
-        self.gather(names)
-        return [name for name in names if self._leads_back(name)]
+        finally:
+            self.void_counted = None
 
     def _leads_back(self, name: str) -> bool:
         try:
@@ -277,12 +310,26 @@ class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
         except spf.TempError:
             return False  # "that domain name is skipped" (§5.5)
 
-    def cidrmatch(self, ipaddrs: Iterable[Rdata], n: int) -> bool:
+    def cidrmatch(self, ipaddrs: Iterable[Rdata] | _Hosts, n: int) -> bool:
         """Tell whether the client is in the same network of `n` bits as any of the addresses."""
+        if isinstance(ipaddrs, _Hosts):
+            return self._matches_host(ipaddrs, n)
         shift = self.cidrmax - n
         wanted = self.number >> shift
         for address in ipaddrs:  # noqa: SIM110 - any() doubles the cost of an ip4
             if _number(cast("str", address)) >> shift == wanted:
+                return True
+        return False
+
+    def _matches_host(self, hosts: _Hosts, n: int) -> bool:
+        """Tell whether the client is an MX host: the first that matches ends the lookups."""
+        for place, name in enumerate(hosts):
+            if self.cidrmatch(self.lookup(name, self.rdtype), n):
+                statuses = {
+                    self.answers[Question(other, self.rdtype)].status
+                    for other in hosts[place + 1 :]
+                }
+                self.skipped_void |= any(s != NOERROR and s in SETTLED for s in statuses)
                 return True
         return False
 
@@ -291,46 +338,32 @@ class _Query(spf.query):  # type: ignore[misc] # pyspf has no type information
         wanted = [Question(name, self.rdtype) for name in names]
         self.lacking.update(dict.fromkeys(q for q in wanted if q not in self.answers))
         if self.lacking:
-            raise _LackingError
+            raise _MissingAnswersError
 
     def lookup(self, owner: str, rdtype: int) -> Sequence[Rdata]:
         """Return the records of an answer, () if there are none, and count it if so (§4.6.4)."""
         answer = self.answers.get(Question(owner, rdtype))
         if answer is None:
             self.lacking[Question(owner, rdtype)] = None
-            raise _LackingError
+            raise _MissingAnswersError
         if answer.status == NOERROR:
             return answer.records
-        what = f"{type_name(rdtype)} of {owner}"
+        lookup_text = f"{type_name(rdtype)} of {owner}"
         if answer.status not in SETTLED:
-            raise spf.TempError(f"{what}: {answer.status}")
-        if self.counting:
+            raise spf.TempError(f"{lookup_text}: {answer.status}")
+        if self.counting and self.void_counted:
+            self.skipped_void = True
+        elif self.counting:
+            self.void_counted = None if self.void_counted is None else True
             self.void_lookups += 1
             if self.void_lookups > spf.MAX_VOID_LOOKUPS:
-                raise spf.PermError(f"more than {spf.MAX_VOID_LOOKUPS} void lookups", what)
+                raise spf.PermError(f"more than {spf.MAX_VOID_LOOKUPS} void lookups", lookup_text)
         return ()
-
-
-def _owner(name: str) -> str | None:
-    """Return a name that pyspf made as the owner name to ask for, None if it is none.
-
-    A backslash in it is a backslash, for SPF knows no escapes.
-    """
-    try:
-        owner = normalise(name.replace("\\", "\\\\"))
-    except WireError:
-        return None
-    return None if owner == _ROOT else owner
 
 
 @lru_cache(maxsize=16384)
 def _number(address: str) -> int:
     try:
-        return int.from_bytes(inet_pton(AF_INET6 if ":" in address else AF_INET, address))
+        return number_of(address)
     except OSError as error:
         raise spf.PermError("not an IP address", address) from error
-
-
-def _encodable(text: str) -> str:
-    """Return text without lone surrogates, which JSON input can bring."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Policies taken apart for evaluation by `direct`: what can be worked out once for all clients.
+"""Compiles policies for `evaluator`: what is the same for all clients is worked out once.
 
 Who publishes policies decides what is kept here, so that is bounded.
 """
@@ -11,9 +11,10 @@ from operator import attrgetter
 from socket import AF_INET, inet_pton
 from typing import Final, NamedTuple, TypeAlias
 
-from auditor.spf.expand import owner_of
+from auditor.spf.macro_expansion import is_surely_named, owner_of
 from auditor.spf.macros import fit_domain
-from auditor.spf.terms import Term, parse_term
+from auditor.spf.parser import Term, parse_term
+from auditor.wire.addresses import V4
 
 __all__ = [
     "IS_A",
@@ -23,13 +24,14 @@ __all__ = [
     "IS_MX",
     "IS_NET",
     "IS_NETS",
-    "Op",
-    "Program",
-    "program_of",
+    "IS_OPAQUE",
+    "CompiledPolicy",
+    "CompiledTerm",
+    "compiled_policy",
 ]
 
 #: Kinds of terms; plain numbers, since they are compared for every term of every client.
-IS_NET, IS_NETS, IS_ALL, IS_A, IS_MX, IS_INCLUDE, IS_EXISTS, _IS_PTR, _IS_REDIRECT = range(9)
+IS_NET, IS_NETS, IS_ALL, IS_A, IS_MX, IS_INCLUDE, IS_EXISTS, IS_OPAQUE, _IS_REDIRECT = range(9)
 _KINDS: Final = {
     "ip4": IS_NET,
     "ip6": IS_NET,
@@ -38,33 +40,34 @@ _KINDS: Final = {
     "mx": IS_MX,
     "include": IS_INCLUDE,
     "exists": IS_EXISTS,
-    "ptr": _IS_PTR,
+    "ptr": IS_OPAQUE,
     "redirect": _IS_REDIRECT,
 }
 
-_V4: Final = 4
 _NEW: Final = tuple.__new__
 
 #: What a domain-spec is made of that means the same to everybody who reads it.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
-_MAX_TERM: Final = 255
+_MAX_TERM_CHARACTERS: Final = 255
 
 #: Networks in a row that are worth a table.
-_MANY: Final = 4
+_MIN_TABLE_NETWORKS: Final = 4
 
 #: Octets of policies, and mechanisms, that are kept.
 _MAX_OCTETS: Final = 1 << 18
-_MAX_OPS: Final = 4096
+_MAX_KEPT_TERMS: Final = 4096
 
 _Nets: TypeAlias = "tuple[tuple[int, dict[int, tuple[int, str, str]]], ...]"
 
 
-class Op(NamedTuple):
+class CompiledTerm(NamedTuple):
     """A mechanism, or `redirect`, ready to be evaluated for clients of one IP version.
 
     `name` is what it is about as published, `owner` the same as an owner name; both are ""
     where that is the domain of the policy. `shift`: the bits of an address that do not
     matter; for ip4 and ip6 `network` are those that do.
+
+    What an opaque one is about is not known here: `ptr`, and terms with macros.
 
     Many networks in a row are one: `nets` has them by shift and network, each with its place
     in the row.
@@ -80,28 +83,28 @@ class Op(NamedTuple):
     nets: _Nets = ()
 
 
-class Program(NamedTuple):
+class CompiledPolicy(NamedTuple):
     """A policy ready to be evaluated; `explains`: it has an exp=."""
 
-    ops: tuple[Op, ...]
-    redirect: Op | None
+    ops: tuple[CompiledTerm, ...]
+    redirect: CompiledTerm | None
     explains: bool
 
 
-class _NotPlainError(ValueError):
+class _NotCompilableError(ValueError):
     """A term that is left to pyspf."""
 
 
-class _Programs:
+class _PolicyCompiler:
     """Policies that were compiled, by record and IP version; all forgotten when they are many."""
 
     __slots__ = ("_known", "_octets")
 
     def __init__(self) -> None:
-        self._known: dict[tuple[bytes, int], Program | None] = {}
+        self._known: dict[tuple[bytes, int], CompiledPolicy | None] = {}
         self._octets = 0
 
-    def __call__(self, policy: bytes, version: int) -> Program | None:
+    def __call__(self, policy: bytes, version: int) -> CompiledPolicy | None:
         """Return a policy to be evaluated, None for one that is not for here."""
         key = policy, version
         known = self._known
@@ -116,14 +119,14 @@ class _Programs:
 
 
 #: Return a policy to be evaluated, None for one that is not for here.
-program_of: Final = _Programs()
+compiled_policy: Final = _PolicyCompiler()
 
 #: Mechanisms that many policies have: `a`, `-all`, the includes of the large providers.
-_OPS: Final[dict[tuple[str, int], Op]] = {}
+_OPS: Final[dict[tuple[str, int], CompiledTerm]] = {}
 
 
-def _compiled(policy: bytes, version: int) -> Program | None:
-    """Take a policy apart as `terms` does; None if pyspf has to."""
+def _compiled(policy: bytes, version: int) -> CompiledPolicy | None:
+    """Take a policy apart as `parser` does; None if pyspf has to."""
     ops = []
     modifiers: dict[str, Term] = {}
     try:
@@ -134,10 +137,10 @@ def _compiled(policy: bytes, version: int) -> Program | None:
                 continue
             if not word:
                 continue
-            if word[:4] == "ip4:" and version == _V4 and "/" not in word:
+            if word[:4] == "ip4:" and version == V4 and "/" not in word:
                 # The one that is nobody else's, so it should be quick.
                 network = int.from_bytes(inet_pton(AF_INET, word[4:]))
-                ops.append(_NEW(Op, (IS_NET, word, "pass", "", "", 0, network, ())))
+                ops.append(_NEW(CompiledTerm, (IS_NET, word, "pass", "", "", 0, network, ())))
                 continue
             term = parse_term(word)
             if term.qualifier:
@@ -150,48 +153,56 @@ def _compiled(policy: bytes, version: int) -> Program | None:
         target = _op(redirect, version) if redirect else None
     except (ValueError, OSError):
         return None
-    return Program(_joined(ops), target, "exp" in modifiers)
+    return CompiledPolicy(_joined(ops), target, "exp" in modifiers)
 
 
-def _joined(ops: list[Op]) -> tuple[Op, ...]:
+def _joined(ops: list[CompiledTerm]) -> tuple[CompiledTerm, ...]:
     """Return the terms with many networks in a row as one."""
-    if len(ops) < _MANY:
+    if len(ops) < _MIN_TABLE_NETWORKS:
         return tuple(ops)
-    found: list[Op] = []
+    found: list[CompiledTerm] = []
     for kind, group in groupby(ops, key=attrgetter("kind")):
         row = list(group)
-        if kind != IS_NET or len(row) < _MANY:
+        if kind != IS_NET or len(row) < _MIN_TABLE_NETWORKS:
             found += row
             continue
         nets: dict[int, dict[int, tuple[int, str, str]]] = {}
         for place, op in enumerate(row):
             nets.setdefault(op.shift, {}).setdefault(op.network, (place, op.text, op.result))
-        found.append(Op(IS_NETS, "", "", "", "", 0, 0, tuple(nets.items())))
+        found.append(CompiledTerm(IS_NETS, "", "", "", "", 0, 0, tuple(nets.items())))
     return tuple(found)
 
 
-def _op(term: Term, version: int) -> Op | None:
+def _op(term: Term, version: int) -> CompiledTerm | None:
     """Return a mechanism or redirect; None for addresses of the other IP version."""
     kind = _KINDS[term.kind]
     result = term.result
     if kind == IS_NET:
         if term.kind != f"ip{version}":
             return None
-        shift = (32 if version == _V4 else 128) - term.bits
-        return Op(kind, term.text, result, "", "", shift, term.address >> shift)
-    shift = 32 - term.bits if version == _V4 else 128 - term.bits6
+        shift = (32 if version == V4 else 128) - term.bits
+        return CompiledTerm(kind, term.text, result, "", "", shift, term.address >> shift)
+    shift = 32 - term.bits if version == V4 else 128 - term.bits6
     name = owner = ""
-    if term.spec is not None:
+    if term.spec is not None and "%" in term.spec:
+        if len(term.text) > _MAX_TERM_CHARACTERS or not is_surely_named(term):
+            raise _NotCompilableError
+        kind = IS_OPAQUE
+    elif term.spec is not None:
         # What a percent sign begins is not plain, so there are no macros in it.
         found = owner_of(name := fit_domain(term.spec))
-        if found is None or len(term.text) > _MAX_TERM or not _PLAIN.fullmatch(term.spec):
-            raise _NotPlainError
+        if (
+            found is None
+            or len(term.text) > _MAX_TERM_CHARACTERS
+            or not _PLAIN.fullmatch(term.spec)
+        ):
+            raise _NotCompilableError
         owner = found
     # Of redirect= pyspf tells the name in lower case.
     text = term.text if term.qualifier else f"redirect={term.spec}"
-    op = Op(kind, text, result, name, owner, shift, 0)
+    op = CompiledTerm(kind, text, result, name, owner, shift, 0)
     if term.qualifier:
-        if len(_OPS) >= _MAX_OPS:
+        if len(_OPS) >= _MAX_KEPT_TERMS:
             _OPS.clear()
         _OPS[term.text, version] = op
     return op

@@ -1,58 +1,39 @@
 """`check_host()` of RFC 7208 §4, as steps: questions out, answers in, a fact at the end.
 
 The start of it (which domain, is there a policy at all) stands here and loads nothing else,
-since most HELO names have no policy. What a policy says is found out in `direct` if it is of
-the plain kind; else it is pyspf's job (`query`, loaded only then), and what that is going to
-ask is guessed in `ahead`, to save rounds.
+since most HELO names have no policy. What a policy says is found out by `evaluator` if it is of
+the plain kind; else it is pyspf's job (`pyspf_evaluator`, loaded only then).
 """
 
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 from auditor.errors import WireError
 from auditor.resolve.answer import Question
-from auditor.spf.policy import policies, printable
+from auditor.spf.records import policies, printable
+from auditor.spf.result import SpfFact, fact_of
 from auditor.wire.codes import SETTLED, TXT
-from auditor.wire.names import normalise
+from auditor.wire.names import is_multi_label, normalise
 
 if TYPE_CHECKING:
     from auditor.resolve.answer import Answer, Steps
-    from auditor.spf.query import Outcome
+    from auditor.spf.result import Outcome
 
-__all__ = ["SpfFact", "check_host", "evaluated", "helo_policy", "sender_of"]
+__all__ = ["check_host", "helo_policy", "sender_of"]
 
 _POSTMASTER: Final = "postmaster"
-
-_NEW: Final = tuple.__new__
-
-
-class SpfFact(NamedTuple):
-    """One `check_host()` (RFC 7208 §4): result, how it came about, what it cost.
-
-    `mechanism` is the term that decided, as published, or None (no match, none, errors).
-    `lookups` counts the terms that cause DNS lookups, `voids` the lookups without an answer
-    (RFC 7208 §4.6.4). `record` is the policy of `domain` as published, None without one or
-    with several. `explanation`: for `fail` the text of exp=, for permerror and temperror
-    what went wrong, else None.
-    """
-
-    identity: Literal["helo", "mailfrom"]
-    domain: str
-    result: str
-    mechanism: str | None
-    lookups: int
-    voids: int
-    record: str | None
-    explanation: str | None
+_NULL_SENDER: Final = "<>"
 
 
 def sender_of(mail_from: str) -> str:
     """Return the sender that a domain or an address stands for (RFC 7208 §2.4, §4.3).
 
-    A domain means its postmaster; the null reverse-path stays what it is.
+    A domain means its postmaster; the null reverse-path, `<>`, is "".
     """
+    if mail_from == _NULL_SENDER:
+        return ""
     local, _, domain = mail_from.rpartition("@")
     return mail_from if local or not domain else f"{_POSTMASTER}@{domain}"
 
@@ -69,10 +50,12 @@ def check_host(
 
     What the same answers give is the same to the octet: `%{t}` is 0 and `%{r}` is `unknown`.
     """
-    local, _, said = sender.rpartition("@") if identity == "mailfrom" and sender else ("", "", helo)
-    domain = _domain_of(said)
+    local, _, from_domain = (
+        sender.rpartition("@") if identity == "mailfrom" and sender else ("", "", helo)
+    )
+    domain = _domain_of(from_domain)
     if domain is None:
-        shown = printable(said.lower().removesuffix(".").encode("utf-8", "backslashreplace"))
+        shown = printable(from_domain.lower().removesuffix(".").encode("utf-8", "backslashreplace"))
         return SpfFact(identity, shown, "none", None, 0, 0, None, None)
     question = Question(domain, TXT)
     (answer,) = yield (question,)
@@ -81,7 +64,7 @@ def check_host(
         return published
     identified = f"{local or _POSTMASTER}@{domain}"
     outcome = yield from _evaluate(address, identified, helo, published, {question: answer})
-    return evaluated(identity, domain, outcome, published)
+    return fact_of(identity, domain, outcome, printable(published))
 
 
 def helo_policy(name: str, answer: Answer) -> SpfFact | bytes | None:
@@ -89,7 +72,7 @@ def helo_policy(name: str, answer: Answer) -> SpfFact | bytes | None:
 
     Or the fact if there is none to be evaluated; None where that is for `check_host` to say.
     """
-    return _published("helo", name, answer) if _is_domain(name) else None
+    return _published("helo", name, answer) if is_multi_label(name) else None
 
 
 def _published(
@@ -112,15 +95,6 @@ def _published(
     return found[0]
 
 
-def evaluated(
-    identity: Literal["helo", "mailfrom"], domain: str, outcome: Outcome, policy: bytes
-) -> SpfFact:
-    """Return the fact of a policy that was evaluated."""
-    result, mechanism, lookups, voids, explanation = outcome
-    record = printable(policy)
-    return _NEW(SpfFact, (identity, domain, result, mechanism, lookups, voids, record, explanation))
-
-
 def _domain_of(text: str) -> str | None:
     """Return the canonical domain to look the policy up at, None if it is none (§4.3).
 
@@ -130,23 +104,22 @@ def _domain_of(text: str) -> str | None:
         domain = normalise(text)
     except WireError:
         return None
-    return domain if _is_domain(domain) else None
-
-
-def _is_domain(name: str) -> bool:
-    parents, _, last = name.rpartition(".")
-    return not (not parents or last.isdigit() or "\\" in name or name[0] == "[")
+    return domain if is_multi_label(domain) else None
 
 
 def _evaluate(
     address: str, sender: str, helo: str, policy: bytes, answers: dict[Question, Answer]
 ) -> Steps[Outcome]:
-    """Evaluate a policy over the answers there are, until none is lacking (DESIGN §9).
+    """Evaluate a policy over the answers there are, until none is lacking.
 
     Every round brings at least one answer that was lacking, and what an evaluation can
     ask for is bounded (RFC 7208 §4.6.4), so this ends.
     """
-    from auditor.spf.direct import client_of, evaluate_directly  # noqa: PLC0415 - for those with policies
+    from auditor.spf.evaluator import (  # noqa: PLC0415 - for those with policies
+        client_of,
+        evaluate_directly,
+        lacking_questions,
+    )
 
     client = client_of(address)
     domain = sender.rpartition("@")[2]
@@ -154,22 +127,13 @@ def _evaluate(
         if not isinstance(outcome, list):
             return outcome
         answers.update(zip(outcome, (yield outcome), strict=True))
-    return (yield from _by_pyspf(client[0], sender, helo, policy.decode("ascii"), answers))
+    from auditor.spf.pyspf_evaluator import evaluate  # noqa: PLC0415 - loads pyspf and dnspython
 
-
-def _by_pyspf(
-    address: str, sender: str, helo: str, policy: str, answers: dict[Question, Answer]
-) -> Steps[Outcome]:
-    """Evaluate what `direct` leaves to pyspf; `address` is not IPv4-mapped."""
-    from auditor.spf.ahead import questions_ahead  # noqa: PLC0415 - see the file's head
-    from auditor.spf.query import evaluate  # noqa: PLC0415 - loads pyspf and dnspython
-
-    client = ip_address(address)
-    domain = sender.rpartition("@")[2]
+    parsed_client, text = ip_address(client[0]), policy.decode("ascii")
     while True:
-        lacking = questions_ahead(client, policy, domain, answers)
+        lacking = lacking_questions(client, policy, domain, answers)
         if not lacking:
-            outcome = evaluate(client, sender, helo, policy, answers)
+            outcome = evaluate(parsed_client, sender, helo, text, answers)
             if not isinstance(outcome, list):
                 return outcome
             lacking = outcome

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 
 from auditor.resolve.answer import Answer, Question
-from auditor.spf.direct import client_of, evaluate_directly, outright
+from auditor.spf.evaluator import client_of, evaluate_directly, shared_outcome
 from auditor.wire.codes import AAAA, NOERROR, A
 
 _TERMS = st.sampled_from(
@@ -21,10 +22,10 @@ _POLICIES = st.lists(_TERMS, max_size=4).map(lambda terms: " ".join(["v=spf1", *
 
 
 @given(_POLICIES, st.sampled_from(["20.30.0.7", "2001:db8::7"]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 def test_what_is_said_outright_is_what_is_said_of_each(policy: bytes, address: str) -> None:
     client = client_of(address)
-    said = outright(policy, client[1])
+    said = shared_outcome(policy, client[1])
 
     rdtype = A if client[1] == 4 else AAAA
     known = {Question("mx.isp.net", rdtype): Answer(NOERROR, (address,))}
@@ -38,13 +39,13 @@ def _hashable(outcome: object) -> object:
 @pytest.mark.parametrize(
     ("policy", "version", "said"),
     [
-        (b"v=spf1 a -all", 4, ("pass", "a", 1, 0, None)),
-        (b"v=spf1 ip6:2001:db8::/32 a -all", 4, ("pass", "a", 1, 0, None)),
+        (b"v=spf1 a -all", 4, ("pass", "a", 1, 0, None, None)),
+        (b"v=spf1 ip6:2001:db8::/32 a -all", 4, ("pass", "a", 1, 0, None, None)),
         (b"v=spf1 ip6:2001:db8::/32 a -all", 6, None),
-        (b"v=spf1 ?a/24 mx", 6, ("neutral", "?a/24", 1, 0, None)),
-        (b"v=spf1 -all", 4, ("fail", "-all", 0, 0, None)),
+        (b"v=spf1 ?a/24 mx", 6, ("neutral", "?a/24", 1, 0, None, None)),
+        (b"v=spf1 -all", 4, ("fail", "-all", 0, 0, None, None)),
         (b"v=spf1 -all exp=why.net", 4, None),
-        (b"v=spf1 a exp=why.net", 4, ("pass", "a", 1, 0, None)),
+        (b"v=spf1 a exp=why.net", 4, ("pass", "a", 1, 0, None, None)),
         (b"v=spf1 a:other.net", 4, None),
         (b"v=spf1", 4, None),
         (b"v=spf1 a:%{d}", 4, None),
@@ -53,4 +54,4 @@ def _hashable(outcome: object) -> object:
 def test_only_the_first_term_that_counts_is_looked_at(
     policy: bytes, version: int, said: tuple[object, ...] | None
 ) -> None:
-    assert outright(policy, version) == said
+    assert shared_outcome(policy, version) == said

@@ -7,9 +7,10 @@ import time
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.effort import examples, sample
 from support.spf_answers import V4, V6, Zone, check
 
-from auditor.spf.terms import MAX_PROBLEMS, parse_policy
+from auditor.spf.parser import MAX_PROBLEMS, parse_policy
 from auditor.wire.codes import TXT
 
 
@@ -132,7 +133,7 @@ def test_every_problem_is_found_but_their_number_is_bounded() -> None:
     "piece",
     ["ip4:1.2.3.4 ", "/1", "//1", "1", "%", "%{d", "a-", "=", "x=", ":", "1:", "%.", "\xff", ","],
 )
-@pytest.mark.parametrize("start", ["", "a:", "a:x.net/", "ip6:", "exp=", "x="])
+@pytest.mark.parametrize("start", sample(["", "a:", "a:x.net/", "ip6:", "exp=", "x="], fewest=3))
 def test_a_policy_of_64_kib_is_parsed_in_linear_time(start: str, piece: str) -> None:
     started = time.process_time()
 
@@ -192,7 +193,7 @@ def _mutated(draw: st.DrawFn) -> bytes:
 
 
 @given(st.one_of(_RECORDS, _mutated()))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600))
 @example(b"include:d.example.net")
 @example(b"include:%{d}")
 @example(b"exists:%{h} redirect=%{d}")

@@ -1,58 +1,51 @@
-"""RFC 7208 §4.6 for sets of addresses: terms in order, each splitting the sets that reach it.
+"""Evaluator for sets of addresses (RFC 7208 §4.6): each term splits the sets that reach it.
 
 The addresses that reach a term differ in what they have spent: inside an include some match
 before others. So they go in groups by (lookups, voids), at most 33 of them. What a term
-matches, or ends, leaves its group as a part. Terms as `check_host` evaluates them: `query`
-says where that is not as the RFC reads at first sight.
+matches, or ends, leaves its group as a part. Terms mean what they mean to `check_host`;
+`pyspf_evaluator` says where that is not as the RFC reads at first sight.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from auditor.resolve.answer import Question
-from auditor.spf.expand import owner_of
-from auditor.spf.intervals import EVERYTHING, Interval, joined, take
-from auditor.spf.policy import policies
-from auditor.spf.terms import LOOKUP_TERMS, parse_policy
+from auditor.spf.macro_expansion import owner_of
+from auditor.spf.parser import LOOKUP_TERMS, parse_policy
+from auditor.spf.policy_memo import PolicyMemo
+from auditor.spf.records import mail_hosts, only_policy
+from auditor.spf.result import MAX_LOOKUPS, MAX_VOIDS
+from auditor.wire.address_set import EVERYTHING, Interval, joined, take
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from auditor.resolve.answer import Answer, Rdata, Steps
-    from auditor.spf.expand import Values
-    from auditor.spf.terms import Policy, Term
+    from auditor.spf.macro_expansion import MacroValues
+    from auditor.spf.parser import Policy, Term
 
 __all__ = [
-    "MAX_LOOKUPS",
-    "MAX_MX",
-    "MAX_VOIDS",
-    "NULL_MX",
     "Answers",
     "Groups",
-    "Label",
-    "Part",
+    "Level",
     "Path",
-    "Walk",
-    "only_policy",
+    "RangeEvaluation",
+    "RangeOutcome",
+    "RangePart",
+    "networks_of",
     "parsed",
     "peculiar",
 ]
 
-MAX_LOOKUPS: Final = 10  # RFC 7208 §4.6.4, as all three
-MAX_VOIDS: Final = 2
-MAX_MX: Final = 10
-NULL_MX: Final = "."  # RFC 7505
 
 #: What one walk may cost: terms, intervals and records looked at, about 1 µs each; and
 #: questions. An honest policy needs a hundredth. What is left then is undecided.
 _MAX_WORK: Final = 500_000
 _MAX_QUESTIONS: Final = 400
 
-_MAX_KEPT: Final = 2048  # octets: what a hostile zone can make long is not kept
 
 #: By (lookups, voids) so far, the addresses that are still being evaluated.
 Groups: TypeAlias = dict[tuple[int, int], list[Interval]]
@@ -62,10 +55,11 @@ Groups: TypeAlias = dict[tuple[int, int], list[Interval]]
 Path: TypeAlias = tuple[tuple[str, str | None], ...]
 
 
-class Label(NamedTuple):
+class RangeOutcome(NamedTuple):
     """How the evaluation ended for a part: `result` is None if that depends on more.
 
-    `trouble` tells apart the errors of one term; `explained` is False for a fail with exp=.
+    `trouble` tells apart the errors of one term; `explained` is False for a fail with exp=, and
+    where it takes `check_host` to know whether all verifiers come to this result.
     """
 
     result: str | None
@@ -77,11 +71,11 @@ class Label(NamedTuple):
     explained: bool = True
 
 
-class Part(NamedTuple):
-    """Addresses for which the evaluation ended alike."""
+class RangePart(NamedTuple):
+    """Addresses for which the evaluation ended the same way."""
 
     ranges: list[Interval]
-    label: Label
+    label: RangeOutcome
 
 
 class Answers:
@@ -96,11 +90,13 @@ class Answers:
     def ask(self, questions: Sequence[Question]) -> Steps[list[Answer]]:
         """Return the answers to questions, asking for those that are not known."""
         known = self.known
-        lacking = [question for question in dict.fromkeys(questions) if question not in known]
+        lacking = [question for question in questions if question not in known]
         if lacking:
+            lacking = list(dict.fromkeys(lacking))
             known.update(zip(lacking, (yield lacking), strict=True))
-        self.used.update((question, known[question]) for question in questions)
-        return [known[question] for question in questions]
+        found = [known[question] for question in questions]
+        self.used.update(zip(questions, found, strict=True))
+        return found
 
     @property
     def settled(self) -> bool:
@@ -119,20 +115,12 @@ class Answers:
         return len(self.known) >= _MAX_QUESTIONS
 
 
+_POLICIES: Final[PolicyMemo[bytes, Policy]] = PolicyMemo(parse_policy)
+
+
 def parsed(text: bytes) -> Policy:
     """Return the terms of a policy, kept if it is short."""
-    return _kept(text) if len(text) <= _MAX_KEPT else parse_policy(text)
-
-
-@lru_cache(maxsize=512)
-def _kept(text: bytes) -> Policy:
-    return parse_policy(text)
-
-
-def only_policy(answer: Answer) -> bytes | None:
-    """Return the one policy among TXT records, None if there is none or several (§4.5)."""
-    found = policies(answer.records)
-    return found[0] if len(found) == 1 else None
+    return _POLICIES(text)
 
 
 def peculiar(owner: str) -> bool:
@@ -140,51 +128,67 @@ def peculiar(owner: str) -> bool:
     return ":" in owner or owner.rpartition(".")[2].isdigit()
 
 
-class _Level:
-    """One policy on the way: the groups that are still in it, the parts that have left it."""
+def networks_of(term: Term, version: int, addresses: Sequence[Rdata]) -> list[Interval]:
+    """Return the networks of a and mx around addresses (§5.3, §5.4), in order."""
+    v4 = version == 4  # noqa: PLR2004 - IP version
+    family, host_bits = (AF_INET, 32 - term.bits) if v4 else (AF_INET6, 128 - term.bits6)
+    texts = cast("Sequence[str]", addresses)
+    numbers = [int.from_bytes(inet_pton(family, address)) for address in texts]
+    firsts = {number >> host_bits << host_bits for number in numbers}
+    return [(first, first | (1 << host_bits) - 1) for first in sorted(firsts)]
+
+
+class Level:
+    """One policy on the way: the groups that are still in it, the parts that have left it.
+
+    `shared_ranges` has another kind, for policies that have much in common.
+    """
 
     __slots__ = ("domain", "explained", "groups", "parts")
 
     def __init__(self, domain: str, groups: Groups, *, explained: bool) -> None:
         self.domain = domain
         self.groups = groups
-        self.parts: list[Part] = []
+        self.parts: list[RangePart] = []
         self.explained = explained
 
     def end(self, text: str | None, result: str | None, trouble: str = "") -> None:
         """End the evaluation of all groups at a term, or at the end of the policy."""
         path = ((self.domain, text),)
         for (lookups, voids), ranges in self.groups.items():
-            label = Label(result, None, path, lookups, voids, trouble)
-            self.parts.append(Part(ranges, label))
+            label = RangeOutcome(result, None, path, lookups, voids, trouble)
+            self.parts.append(RangePart(ranges, label))
         self.groups = {}
 
-    def match(self, term: Term, spans: Iterable[Interval]) -> None:
-        """Let a mechanism match what lies in any of the spans."""
+    def match(self, term: Term, spans: Iterable[Interval], *, certain: bool = True) -> None:
+        """Let a mechanism match what lies in any of the spans.
+
+        Not `certain`: there are verifiers that might see it otherwise.
+        """
         groups = self.groups
         emptied = False
         for first, last in spans:
             for spent, ranges in groups.items():
                 taken = take(ranges, first, last)
                 if taken:
-                    self.parts.append(Part(taken, self._label(term, spent)))
+                    self.parts.append(RangePart(taken, self._label(term, spent, certain=certain)))
                     emptied = emptied or not ranges
         if emptied:
             self.groups = {spent: ranges for spent, ranges in groups.items() if ranges}
 
-    def _label(self, term: Term, spent: tuple[int, int]) -> Label:
+    def _label(self, term: Term, spent: tuple[int, int], *, certain: bool) -> RangeOutcome:
         result = term.result
-        explained = self.explained or result != "fail"
+        explained = certain and (self.explained or result != "fail")
         path = ((self.domain, term.text),)
-        return Label(result, term.text, path, *spent, "", explained)
+        return RangeOutcome(result, term.text, path, *spent, "", explained)
 
     def spend(self, text: str) -> None:
-        """Count a lookup; those for whom it is one too many end here (§4.6.4)."""
+        """Count a lookup; addresses for which it is one too many end here (§4.6.4)."""
         self._count(text, 1, 0, "lookups")
 
-    def void(self, text: str, what: str) -> None:
+    def void(self, text: str, problem: str) -> None:
         """Count a void lookup in the same way."""
-        self._count(text, 0, 1, what)
+        self._count(text, 0, 1, problem)
 
     def _count(self, text: str, lookups: int, voids: int, trouble: str) -> None:
         spent = {(n + lookups, v + voids): ranges for (n, v), ranges in self.groups.items()}
@@ -198,25 +202,36 @@ def _beyond(spent: tuple[int, int]) -> bool:
     return spent[0] > MAX_LOOKUPS or spent[1] > MAX_VOIDS
 
 
-class Walk:
+class RangeEvaluation:
     """The evaluation of policies for addresses of one IP version (4 or 6)."""
 
     __slots__ = ("_answers", "_rdtype", "_values", "_version", "_work")
 
-    def __init__(self, version: int, values: Values, answers: Answers) -> None:
+    def __init__(self, version: int, values: MacroValues, answers: Answers) -> None:
         self._version = version
         self._values = values
         self._answers = answers
         self._rdtype = A if version == 4 else AAAA  # noqa: PLR2004 - IP version
         self._work = 0
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether something was left undecided since it took too much."""
+        return self._work > _MAX_WORK or self._answers.exhausted
+
     def policy(
         self, text: bytes, domain: str, groups: Groups, *, included: bool = False
-    ) -> Steps[list[Part]]:
+    ) -> Steps[list[RangePart]]:
         """Evaluate the policy of a domain for all groups; every address ends in one part."""
         policy = parsed(text)
-        level = _Level(domain, groups, explained=included or policy.exp is None)
-        self._work += len(text) // 4
+        level = Level(domain, groups, explained=included or policy.exp is None)
+        yield from self.walk(policy, level, included=included)
+        return level.parts
+
+    def walk(self, policy: Policy, level: Level, *, included: bool = False) -> Steps[None]:
+        """Take a level through the terms of its policy, until no address is left in it."""
+        domain = level.domain
+        self._work += len(policy.text) // 4
         if policy.problems:
             level.end(policy.problems[0].text, "permerror", "syntax")
         mechanisms = policy.mechanisms
@@ -226,7 +241,7 @@ class Walk:
                 level.end(term.text, "permerror" if known else None, "empty")
         for term in mechanisms:
             if not level.groups:
-                return level.parts
+                return
             self._work += len(level.groups)
             if self._work > _MAX_WORK:
                 level.end(term.text, None)
@@ -237,11 +252,10 @@ class Walk:
             elif term.kind == f"ip{self._version}":
                 level.match(term, [term.span])
         if level.groups and policy.redirect is not None:
-            yield from self._redirect(policy.redirect, level, included=included)
+            yield from self.redirect(policy.redirect, level, included=included)
         level.end(None, "neutral")  # §4.7
-        return level.parts
 
-    def _look_up(self, term: Term, level: _Level) -> Steps[None]:
+    def _look_up(self, term: Term, level: Level) -> Steps[None]:
         """Evaluate a mechanism that needs the DNS."""
         level.spend(term.text)
         target = self._values.expand(term, level.domain)
@@ -251,7 +265,7 @@ class Walk:
             level.end(term.text, None)
             return
         if term.kind == "include":
-            yield from self._include(term, target, level)
+            yield from self.include(term, target, level)
             return
         owner = owner_of(target)
         if owner is None:
@@ -260,23 +274,20 @@ class Walk:
             if (yield from self._records(Question(owner, A), term.text, level)):
                 level.match(term, [EVERYTHING[self._version]])
             return
-        addresses: Sequence[Rdata]
         if term.kind == "mx":
-            addresses = yield from self._hosts(owner, term.text, level)
+            yield from self._hosts(term, owner, level)
         else:
-            addresses = yield from self._records(Question(owner, self._rdtype), term.text, level)
+            yield from self._host(term, Question(owner, self._rdtype), level)
+
+    def _host(
+        self, term: Term, question: Question, level: Level, *, certain: bool = True
+    ) -> Steps[None]:
+        """Let a or mx match the addresses of a host."""
+        addresses = yield from self._records(question, term.text, level)
         self._work += len(addresses) * (1 + len(level.groups))
-        level.match(term, self._spans(term, cast("Sequence[str]", addresses)))
+        level.match(term, networks_of(term, self._version, addresses), certain=certain)
 
-    def _spans(self, term: Term, addresses: Sequence[str]) -> list[Interval]:
-        """Return the networks of a and mx (§5.3, §5.4) as intervals."""
-        v4 = self._version == 4  # noqa: PLR2004 - IP version
-        family, host_bits = (AF_INET, 32 - term.bits) if v4 else (AF_INET6, 128 - term.bits6)
-        numbers = [int.from_bytes(inet_pton(family, address)) for address in addresses]
-        firsts = {number >> host_bits << host_bits for number in numbers}
-        return [(first, first | (1 << host_bits) - 1) for first in sorted(firsts)]
-
-    def _records(self, question: Question, text: str, level: _Level) -> Steps[Sequence[Rdata]]:
+    def _records(self, question: Question, text: str, level: Level) -> Steps[Sequence[Rdata]]:
         """Return the records of an answer; without any, count it or end with it (§4.6.4)."""
         (answer,) = yield from self._answers.ask([question])
         if answer.status == NOERROR:
@@ -288,22 +299,21 @@ class Walk:
             level.void(text, trouble)
         return ()
 
-    def _hosts(self, owner: str, text: str, level: _Level) -> Steps[list[Rdata]]:
-        """Return the addresses of all MX hosts; all of them are looked up (§5.4)."""
-        found = yield from self._records(Question(owner, MX), text, level)
-        hosts = cast("Sequence[tuple[int, str]]", found)
-        if len(hosts) > MAX_MX:
-            level.end(text, "permerror", "mx")
+    def _hosts(self, term: Term, owner: str, level: Level) -> Steps[None]:
+        """Let mx match its hosts one after the other: a match ends the lookups (§5.4)."""
+        hosts = mail_hosts((yield from self._records(Question(owner, MX), term.text, level)))
+        if hosts is None:
+            level.end(term.text, "permerror", "mx")
         if not hosts or not level.groups:
-            return []
-        questions = [Question(name, self._rdtype) for _, name in hosts if name != NULL_MX]
-        yield from self._answers.ask(questions)
-        addresses: list[Rdata] = []
-        for question in questions:
-            addresses.extend((yield from self._records(question, text, level)))
-        return addresses
+            return
+        questions = [Question(name, self._rdtype) for name in hosts]
+        answers = yield from self._answers.ask(questions)
+        void = [answer.status != NOERROR and answer.status in SETTLED for answer in answers]
+        for place, question in enumerate(questions):
+            certain = True not in void[place + 1 :]
+            yield from self._host(term, question, level, certain=certain)
 
-    def _include(self, term: Term, target: str, level: _Level) -> Steps[None]:
+    def include(self, term: Term, target: str, level: Level) -> Steps[None]:
         """Evaluate an included policy: a pass is a match, an error is one, else go on (§5.2)."""
         parts = yield from self._referred(term.text, target, level, included=True)
         going_on: Groups = {}
@@ -311,18 +321,20 @@ class Walk:
         explained = level.explained or term.result != "fail"
         for ranges, label in parts:
             self._work += 1 + len(ranges) // 8
-            if label.result in {"fail", "softfail", "neutral"}:
-                going_on.setdefault((label.lookups, label.voids), []).extend(ranges)
-                continue
             changed = label._replace(path=(here, *label.path))
+            if label.result in {"fail", "softfail", "neutral"}:
+                if label.explained:
+                    going_on.setdefault((label.lookups, label.voids), []).extend(ranges)
+                    continue
+                changed = changed._replace(result=None, mechanism=None)
             if label.result == "pass":
                 changed = changed._replace(
-                    result=term.result, mechanism=term.text, explained=explained
+                    result=term.result, mechanism=term.text, explained=explained and label.explained
                 )
-            level.parts.append(Part(ranges, changed))
+            level.parts.append(RangePart(ranges, changed))
         level.groups = {spent: joined(ranges) for spent, ranges in going_on.items()}
 
-    def _redirect(self, term: Term, level: _Level, *, included: bool) -> Steps[None]:
+    def redirect(self, term: Term, level: Level, *, included: bool) -> Steps[None]:
         """Let another policy take the place of this one (§6.1)."""
         level.spend(term.text)
         target = self._values.expand(term, level.domain)
@@ -335,11 +347,11 @@ class Walk:
         here = (level.domain, term.text)
         for ranges, label in parts:
             self._work += 1
-            level.parts.append(Part(ranges, label._replace(path=(here, *label.path))))
+            level.parts.append(RangePart(ranges, label._replace(path=(here, *label.path))))
 
     def _referred(
-        self, text: str, target: str, level: _Level, *, included: bool
-    ) -> Steps[list[Part]]:
+        self, text: str, target: str, level: Level, *, included: bool
+    ) -> Steps[list[RangePart]]:
         """Evaluate the policy that a term refers to; without one, all end here."""
         owner = owner_of(target)
         if owner is None:
@@ -350,7 +362,7 @@ class Walk:
             return []
         yield from self._records(Question(owner, TXT), text, level)
         found = only_policy(self._answers.known[Question(owner, TXT)])
-        if found is None or not found.isascii():
+        if found is None:
             level.end(text, "permerror", "no policy")
             return []
         groups, level.groups = level.groups, {}

@@ -1,0 +1,117 @@
+"""Evaluates included policies once for all addresses, for whoever includes them.
+
+What an address gets from an included policy depends on it and on the lookups and voids spent
+before, and on nothing else unless macros name the sender. So there is a table for each policy and
+each of those, and what is left to be evaluated is cut out of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from auditor.spf.range_evaluator import Answers, RangeEvaluation, RangePart
+from auditor.wire.address_set import EVERYTHING, common
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from auditor.resolve.answer import Answer, Question, Steps
+    from auditor.spf.macro_expansion import MacroValues
+    from auditor.spf.range_evaluator import Groups
+
+__all__ = ["IncludeTables", "KnownAnswers", "TableEvaluation", "is_settled"]
+
+#: Answers that one evaluation uses; as many as another may ask for in `range_evaluator`.
+_MAX_USED_ANSWERS: Final = 400
+
+
+class KnownAnswers(Answers):
+    """Answers that are shared by many evaluations; bounded by those that one of them uses."""
+
+    def __init__(self, known: dict[Question, Answer]) -> None:
+        super().__init__()
+        self.known = known
+        self._times = 0
+
+    def ask(self, questions: Sequence[Question]) -> Steps[list[Answer]]:
+        """Return the answers to questions, asking for those that are not known."""
+        self._times += len(questions)
+        known = self.known
+        try:
+            return [known[question] for question in questions]
+        except KeyError:
+            return (yield from super().ask(questions))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no more should be asked."""
+        return self._times >= _MAX_USED_ANSWERS
+
+
+def is_settled(parts: Sequence[RangePart]) -> bool:
+    """Tell whether no lookup failed: what one did is not to be remembered, it is tried again."""
+    return all(label.result != "temperror" for _, label in parts)
+
+
+class IncludeTables:
+    """Tables of included policies; `intervals`: how many there are in all of them."""
+
+    __slots__ = ("_known", "intervals")
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, list[RangePart]] = {}
+        self.intervals = 0
+
+    def get(self, key: Hashable) -> list[RangePart] | None:
+        """Return a table, None if it is not known."""
+        return self._known.get(key)
+
+    def keep(self, key: Hashable, table: list[RangePart]) -> None:
+        """Keep a table."""
+        self._known[key] = table
+        self.intervals += sum(len(ranges) for ranges, _ in table)
+
+    def clear(self) -> None:
+        """Forget all tables."""
+        self._known.clear()
+        self.intervals = 0
+
+
+class TableEvaluation(RangeEvaluation):
+    """The evaluation of included policies, each once for all addresses that have spent as much.
+
+    What is left of it for some addresses is cut out of that.
+    """
+
+    __slots__ = ("_tables",)
+
+    def __init__(
+        self, tables: IncludeTables, version: int, values: MacroValues, answers: Answers
+    ) -> None:
+        super().__init__(version, values, answers)
+        self._tables = tables
+
+    def policy(
+        self, text: bytes, domain: str, groups: Groups, *, included: bool = False
+    ) -> Steps[list[RangePart]]:
+        """Evaluate the policy of a domain for all groups, as for `RangeEvaluation`."""
+        found = []
+        for spent, ranges in groups.items():
+            table = yield from self._table(text, domain, spent, included=included)
+            for everywhere, label in table:
+                clipped = common(everywhere, ranges)
+                if clipped:
+                    found.append(RangePart(clipped, label))
+        return found
+
+    def _table(
+        self, text: bytes, domain: str, spent: tuple[int, int], *, included: bool
+    ) -> Steps[list[RangePart]]:
+        key = self._version, text, domain, spent, included
+        table = self._tables.get(key)
+        if table is None:
+            everything: Groups = {spent: [EVERYTHING[self._version]]}
+            table = yield from super().policy(text, domain, everything, included=included)
+            if not self.is_cut_short and is_settled(table):
+                self._tables.keep(key, table)
+        return table

@@ -1,0 +1,1 @@
+"""Lint of SPF policies: problems of a record and of all that it includes."""

@@ -1,0 +1,55 @@
+"""Memo of what policies come to by their text alone, bounded in octets of text.
+
+Domains of one provider publish the same policy, and include the same ones, in lists of a hundred
+thousand. Who publishes policies decides what is kept, so it is a number of octets and not of
+policies that bounds it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MAX_KEPT_OCTETS", "PolicyMemo"]
+
+K = TypeVar("K", bound=str | bytes)
+T = TypeVar("T")
+
+#: Octets of a policy: what a hostile zone can make long is not kept.
+MAX_KEPT_OCTETS: Final = 2048
+#: Octets of all policies of a generation.
+_GENERATION_OCTETS: Final = 1 << 19
+
+
+class PolicyMemo(Generic[K, T]):
+    """Keeps what `make` returns for a text: two generations, the older one goes as a whole.
+
+    What comes up again moves to the younger one. A text is octets, or a character an octet.
+    """
+
+    __slots__ = ("_make", "_octets", "_old", "_young")
+
+    def __init__(self, make: Callable[[K], T]) -> None:
+        self._make = make
+        self._young: dict[K, T] = {}
+        self._old: dict[K, T] = {}
+        self._octets = 0
+
+    def __call__(self, text: K) -> T:
+        """Return what the text comes to."""
+        found = self._young.get(text)
+        if found is not None:
+            return found
+        found = self._old.get(text)
+        if found is None:
+            found = self._make(text)
+            if len(text) > MAX_KEPT_OCTETS:
+                return found
+        self._octets += len(text)
+        if self._octets > _GENERATION_OCTETS:
+            self._old, self._young = self._young, {}
+            self._octets = len(text)
+        self._young[text] = found
+        return found
