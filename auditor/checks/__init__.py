@@ -1,1 +1,1 @@
-"""One stage a file: facts in, facts out; no socket, no printing."""
+"""Stages of an audit, one a file: generators that yield questions and return facts; no I/O."""

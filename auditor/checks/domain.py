@@ -9,12 +9,13 @@ from auditor.checks.facts import AddressFact, DomainFact, MxHost, SpfPolicyFact
 from auditor.checks.steps import together
 from auditor.resolve.answer import Question
 from auditor.wire.codes import AAAA, MX, NODATA, NOERROR, NXDOMAIN, SETTLED, A
+from auditor.wire.names import NULL_MX
 
 if TYPE_CHECKING:
+    from auditor.checks.address import Wildcards
     from auditor.checks.facts import Steps
-    from auditor.checks.ptr import Wildcards
     from auditor.resolve.answer import Answer
-    from auditor.spf.lint import LintReport
+    from auditor.spf.lint.policy import LintReport
 
 __all__ = ["MAX_ADDRESSES", "MAX_HOSTS", "check_domain"]
 
@@ -23,13 +24,10 @@ __all__ = ["MAX_ADDRESSES", "MAX_HOSTS", "check_domain"]
 MAX_HOSTS: Final = 20
 MAX_ADDRESSES: Final = 32
 
-#: The exchange of a null MX (RFC 7505): the domain takes no mail.
-NULL_MX: Final = "."
-
 
 def check_domain(domain: str, wildcards: Wildcards) -> Steps[DomainFact]:
     """Look up all that a receiver would of a sending domain, and lint its policy."""
-    from auditor.spf.lint import lint  # noqa: PLC0415 - addresses, the most by far, need it not
+    from auditor.spf.lint.policy import lint  # noqa: PLC0415 - addresses, the most by far, need it not
 
     found = yield from together([_hosts(domain, wildcards), lint(domain)])
     (status, addresses, mx_status, hosts), report = cast("tuple[_Hosts, LintReport]", tuple(found))
@@ -44,10 +42,7 @@ def _hosts(domain: str, wildcards: Wildcards) -> Steps[_Hosts]:
     v4, v6, mx = yield [Question(domain, rdtype) for rdtype in (A, AAAA, MX)]
     hosts = cast("tuple[tuple[int, str], ...]", mx.records)[:MAX_HOSTS]
     own, *others = yield from together(
-        [
-            _addresses(v4, v6, wildcards),
-            *(_host(name, wildcards) for _, name in hosts),
-        ]
+        [_addresses(v4, v6, wildcards), *(_host(name, wildcards) for _, name in hosts)]
     )
     return (
         own[0],

@@ -1,4 +1,4 @@
-"""What the stages learn about a target: frozen once made.
+"""Facts: what the stages of an audit learn about a target; frozen value objects.
 
 A stage is a generator: it yields the questions that it has now and is sent their
 answers in the same order, as often as it needs, and returns its fact. So a stage knows
@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from auditor.resolve.answer import Steps
-from auditor.spf.evaluate import SpfFact
+from auditor.spf.result import SpfFact
 
 __all__ = [
     "AddressFact",
     "DomainFact",
     "ForwardName",
+    "HeloFact",
     "IprevFact",
     "MxHost",
     "PtrFact",
@@ -29,14 +30,21 @@ __all__ = [
 class PtrFact(NamedTuple):
     """All PTR names of an address, and the aliases on the way to them (RFC 2317).
 
-    `status` is one of DESIGN §1. `wildcard` is the owner of the wildcard record that the
-    names come from, such as `*.100.51.198.in-addr.arpa`, or "".
+    `status` is that of the answer. `owner` is where the PTR records stand or would have to:
+    the name that the last alias leads to, the reverse name itself without one. `zone` is the
+    apex of the zone that denied them, "" if there are some or it is not known. `wildcard` is
+    the owner of the wildcard record that the names come from, such as
+    `*.100.51.198.in-addr.arpa`, or "". `is_host_alias`: the last alias leads to a host, which
+    has addresses, and not to PTR records.
     """
 
     status: str
     names: tuple[str, ...]
     chain: tuple[str, ...]
+    owner: str
+    zone: str = ""
     wildcard: str = ""
+    is_host_alias: bool = False
 
 
 class ForwardName(NamedTuple):
@@ -57,6 +65,18 @@ class IprevFact(NamedTuple):
 
     result: str
     names: tuple[ForwardName, ...]
+
+
+class HeloFact(NamedTuple):
+    """The lookup of a HELO name that was given: its addresses in the target's family, sorted.
+
+    `status` is None where the name was not looked up: it is no fully qualified host name.
+    """
+
+    name: str
+    status: str | None
+    addresses: tuple[str, ...]
+    confirms: bool
 
 
 class AddressFact(NamedTuple):

@@ -1,1 +1,1 @@
-"""The catalogue (data, not code) and the judge: facts to findings to a verdict."""
+"""The catalogue of findings, the judge, and advice: facts to findings, verdict and remedies."""

@@ -1,22 +1,27 @@
-"""The catalogue of findings (DESIGN §6): look-ups over the data in `entries`.
+"""The catalogue of findings: looks up the entries of `entries/` by code.
 
 Nothing here judges; `judge` does, by these codes.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
-from auditor.findings.entries import domain, forward, ptr, spf, target
+from auditor.findings.entries import bogus, domain, forward, helo, ptr, spf, target, zone
 from auditor.findings.entry import SEVERITIES, Entry, Severity
+from auditor.wire.master_file import absolute_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "ENTRIES",
     "SEVERITIES",
     "Entry",
     "Severity",
+    "catalogue",
     "entry",
-    "mending",
     "nearest",
     "zone_lines",
 ]
@@ -25,11 +30,21 @@ __all__ = [
 ENTRIES: Final[tuple[Entry, ...]] = (
     *ptr.ENTRIES,
     *forward.ENTRIES,
+    *helo.ENTRIES,
     *spf.ENTRIES,
     *domain.ENTRIES,
+    *bogus.ENTRIES,
+    *zone.ENTRIES,
     *target.ENTRIES,
 )
+#: Fields of a template that hold something else than a name.
+_NO_NAMES: Final = frozenset({"address", "line", "mechanism", "type"})
 _BY_CODE: Final = {line.code: line for line in ENTRIES}
+
+
+def catalogue() -> Mapping[str, Entry]:
+    """Return every finding there is by its code, in the order in which they are explained."""
+    return MappingProxyType(_BY_CODE)
 
 
 def entry(code: str) -> Entry:
@@ -47,17 +62,21 @@ def nearest(text: str) -> str | None:
 def zone_lines(code: str, **facts: str) -> tuple[str, ...]:
     """Return the zone-file lines to publish against a finding, in master file form.
 
-    `facts` fill the fields that `Entry` describes. `subject`, that of the finding, fills the
-    field it is for; what follows from `address` need not be given; what is not known is
-    shown as `<name>`. Raises KeyError for an unknown code, ValueError if `address` is not an
-    address.
+    `facts` fill the fields that `Entry` describes: names without their final dots, which are
+    escaped here (RFC 1035 §5.1). `subject`, that of the finding, fills the field it is for; what
+    follows from `address` need not be given; what is not known is shown as `<name>`. Raises
+    KeyError for an unknown code, ValueError if `address` is not an address, WireError for what
+    is not a name.
     """
     known = _BY_CODE[code]
     if not known.zone_lines:
         return ()
-    fields = _Fields(facts)
     if "subject" in facts:
-        fields[known.subject] = facts["subject"]
+        facts[known.subject] = facts.pop("subject")
+    fields = _Fields(
+        (name, value if name in _NO_NAMES else absolute_name(value).removesuffix("."))
+        for name, value in facts.items()
+    )
     if address := fields.get("address"):
         from auditor.wire.reverse import reverse_name  # noqa: PLC0415 - not needed for a scan
 
@@ -66,18 +85,6 @@ def zone_lines(code: str, **facts: str) -> tuple[str, ...]:
         fields.setdefault("type", kind)
         fields.setdefault("mechanism", f"{mechanism}:{address}")
     return tuple(line.format_map(fields) for line in known.zone_lines)
-
-
-def mending(code: str, subject: str, *, kind: str, target: str) -> tuple[str, ...]:
-    """Return the zone-file lines to publish against a finding of a record, as `zone_lines` does."""
-    facts = {"subject": subject}
-    if kind == "ip":
-        facts["address"] = target
-        if subject != target:
-            facts["name"] = subject
-    if kind == "domain":
-        facts["domain"] = target
-    return zone_lines(code, **facts)
 
 
 class _Fields(dict[str, str]):

@@ -1,13 +1,14 @@
-"""What one line of the catalogue holds."""
+"""One entry of the catalogue of findings."""
 
 from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-__all__ = ["SEVERITIES", "Entry", "Severity", "Subject"]
+__all__ = ["SEVERITIES", "Entry", "Severity", "Subject", "Verdict"]
 
+Verdict: TypeAlias = Literal["pass", "warn", "unknown", "fail"]
 Severity: TypeAlias = Literal["info", "notice", "warning", "error"]
-Subject: TypeAlias = Literal["address", "name", "domain", "owner", "line"]
+Subject: TypeAlias = Literal["address", "name", "domain", "zone", "owner", "line"]
 
 #: From the least to the most severe.
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "notice", "warning", "error")
@@ -17,17 +18,19 @@ class Entry(NamedTuple):
     """A finding, explained.
 
     `severity` is the default. `subject` is what the finding's subject is: an `address`, a
-    `name`, a `domain`, the `owner` of a record or an input `line`. `title` is a line without
-    a full stop; `why` says why a receiver cares, `references` where that is written; `remedy`
-    is what a postmaster does about it. `undetermined`: the finding is about what could not
-    be learnt, not about what is wrong.
+    `name`, a `domain`, a `zone`, the `owner` of a record or an input `line`. `title` is a
+    line without a full stop; `why` says why a receiver cares, `references` where that is
+    written; `remedy` is what a postmaster does about it. `undetermined`: the finding is about
+    what could not be learnt, not about what is wrong.
 
-    `only_check`: found by `auditor check` alone, for a scan does not ask what it takes.
+    `beyond_scan`: a scan does not ask what it takes, unless with --authority or --own: found by
+    `auditor check` with several servers, or by `auditor zones`.
 
     `zone_lines` is what to publish, with fields in braces: `{address}` and what follows from
     it, `{reverse}`, `{type}` (A or AAAA) and `{mechanism}` (`ip4:` or `ip6:`); `{name}`, the
-    name at fault; `{host}`, a good name, to be chosen; `{target}`, what an alias leads to;
-    `{domain}`, the owner of a policy or of MX records; `{zone}` and `{server}`, a delegation.
+    name at fault; `{host}`, a good name; `{domain}`, the owner of a policy or of MX records;
+    `{zone}` and `{server}`, a delegation.
+    What is in angle brackets is to be chosen. `advice` fills in what is known.
     """
 
     code: str
@@ -39,4 +42,4 @@ class Entry(NamedTuple):
     remedy: str
     zone_lines: tuple[str, ...] = ()
     undetermined: bool = False
-    only_check: bool = False
+    beyond_scan: bool = False

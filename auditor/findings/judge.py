@@ -1,4 +1,4 @@
-"""The judge: facts → findings → verdict (DESIGN §6). Pure, and called for every target.
+"""The judge: facts to findings to a verdict. Pure; called for every target.
 
 What is checked here is what a fact means, never what the DNS says: no look-ups, no clock.
 Findings are sorted by code and subject, without duplicates.
@@ -9,30 +9,42 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from auditor.checks.forward import MAX_NAMES
-from auditor.checks.naming import cut, is_generic, perhaps_generic
-from auditor.checks.reach import is_global
+from auditor.checks.address import MAX_NAMES, is_reverse, without_origin
 from auditor.findings.catalogue import ENTRIES, SEVERITIES
-from auditor.findings.ruling import Ruling
-from auditor.suffixes import is_public
-from auditor.wire.codes import NOERROR, REFUSED, SETTLED
-from auditor.wire.names import is_hostname
+from auditor.findings.generic_names import cut, is_generic, perhaps_generic
+from auditor.findings.rules import RuleSet
+from auditor.findings.special_purpose import is_global
+from auditor.publicsuffix import is_public
+from auditor.spf.result import is_bogus
+from auditor.wire.codes import BOGUS, NOERROR, REFUSED, SETTLED
+from auditor.wire.names import NULL_MX, is_hostname, is_multi_label
+from auditor.wire.reverse import reverse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from auditor.checks.agreement import Said
-    from auditor.checks.facts import AddressFact, DomainFact, IprevFact, MxHost, PtrFact, SpfFact
-    from auditor.findings.entry import Severity
+    from auditor.checks.facts import (
+        AddressFact,
+        DomainFact,
+        HeloFact,
+        IprevFact,
+        MxHost,
+        PtrFact,
+        SpfFact,
+    )
+    from auditor.checks.server_agreement import ServerAnswers
+    from auditor.findings.entry import Severity, Verdict
     from auditor.targets.target import Target
 
 __all__ = [
     "SEVERITIES",
     "VERDICTS",
     "Finding",
-    "Ruling",
-    "at_or_above",
+    "RuleSet",
+    "fails",
     "judge_domain",
+    "judge_expected",
+    "judge_helo",
     "judge_invalid",
     "judge_ip",
     "judge_name",
@@ -51,8 +63,6 @@ _RANK: Final[dict[str, int]] = {severity: rank for rank, severity in enumerate(S
 
 #: What a server says that has not got the zone (RFC 1912 §2.8).
 _LAME: Final = frozenset({REFUSED, "NOTAUTH"})
-#: The exchange of a null MX (RFC 7505 §3).
-_NULL_MX: Final = "."
 
 _SPF_CODES: Final = {
     "fail": "SPF_FAIL",
@@ -78,43 +88,68 @@ def judge_ip(
     iprev: IprevFact,
     spf: Sequence[SpfFact],
     *,
-    given_identities: bool,
-    ruling: Ruling,
+    helo: HeloFact | None = None,
+    expected: str = "",
+    undelegated: str = "",  # a zone of the user's own that the zone above denies
+    rule_set: RuleSet,
 ) -> list[Finding]:
-    """Return the findings about an address.
-
-    `given_identities`: the SPF identities were asked for. Of identities derived from PTR
-    names nobody expects a policy, so there the result `none` is no finding.
-    """
+    """Return the findings about an address; `expected`: the PTR name that it is to have."""
     found: list[tuple[str, str]] = []
     if not is_global(target_text, version):
         found.append(("TARGET_NOT_GLOBAL", target_text))
     names = ptr.names
     if not names:
-        _judge_nameless(target_text, ptr.status, found)
+        _judge_nameless(target_text, ptr, found)
+        if undelegated:
+            found.append(("DELEGATION_MISSING", undelegated))
     else:
         for name in names if len(names) == 1 else _several(target_text, names, found):
-            judge_name(name, target_text, found)
+            judge_name(name, target_text, found, ptr.owner)
         if ptr.wildcard:
             found.append(("PTR_WILDCARD", ptr.wildcard))
         _judge_iprev(iprev, found)
+        judge_expected(expected, names, found)
+    if helo is not None:
+        judge_helo(helo, names, found)
     for fact in spf:
-        if fact.result != "pass":
-            judge_spf(fact, given=given_identities, found=found)
-    return weigh(found, ruling) if found else []
+        if fact.result != "pass" or fact.differs:
+            judge_spf(fact, found)
+    return weigh(found, rule_set) if found else []
 
 
-def judge_name(name: str, address: str, found: list[tuple[str, str]]) -> None:
-    """Judge a PTR name by itself, adding (code, subject) to `found`."""
+def judge_name(name: str, address: str, found: list[tuple[str, str]], owner: str = "") -> None:
+    """Judge a PTR name by itself, adding (code, subject) to `found`.
+
+    `owner` is where the PTR record stands, "" for the reverse name of the address.
+    """
+    if name.endswith("arpa") or (owner and not is_reverse(owner)):
+        owner = owner or reverse_name(address)
+        if without_origin(name, owner):
+            found.append(("PTR_DOT_MISSING", name))
+            return
+        if is_reverse(name):
+            found.append(("PTR_IN_ARPA", name))
+            return
     head, _, parent = name.partition(".")
     # What follows the first label is the same for a whole block as a rule.
-    if not (head.isalnum() and "." in parent and _is_plain(parent) and len(name) <= _LONGEST):
+    if not (
+        head.isalnum()
+        and "." in parent
+        and _is_plain(parent)
+        and len(name) <= _MAX_PLAIN_CHARACTERS
+    ):
         if not is_hostname(name):
             found.append(("PTR_INVALID_NAME", name))
         elif not is_public(name):
             found.append(("PTR_UNKNOWN_TLD", name))
     if is_generic(name, address) is not None:
         found.append(("PTR_GENERIC", name))
+
+
+def judge_expected(expected: str, names: Sequence[str], found: list[tuple[str, str]]) -> None:
+    """Judge PTR names by the one that the input expects, "" for none, adding to `found`."""
+    if expected and expected not in names:
+        found.append(("PTR_UNEXPECTED", expected))
 
 
 def perhaps_judged(names: Sequence[str], addresses: Sequence[str]) -> list[bool]:
@@ -129,12 +164,13 @@ def perhaps_judged(names: Sequence[str], addresses: Sequence[str]) -> list[bool]
     odd = {rest for rest in rests if "." not in rest or not _is_plain(rest)}
     if odd:
         found = [
-            one or name.partition(".")[2] in odd for one, name in zip(found, names, strict=True)
+            is_odd or name.partition(".")[2] in odd
+            for is_odd, name in zip(found, names, strict=True)
         ]
-    if not "".join(heads).isalnum() or "" in heads or max(map(len, names)) > _LONGEST:
+    if not "".join(heads).isalnum() or "" in heads or max(map(len, names)) > _MAX_PLAIN_CHARACTERS:
         found = [
-            one or len(name) > _LONGEST or not _is_label(head)
-            for one, name, head in zip(found, names, heads, strict=True)
+            is_odd or len(name) > _MAX_PLAIN_CHARACTERS or not _is_label(head)
+            for is_odd, name, head in zip(found, names, heads, strict=True)
         ]
     return found
 
@@ -145,20 +181,25 @@ def _is_label(head: str) -> bool:
 
 
 #: With such a parent and a first label of 63 characters at most, a name is a host name.
-_LONGEST: Final = 63
+_MAX_PLAIN_CHARACTERS: Final = 63
 
 
 @lru_cache(maxsize=8192)
 def _is_plain(parent: str) -> bool:
-    return is_hostname(parent) and is_public(parent)
+    return is_hostname(parent) and is_public(parent) and not is_reverse(parent)
 
 
-def _judge_nameless(subject: str, status: str, found: list[tuple[str, str]]) -> None:
-    if status in SETTLED:
-        found.append(("PTR_MISSING", subject))
+def _judge_nameless(subject: str, ptr: PtrFact, found: list[tuple[str, str]]) -> None:
+    if ptr.status in SETTLED:
+        found.append(("PTR_ALIAS_TO_HOST" if ptr.is_host_alias else "PTR_MISSING", subject))
         return
-    found.append(("PTR_UNDETERMINED", subject))
-    _judge_server(status, subject, found)
+    found.append((_unread("PTR", ptr.status), subject))
+    _judge_server(ptr.status, subject, found)
+
+
+def _unread(kind: str, status: str) -> str:
+    """Return the code for a lookup that failed with `status`."""
+    return f"{kind}_BOGUS" if status == BOGUS else f"{kind}_UNDETERMINED"
 
 
 def _several(address: str, names: Sequence[str], found: list[tuple[str, str]]) -> Sequence[str]:
@@ -190,7 +231,7 @@ def _judge_iprev(iprev: IprevFact, found: list[tuple[str, str]]) -> None:
             continue
         if status not in SETTLED:
             if result != "pass":
-                found.append(("FORWARD_UNDETERMINED", name))
+                found.append((_unread("FORWARD", status), name))
             _judge_server(status, name, found)
         elif result != "fail":
             found.append(("FORWARD_PARTIAL", name))
@@ -198,19 +239,41 @@ def _judge_iprev(iprev: IprevFact, found: list[tuple[str, str]]) -> None:
             found.append(("FORWARD_MISMATCH" if status == NOERROR else "FORWARD_MISSING", name))
 
 
-def judge_spf(fact: SpfFact, *, given: bool, found: list[tuple[str, str]]) -> None:
-    """Judge an SPF fact, adding (code, subject) to `found`; `given`: it was asked for."""
+def judge_helo(helo: HeloFact, names: Sequence[str], found: list[tuple[str, str]]) -> None:
+    """Judge the HELO name of an address with PTR names `names`, adding to `found`.
+
+    A lookup that failed says nothing about the name.
+    """
+    if helo.status is None:
+        found.append(("HELO_NOT_FQDN", helo.name))
+    elif helo.status in SETTLED:
+        if not helo.addresses:
+            found.append(("HELO_UNRESOLVABLE", helo.name))
+        elif not helo.confirms:
+            found.append(("HELO_MISMATCH", helo.name))
+        if helo.addresses and names and helo.name not in names:
+            found.append(("HELO_NOT_PTR", helo.name))
+
+
+def judge_spf(fact: SpfFact, found: list[tuple[str, str]]) -> None:
+    """Judge an SPF fact, adding (code, subject) to `found`."""
+    if fact.differs:
+        found.append(("SPF_VERIFIERS_DIFFER", fact.domain))
     if fact.result == "none":
-        if given:
+        # Nobody expects a policy of a HELO name, and an address literal or a single label
+        # cannot have one.
+        if fact.identity == "mailfrom" and is_multi_label(fact.domain):
             found.append(("SPF_NONE", fact.domain))
     elif fact.result == "permerror" and fact.record is None:
         # The one permerror without a policy: there are several (RFC 7208 §4.5).
         found.append(("SPF_MULTIPLE_RECORDS", fact.domain))
-    else:
+    elif fact.result == "temperror" and is_bogus(fact):
+        found.append(("SPF_BOGUS", fact.domain))
+    elif fact.result != "pass":
         found.append((_SPF_CODES[fact.result], fact.domain))
 
 
-def judge_domain(target_text: str, fact: DomainFact, ruling: Ruling) -> list[Finding]:
+def judge_domain(target_text: str, fact: DomainFact, rule_set: RuleSet) -> list[Finding]:
     """Return the findings about a domain: its addresses, its mail hosts, its policy.
 
     Addresses that take mail are those of the MX hosts, or the domain's own without any
@@ -220,7 +283,7 @@ def judge_domain(target_text: str, fact: DomainFact, ruling: Ruling) -> list[Fin
     found: list[tuple[str, str]] = []
     unread = fact.status not in SETTLED
     if unread:
-        found.append(("ADDRESS_UNDETERMINED", target_text))
+        found.append((_unread("ADDRESS", fact.status), target_text))
         _judge_server(fact.status, target_text, found)
     if fact.mx:
         for address in fact.addresses:
@@ -230,7 +293,7 @@ def judge_domain(target_text: str, fact: DomainFact, ruling: Ruling) -> list[Fin
         for address in fact.addresses:
             _judge_mail_address(address, found)
         if fact.mx_status not in SETTLED:
-            found.append(("MX_UNDETERMINED", target_text))
+            found.append((_unread("MX", fact.mx_status), target_text))
             _judge_server(fact.mx_status, target_text, found)
         elif fact.addresses:
             found.append(("MX_MISSING", target_text))
@@ -238,26 +301,28 @@ def judge_domain(target_text: str, fact: DomainFact, ruling: Ruling) -> list[Fin
             found.append(("ADDRESS_MISSING", target_text))
     policy = fact.spf
     if policy.status not in SETTLED:
-        found.append(("SPF_UNDETERMINED", target_text))
+        found.append((_unread("SPF", policy.status), target_text))
         _judge_server(policy.status, target_text, found)
     elif policy.policies != 1:
         found.append(("SPF_MULTIPLE_RECORDS" if policy.policies else "SPF_NONE", target_text))
     found.extend(policy.problems)
-    return weigh(found, ruling)
+    return weigh(found, rule_set)
 
 
 def _judge_hosts(domain: str, hosts: Sequence[MxHost], found: list[tuple[str, str]]) -> None:
     for host in hosts:
         name = host.name
-        if name == _NULL_MX and len(hosts) == 1:
+        if name == NULL_MX and len(hosts) == 1:
             found.append(("MX_NULL", domain))
-        elif not is_hostname(name):
+        elif not is_hostname(name.replace("_", "x")):
             found.append(("MX_INVALID_NAME", name))
         elif host.status not in SETTLED:
-            found.append(("MX_UNDETERMINED", name))
+            found.append((_unread("MX", host.status), name))
             _judge_server(host.status, name, found)
         elif not host.addresses:
             found.append(("MX_UNRESOLVABLE", name))
+        if not is_hostname(name) and is_hostname(name.replace("_", "x")):
+            found.append(("MX_UNDERSCORE", name))
         if host.alias:
             found.append(("MX_CNAME", name))
         for address in host.addresses:
@@ -269,7 +334,9 @@ def _judge_mail_address(fact: AddressFact, found: list[tuple[str, str]]) -> None
     if not is_global(address, 6 if ":" in address else 4):
         found.append(("TARGET_NOT_GLOBAL", address))
     elif iprev.result == "temperror":
-        found.append(("FORWARD_UNDETERMINED" if ptr.names else "PTR_UNDETERMINED", address))
+        statuses = [name.status for name in iprev.names if name.status not in SETTLED]
+        status = BOGUS if {BOGUS}.issuperset(statuses or (ptr.status,)) else ""
+        found.append((_unread("FORWARD" if ptr.names else "PTR", status), address))
     elif iprev.result != "pass":
         found.append(("MX_UNCONFIRMED", address))
 
@@ -282,19 +349,21 @@ def _judge_own_address(fact: AddressFact, found: list[tuple[str, str]]) -> None:
         found.append(("ADDRESS_UNCONFIRMED", address))
 
 
-def judge_servers(said: Iterable[Said], ruling: Ruling) -> list[Finding]:
+def judge_servers(said: Iterable[ServerAnswers], rule_set: RuleSet) -> list[Finding]:
     """Return the findings about servers that say different things of the same owner."""
-    return weigh([("SERVERS_DISAGREE", one.question.name) for one in said if one.differs], ruling)
+    return weigh(
+        [("SERVERS_DISAGREE", each.question.name) for each in said if each.differs], rule_set
+    )
 
 
-def judge_invalid(target: Target, ruling: Ruling) -> list[Finding]:
+def judge_invalid(target: Target, rule_set: RuleSet) -> list[Finding]:
     """Return the finding about a line that is not a target."""
-    return weigh([("TARGET_INVALID", target.text)], ruling)
+    return weigh([("TARGET_INVALID", target.text)], rule_set)
 
 
-def weigh(found: list[tuple[str, str]], ruling: Ruling) -> list[Finding]:
+def weigh(found: list[tuple[str, str]], rule_set: RuleSet) -> list[Finding]:
     """Return what counts in this run of (code, subject), sorted by both, each once."""
-    severities = ruling.severities
+    severities = rule_set.severities
     return [
         Finding(code, severities[code], subject)
         for code, subject in sorted(set(found))
@@ -302,11 +371,11 @@ def weigh(found: list[tuple[str, str]], ruling: Ruling) -> list[Finding]:
     ]
 
 
-def verdict(findings: Iterable[Finding]) -> str:
+def verdict(findings: Iterable[Finding]) -> Verdict:
     """Return `fail` with any error, else `unknown` with any finding that is undetermined
     (whatever its severity), else `warn` with any warning, else `pass`.
-    """  # noqa: D205 - one sentence, the rule of DESIGN §6
-    outcome = "pass"
+    """  # noqa: D205 - one sentence, the whole rule
+    outcome: Verdict = "pass"
     for code, severity, _ in findings:
         if severity == "error":
             return "fail"
@@ -317,6 +386,12 @@ def verdict(findings: Iterable[Finding]) -> str:
     return outcome
 
 
-def at_or_above(severity: str, threshold: str) -> bool:
-    """Whether a severity reaches the threshold, another severity; `never` none does."""
-    return threshold != "never" and _RANK[severity] >= _RANK[threshold]
+def fails(fail_on: str, severities: Iterable[str], verdicts: Iterable[str]) -> bool:
+    """Tell whether findings and records like these are what `--fail-on` names.
+
+    `unknown` means a record that is undetermined or fails, a severity any finding that is at
+    least as severe, `never` nothing.
+    """
+    if fail_on == "unknown":
+        return not {"unknown", "fail"}.isdisjoint(verdicts)
+    return fail_on != "never" and any(_RANK[each] >= _RANK[fail_on] for each in severities)

@@ -9,10 +9,9 @@ from support.spf_answers import Zone
 from support.stepping import driven
 from support.zone_texts import zones
 
-from auditor.checks.address import check_address
-from auditor.checks.ptr import Wildcards
+from auditor.checks.address import Wildcards, check_address
 from auditor.resolve.answer import Answer, Question
-from auditor.wire.codes import AAAA, CNAME, PTR, A
+from auditor.wire.codes import AAAA, CNAME, PTR, TXT, A
 from auditor.wire.reverse import reverse_name
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from auditor.resolve.answer import Rdata
 
 _ADDRESS = "198.51.100.7"
+_ADDRESS_V6 = "2001:db8::25"
 _OWNER = reverse_name(_ADDRESS)
 _WILD = "*.100.51.198.in-addr.arpa"
 
@@ -170,3 +170,18 @@ def test_a_neighbour_that_has_been_learnt_of_meanwhile_counts() -> None:
             steps.send(answers)
         assert end.value.value[0].wildcard == _WILD
     assert wildcards.question(other) is None
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [({A: ["192.0.2.1"]}, True), ({AAAA: [_ADDRESS_V6]}, True), ({TXT: [(b"text",)]}, False)],
+)
+def test_an_alias_that_leads_to_a_host_is_told_from_one_that_leads_to_no_record(
+    end: dict[int, Sequence[Rdata] | str],
+    *,
+    expected: bool,
+) -> None:
+    ptr, iprev, rounds = _check({_OWNER: {CNAME: ["mail.example.net"]}, "mail.example.net": end})
+    assert (ptr.status, ptr.owner, ptr.is_host_alias) == ("NODATA", "mail.example.net", expected)
+    assert iprev.result == "permerror"
+    assert len(rounds) == 2

@@ -8,8 +8,8 @@ import pytest
 from support.spf_answers import Zone
 from support.stepping import driven
 
+from auditor.checks.address import Wildcards
 from auditor.checks.domain import MAX_ADDRESSES, MAX_HOSTS, check_domain
-from auditor.checks.ptr import Wildcards
 from auditor.resolve.answer import Answer, Question
 from auditor.wire.codes import AAAA, CNAME, MX, PTR, TXT, A
 from auditor.wire.reverse import reverse_name

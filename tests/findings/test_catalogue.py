@@ -14,17 +14,18 @@ from auditor.findings.catalogue import (
     SEVERITIES,
     Entry,
     entry,
-    mending,
     nearest,
     zone_lines,
 )
 
-#: DESIGN §6, without the codes of later issues, and what this issue added to them.
+#: Every code, so that none comes or goes unnoticed.
 CODES = {
     *("PTR_MISSING", "PTR_UNDETERMINED", "PTR_MULTIPLE", "PTR_TOO_MANY", "PTR_GENERIC"),
-    *("PTR_INVALID_NAME", "PTR_UNKNOWN_TLD", "PTR_WILDCARD"),
+    *("PTR_INVALID_NAME", "PTR_UNKNOWN_TLD", "PTR_WILDCARD", "PTR_UNEXPECTED"),
+    *("PTR_DOT_MISSING", "PTR_IN_ARPA", "PTR_ALIAS_TO_HOST"),
     *("FORWARD_MISSING", "FORWARD_MISMATCH", "FORWARD_UNDETERMINED", "FORWARD_CNAME"),
     "FORWARD_PARTIAL",
+    *("HELO_NOT_FQDN", "HELO_UNRESOLVABLE", "HELO_MISMATCH", "HELO_NOT_PTR"),
     *("SPF_NONE", "SPF_FAIL", "SPF_SOFTFAIL", "SPF_NEUTRAL", "SPF_PERMERROR"),
     *("SPF_UNDETERMINED", "SPF_MULTIPLE_RECORDS"),
     *("SPF_SYNTAX", "SPF_NOT_ASCII", "SPF_TOO_MANY_LOOKUPS", "SPF_TOO_MANY_VOIDS"),
@@ -34,17 +35,21 @@ CODES = {
     *("SPF_DUPLICATE_TERM", "SPF_TERM_COVERED", "SPF_TERM_RESOLVES_TO_NOTHING"),
     *("SPF_STRINGS_JOINED", "SPF_UNKNOWN_MODIFIER", "SPF_ODD_MACRO", "SPF_EXP_WITHOUT_TEXT"),
     *("SPF_RECORD_TOO_LONG", "SPF_ANSWER_NEEDS_TCP", "SPF_TYPE_99"),
+    *("SPF_NEAR_MISS", "SPF_HOST_BITS", "SPF_TOTAL_WIDE", "SPF_VERIFIERS_DIFFER"),
     *("TARGET_NOT_GLOBAL", "TARGET_INVALID", "SERVER_LAME", "SERVERS_DISAGREE"),
+    *("DELEGATION_MISSING", "DELEGATION_PARTIAL", "ZONE_UNSERVED", "SERVER_SILENT"),
+    *("SERVER_WITHOUT_ADDRESS", "NS_MISMATCH", "NS_TOO_MANY", "SERIALS_DIFFER"),
+    "ANCESTOR_NXDOMAIN",
     *("ADDRESS_MISSING", "ADDRESS_UNDETERMINED", "ADDRESS_UNCONFIRMED"),
     *("MX_MISSING", "MX_NULL", "MX_UNRESOLVABLE", "MX_CNAME", "MX_UNDETERMINED"),
-    *("MX_INVALID_NAME", "MX_UNCONFIRMED"),
+    *("MX_INVALID_NAME", "MX_UNDERSCORE", "MX_UNCONFIRMED"),
+    *("PTR_BOGUS", "FORWARD_BOGUS", "SPF_BOGUS", "ADDRESS_BOGUS", "MX_BOGUS"),
 }
 
 FACTS = {
     "address": "198.51.100.7",
     "name": "mail.example.net",
     "host": "mx.example.net",
-    "target": "real.example.net",
     "domain": "example.net",
     "zone": "100.51.198.in-addr.arpa",
     "server": "ns.example.net",
@@ -110,18 +115,12 @@ def test_every_field_of_a_zone_line_can_be_filled(known: Entry) -> None:
     fields = set(re.findall(r"{(\w+)}", " ".join(known.zone_lines)))
     assert fields <= {*FACTS, "reverse", "type", "mechanism"}
     if not known.undetermined and known.subject not in {"line", "owner"}:
-        assert known.zone_lines or known.code == "TARGET_NOT_GLOBAL"
-
-
-def test_a_finding_of_a_record_says_enough_to_fill_its_lines() -> None:
-    name = {"kind": "ip", "target": "192.0.2.1"}
-    assert (
-        mending("PTR_MISSING", "192.0.2.1", **name)[0] == "1.2.0.192.in-addr.arpa. IN PTR <host>."
-    )
-    assert mending("FORWARD_MISSING", "a.example.net", **name) == ("a.example.net. IN A 192.0.2.1",)
-    said = mending("SPF_NONE", "example.net", kind="domain", target="example.net")
-    assert said[0].startswith("example.net. IN TXT ")
-    assert mending("TARGET_INVALID", "<b>", kind="invalid", target="<b>") == ()
+        # These are cured by taking something away, or on the servers.
+        bare = {"TARGET_NOT_GLOBAL", "SERVER_LAME", "SPF_TYPE_99", "SPF_VERIFIERS_DIFFER"}
+        bare |= {"SERVER_SILENT", "SERIALS_DIFFER", "ZONE_UNSERVED", "NS_TOO_MANY"}
+        # A HELO name is changed on the mail server, signatures are made by a program.
+        elsewhere = known.code.startswith("HELO_") or known.code.endswith("_BOGUS")
+        assert known.zone_lines or known.code in bare or elsewhere
 
 
 def test_what_is_not_known_is_shown_as_a_placeholder() -> None:
@@ -145,8 +144,6 @@ def test_an_address_fills_what_follows_from_it() -> None:
 @pytest.mark.parametrize(
     ("code", "subject", "address", "lines"),
     [
-        ("FORWARD_MISSING", "a.example", "192.0.2.1", ("a.example. IN A 192.0.2.1",)),
-        ("FORWARD_MISMATCH", "a.example", "2001:db8::1", ("a.example. IN AAAA 2001:db8::1",)),
         (
             "PTR_GENERIC",
             "host-7.dyn.example",
@@ -175,8 +172,8 @@ def test_the_subject_of_a_finding_fills_the_field_that_it_is(
 
 
 def test_a_name_with_braces_is_not_a_template() -> None:
-    (line,) = zone_lines("FORWARD_MISSING", name="{address}{0}", address="192.0.2.1")
-    assert line == "{address}{0}. IN A 192.0.2.1"
+    _, line = zone_lines("FORWARD_MISSING", host="{address}{0}", address="192.0.2.1")
+    assert line == r"\{address\}\{0\}. IN A 192.0.2.1"
 
 
 @pytest.mark.parametrize(
@@ -201,4 +198,5 @@ def test_loading_the_catalogue_loads_no_library() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    assert all(module.startswith("auditor") for module in done.stdout.split())
+    loaded = {module.partition(".")[0] for module in done.stdout.split()}
+    assert loaded - {"auditor"} <= sys.stdlib_module_names

@@ -13,28 +13,33 @@ from auditor.checks.facts import (
     SpfFact,
 )
 from auditor.findings.catalogue import ENTRIES, SEVERITIES, Severity
-from auditor.findings.entries import spf_broken, spf_unwise
+from auditor.findings.entries import spf_errors as spf_broken
+from auditor.findings.entries import spf_warnings as spf_unwise
 from auditor.findings.judge import (
     VERDICTS,
     Finding,
-    Ruling,
-    at_or_above,
+    RuleSet,
+    fails,
     judge_invalid,
     judge_ip,
     verdict,
 )
 from auditor.targets.target import Origin, Target
+from auditor.wire.reverse import reverse_name
 
 if TYPE_CHECKING:
     from random import Random
 
 IP = "198.51.100.7"
 NAME = "mail.example.net"
-RULING = Ruling()
+PARENT = "100.51.198.in-addr.arpa"
+UNDOTTED = f"{NAME}.{PARENT}"
+RULING = RuleSet()
 
 
 def reverse(*names: str, status: str = "", wildcard: str = "") -> PtrFact:
-    return PtrFact(status or ("NOERROR" if names else "NXDOMAIN"), names, (), wildcard)
+    status = status or ("NOERROR" if names else "NXDOMAIN")
+    return PtrFact(status, names, (), reverse_name(IP), wildcard=wildcard)
 
 
 def confirmed(name: str = NAME, alias: str = "") -> ForwardName:
@@ -64,9 +69,9 @@ class Ip(NamedTuple):
     ptr: PtrFact = reverse(NAME)
     iprev: IprevFact = forward(confirmed())
     spf: tuple[SpfFact, ...] = (policy("pass"),)
-    given: bool = False
+    expected: str = ""
 
-    def found(self, ruling: Ruling = RULING) -> list[Finding]:
+    def found(self, rule_set: RuleSet = RULING) -> list[Finding]:
         version = 6 if ":" in self.target else 4
         return judge_ip(
             self.target,
@@ -74,8 +79,8 @@ class Ip(NamedTuple):
             self.ptr,
             self.iprev,
             self.spf,
-            given_identities=self.given,
-            ruling=ruling,
+            expected=self.expected,
+            rule_set=rule_set,
         )
 
     def codes(self) -> list[tuple[str, str]]:
@@ -94,6 +99,25 @@ IPS = [
     (Ip(), []),
     (Ip(spf=()), []),
     # PTR
+    (
+        Ip(ptr=reverse(status="BOGUS"), iprev=forward(none="temperror"), spf=()),
+        [("PTR_BOGUS", IP)],
+    ),
+    (Ip(iprev=forward(unconfirmed(NAME, "BOGUS")), spf=()), [("FORWARD_BOGUS", NAME)]),
+    (
+        Ip(spf=(policy("temperror")._replace(explanation="TXT of a.example: BOGUS"),)),
+        [("SPF_BOGUS", NAME)],
+    ),
+    (
+        Ip(spf=(policy("temperror")._replace(explanation="TXT of a.example: SERVFAIL"),)),
+        [("SPF_UNDETERMINED", NAME)],
+    ),
+    (Ip(expected=NAME), []),
+    (Ip(expected="old.example.net"), [("PTR_UNEXPECTED", "old.example.net")]),
+    (
+        Ip(ptr=reverse(), iprev=forward(), spf=(), expected=NAME),
+        [("PTR_MISSING", IP)],
+    ),
     (Ip(ptr=reverse(), iprev=forward(), spf=()), [("PTR_MISSING", IP)]),
     (Ip(ptr=reverse(status="NODATA"), iprev=forward(), spf=()), [("PTR_MISSING", IP)]),
     *(
@@ -109,6 +133,27 @@ IPS = [
             [("PTR_UNDETERMINED", IP), ("SERVER_LAME", IP)],
         )
         for status in ("REFUSED", "NOTAUTH")
+    ),
+    (
+        Ip(
+            ptr=PtrFact("NODATA", (), (reverse_name(IP),), NAME, is_host_alias=True),
+            iprev=forward(),
+            spf=(),
+        ),
+        [("PTR_ALIAS_TO_HOST", IP)],
+    ),
+    (
+        Ip(ptr=reverse(UNDOTTED), iprev=forward(unconfirmed(UNDOTTED)), spf=()),
+        [("FORWARD_MISSING", UNDOTTED), ("PTR_DOT_MISSING", UNDOTTED)],
+    ),
+    # Whatever a lookup says, in the reverse tree there is no host name.
+    (named(UNDOTTED), [("PTR_DOT_MISSING", UNDOTTED)]),
+    (named(f"relay.{PARENT}"), [("PTR_IN_ARPA", f"relay.{PARENT}")]),
+    (named("7.100.51.199.in-addr.arpa"), [("PTR_IN_ARPA", "7.100.51.199.in-addr.arpa")]),
+    (named("mail.ip6.arpa"), [("PTR_IN_ARPA", "mail.ip6.arpa")]),
+    (
+        named("mail.example.net.1.168.192.in-addr.arpa"),
+        [("PTR_IN_ARPA", "mail.example.net.1.168.192.in-addr.arpa")],
     ),
     (named("mail.example.net", "mx.example.net"), [("PTR_MULTIPLE", IP)]),
     (named(*ELEVEN[:10]), [("PTR_MULTIPLE", IP)]),
@@ -183,7 +228,11 @@ IPS = [
     (Ip(iprev=forward(confirmed(alias="real.example.net"))), [("FORWARD_CNAME", NAME)]),
     # SPF
     (Ip(spf=(policy("none", record=None),)), []),
-    (Ip(spf=(policy("none", record=None),), given=True), [("SPF_NONE", NAME)]),
+    (
+        Ip(spf=(policy("none", record=None)._replace(identity="mailfrom"),)),
+        [("SPF_NONE", NAME)],
+    ),
+    (Ip(spf=(policy("none", "localhost", record=None)._replace(identity="mailfrom"),)), []),
     (Ip(spf=(policy("fail"),)), [("SPF_FAIL", NAME)]),
     (Ip(spf=(policy("softfail"),)), [("SPF_SOFTFAIL", NAME)]),
     (Ip(spf=(policy("neutral"),)), [("SPF_NEUTRAL", NAME)]),
@@ -202,6 +251,7 @@ IPS = [
         ),
         [("SPF_FAIL", "a.example"), ("SPF_SOFTFAIL", "b.example")],
     ),
+    (Ip(spf=(policy("pass")._replace(differs="permerror"),)), [("SPF_VERIFIERS_DIFFER", NAME)]),
     # Target
     (Ip(target="10.0.0.7"), [("TARGET_NOT_GLOBAL", "10.0.0.7")]),
     (Ip(target="fe80::7"), [("TARGET_NOT_GLOBAL", "fe80::7")]),
@@ -222,18 +272,18 @@ INVALID = Target("not a target", "invalid", 0, Origin("list.txt", 3), "expected 
 
 def test_a_line_that_is_no_target_is_a_finding_of_its_own() -> None:
     assert judge_invalid(INVALID, RULING) == [Finding("TARGET_INVALID", "error", "not a target")]
-    assert judge_invalid(INVALID, Ruling(ignore=["TARGET"])) == []
+    assert judge_invalid(INVALID, RuleSet(ignore=["TARGET"])) == []
 
 
 def test_every_code_of_the_catalogue_is_shown_by_some_facts_above() -> None:
     shown = {code for _, expected in IPS for code, _ in expected} | {"TARGET_INVALID"}
-    of_domains = ("ADDRESS_", "MX_")  # see test_judge_domain.py
+    of_domains = ("ADDRESS_", "MX_", "HELO_")  # see test_judge_domain.py and checks/test_helo.py
     of_lint = {known.code for known in (*spf_broken.ENTRIES, *spf_unwise.ENTRIES)}
     assert shown == {
         known.code
         for known in ENTRIES
         if not known.code.startswith(of_domains) and known.code not in of_lint
-        if not known.only_check  # see test_judge_servers.py
+        if not known.beyond_scan  # see test_judge_servers.py
     }
 
 
@@ -243,16 +293,16 @@ NOTHING_KNOWN = Ip(
 
 
 def test_codes_that_are_not_selected_or_ignored_are_not_found() -> None:
-    assert [found.code for found in NOTHING_KNOWN.found(Ruling(select=["PTR"]))] == [
+    assert [found.code for found in NOTHING_KNOWN.found(RuleSet(select=["PTR"]))] == [
         "PTR_UNDETERMINED"
     ]
-    assert [found.code for found in NOTHING_KNOWN.found(Ruling(ignore=["PTR", "SPF_FAIL"]))] == [
+    assert [found.code for found in NOTHING_KNOWN.found(RuleSet(ignore=["PTR", "SPF_FAIL"]))] == [
         "SERVER_LAME"
     ]
 
 
 def test_the_severity_is_the_one_of_the_ruling() -> None:
-    raised = Ruling(severities={"PTR_UNDETERMINED": "error", "SPF_FAIL": "info"})
+    raised = RuleSet(severities={"PTR_UNDETERMINED": "error", "SPF_FAIL": "info"})
     assert NOTHING_KNOWN.found(raised) == [
         Finding("PTR_UNDETERMINED", "error", IP),
         Finding("SERVER_LAME", "warning", IP),
@@ -261,24 +311,24 @@ def test_the_severity_is_the_one_of_the_ruling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "ruling", "expected"),
+    ("facts", "rule_set", "expected"),
     [
         (Ip(), RULING, "pass"),
         (named("mail.example.net", "mx.example.net"), RULING, "pass"),
         (named("host-7.dyn.example.net"), RULING, "warn"),
-        (named("host-7.dyn.example.net"), Ruling(ignore=["PTR_GENERIC"]), "pass"),
-        (named("host-7.dyn.example.net"), Ruling({"PTR_GENERIC": "error"}), "fail"),
+        (named("host-7.dyn.example.net"), RuleSet(ignore=["PTR_GENERIC"]), "pass"),
+        (named("host-7.dyn.example.net"), RuleSet({"PTR_GENERIC": "error"}), "fail"),
         (NOTHING_KNOWN, RULING, "fail"),
-        (NOTHING_KNOWN, Ruling(ignore=["SPF"]), "unknown"),
-        (NOTHING_KNOWN, Ruling({"PTR_UNDETERMINED": "info"}, ignore=["SPF"]), "unknown"),
-        (NOTHING_KNOWN, Ruling(ignore=["SPF", "PTR"]), "warn"),
-        (NOTHING_KNOWN, Ruling(ignore=["SPF", "PTR", "SERVER"]), "pass"),
+        (NOTHING_KNOWN, RuleSet(ignore=["SPF"]), "unknown"),
+        (NOTHING_KNOWN, RuleSet({"PTR_UNDETERMINED": "info"}, ignore=["SPF"]), "unknown"),
+        (NOTHING_KNOWN, RuleSet(ignore=["SPF", "PTR"]), "warn"),
+        (NOTHING_KNOWN, RuleSet(ignore=["SPF", "PTR", "SERVER"]), "pass"),
     ],
 )
 def test_the_verdict_is_fail_then_unknown_then_warn_then_pass(
-    facts: Ip, ruling: Ruling, expected: str
+    facts: Ip, rule_set: RuleSet, expected: str
 ) -> None:
-    assert expected == verdict(facts.found(ruling))
+    assert expected == verdict(facts.found(rule_set))
 
 
 FINDINGS = st.builds(
@@ -301,8 +351,20 @@ def test_the_verdict_does_not_depend_on_the_order_of_the_findings(
 def test_a_severity_reaches_the_threshold_of_its_own_and_of_lesser_ones() -> None:
     for rank, severity in enumerate(SEVERITIES):
         for other_rank, threshold in enumerate(SEVERITIES):
-            assert at_or_above(severity, threshold) is (rank >= other_rank)
-        assert not at_or_above(severity, "never")
+            assert fails(threshold, [SEVERITIES[0], severity], ["pass"]) is (
+                rank >= other_rank or other_rank == 0
+            )
+        assert not fails("never", [severity], ["fail", "unknown"])
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "failed"),
+    [([], False), (["pass", "warn"], False), (["pass", "unknown"], True), (["fail"], True)],
+)
+def test_what_is_undetermined_or_fails_is_what_fail_on_unknown_means(
+    verdicts: list[str], *, failed: bool
+) -> None:
+    assert fails("unknown", ["warning"], verdicts) is failed
 
 
 def test_the_severities_are_those_of_the_type() -> None:
@@ -329,7 +391,6 @@ FACTS = st.builds(
         ).map(tuple),
     ),
     spf=st.lists(st.builds(policy, RESULTS, NAMES, st.sampled_from([None, "v=spf1"]))).map(tuple),
-    given=st.booleans(),
 )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 
-from auditor.checks.naming import cut
+from auditor.findings.generic_names import cut
 from auditor.findings.judge import judge_name, perhaps_judged
 
 _LABELS = st.one_of(
@@ -44,7 +45,7 @@ _ADDRESSES = st.one_of(
         ),
     )
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600))
 def test_of_names_in_no_doubt_nothing_is_found(pairs: list[tuple[str, str]]) -> None:
     doubts = perhaps_judged([name for name, _ in pairs], [address for _, address in pairs])
 

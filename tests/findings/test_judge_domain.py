@@ -13,14 +13,15 @@ from auditor.checks.facts import (
     SpfPolicyFact,
 )
 from auditor.findings.catalogue import ENTRIES
-from auditor.findings.judge import Ruling, judge_domain
+from auditor.findings.judge import RuleSet, judge_domain
+from auditor.wire.reverse import reverse_name
 
 OWN = "example.net"
 
 
 def address(text: str, result: str = "pass", status: str = "NOERROR") -> AddressFact:
     names = ("mail.example.net",) if status == "NOERROR" else ()
-    return AddressFact(text, PtrFact(status, names, ()), IprevFact(result, ()))
+    return AddressFact(text, PtrFact(status, names, (), reverse_name(text)), IprevFact(result, ()))
 
 
 def host(name: str = "mx.example.net", *addresses: AddressFact, alias: str = "") -> MxHost:
@@ -38,7 +39,7 @@ class Domain(NamedTuple):
 
     def codes(self) -> list[tuple[str, str]]:
         fact = DomainFact(self.status, self.addresses, self.mx_status, self.mx, self.spf)
-        findings = judge_domain(OWN, fact, Ruling())
+        findings = judge_domain(OWN, fact, RuleSet())
         return [(code, subject) for code, _, subject in findings]
 
 
@@ -85,6 +86,13 @@ DOMAINS = [
         [("MX_MISSING", OWN), ("MX_UNCONFIRMED", "192.0.2.80")],
     ),
     (Domain(mx_status="TIMEOUT", mx=()), [("MX_UNDETERMINED", OWN)]),
+    (Domain(mx_status="BOGUS", mx=()), [("MX_BOGUS", OWN)]),
+    (Domain(status="BOGUS", addresses=()), [("ADDRESS_BOGUS", OWN)]),
+    (Domain(spf=SpfPolicyFact("BOGUS", None, 0)), [("SPF_BOGUS", OWN)]),
+    (
+        only(host("mx.example.net", address("192.0.2.25", "temperror", "BOGUS"))),
+        [("PTR_BOGUS", "192.0.2.25")],
+    ),
     (
         Domain(status="NODATA", addresses=(), mx_status="NOTAUTH", mx=()),
         [("MX_UNDETERMINED", OWN), ("SERVER_LAME", OWN)],
@@ -95,7 +103,15 @@ DOMAINS = [
         [("MX_INVALID_NAME", ".")],
     ),
     (only(host("192.0.2.25")), [("MX_INVALID_NAME", "192.0.2.25")]),
-    (only(host("mx_1.example.net")), [("MX_INVALID_NAME", "mx_1.example.net")]),
+    (
+        only(host("_dc-mx.1a2b.example.net", address("192.0.2.25"))),
+        [("MX_UNDERSCORE", "_dc-mx.1a2b.example.net")],
+    ),
+    (only(host("mx_1.example.7")), [("MX_INVALID_NAME", "mx_1.example.7")]),
+    (
+        only(host("_mx.example.net")),
+        [("MX_UNDERSCORE", "_mx.example.net"), ("MX_UNRESOLVABLE", "_mx.example.net")],
+    ),
     (only(host("mx.example.net")), [("MX_UNRESOLVABLE", "mx.example.net")]),
     (
         only(MxHost(10, "mx.example.net", "NXDOMAIN", ())),
@@ -163,4 +179,6 @@ def test_every_code_that_only_a_domain_can_have_is_shown_by_some_facts_above() -
 
 def test_what_is_not_selected_is_not_found() -> None:
     fact = DomainFact("NXDOMAIN", (), "NXDOMAIN", (), SpfPolicyFact("NXDOMAIN", None, 0))
-    assert [found.code for found in judge_domain(OWN, fact, Ruling(select=["SPF"]))] == ["SPF_NONE"]
+    assert [found.code for found in judge_domain(OWN, fact, RuleSet(select=["SPF"]))] == [
+        "SPF_NONE"
+    ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.checks.agreement import Said, questions_about
-from auditor.findings.judge import Finding, Ruling, judge_servers
+from auditor.checks.server_agreement import ServerAnswers, questions_about
+from auditor.findings.judge import Finding, RuleSet, judge_servers
 from auditor.resolve.answer import Answer, Question
 from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, SERVFAIL, TIMEOUT, A
 
@@ -14,8 +14,10 @@ ONE = Answer(NOERROR, ("one.example.net",), ttl=300)
 TWO = Answer(NOERROR, ("two.example.net",), ttl=300)
 
 
-def _said(*answers: Answer) -> Said:
-    return Said(QUESTION, {f"192.0.2.{number}:53": one for number, one in enumerate(answers)})
+def _said(*answers: Answer) -> ServerAnswers:
+    return ServerAnswers(
+        QUESTION, {f"192.0.2.{number}:53": one for number, one in enumerate(answers)}
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,11 +40,11 @@ def _said(*answers: Answer) -> Said:
 def test_only_answers_that_settle_the_question_can_disagree(
     answers: tuple[Answer, ...], *, differs: bool
 ) -> None:
-    said = _said(*answers)
-    assert said.differs is differs
-    expected = [Finding("SERVERS_DISAGREE", "warning", QUESTION.name)] if differs else []
-    assert judge_servers([said, said], Ruling()) == expected
-    assert judge_servers([said], Ruling(ignore=["SERVERS_DISAGREE"])) == []
+    server_answers = _said(*answers)
+    assert server_answers.differs is differs
+    expected = [Finding("SERVERS_DISAGREE", "error", QUESTION.name)] if differs else []
+    assert judge_servers([server_answers, server_answers], RuleSet()) == expected
+    assert judge_servers([server_answers], RuleSet(ignore=["SERVERS_DISAGREE"])) == []
 
 
 def test_an_address_is_asked_about_both_ways_in_its_own_family() -> None:

@@ -19,18 +19,12 @@ ENTRIES: Final = (
             "refuse a sender to whom they could not answer, as Postfix does with "
             "reject_unknown_sender_domain."
         ),
-        references=(
-            "RFC 5321 §5.1",
-            "RFC 5321 §2.3.5",
-        ),
+        references=("RFC 5321 §5.1", "RFC 5321 §2.3.5"),
         remedy=(
             "Publish an MX record that names a host with an address. If the domain is to take "
             "no mail, say so with a null MX record; do not send from it then."
         ),
-        zone_lines=(
-            "{domain}. IN MX 10 {host}.",
-            "{host}. IN {type} {address}",
-        ),
+        zone_lines=("{domain}. IN MX 10 {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="ADDRESS_UNDETERMINED",
@@ -42,11 +36,7 @@ ENTRIES: Final = (
             "The domain's name servers gave an error, or no answer in time. A receiver sees "
             "the same, and puts mail from the domain off for as long as it lasts."
         ),
-        references=(
-            "RFC 5321 §5.1",
-            "RFC 2308 §7",
-            "RFC 9520 §2",
-        ),
+        references=("RFC 5321 §5.1", "RFC 2308 §7", "RFC 9520 §2"),
         remedy=(
             "Ask every name server of the domain by itself (dig +norecurse DOMAIN A @SERVER, "
             "and AAAA), and repair or remove those that fail. Then audit again."
@@ -61,18 +51,12 @@ ENTRIES: Final = (
             "The MX records name other hosts, so this is often a web server, for which nobody "
             "asks. It matters as soon as the machine sends mail, from a web form for example."
         ),
-        references=(
-            "RFC 1912 §2.1",
-            "RFC 8601 §2.7.3",
-        ),
+        references=("RFC 1912 §2.1", "RFC 8601 §2.7.3"),
         remedy=(
             "If the machine sends mail, publish its name in both directions, or send through "
             "a relay that has one. Otherwise nothing need be done."
         ),
-        zone_lines=(
-            "{reverse}. IN PTR {host}.",
-            "{host}. IN {type} {address}",
-        ),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="MX_MISSING",
@@ -100,18 +84,12 @@ ENTRIES: Final = (
             "Receivers refuse mail from a sender to whom they could not answer, so a domain "
             "with a null MX should not be used as a sender."
         ),
-        references=(
-            "RFC 7505 §3",
-            "RFC 7505 §4.2",
-        ),
+        references=("RFC 7505 §3", "RFC 7505 §4.2"),
         remedy=(
             "Nothing need be done for a domain without mail; let its SPF record say so as "
             "well. For one that sends, publish an MX record that names a host."
         ),
-        zone_lines=(
-            "{domain}. IN MX 0 .",
-            '{domain}. IN TXT "v=spf1 -all"',
-        ),
+        zone_lines=("{domain}. IN MX 0 .", '{domain}. IN TXT "v=spf1 -all"'),
     ),
     Entry(
         code="MX_UNRESOLVABLE",
@@ -123,18 +101,12 @@ ENTRIES: Final = (
             "host that does, mail to the domain is returned, and receivers may refuse it as a "
             "sender."
         ),
-        references=(
-            "RFC 5321 §5.1",
-            "RFC 1912 §2.5",
-        ),
+        references=("RFC 5321 §5.1", "RFC 1912 §2.5"),
         remedy=(
             "Give the host an address record, or name another host in the MX record. Look for "
             "a final dot missing in the zone file, which doubles the domain in the name."
         ),
-        zone_lines=(
-            "{name}. IN {type} {address}",
-            "{domain}. IN MX 10 {host}.",
-        ),
+        zone_lines=("{name}. IN {type} {address}",),
     ),
     Entry(
         code="MX_CNAME",
@@ -146,16 +118,12 @@ ENTRIES: Final = (
             "same, others do not deliver, and a sender that looks for itself among the MX "
             "hosts may not find itself."
         ),
-        references=(
-            "RFC 2181 §10.3",
-            "RFC 5321 §5.1",
-            "RFC 1912 §2.4",
-        ),
+        references=("RFC 2181 §10.3", "RFC 5321 §5.1", "RFC 1912 §2.4"),
         remedy=(
             "Put the name that the alias leads to into the MX record, or give the host its "
             "own address records instead of the CNAME."
         ),
-        zone_lines=("{domain}. IN MX 10 {target}.",),
+        zone_lines=("{domain}. IN MX 10 {host}.",),
     ),
     Entry(
         code="MX_INVALID_NAME",
@@ -167,19 +135,26 @@ ENTRIES: Final = (
             "alone. Senders cannot deliver there, and receivers may refuse a sender with such "
             "a record."
         ),
-        references=(
-            "RFC 1035 §3.3.9",
-            "RFC 5321 §5.1",
-            "RFC 7505 §3",
-        ),
+        references=("RFC 1035 §3.3.9", "RFC 5321 §5.1", "RFC 7505 §3"),
         remedy=(
             "Give the mail host a name with an address record, and put that name into the MX "
             "record. Remove a null MX record that stands beside others."
         ),
-        zone_lines=(
-            "{domain}. IN MX 10 {host}.",
-            "{host}. IN {type} {address}",
+        zone_lines=("{domain}. IN MX 10 {host}.", "{host}. IN {type} {address}"),
+    ),
+    Entry(
+        code="MX_UNDERSCORE",
+        severity="notice",
+        subject="name",
+        title="The name of the MX host has an underscore",
+        why=(
+            "The name of a host has letters, digits and hyphens only. Hosting panels make names "
+            "such as _dc-mx.example.net all the same, and nearly every sender delivers there; one "
+            "that checks names strictly does not."
         ),
+        references=("RFC 5321 §2.3.5", "RFC 1123 §2.1"),
+        remedy="Give the host a name without an underscore when the MX record is changed anyway.",
+        zone_lines=("{domain}. IN MX 10 {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="MX_UNDETERMINED",
@@ -191,11 +166,7 @@ ENTRIES: Final = (
             "The name servers gave an error, or no answer in time. A sender sees the same, "
             "and keeps mail to the domain in its queue for as long as it lasts."
         ),
-        references=(
-            "RFC 5321 §5.1",
-            "RFC 2308 §7",
-            "RFC 9520 §2",
-        ),
+        references=("RFC 5321 §5.1", "RFC 2308 §7", "RFC 9520 §2"),
         remedy=(
             "Ask every name server of the name by itself (dig +norecurse NAME MX @SERVER, for "
             "a host A and AAAA), and repair or remove those that fail. Then audit again."
@@ -211,18 +182,11 @@ ENTRIES: Final = (
             "bounces, the whole domain's mail. What they send from this address fails iprev, "
             "for which Gmail answers 550 5.7.25."
         ),
-        references=(
-            "RFC 1912 §2.1",
-            "RFC 8601 §2.7.3",
-            "Gmail: Email sender guidelines",
-        ),
+        references=("RFC 1912 §2.1", "RFC 8601 §2.7.3", "Gmail: Email sender guidelines"),
         remedy=(
             "Publish a PTR record with the host's name, and give that name the address. Audit "
             "the address by itself to see which of the two is wanting."
         ),
-        zone_lines=(
-            "{reverse}. IN PTR {host}.",
-            "{host}. IN {type} {address}",
-        ),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
 )

@@ -28,10 +28,9 @@ ENTRIES: Final = (
         ),
         remedy=(
             "Add the address record to the zone of the name, or change the PTR record to a name "
-            "that has the address. If the name ends in in-addr.arpa or ip6.arpa, its final dot "
-            "is missing in the reverse zone's file."
+            "that has the address."
         ),
-        zone_lines=("{name}. IN {type} {address}",),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="FORWARD_MISMATCH",
@@ -53,7 +52,7 @@ ENTRIES: Final = (
             "Add this address to those of the name, or, if the name is another machine's, "
             "give the address a name of its own in both directions."
         ),
-        zone_lines=("{name}. IN {type} {address}",),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="FORWARD_PARTIAL",
@@ -65,15 +64,12 @@ ENTRIES: Final = (
             "at one name only take whichever comes first in the answer, so mail is refused "
             "now and then, without a pattern."
         ),
-        references=(
-            "RFC 1912 §2.1",
-            "RFC 8601 §3",
-        ),
+        references=("RFC 1912 §2.1", "RFC 8601 §3"),
         remedy=(
             "Give this name the address as well, or remove its PTR record. One confirmed name "
             "is all an address needs."
         ),
-        zone_lines=("{name}. IN {type} {address}",),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="FORWARD_UNDETERMINED",
@@ -86,11 +82,7 @@ ENTRIES: Final = (
             "sees the same (iprev temperror) and puts mail off with a 4xx reply for as long "
             "as it lasts, or treats the address as unconfirmed."
         ),
-        references=(
-            "RFC 8601 §2.7.3",
-            "RFC 2308 §7",
-            "RFC 9520 §2",
-        ),
+        references=("RFC 8601 §2.7.3", "RFC 2308 §7", "RFC 9520 §2"),
         remedy=(
             "Ask every name server of the name's zone by itself (dig +norecurse NAME "
             "@SERVER), repair or remove those that fail, and check that delegation and DNSSEC "
@@ -107,15 +99,11 @@ ENTRIES: Final = (
             "leads on from. Most receivers follow the alias; some compare names and find two "
             "that differ."
         ),
-        references=(
-            "RFC 1034 §3.6.2",
-            "RFC 2181 §10.2",
-            "RFC 1912 §2.4",
-        ),
+        references=("RFC 1034 §3.6.2", "RFC 2181 §10.2", "RFC 1912 §2.4"),
         remedy=(
             "Put the name that the alias leads to into the PTR record, or give the name its "
             "own address record instead of the CNAME."
         ),
-        zone_lines=("{reverse}. IN PTR {target}.",),
+        zone_lines=("{reverse}. IN PTR {host}.",),
     ),
 )

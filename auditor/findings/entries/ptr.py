@@ -33,10 +33,30 @@ ENTRIES: Final = (
             "that is your provider, have the name entered there, or the zone delegated (RFC "
             "2317 for less than a /24)."
         ),
-        zone_lines=(
-            "{reverse}. IN PTR {host}.",
-            "{host}. IN {type} {address}",
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
+    ),
+    Entry(
+        code="PTR_ALIAS_TO_HOST",
+        severity="error",
+        subject="address",
+        title="The reverse name is an alias of a host, which has no PTR record",
+        why=(
+            "A CNAME in a reverse zone leads to where the PTR record is (RFC 2317). One that leads "
+            "to the host itself leads to its address records: the address has no name, and "
+            "receivers refuse its mail as that of any address without one (Gmail: 550 5.7.25)."
         ),
+        references=(
+            "RFC 1034 §3.6.2",
+            "RFC 2317 §5.2",
+            "RFC 8601 §2.7.3",
+            "Gmail: Email sender guidelines",
+        ),
+        remedy=(
+            "In the reverse zone, replace the CNAME record by a PTR record with the name of the "
+            "host. Where that zone is not yours, a PTR record at the host's own name, which is "
+            "where the alias leads, does as well."
+        ),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="PTR_UNDETERMINED",
@@ -49,15 +69,11 @@ ENTRIES: Final = (
             "sees the same (iprev temperror) and puts mail off with a 4xx reply for as long "
             "as it lasts, or treats the address as one without a name."
         ),
-        references=(
-            "RFC 8601 §2.7.3",
-            "RFC 2308 §7",
-            "RFC 9520 §2",
-        ),
+        references=("RFC 8601 §2.7.3", "RFC 2308 §7", "RFC 9520 §2"),
         remedy=(
-            "Ask every name server of the reverse zone by itself (dig +norecurse -x ADDRESS "
-            "@SERVER), repair or remove those that fail, and check that delegation and DNSSEC "
-            "signatures are valid. Then audit again."
+            "Ask every name server of the reverse zone by itself: `auditor zones ADDRESS` does, "
+            "and says which fail and who can mend it. Repair or remove those, check delegation "
+            "and DNSSEC signatures, and audit again."
         ),
     ),
     Entry(
@@ -70,15 +86,29 @@ ENTRIES: Final = (
             "which name it logs, confirms and compares with EHLO changes from one answer to "
             "the next."
         ),
-        references=(
-            "RFC 2181 §10.2",
-            "RFC 8601 §3",
-        ),
+        references=("RFC 2181 §10.2", "RFC 8601 §3"),
         remedy=(
             "Keep the one name that the server says in EHLO. Other names that lead to the "
             "address need no PTR record of their own."
         ),
         zone_lines=("{reverse}. IN PTR {host}.",),
+    ),
+    Entry(
+        code="PTR_UNEXPECTED",
+        severity="warning",
+        subject="name",
+        title="The address has another PTR name than the input expects",
+        why=(
+            "The name that was given for the address and the one that the DNS has differ, so "
+            "either is out of date: the address was handed on, the zone not loaded, or the "
+            "server renamed. A receiver sees the name of the DNS."
+        ),
+        references=("RFC 1912 §2.1",),
+        remedy=(
+            "Find out which name is right. If it is the expected one, replace the PTR record and "
+            "give that name the address; else correct the list."
+        ),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="PTR_TOO_MANY",
@@ -90,11 +120,7 @@ ENTRIES: Final = (
             "look at fewer. The name that matters may not be among them, and an answer of "
             "that size has to be asked for again over TCP."
         ),
-        references=(
-            "RFC 7208 §4.6.4",
-            "RFC 7208 §5.5",
-            "RFC 7766 §5",
-        ),
+        references=("RFC 7208 §4.6.4", "RFC 7208 §5.5", "RFC 7766 §5"),
         remedy=(
             "Keep the one name that the server says in EHLO. Web sites and other services on "
             "the address need no PTR record."
@@ -108,9 +134,9 @@ ENTRIES: Final = (
         title="The PTR name looks made up for a number or a customer's line",
         why=(
             "Names that hold the address, or say dynamic, dsl, pool and the like, are how "
-            "networks mark lines that should not send mail directly. Receivers score or block "
-            "them by pattern (SpamAssassin: RDNS_DYNAMIC), and cannot tell a `static` one "
-            "from the rest."
+            "networks mark lines that should not send mail directly. GMX and WEB.DE refuse mail "
+            "from most of them, filters score them by pattern (SpamAssassin: RDNS_DYNAMIC), and "
+            "none can tell a `static` one from the rest."
         ),
         references=(
             "M3AAWG: Methods for Sharing Dynamic Address Space Information with Others",
@@ -122,10 +148,7 @@ ENTRIES: Final = (
             "both directions, and say it in EHLO. If it is not meant to send mail, leave the "
             "name as it is and block port 25 outwards."
         ),
-        zone_lines=(
-            "{reverse}. IN PTR {host}.",
-            "{host}. IN {type} {address}",
-        ),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="PTR_INVALID_NAME",
@@ -138,16 +161,43 @@ ENTRIES: Final = (
             "name; usual causes are an underscore, a blank, an address where the name belongs, "
             "or a URL."
         ),
-        references=(
-            "RFC 952",
-            "RFC 1123 §2.1",
-            "RFC 5321 §2.3.5",
-        ),
+        references=("RFC 952", "RFC 1123 §2.1", "RFC 5321 §2.3.5"),
         remedy=("Replace the PTR record with one that holds a valid, fully qualified host name."),
-        zone_lines=(
-            "{reverse}. IN PTR {host}.",
-            "{host}. IN {type} {address}",
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
+    ),
+    Entry(
+        code="PTR_DOT_MISSING",
+        severity="error",
+        subject="name",
+        title="The PTR name ends in its own zone: the final dot is missing in the zone file",
+        why=(
+            "A name without a final dot is completed by the origin of the zone, here by that of "
+            "the reverse zone. Nobody has such a name, so it confirms nothing, and mail software "
+            "that looks for a host name finds none."
         ),
+        references=("RFC 1035 §5.1", "RFC 1912 §2.1", "RFC 8601 §2.7.3"),
+        remedy=(
+            "In the file of the reverse zone, put a dot behind the name in the PTR record, raise "
+            "the serial, and look for the same fault in the lines next to it."
+        ),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
+    ),
+    Entry(
+        code="PTR_IN_ARPA",
+        severity="warning",
+        subject="name",
+        title="The PTR name is one of the reverse tree and not of a host",
+        why=(
+            "Names under in-addr.arpa and ip6.arpa stand for addresses; no host is called so, "
+            "whatever a lookup of it says. As a rule a name without its final dot was entered, "
+            "and the zone's own name was added to it."
+        ),
+        references=("RFC 1035 §3.5", "RFC 1035 §5.1", "RFC 3172 §2"),
+        remedy=(
+            "Publish a PTR record with a fully qualified host name, with its final dot where the "
+            "zone is a file, and give that name the address."
+        ),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="PTR_UNKNOWN_TLD",
@@ -159,20 +209,12 @@ ENTRIES: Final = (
             "confirms nothing, whatever a resolver inside says. Often it is the name of the "
             "machine without its domain, or one that only its own network uses."
         ),
-        references=(
-            "RFC 6761 §6",
-            "RFC 6762 §3",
-            "RFC 5321 §2.3.5",
-            "IANA: Root Zone Database",
-        ),
+        references=("RFC 6761 §6", "RFC 6762 §3", "RFC 5321 §2.3.5", "IANA: Root Zone Database"),
         remedy=(
             "Publish a PTR record with a fully qualified name in a domain that is registered, "
             "and give that name the address."
         ),
-        zone_lines=(
-            "{reverse}. IN PTR {host}.",
-            "{host}. IN {type} {address}",
-        ),
+        zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
     Entry(
         code="PTR_WILDCARD",
@@ -183,11 +225,7 @@ ENTRIES: Final = (
             "A wildcard gives every address that nobody entered the same name, which cannot "
             "lead back to all of them. To a receiver the name says nothing about the address."
         ),
-        references=(
-            "RFC 1912 §2.7",
-            "RFC 4592 §2.1.1",
-            "RFC 8601 §3",
-        ),
+        references=("RFC 1912 §2.7", "RFC 4592 §2.1.1", "RFC 8601 §3"),
         remedy=("Enter a PTR record for each address that sends mail, and remove the wildcard."),
         zone_lines=("{reverse}. IN PTR {host}.",),
     ),

@@ -19,12 +19,7 @@ ENTRIES: Final = (
             "looked up. The record's error says in which file and line it stands, and what "
             "was expected."
         ),
-        references=(
-            "RFC 4632 §3.1",
-            "RFC 4291 §2.2",
-            "RFC 4291 §2.3",
-            "RFC 1123 §2.1",
-        ),
+        references=("RFC 4632 §3.1", "RFC 4291 §2.2", "RFC 4291 §2.3", "RFC 1123 §2.1"),
         remedy="Correct the line, or take it out of the input.",
     ),
     Entry(
@@ -38,13 +33,7 @@ ENTRIES: Final = (
             "so what the DNS says about them does not matter there. Documentation addresses "
             "are not reported: they are there to be written about."
         ),
-        references=(
-            "RFC 6890 §2.2",
-            "RFC 1918 §3",
-            "RFC 6598 §4",
-            "RFC 4193 §3",
-            "RFC 5737 §3",
-        ),
+        references=("RFC 6890 §2.2", "RFC 1918 §3", "RFC 6598 §4", "RFC 4193 §3", "RFC 5737 §3"),
         remedy=(
             "Audit the address that the receivers see, which is that of the translator or "
             "relay in front. Remove a private address from public address records of a mail "
@@ -57,43 +46,35 @@ ENTRIES: Final = (
         subject="name",
         title="A name server refuses to answer for the zone that it was asked about",
         why=(
-            "The reply was REFUSED or NOTAUTH. From a server that the zone is delegated to, "
-            "it means a lame delegation: resolvers everywhere lose time on it, or find no "
-            "other server. From a server named by --server, it may mean that it does not "
-            "serve you."
+            "It replied REFUSED, NOTAUTH or SERVFAIL, referred upwards, or had no authority. "
+            "From a server that the zone is delegated to, that is a lame delegation: resolvers "
+            "everywhere lose time on it, or find no other server. From a server named by "
+            "--server, it may mean that it does not serve you."
         ),
-        references=(
-            "RFC 1912 §2.8",
-            "RFC 9499 §7",
-            "RFC 8914 §4.21",
-        ),
+        references=("RFC 1912 §2.8", "RFC 9499 §7", "RFC 8914 §4.21"),
         remedy=(
             "Load the zone on every server that it is delegated to, or take the server out of "
             "the NS records, in the zone and in its parent. If the audit asked a resolver, "
             "allow it to recurse for you."
         ),
-        zone_lines=("{zone}. IN NS {server}.",),
     ),
     Entry(
         code="SERVERS_DISAGREE",
-        severity="warning",
+        severity="error",
         subject="owner",
         title="The servers give different answers to the same question",
         why=(
             "Receivers ask any of them, so mail is accepted or refused by chance. As a rule one "
             "has an old copy of the zone, or is a resolver that keeps an old answer. Found by "
-            "`auditor check` with several --server, each asked by itself: the evidence says "
-            "which said what. `auditor scan` asks every question once, so it cannot tell."
+            "`auditor check` with several --server, each asked by itself, and with "
+            "--authority=every, which asks each server of a zone for each PTR record; "
+            "`auditor scan` compares --server for a few targets and logs it."
         ),
-        references=(
-            "RFC 1034 §4.3.5",
-            "RFC 1912 §2.2",
-            "RFC 2182 §7",
-        ),
+        references=("RFC 1034 §4.3.5", "RFC 1912 §2.2", "RFC 2182 §7"),
         remedy=(
             "Compare the serial numbers of the zone on all of its servers, mend the transfer "
             "to those that are behind, and raise the serial with every change."
         ),
-        only_check=True,
+        beyond_scan=True,
     ),
 )

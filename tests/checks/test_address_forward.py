@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from auditor.checks.address import confirm, unconfirmed
 from auditor.checks.facts import ForwardName, IprevFact, PtrFact
-from auditor.checks.forward import confirm, unconfirmed
 from auditor.resolve.answer import Answer
 
 _V4 = "192.0.2.1"
@@ -81,4 +81,6 @@ def test_an_address_is_compared_as_a_whole() -> None:
     ],
 )
 def test_without_a_name_unread_is_not_absent(status: str, result: str) -> None:
-    assert unconfirmed(PtrFact(status, (), ())) == IprevFact(result, ())
+    assert unconfirmed(PtrFact(status, (), (), "7.100.51.198.in-addr.arpa")) == IprevFact(
+        result, ()
+    )

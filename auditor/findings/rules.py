@@ -1,4 +1,4 @@
-"""How findings are weighed in a run: which codes count, and how severe each is."""
+"""Selection and severities of findings in a run (`--select`, `--ignore`, `--severity`)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from auditor.findings.entry import Severity
+    from auditor.settings import Settings
 
-__all__ = ["Ruling"]
+__all__ = ["RuleSet"]
 
 _CODES: Final = tuple(entry.code for entry in ENTRIES)
 
 
-class Ruling:
-    """What a run's settings make of the catalogue; read-only once made.
+class RuleSet:
+    """The findings that count in a run, and their severities; read-only once made.
 
     `severities` overrides the default of single codes. `select` and `ignore` name codes or
     beginnings of codes in whole words (`SPF` or `SPF_` for all of SPF's), in any case: only
@@ -49,6 +50,23 @@ class Ruling:
         self.severities = MappingProxyType(
             {code: weights[code] for code in _CODES if code in selected and code not in dropped}
         )
+
+    @classmethod
+    def of(cls, settings: Settings) -> RuleSet:
+        """Return the rules that settings give."""
+        return cls(settings.severities, settings.select, settings.ignore)
+
+    def without(self, code: str) -> RuleSet:
+        """Return the same rules without one code."""
+        return self.with_severities(
+            {name: weight for name, weight in self.severities.items() if name != code}
+        )
+
+    def with_severities(self, severities: Mapping[str, Severity]) -> RuleSet:
+        """Return rules with these codes and severities instead."""
+        other = RuleSet.__new__(RuleSet)
+        other.severities = MappingProxyType(dict(severities))
+        return other
 
 
 def _matching(setting: str, names: Iterable[str]) -> set[str]:

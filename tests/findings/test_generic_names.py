@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from ipaddress import IPv4Address, IPv6Address
 from time import process_time
 from typing import TYPE_CHECKING
@@ -7,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.data import DATA, WHY_NOT
 
-from auditor.checks import naming
-from auditor.checks.naming import encodes_address, generic_words, is_generic
+from auditor.findings import encoded_address
+from auditor.findings.encoded_address import encodes_address
+from auditor.findings.generic_names import generic_words, is_generic, perhaps_generic
 
 if TYPE_CHECKING:
     import random
@@ -59,6 +62,15 @@ ENCODED = [
     ("2001-db8--7.example.net", "2001:db8::7"),
     ("node-2001-db8-0-0-0-0-0-7.example.net", "2001:db8::7"),
     ("2001x0db8x0000x0000x0000x0000x0000x0007.example.net", "2001:db8::7"),
+    # The last octet first, the rest in the next label.
+    ("7.red-198-51-100.pooles.example.net", "198.51.100.7"),
+    ("line007.100-51-198.mc.example.ca", "198.51.100.7"),
+    # Three octets and a serial number.
+    ("host-198-51-100-c12.example.net", "198.51.100.7"),
+    ("s3012.net198-51-100.example.net", "198.51.100.7"),
+    ("100-51-198-4711.example.net", "198.51.100.7"),
+    # The whole address, whatever else the name says.
+    ("out198-51-100-7.mail.example.net", "198.51.100.7"),
 ]
 
 # Names that someone chose, for the address beside them.
@@ -84,6 +96,27 @@ CHOSEN = [
     ("a1b2.example.net", "2001:db8:1:2:a1b2:c3d4:e5f6:7"),
     ("2001-db8-1-2.example.net", "2001:db8:1:2:a1b2:c3d4:e5f6:7"),
     ("mail--gate.example.net", "2001:db8::7"),
+    # Hosts of mail services, which number them by the end of the address.
+    ("a100-7.smtp-out.example.com", "198.51.100.7"),
+    ("e100-7.smtp-out.eu-west-9.example.com", "198.51.100.7"),
+    ("m100-7.example.com", "198.51.100.7"),
+    ("so100-7.mailservice.example", "198.51.100.7"),
+    ("m100-7.mymailgate.net", "198.51.100.7"),
+    ("h100-7.smtp-hub.com", "198.51.100.7"),
+    ("mta-51-100-7.transactional.example", "198.51.100.7"),
+    ("mail100-7.dc31.example.com", "198.51.100.7"),
+    ("out100-7.us.a.example.com", "198.51.100.7"),
+    ("bounce-100-7.campaigns.example.com", "198.51.100.7"),
+    ("o198511007x3.outbound-mail.example.net", "198.51.100.7"),
+    ("mail-oln198051100007.outbound.example.com", "198.51.100.7"),
+    ("mx-c6336407.example.com", "198.51.100.7"),
+    ("relay-198-51-100-c12.example.net", "198.51.100.7"),
+    ("smtp-a1b2-c3d4-e5f6-7.example.net", "2001:db8:1:2:a1b2:c3d4:e5f6:7"),
+    # Zero groups are in every second address.
+    ("host-0-0-0-7.example.net", "2001:db8::7"),
+    ("host00000007.example.net", "2001:db8::7"),
+    ("70000000.example.net", "2001:db8::7"),
+    ("host-0-0-0-0-0-12.example.net", "2001:db8::12"),
 ]
 
 
@@ -116,6 +149,15 @@ def test_a_chosen_name_does_not_encode_the_address(name: str, address: str) -> N
         ("host.pool.example.net", "pool"),
         ("client42.example.net", "client"),
         ("x.res.home.example.net", "res"),
+        ("dslgw14poold234.example.net", "dslgw"),
+        ("r12poold234.example.net", "poold"),
+        ("modemcable090.mc.example.net", "modemcable"),
+        ("dynhost7.example.net", "dynhost"),
+        ("7.cust-vdslpool.example.net", "vdslpool"),
+        ("p5483.dip.example.net", "dip"),
+        ("p5483.dip0.example.net", "dip0"),
+        ("no-reverse-dns-configured.com", "no-reverse-dns-configured"),
+        ("rdns-not-set.net", "rdns-not-set"),
     ],
 )
 def test_a_word_for_a_customers_line_is_told(name: str, word: str) -> None:
@@ -145,11 +187,66 @@ def test_a_word_for_a_customers_line_is_told(name: str, word: str) -> None:
         "xn--dyn-7ka.example.net",
         "mx.pool.ntp.org",
         ".",
+        "cust1234-1.in.example.net",
+        "cust1234-1.eu.mailfilter.example",
+        "pool-7.smtp-hub.com",
+        "unknown.net",
+        "mail.dip.example.net",
+        "dip-core1.example.net",
+        "dip7.example.net",
+        "dip.net",
+        "dialogue7.example.net",
+        "dynamics.example.net",
+        "whirlpool7.example.net",
+        "pppa165.example.net",
+        "carpool12.example.net",
+        "hosted-by.net",
+        "hosted-byron.example.net",
+        "norfolk.example.net",
+        "nodename7.example.net",
+        "known.example.net",
+        "mail.undefined.example.net",
+        "names.example.net",
+        "set.example.net",
     ],
 )
 def test_a_domains_own_name_and_a_word_for_something_else_are_not_told(name: str) -> None:
     assert generic_words(name) is None
     assert is_generic(name, "198.51.100.7") is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *("hosted-by", "hostedby", "no-rdns", "nordns", "no-reverse-dns", "no-ptr", "no-dns-yet"),
+        *("no-reverse-dns-configured", "no-ptr-record", "noname", "missing-rdns", "without-ptr"),
+        *("reverse-not-set", "reverse-is-not-set", "rdns-not-configured", "ptr-unset"),
+        *("reverse-dns-not-available", "hostname-not-found", "undefined", "unknown", "unset"),
+        *("unnamed", "unconfigured", "not-assigned", "not-allocated", "not-in-use", "not-used"),
+        *("please-set-reverse-dns", "set-your-rdns", "change-me", "placeholder", "default-rdns"),
+        *("unknown-12", "no_rdns", "notassigned7"),
+    ],
+)
+def test_a_first_label_that_says_that_nobody_named_the_address_is_told(head: str) -> None:
+    name = f"{head}.example.net"
+    assert is_generic(name, "198.51.100.7") == f"it says {head!r}"
+    assert is_generic(f"{head}.customers.example.co.uk", "2001:db8::7") == f"it says {head!r}"
+    for heads in ([head, "mail"], ["mail", head]):
+        names = [f"{label}.example.net" for label in heads]
+        found = perhaps_generic(names, heads, {"example.net"}, ["198.51.100.7", "198.51.100.9"])
+        assert found[heads.index(head)]
+
+
+@pytest.mark.skipif(DATA is None, reason=WHY_NOT)
+def test_real_names_are_told_apart() -> None:
+    assert DATA is not None
+    lines = (DATA / "ptr-names.ndjson").read_text(encoding="utf-8").splitlines()
+    flagged: dict[str, list[bool]] = {"good": [], "generic": []}
+    for row in map(json.loads, lines):
+        flagged[row["label"]].append(is_generic(row["ptr"].lower(), row["ip"]) is not None)
+
+    assert sum(flagged["good"]) <= 0.01 * len(flagged["good"])
+    assert sum(flagged["generic"]) >= 0.98 * len(flagged["generic"])
 
 
 def test_a_name_that_says_static_is_generic_only_with_the_address_in_it() -> None:
@@ -189,16 +286,21 @@ def _encodings_v6(address: str) -> list[str]:
     exploded = IPv6Address(address).exploded
     nibbles = exploded.replace(":", "")
     groups = [group.lstrip("0") or "0" for group in exploded.split(":")]
-    forms = [nibbles[-digits:] for digits in (8, 12, 16, 20, 24, 28, 32)]
+    telling = [count for count in range(2, 9) if count == 8 or _tells(groups[-count:])]
+    forms = [nibbles[-4 * count :] for count in telling]
     forms += [form[::-1] for form in forms]
     forms += [".".join(form) for form in forms]
     for separator in "-._x":
         forms.append(separator.join(exploded.split(":")))
-        forms += [separator.join(groups), separator.join(groups[4:])]
-        if len("".join(groups[6:])) >= 5:
-            forms.append(separator.join(groups[6:]))
+        forms += [separator.join(groups[-count:]) for count in telling]
     forms += [address.replace(":", separator) for separator in "-_x" if address[-1] != ":"]
     return forms
+
+
+def _tells(groups: list[str]) -> bool:
+    """Whether the last groups of an address are enough to tell it by."""
+    given = [group for group in groups if group != "0"]
+    return len(given) >= 4 or (len(given) >= 2 and len("".join(given)) >= 5)
 
 
 @given(ADDRESSES_V4, st.randoms(use_true_random=False))
@@ -286,7 +388,8 @@ def test_the_way_for_plain_names_finds_nothing_that_the_other_does_not(
 ) -> None:
     texts = [str(octet) for octet in octets]
     name = "".join(parts).format(*texts)
-    found = naming._holds_decimals(name, texts)
+    address = ".".join(texts)
+    found = encodes_address(name, address)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(naming, "_holds_plainly", lambda *_: False)
-        assert naming._holds_decimals(name, texts) == found
+        patch.setattr(encoded_address, "_holds_plainly", lambda *_: False)
+        assert encodes_address(name, address) == found

@@ -16,6 +16,23 @@ _LINE: Final = '{domain}. IN TXT "v=spf1 <the networks that send> -all"'
 
 ENTRIES: Final = (
     Entry(
+        code="SPF_NEAR_MISS",
+        severity="warning",
+        subject="domain",
+        title="A TXT record of the domain is nearly an SPF policy, but does not count as one",
+        why=(
+            "A policy starts with v=spf1, followed by a space or by nothing. Receivers discard a "
+            "record with anything before the version, or with anything else behind it: for them "
+            "the domain has no policy, though whoever published the record sees it there."
+        ),
+        references=("RFC 7208 §3.3", "RFC 7208 §4.5"),
+        remedy=(
+            "Publish the record anew, beginning with v=spf1 and one space. Web forms add the "
+            "quotation marks themselves; the strings of a long record are joined without a space."
+        ),
+        zone_lines=('{domain}. IN TXT "v=spf1 <the networks that send> -all"',),
+    ),
+    Entry(
         code="SPF_PASS_ALL",
         severity="error",
         subject="domain",
@@ -25,7 +42,7 @@ ENTRIES: Final = (
             "DMARC: a pass means that the owner answers for the mail. Receivers hold such a "
             "policy against the domain."
         ),
-        references=("RFC 7208 §2.6.3", "RFC 7208 §5.1", "RFC 7489 §3.1.2"),
+        references=("RFC 7208 §2.6.3", "RFC 7208 §5.1", "RFC 9989 §4.4.2"),
         remedy=(
             "List the addresses that send mail for the domain, and end the policy in -all, or in "
             "~all while you find out."
@@ -62,10 +79,11 @@ ENTRIES: Final = (
         code="SPF_TERM_AFTER_ALL",
         severity="warning",
         subject="domain",
-        title="A term of the policy stands after all and is never evaluated",
+        title="A term of the policy stands after one that matches everything",
         why=(
-            "Every address matches all, so evaluation ends there: what stands behind it "
-            "authorises nobody, though whoever wrote it meant it to."
+            "Every address matches all, or an include of a policy that passes everybody, so "
+            "evaluation ends there: what stands behind it authorises nobody, though whoever wrote "
+            "it meant it to."
         ),
         references=("RFC 7208 §4.6.2", "RFC 7208 §5.1"),
         remedy="Move the term before all, or remove it.",
@@ -115,6 +133,39 @@ ENTRIES: Final = (
         remedy=(
             "Authorise the outbound hosts, or the subnets that they are in; look for a mistyped "
             "prefix length."
+        ),
+        zone_lines=('{domain}. IN TXT "v=spf1 {mechanism} <the other terms> -all"',),
+    ),
+    Entry(
+        code="SPF_TOTAL_WIDE",
+        severity="warning",
+        subject="domain",
+        title="All terms of the policy together authorise very many addresses",
+        why=(
+            "A pass says that the owner answers for mail from the address. More than a million "
+            "IPv4 addresses are more than the largest mail services have together, so most of "
+            "them belong to people who have nothing to do with the domain."
+        ),
+        references=("RFC 7208 §2.6.3", "RFC 7208 §11.4"),
+        remedy=(
+            "Look at the widest networks first, those of the included policies among them, for a "
+            "mistyped prefix length; remove the services that no longer send for the domain."
+        ),
+        zone_lines=(_LINE,),
+    ),
+    Entry(
+        code="SPF_HOST_BITS",
+        severity="notice",
+        subject="domain",
+        title="A network of the policy is written with the address of a host in it",
+        why=(
+            "Of ip4:192.0.2.77/24 the last octet counts for nothing: the whole network may send. "
+            "Often a single address was meant, and the prefix length is a slip."
+        ),
+        references=("RFC 7208 §5.6",),
+        remedy=(
+            "Leave the prefix length away if one address is meant; else write the first address of "
+            "the network."
         ),
         zone_lines=('{domain}. IN TXT "v=spf1 {mechanism} <the other terms> -all"',),
     ),
@@ -271,6 +322,5 @@ ENTRIES: Final = (
         ),
         references=("RFC 7208 §3.1", "RFC 6686"),
         remedy="Delete the record of type SPF; keep the TXT record.",
-        zone_lines=(_LINE,),
     ),
 )

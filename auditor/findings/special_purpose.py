@@ -1,4 +1,4 @@
-"""Which addresses the public internet can reach, from their canonical text alone.
+"""Special-purpose addresses (RFC 6890): which ones the public internet can reach.
 
 The IANA special-purpose registries (RFC 6890) and multicast. Two deviations, on purpose:
 the documentation blocks (RFC 5737, RFC 3849, RFC 9637) pass as global, because they are

@@ -1,13 +1,14 @@
-"""Whether several servers say the same: each was asked the same questions by itself.
+"""Whether servers agree: compares their answers to the same questions.
 
-For a person who looks into one target (`auditor check`). A scan asks every question once, of
-whichever server has room, so it learns nothing of this.
+For a person who looks into one target (`auditor check`), and for a sample of a scan: that asks
+every question once, of whichever server has room, so it learns nothing of this otherwise.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from auditor.quoting import printable
 from auditor.resolve.answer import Question
 from auditor.wire.codes import AAAA, MX, PTR, SETTLED, TXT, A
 from auditor.wire.reverse import reverse_name
@@ -15,12 +16,12 @@ from auditor.wire.reverse import reverse_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auditor.resolve.answer import Answer
+    from auditor.resolve.answer import Answer, Rdata
 
-__all__ = ["Said", "questions_about"]
+__all__ = ["ServerAnswers", "questions_about", "rdata_text"]
 
 
-class Said(NamedTuple):
+class ServerAnswers(NamedTuple):
     """What each server, by its name, answered to a question; those that are not there lack."""
 
     question: Question
@@ -41,8 +42,13 @@ def questions_about(record: Mapping[str, Any]) -> list[Question]:
     if record["kind"] == "ip":
         forward = AAAA if ":" in target else A
         names = [name["name"] for name in record["iprev"]["names"]]
-        return [
-            Question(reverse_name(target), PTR),
-            *(Question(name, forward) for name in names),
-        ]
+        return [Question(reverse_name(target), PTR), *(Question(name, forward) for name in names)]
     return []
+
+
+def rdata_text(record: Rdata) -> str:
+    """Return a record as it is shown: an address, a name, an MX, or the texts of a TXT."""
+    if not isinstance(record, tuple):
+        return str(record)
+    parts = [part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in record]
+    return printable(("" if isinstance(record[0], bytes) else " ").join(parts))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from auditor.checks.address import Wildcards, ptr_fact, without_origin
 from auditor.checks.facts import PtrFact
-from auditor.checks.ptr import Wildcards, ptr_fact
 from auditor.resolve.answer import Answer, Question
 from auditor.wire.codes import PTR
 from auditor.wire.reverse import reverse_name
@@ -22,12 +22,25 @@ def test_the_fact_holds_all_names_and_the_aliases_on_the_way() -> None:
         "7.ptr.example.net",
         300,
     )
-    assert ptr_fact(answer) == PtrFact("NOERROR", ("a.example.net", "b.example.net"), answer.chain)
+    assert ptr_fact(_OWNER, answer) == PtrFact(
+        "NOERROR", ("a.example.net", "b.example.net"), answer.chain, "7.ptr.example.net"
+    )
 
 
 @pytest.mark.parametrize("status", ["NXDOMAIN", "NODATA", "SERVFAIL", "TIMEOUT", "TRUNCATED"])
 def test_without_names_the_status_says_why(status: str) -> None:
-    assert ptr_fact(Answer(status)) == PtrFact(status, (), ())
+    assert ptr_fact(_OWNER, Answer(status)) == PtrFact(status, (), (), _OWNER)
+
+
+def test_the_zone_that_denies_the_names_is_known_from_the_answer() -> None:
+    denied = ptr_fact(_OWNER, Answer("NXDOMAIN", ttl=60, zone="100.51.198.in-addr.arpa"))
+    assert (denied.owner, denied.zone) == (_OWNER, "100.51.198.in-addr.arpa")
+
+
+def test_behind_an_alias_the_names_are_wanted_where_it_leads() -> None:
+    answer = Answer("NODATA", (), (_OWNER,), "7.ptr.example.net", 60, None, "ptr.example.net")
+    denied = ptr_fact(_OWNER, answer)
+    assert (denied.owner, denied.zone) == ("7.ptr.example.net", "ptr.example.net")
 
 
 def test_one_question_serves_all_neighbours() -> None:
@@ -85,3 +98,30 @@ def test_what_is_remembered_is_bounded() -> None:
         wildcards.learn(Question(f"*.{number}.in-addr.arpa", PTR), Answer("NXDOMAIN"))
     assert len(wildcards.names) <= 65_536
     assert wildcards.question("1.69999.in-addr.arpa") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "meant"),
+    [
+        ("mail.example.net.100.51.198.in-addr.arpa", _OWNER, "mail.example.net"),
+        ("mail.example.net.198.in-addr.arpa", _OWNER, "mail.example.net"),
+        (f"mail.example.net.{_OWNER}", _OWNER, "mail.example.net"),
+        (
+            "mx.example.co.uk.0/26.100.51.198.in-addr.arpa",
+            "7.0/26.100.51.198.in-addr.arpa",
+            "mx.example.co.uk",
+        ),
+        ("mail.100.51.198.in-addr.arpa", _OWNER, ""),  # of which domain, nobody can tell
+        ("mail.lan.100.51.198.in-addr.arpa", _OWNER, ""),
+        ("mail.example.net.101.51.198.in-addr.arpa", _OWNER, ""),
+        ("mail_1.example.net.100.51.198.in-addr.arpa", _OWNER, ""),
+        ("mail.example.net", _OWNER, ""),
+        ("mail.example.net.ptr.example.net", "7.ptr.example.net", "mail.example.net"),
+        ("www.example.com.ptr.example.net", "7.ptr.example.net", ""),
+        ("mail.ptr.example.net", "7.ptr.example.net", ""),
+    ],
+)
+def test_a_final_dot_is_missed_where_the_name_ends_in_its_own_zone(
+    name: str, owner: str, meant: str
+) -> None:
+    assert without_origin(name, owner) == meant

@@ -4,20 +4,20 @@ import pytest
 
 from auditor.errors import UsageError
 from auditor.findings.catalogue import ENTRIES
-from auditor.findings.ruling import Ruling
+from auditor.findings.rules import RuleSet
 
 SPF = {entry.code for entry in ENTRIES if entry.code.startswith("SPF_")}
 ALL = {entry.code for entry in ENTRIES}
 
 
 def test_without_settings_every_code_counts_as_in_the_catalogue() -> None:
-    assert Ruling().severities == {entry.code: entry.severity for entry in ENTRIES}
+    assert RuleSet().severities == {entry.code: entry.severity for entry in ENTRIES}
 
 
 def test_a_severity_can_be_changed_in_any_case() -> None:
-    ruling = Ruling(severities={"ptr_generic": "Error"})
-    assert ruling.severities["PTR_GENERIC"] == "error"
-    assert ruling.severities["PTR_MISSING"] == "error"
+    rule_set = RuleSet(severities={"ptr_generic": "Error"})
+    assert rule_set.severities["PTR_GENERIC"] == "error"
+    assert rule_set.severities["PTR_MISSING"] == "error"
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ def test_codes_are_selected_and_ignored_by_name_or_by_its_first_words(
 ) -> None:
     if codes is None:
         with pytest.raises(UsageError):
-            Ruling(select=select, ignore=ignore)
+            RuleSet(select=select, ignore=ignore)
     else:
-        assert set(Ruling(select=select, ignore=ignore).severities) == codes
+        assert set(RuleSet(select=select, ignore=ignore).severities) == codes
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,10 @@ def test_a_mistyped_code_or_severity_is_a_usage_error_with_a_hint(
     settings: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        Ruling(**settings)  # type: ignore[arg-type]
+        RuleSet(**settings)  # type: ignore[arg-type]
     assert str(caught.value) == message
 
 
 def test_a_ruling_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
-        Ruling().severities["PTR_MISSING"] = "info"  # type: ignore[index]
+        RuleSet().severities["PTR_MISSING"] = "info"  # type: ignore[index]

@@ -1,0 +1,125 @@
+"""Advice: the DNS records to publish against the findings of a record.
+
+All lines of a record come from the same decisions (which name an address is to have, what a
+policy is to say), so that no two findings ask for things that exclude each other. A line whose
+value nobody but the owner knows is a draft: a comment with placeholders in angle brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from auditor.checks.follow_up import FollowUpFacts
+from auditor.errors import WireError
+from auditor.findings.advice_address import Mending, mending_of
+from auditor.findings.advice_domain import mx_lines
+from auditor.findings.advice_policy import (
+    alias_note,
+    policy_lines,
+    policy_text_lines,
+    with_wildcard,
+)
+from auditor.findings.catalogue import entry, zone_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from auditor.spf.lint.correction import Correction
+
+__all__ = ["Advice", "FollowUpFacts", "advise", "advise_policy", "is_draft"]
+
+_PLACEHOLDER: Final = re.compile(r"(?<!\\)<")
+_NONE_SEES: Final = "No receiver on the internet sees this address: publish nothing for it."
+
+
+class Advice(NamedTuple):
+    """What to publish against one finding.
+
+    `lines` are records of a master file (RFC 1035 §5.1) with absolute owners; `drafts` are
+    comments of one, which become records when what stands in angle brackets is decided.
+    `notes` are sentences that belong to them.
+    """
+
+    lines: tuple[str, ...] = ()
+    drafts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def is_draft(line: str) -> bool:
+    """Whether a line has a placeholder: an angle bracket in a name is escaped."""
+    return _PLACEHOLDER.search(line) is not None
+
+
+def advise(
+    record: Mapping[str, Any], finding: Mapping[str, str], known: FollowUpFacts | None = None
+) -> Advice:
+    """Return what to publish against a finding of a record; `known`: what else was looked up.
+
+    Of a record that no scan has written, with names that are none, nothing is published.
+    """
+    try:
+        return _advice(record, finding["code"], finding["subject"], known or FollowUpFacts())
+    except (WireError, ValueError):
+        return Advice()
+
+
+def advise_policy(code: str, domain: str, correction: Correction | None, owner: str) -> Advice:
+    """Return what to publish against a finding about a policy, by its text alone.
+
+    `owner` is where the policy stands: where the aliases of the domain lead.
+    """
+    if entry(code).undetermined:
+        return Advice()
+    try:
+        lines, notes = policy_text_lines(code, owner, correction)
+    except WireError:
+        return Advice()
+    aliased = (alias_note(domain, owner),) if lines and owner != domain else ()
+    return _sorted(lines, (*notes, *aliased))
+
+
+def _advice(record: Mapping[str, Any], code: str, subject: str, known: FollowUpFacts) -> Advice:
+    try:
+        if entry(code).undetermined:
+            return Advice()
+    except KeyError:  # of a later version
+        return Advice()
+    mending = mending_of(record, code, subject, known)
+    if mending is not None:
+        return _of_address(mending, known)
+    lines, notes = (
+        mx_lines(record, code, subject, known)
+        or policy_lines(record, code, subject, known)
+        or ((), ())
+    )
+    if not lines and not notes:
+        lines = zone_lines(code, subject=subject)
+    return _sorted(lines, notes)
+
+
+def _of_address(mending: Mending, known: FollowUpFacts) -> Advice:
+    if not mending.is_global:
+        return Advice(notes=(_NONE_SEES,))
+    facts = {"host": mending.host} if mending.host else {}
+    if mending.owner:
+        facts["reverse"] = mending.owner
+    # Whatever the finding: a PTR record is published only together with what confirms it.
+    lines = zone_lines("PTR_MISSING", address=mending.address, **facts)
+    kept = tuple(
+        line
+        for line in lines
+        if (mending.lacks_ptr if " IN PTR " in line else mending.lacks_address)
+    )
+    published = kept, mending.notes
+    named = {mending.owner} if mending.lacks_ptr else set()
+    for name in sorted(named | {mending.host} if mending.lacks_address else named):
+        published = with_wildcard(published, name, known)
+    return _sorted(*published)
+
+
+def _sorted(lines: Sequence[str], notes: Sequence[str]) -> Advice:
+    """Return lines as such, or all of them as drafts if one of them is."""
+    if any(map(is_draft, lines)):
+        return Advice((), tuple(f"; {line}" for line in lines), tuple(notes))
+    return Advice(tuple(lines), (), tuple(notes))
