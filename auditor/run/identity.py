@@ -1,7 +1,6 @@
-"""What decides the records of a run: the program, the settings, the inputs by their content.
+"""Identity of a run: all that decides its records. Version, settings, inputs by their content.
 
-A partial output is gone on with by a run of the same identity only; of another one, what
-differs is named.
+Only a run of the same identity can resume a partial output; the differences of another are named.
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from auditor import __version__
-from auditor.run.manifest import effective
-from auditor.targets.quoting import printable
+from auditor.errors import InputError
+from auditor.quoting import printable
+from auditor.settings import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,47 +23,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Identity", "identify"]
 
-#: Settings that decide how fast and how patiently a run asks, what it tells of itself, or
-#: how it ends, but not what its records say.
-_NOT_IN_RECORDS: Final = frozenset(
-    {
-        "concurrency",
-        "qps",
-        "server_qps",
-        "server_check",
-        "timeout",
-        "tries",
-        "cache_size",
-        "fail_on",
-        "max_targets",
-        "deadline",
-        "quiet",
-        "log_format",
-        "metrics",
-        "workers",
-        "scheduler",
-    }
-)
-
-#: What is called otherwise on the command line.
-_CALLED: Final = {
+#: What the parts of the inputs are called.
+_INPUT_NAMES: Final = {
     "arguments": "target",
     "files": "input",
+    "options": "input options",
+    "zones": "zone",
     "excludes": "exclude",
-    "servers": "server",
 }
 
-#: Differences that are named, and characters of a value in them.
-_NAMED: Final = 3
-_SHOWN: Final = 60
-_LONGEST_NAME: Final = 1024
+#: How many differences a message names, and characters of a value and of a file name in them.
+_MAX_NAMED_DIFFERENCES: Final = 3
+_MAX_VALUE_CHARACTERS: Final = 60
+_MAX_NAME_CHARACTERS: Final = 1024
 
 
 class Identity(NamedTuple):
-    """Who a run is. All of it stands in the manifest, and can be compared with it.
+    """All that decides the records of a run. It is in the manifest, and can be compared with it.
 
     `settings`: those that decide the records; `digests`: SHA-256 of the input files, of
-    files of excludes (as `@FILE`) and of the folder of zones (`FOLDER/`), by name. What can
+    files of excludes (as `@FILE`) and of the zones (`FOLDER/`, or the file), by name. What can
     be read once only, such as standard input, has none.
     """
 
@@ -88,27 +67,59 @@ class Identity(NamedTuple):
         before = _table(manifest.get("settings"))
         for name, value in self.settings.items():
             if before.get(name) != value:
-                called = _CALLED.get(name, name.replace("_", "-"))
+                called = "server" if name == "servers" else name.replace("_", "-")
                 found.append(_change(called, before.get(name), value))
         before = _table(manifest.get("inputs"))
         for name, value in self.inputs.items():
             if before.get(name) != value:
-                found.append(_change(_CALLED[name], before.get(name), value))
+                found.append(_change(_INPUT_NAMES[name], before.get(name), value))
         before = _table(manifest.get("digests"))
         for name, digest in self.digests.items():
             if name in before and before[name] != digest:
-                found.append(f"{printable(name, _LONGEST_NAME)} has changed")
-        return ", ".join(found[:_NAMED]) or "the fingerprint is another one"
+                found.append(f"{printable(name, _MAX_NAME_CHARACTERS)} has changed")
+        return ", ".join(found[:_MAX_NAMED_DIFFERENCES]) or "the fingerprint is another one"
 
 
 def identify(
-    settings: Settings, arguments: Sequence[str], files: Sequence[str], excludes: Sequence[str]
+    settings: Settings,
+    arguments: Sequence[str],
+    files: Sequence[str],
+    excludes: Sequence[str],
+    options: Sequence[str] = (),
+    *,
+    zones: Sequence[str] = (),
 ) -> Identity:
-    """Return the identity of a run. Raises OSError for a file that cannot be read.
+    """Return the identity of a run. Raises InputError for a file that cannot be read.
 
+    `options` are those that say how the input is read and what is written, as given; `zones`
+    the zones that are targets, with their serial numbers and where they are from.
     Files count by the names that they were given by, too: records of invalid lines name them.
     """
-    values = orjson.loads(orjson.dumps(effective(settings)))
+    values = orjson.loads(orjson.dumps(settings.as_json()))
+    try:
+        digests = _digests(settings, files, excludes)
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    return Identity(
+        __version__,
+        {
+            option.attribute: values[option.attribute]
+            for option in OPTIONS.values()
+            if option.in_records
+        },
+        {
+            "arguments": list(arguments),
+            "files": list(files),
+            "excludes": list(excludes),
+            "options": list(options),
+            **({"zones": list(zones)} if zones else {}),
+        },
+        digests,
+    )
+
+
+def _digests(settings: Settings, files: Sequence[str], excludes: Sequence[str]) -> dict[str, str]:
+    """Return the digests of all files that decide the records, by name. Raises OSError."""
     named = {name: name for name in files}
     named |= {text: text[1:] for text in excludes if text.startswith("@")}
     digests = {
@@ -116,20 +127,15 @@ def identify(
         for shown, name in named.items()
         if name != "-" and Path(name).is_file()
     }
-    if settings.zones is not None and settings.zones.is_dir():
-        digests[f"{settings.zones}/"] = _digest(
-            *sorted(each for each in settings.zones.iterdir() if _may_be_zone(each))
-        )
-    return Identity(
-        __version__,
-        {name: value for name, value in values.items() if name not in _NOT_IN_RECORDS},
-        {"arguments": list(arguments), "files": list(files), "excludes": list(excludes)},
-        digests,
-    )
+    if settings.zones is not None and settings.zones.exists():
+        from auditor.resolve.zones.files import files_of  # noqa: PLC0415 - for runs from files
 
-
-def _may_be_zone(path: Path) -> bool:
-    return not path.name.startswith(".") and not path.name.endswith("~") and path.is_file()
+        shown = f"{settings.zones}/" if settings.zones.is_dir() else str(settings.zones)
+        digests[shown] = _digest(*files_of(settings.zones))
+    own = settings.receivers_file
+    if own is not None and own.is_file():
+        digests[str(own)] = _digest(own)
+    return digests
 
 
 def _digest(*paths: Path) -> str:
@@ -155,7 +161,7 @@ def _change(name: str, before: Any, now: Any) -> str:
 
 
 def _apart(before: list[Any], now: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Return two lists without what they begin and end with alike."""
+    """Return two lists without their common beginning and end."""
     while before and now and before[0] == now[0]:
         before, now = before[1:], now[1:]
     while before and now and before[-1] == now[-1]:
@@ -173,4 +179,4 @@ def _shown(value: Any) -> str:
         value = [f"{key}={item}" for key, item in value.items()]
     if isinstance(value, list):
         value = " ".join(map(str, value))
-    return f"'{printable(str(value), _SHOWN)}'"
+    return f"'{printable(str(value), _MAX_VALUE_CHARACTERS)}'"

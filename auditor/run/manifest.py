@@ -1,51 +1,46 @@
-"""The manifest of a run: what was asked of it, what it did, how it ended (DESIGN §5).
+"""The manifest of a run: its settings and inputs, its counters, how it ended.
 
-A run that is interrupted and gone on with has several sessions. Their counters stand one by
-one under `sessions`, and added up where a reader looks for them.
+A run that is interrupted and resumed has several sessions. Their counters are listed under
+`sessions`, and their sums where a reader looks for them.
 """
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
-from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import orjson
 
 from auditor.errors import OutputError
+from auditor.output.atomic import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from auditor.output.tally import Tally
     from auditor.run.identity import Identity
     from auditor.run.scan import GivenUp
-    from auditor.run.tally import Tally
     from auditor.settings import Settings
 
 __all__ = [
     "KILLED",
     "RUNNING",
     "Session",
-    "effective",
     "manifest",
     "manifest_path",
     "peak_memory",
-    "put_in_place",
     "read_manifest",
     "write_manifest",
 ]
 
-#: How a session stands that has not ended, and one that never said how it did.
+#: `how` of a session that has not ended, and of one that ended without a word.
 RUNNING: Final = "running"
 KILLED: Final = "killed"
 
-#: Octets of a file that is taken for a manifest.
-_LARGEST: Final = 64 << 20
+_MAX_MANIFEST_OCTETS: Final = 64 << 20
 
 
 class Session(NamedTuple):
@@ -93,15 +88,6 @@ class Session(NamedTuple):
         )
 
 
-def effective(settings: Settings) -> dict[str, Any]:
-    """Return the settings as plain JSON values."""
-    values = asdict(settings)
-    values["servers"] = [str(server) for server in settings.servers]
-    for name in ("zones", "metrics"):
-        values[name] = None if values[name] is None else str(values[name])
-    return values
-
-
 def peak_memory() -> int:
     """Return the most memory this process has held, in bytes."""
     try:
@@ -125,18 +111,21 @@ def manifest(
     sessions: Sequence[Session],
     tally: Tally,
     given_up: Sequence[GivenUp] = (),
+    server_limits: Mapping[str, Mapping[str, int | str]] | None = None,
+    zones: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest. `output` is the name of the file that it is about.
 
     `inputs` are those of the identity, and what is known of them besides. `given_up` is
-    there only if something was.
+    there only if something was, `server_limits` if any were found in this session, `zones`
+    (their number, and findings about them by code) with zone facts.
     """
     queries = _total(session.queries for session in sessions)
     seconds = max(sum(session.seconds for session in sessions), 1e-6)
     return {
         "auditor": identity.version,
         "output": output,
-        "settings": effective(settings),
+        "settings": settings.as_json(),
         "fingerprint": identity.fingerprint,
         "inputs": {**identity.inputs, **inputs},
         "digests": dict(identity.digests),
@@ -147,12 +136,16 @@ def manifest(
         "kinds": dict(sorted(tally.kinds.items())),
         "verdicts": dict(sorted(tally.verdicts.items())),
         "findings": dict(sorted(tally.codes.items())),
+        "findings_by_severity": dict(sorted(tally.findings.items())),
         "ptr_statuses": dict(sorted(tally.statuses.items())),
+        "undetermined": dict(sorted(tally.undetermined.items())),
         "queries": queries,
         "queries_complete": all(session.how != KILLED for session in sessions),
         "lookups_per_second": round((queries.get("asked") or 0) / seconds, 1),
         "peak_memory": max(session.peak_memory for session in sessions),
         **({"given_up": [each._asdict() for each in given_up]} if given_up else {}),
+        **({"server_limits": server_limits} if server_limits else {}),
+        **({"zones": zones} if zones is not None else {}),
         "sessions": [session.noted() for session in sessions],
     }
 
@@ -179,7 +172,7 @@ def manifest_path(output: Path) -> Path:
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return a manifest. Raises OSError, or ValueError for what is none."""
     with path.open("rb") as file:
-        content = orjson.loads(file.read(_LARGEST))
+        content = orjson.loads(file.read(_MAX_MANIFEST_OCTETS))
     if not isinstance(content, dict) or not isinstance(content.get("fingerprint"), str):
         raise ValueError("no manifest")  # noqa: TRY004 - of the file, not of an argument
     return content
@@ -191,23 +184,7 @@ def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     For whoever holds the lock on the output: it is nobody else's business.
     """
     try:
-        put_in_place(path, orjson.dumps(dict(content), option=orjson.OPT_INDENT_2) + b"\n")
+        data = orjson.dumps(dict(content), option=orjson.OPT_INDENT_2) + b"\n"
+        replace_file(path, data, alone=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def put_in_place(path: Path, data: bytes) -> None:
-    """Replace a file, whole or not at all. Raises OSError."""
-    # Of one name, so that a process that is killed meanwhile leaves no more than one behind.
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.unlink(missing_ok=True)
-        with new.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise

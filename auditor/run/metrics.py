@@ -9,24 +9,23 @@ stays until there is another: both are read from the file that is there.
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from auditor import __version__
 from auditor.errors import UsageError
-from auditor.findings.ruling import Ruling
+from auditor.findings.rules import RuleSet
+from auditor.output.atomic import replace_file
+from auditor.run.existing_output import not_made
 from auditor.run.manifest import peak_memory
-from auditor.run.opening import not_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from auditor.run.moments import Begun, Ended, Snapshot
+    from auditor.run.progress import Begun, Ended, Snapshot
 
 __all__ = ["MetricsFile"]
 
@@ -45,10 +44,10 @@ _LOOKUPS: Final = ("cached", "joined", "answered", "failed", "open")
 _QUERIES: Final = ("sent", "retried", "lost", "tcp")
 
 #: The node exporter is another user than the one who scans.
-_MODE: Final = 0o644
+_FILE_MODE: Final = 0o644
 
 #: Octets of a file that is taken for one of these.
-_LARGEST: Final = 4 << 20
+_MAX_METRICS_OCTETS: Final = 4 << 20
 
 
 class MetricsFile:
@@ -68,37 +67,49 @@ class MetricsFile:
         #: What stays from earlier runs, by the names of samples and outcomes.
         self._kept = self._read()
 
-    def begin(self, begun: Begun) -> None:
+    def on_begin(self, begun: Begun) -> None:
         """Write that a run has begun. Raises UsageError, or OutputError if there is no room."""
         settings = begun.settings
-        ruling = Ruling(settings.severities, settings.select, settings.ignore)
-        self._severities = ruling.severities
+        rule_set = RuleSet.of(settings)
+        self._severities = rule_set.severities
         engine = "zones" if settings.zones is not None else settings.engine
         self._labels = {"version": __version__, "engine": engine, "fingerprint": begun.fingerprint}
         self._began = begun.when.timestamp()
         try:
             self._write(self._collect(None, running=True))
         except OSError as error:
-            said = f"{self._path}: cannot be written: {error.strerror}"
-            raise not_made(said, error) from error
+            message = f"{self._path}: cannot be written: {error.strerror}"
+            raise not_made(message, error) from error
 
-    def minute(self, snapshot: Snapshot) -> None:
+    def on_progress(self, snapshot: Snapshot) -> None:
         """Write how far the run is."""
         self._try(snapshot, running=True)
 
-    def stopping(self, why: str, when: datetime) -> None:
+    def on_stopping(self, why: str, when: datetime) -> None:
         """Do nothing: it is said when it has stopped."""
 
-    def end(self, ended: Ended) -> None:
+    def on_end(self, ended: Ended) -> None:
         """Write how the run ended."""
         when = ended.snapshot.when.timestamp()
-        self._kept = {
-            _LAST_SUCCESS: when if ended.outcome == "finished" else self._kept.get(_LAST_SUCCESS),
-            _LAST_END: when,
-            _EXIT_CODE: ended.code,
-            **{outcome: float(outcome == ended.outcome) for outcome in _OUTCOMES},
-        }
+        self._end(when, ended.outcome, ended.code, succeeded=ended.succeeded)
         self._try(ended.snapshot, running=False)
+
+    def not_begun(self, when: datetime, code: int) -> None:
+        """Write that a run could not even begin."""
+        self._labels = {"version": __version__}
+        self._began = when.timestamp()
+        self._end(self._began, "failed", code, succeeded=False)
+        with suppress(OSError):  # what kept the run from its beginning is what matters
+            self._write(self._collect(None, running=False))
+
+    def _end(self, when: float, outcome: str, code: int, *, succeeded: bool) -> None:
+        """Note what stays until the next run ends."""
+        self._kept = {
+            _LAST_SUCCESS: when if succeeded else self._kept.get(_LAST_SUCCESS),
+            _LAST_END: when,
+            _EXIT_CODE: code,
+            **{name: float(name == outcome) for name in _OUTCOMES},
+        }
 
     def _try(self, snapshot: Snapshot, *, running: bool) -> None:
         """Write, or say once that it cannot be done: the records matter more."""
@@ -124,7 +135,7 @@ class MetricsFile:
             if not stat.S_ISREG(self._path.stat().st_mode):
                 raise UsageError(f"{self._path}: not a regular file; expected a file for metrics")
             with self._path.open("rb") as file:
-                text = file.read(_LARGEST).decode()
+                text = file.read(_MAX_METRICS_OCTETS).decode()
             families = list(self._client.parser.text_string_to_metric_families(text))
         except FileNotFoundError:
             return {}
@@ -190,9 +201,11 @@ class MetricsFile:
         ]
         for name, about, label, values in tables:
             gauges(f"auditor_scan_{name}", about, [label], values)
+        names = [f"{code} {severity}" for code, severity in self._severities.items()]
         findings = {
-            (code, severity): float(tally.codes[code])
-            for code, severity in self._severities.items()
+            tuple(name.split()): float(tally.findings[name])
+            for name in dict.fromkeys([*names, *tally.findings])
+            if name.split()[0] in self._severities
         }
         about = "Findings by code and severity; those that are selected."
         gauges("auditor_scan_findings", about, ["code", "severity"], findings)
@@ -203,17 +216,8 @@ class MetricsFile:
         Without fsync, which may take seconds that the event loop does not have: in a minute
         there will be another one.
         """
-        # The collector takes whatever ends in .prom, which this does not.
-        new = self._path.with_name(f".{self._path.name[:200]}.{secrets.token_hex(4)}")
-        try:
-            with new.open("xb") as file:
-                os.fchmod(file.fileno(), _MODE)
-                file.write(text)
-            new.replace(self._path)
-        except OSError:
-            with suppress(OSError):
-                new.unlink(missing_ok=True)
-            raise
+        # The collector takes whatever ends in .prom, which the temporary name does not.
+        replace_file(self._path, text, mode=_FILE_MODE, sync=False)
 
 
 def _library() -> Any:

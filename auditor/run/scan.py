@@ -1,19 +1,21 @@
-"""A scan: targets in, records out, everything in between put together and taken apart."""
+"""A scan: puts together stream, resolver and pipeline, runs them, and closes them."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from contextlib import aclosing, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
-from auditor.audit import Auditor
 from auditor.errors import InputError
-from auditor.findings.judge import Ruling
-from auditor.pipeline import Pipeline
-from auditor.resolve.choose import make_lookup
-from auditor.run.retrace import Trail, behind
-from auditor.run.tally import Tally
+from auditor.findings.judge import RuleSet
+from auditor.output.tally import Tally
+from auditor.pipeline.pipeline import Limits, Pipeline
+from auditor.pipeline.target import TargetAuditor
+from auditor.resolve.answer import LimitFindingEngine
+from auditor.resolve.steps import answer_steps
+from auditor.routing.factory import make_resolver
+from auditor.run.resume_check import TargetDigest, blocks_behind
+from auditor.run.thread_reader import read_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -27,61 +29,80 @@ if TYPE_CHECKING:
     )
 
     from auditor.errors import AuditorError
-    from auditor.resolve.answer import Answer, Steps
-    from auditor.resolve.lookup import Lookup
+    from auditor.resolve.answer import Steps
+    from auditor.resolve.resolver import CachingResolver
     from auditor.settings import Settings
     from auditor.targets.stream import TargetStream
     from auditor.targets.target import Block
 
-__all__ = ["AnyScan", "GivenUp", "Scan", "count_questions", "drive", "open_lookup"]
+__all__ = [
+    "AnyScan",
+    "GivenUp",
+    "Scan",
+    "allowed_rate",
+    "borne_rate",
+    "count_questions",
+    "drive",
+    "found_limits",
+    "make_limits",
+    "open_resolver",
+    "run_steps",
+    "until_failure",
+]
 
 T = TypeVar("T")
 
-#: Blocks that a slow source may be ahead of the pipeline.
-_AHEAD = 4
+#: How many blocks are read before the pipeline takes them, where the source may block.
+_MAX_BLOCKS_AHEAD: Final = 3
 
 
 @asynccontextmanager
-async def open_lookup(settings: Settings) -> AsyncIterator[Lookup]:
+async def open_resolver(settings: Settings) -> AsyncIterator[CachingResolver]:
     """Start the resolver that the settings name, and close it at the end."""
-    lookup = make_lookup(settings)
-    await lookup.engine.start()
+    resolver = make_resolver(settings)
+    await resolver.engine.start()
     try:
-        yield lookup
+        yield resolver
     finally:
-        await lookup.engine.close()
+        await resolver.engine.close()
 
 
-async def drive(lookup: Lookup, steps: Steps[T]) -> T:
-    """Take one set of stages from the first question to the end.
+async def run_steps(settings: Settings, steps: Steps[T]) -> T:
+    """Answer the questions of steps by a resolver of their own; return their result.
 
-    Raises AuditorError when the last server goes: its answers would never come.
+    Raises AuditorError, also when the last server fails.
     """
-    work = asyncio.ensure_future(_drive(lookup, steps))
+    async with open_resolver(settings) as resolver:
+        return await drive(resolver, steps)
+
+
+async def drive(resolver: CachingResolver, steps: Steps[T]) -> T:
+    """Answer the questions of steps by a resolver; return their result.
+
+    Raises AuditorError when the last server fails.
+    """
+    return await until_failure(resolver, answer_steps(steps, resolver.resolve_many))
+
+
+async def until_failure(resolver: CachingResolver, work: Awaitable[T]) -> T:
+    """Return the result of work that waits for answers.
+
+    Raises AuditorError when the last server fails: the answers would never come.
+    """
+    waiting = asyncio.ensure_future(work)
     trouble: list[AuditorError] = []
 
     def fail(error: AuditorError) -> None:
         trouble.append(error)
-        work.cancel()
+        waiting.cancel()
 
-    lookup.engine.on_failure(fail)
+    resolver.engine.on_failure(fail)
     try:
-        return await work
+        return await waiting
     except asyncio.CancelledError:
         if trouble:
             raise trouble[0] from None
         raise
-
-
-async def _drive(lookup: Lookup, steps: Steps[T]) -> T:
-    answers: list[Answer] | None = None
-    try:
-        while True:
-            # A generator's first send must be None.
-            questions = steps.send(answers)  # type: ignore[arg-type]
-            answers = await lookup.resolve_many(questions)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
 
 
 class GivenUp(NamedTuple):
@@ -97,7 +118,7 @@ class GivenUp(NamedTuple):
 
 
 class AnyScan(Protocol):
-    """A run, whoever does the work: what its output, its reports and its end need of it."""
+    """Protocol of a run, in this process or by workers: what output, reports and shutdown need."""
 
     stream: TargetStream
     settings: Settings
@@ -110,7 +131,7 @@ class AnyScan(Protocol):
         """What was given up, each noted before its records are written."""
 
     @property
-    def done(self) -> Trail:
+    def done(self) -> TargetDigest:
         """The targets that were done before: they are left out."""
 
     @property
@@ -123,8 +144,15 @@ class AnyScan(Protocol):
     def stop(self) -> None:
         """End early, with everything that is under way finished."""
 
+    def drop(self) -> None:
+        """Ask and read no more: `run` is about to be cancelled, which takes turns of the loop."""
+
     def counters(self) -> Mapping[str, int | None]:
         """Return the questions and queries so far."""
+
+    @property
+    def server_limits(self) -> Mapping[str, Mapping[str, int | str]]:
+        """Return the limits of servers that were found, by server."""
 
 
 class Scan:
@@ -140,11 +168,12 @@ class Scan:
         self.settings = settings
         self.tally = Tally()
         self.stopped = False
-        self.done = Trail()
+        self.done = TargetDigest()
         self.given_up: Sequence[GivenUp] = ()
         self.queries: Mapping[str, int | None] = {}
-        self._lookup: Lookup | None = None
+        self._resolver: CachingResolver | None = None
         self._pipeline: Pipeline | None = None
+        self._closing: asyncio.Future[None] | None = None
 
     async def run(self, write: Callable[[bytes], Awaitable[None]]) -> None:
         """Audit every target and hand the lines to `write`, in input order.
@@ -158,74 +187,114 @@ class Scan:
             if not more:
                 await self._look_through()
                 return
-        ruling = Ruling(
-            severities=self.settings.severities,
-            select=self.settings.select,
-            ignore=self.settings.ignore,
-        )
-        auditor = Auditor(self.settings, ruling)
-        async with open_lookup(self.settings) as self._lookup:
-            await drive(self._lookup, auditor.prepare())
+        rule_set = RuleSet.of(self.settings)
+        auditor = TargetAuditor(self.settings, rule_set)
+        resolver = make_resolver(self.settings)
+        await resolver.engine.start()
+        self._resolver = resolver
+        try:
+            await drive(resolver, auditor.prepare())
             self._pipeline = Pipeline(
-                self._lookup,
+                resolver,
                 auditor.audit,
                 write,
                 tally=self.tally,
-                express=auditor.express(),
+                fast_path=auditor.fast_path(),
                 trace=self.settings.trace,
+                limits=make_limits(self.settings.concurrency),
+                rate=self._rate,
             )
-            try:
-                if self.stream.total is None or self.done.length:
-                    source = _from_thread(self.stream, self.done)
-                    async with aclosing(self._until_stopped(source)) as blocks:
-                        await self._pipeline.run(blocks)
-                else:
-                    await self._pipeline.run(self._until_stopped_now(self.stream.blocks()))
-            finally:
-                self.queries = self.counters()
+            if not self.stopped:
+                await self._audit(self._pipeline)
+        finally:
+            self.queries = self.counters()
+            await (self._closing or resolver.engine.close())
+
+    async def _audit(self, pipeline: Pipeline) -> None:
+        if self.stream.total is None or self.done.length:
+            async with aclosing(self._blocks_from_thread()) as blocks:
+                await pipeline.run(blocks)
+        else:
+            await pipeline.run(self.stream.blocks())
+
+    def _blocks_from_thread(self) -> AsyncGenerator[Block]:
+        """Read the blocks in a thread: the source may block, and what is done takes its time."""
+        return read_in_thread(_following(self.stream, self.done), ahead=_MAX_BLOCKS_AHEAD)
 
     async def _look_through(self) -> None:
         """Have the stream count what it leaves out: all else has been done before."""
-        async with aclosing(_from_thread(self.stream, self.done)) as blocks:
+        async with aclosing(self._blocks_from_thread()) as blocks:
             async for _ in blocks:
                 raise InputError("the input has changed since it was counted")
 
     def stop(self) -> None:
         """End early, with everything that is under way finished."""
         self.stopped = True
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+    def drop(self) -> None:
+        """Close the engine: what else arrives would only be in the way of the end."""
+        if self._resolver is not None and self._closing is None:
+            self._closing = asyncio.ensure_future(self._resolver.engine.close())
 
     def counters(self) -> dict[str, int | None]:
         """Return the questions and queries so far.
 
         asked = cached + joined + answered + failed + open.
         """
-        lookup = self._lookup
-        if lookup is None:
+        resolver = self._resolver
+        if resolver is None:
             return {}
         return count_questions(
-            lookup.engine.counters(),
-            asked=lookup.asked,
-            cached=lookup.from_cache,
-            joined=lookup.joined,
+            resolver.engine.counters(),
+            asked=resolver.asked,
+            cached=resolver.from_cache,
+            joined=resolver.joined,
         )
+
+    @property
+    def server_limits(self) -> Mapping[str, Mapping[str, int | str]]:
+        """Return the limits of servers that were found, by server."""
+        return {} if self._resolver is None else found_limits(self._resolver.engine)
 
     @property
     def open_targets(self) -> int:
         """How many targets are under way."""
         return self._pipeline.open_targets if self._pipeline else 0
 
-    def _until_stopped_now(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        for block in blocks:
-            if self.stopped:
-                return
-            yield block
+    def _rate(self) -> float | None:
+        settings = self.settings
+        allowed = allowed_rate(settings.qps, settings.server_qps, len(settings.servers))
+        return allowed if self._resolver is None else borne_rate(self._resolver.engine, allowed)
 
-    async def _until_stopped(self, blocks: AsyncGenerator[Block]) -> AsyncGenerator[Block]:
-        async with aclosing(blocks):
-            async for block in blocks:
-                if self.stopped:
-                    return
-                yield block
+
+def allowed_rate(qps: float | None, server_qps: float | None, servers: int) -> float | None:
+    """Return how many queries a second limits allow, None for any number.
+
+    `servers`: how many there are; 0, which is the system's own, counts as one.
+    """
+    rates = [qps, None if server_qps is None else server_qps * max(servers, 1)]
+    return min((rate for rate in rates if rate is not None), default=None)
+
+
+def borne_rate(engine: object, allowed: float | None) -> float | None:
+    """Return what is allowed, or what the servers turn out to take where that is less."""
+    found = engine.rate() if isinstance(engine, LimitFindingEngine) else None
+    return min((rate for rate in (allowed, found) if rate is not None), default=None)
+
+
+def found_limits(engine: object) -> Mapping[str, Mapping[str, int | str]]:
+    """Return the limits of servers that an engine has found, by server."""
+    return engine.limits_found() if isinstance(engine, LimitFindingEngine) else {}
+
+
+def make_limits(concurrency: int | None, **limits: int) -> Limits:
+    """Return the limits of a pipeline; with few queries in flight, few more should wait."""
+    made = Limits()._replace(**limits)
+    if concurrency is None:
+        return made
+    return made._replace(backlog=min(made.backlog, concurrency))
 
 
 def count_questions(
@@ -245,50 +314,10 @@ def count_questions(
     }
 
 
-async def _from_thread(stream: TargetStream, done: Trail | None = None) -> AsyncGenerator[Block]:
-    """Read a source that may block, such as standard input, in a thread of its own.
-
-    So do the targets that are done: they come first, take their time, and are left out.
-
-    The thread is a daemon: nothing can interrupt a read that waits for a person to type.
-    """
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[Block | BaseException | None] = asyncio.Queue()
-    room = threading.Semaphore(_AHEAD)
-    over = threading.Event()
-
-    def put(item: Block | BaseException | None) -> None:
-        # The loop may be gone by the time a slow source says something.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(queue.put_nowait, item)
-
-    def read() -> None:
-        try:
-            for block in _following(stream, done):
-                room.acquire()
-                if over.is_set():
-                    return
-                put(block)
-            put(None)
-        except BaseException as error:  # noqa: BLE001 - raised again on the other side
-            put(error)
-
-    threading.Thread(target=read, name="auditor-input", daemon=True).start()
-    try:
-        while (item := await queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-            room.release()
-    finally:
-        over.set()
-        room.release()
-
-
-def _following(stream: TargetStream, done: Trail | None) -> Iterator[Block]:
-    """Return the blocks behind the targets that are done, as far as can be told these."""
-    if done is None or not done.length:
+def _following(stream: TargetStream, done: TargetDigest) -> Iterator[Block]:
+    """Return the blocks behind the targets that are done."""
+    if not done.length:
         return stream.blocks()
     if stream.total is None:
-        return behind(stream.blocks(), done)
+        return blocks_behind(stream.blocks(), done)
     return stream.blocks(done.length)

@@ -2,19 +2,61 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import pytest
 
-from auditor.run.identity import _NOT_IN_RECORDS, Identity, identify
-from auditor.settings import Server, Settings
+from auditor.run.identity import Identity, identify
+from auditor.settings import OPTIONS, Server, Settings
+from auditor.settings_values import Route
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+#: Settings that decide what the records say, and those that decide only how they are come by.
+IN_RECORDS: Final[tuple[dict[str, Any], ...]] = (
+    {"engine": "cares"},
+    {"direct": True},
+    {"route": (Route("example.net", (Server("192.0.2.53"),)),)},
+    {"helo": "mx.example.net"},
+    {"mail_from": ("example.net",)},
+    {"spf": False},
+    {"trace": True},
+    {"select": ("PTR",)},
+    {"ignore": ("SPF",)},
+    {"severities": {"PTR_MISSING": "info"}},
+    {"servers": (Server("127.0.0.1"),)},
+    {"transfer_from": (Server("127.0.0.1"),)},
+    {"tsig_file": Path("key")},
+    {"zones": Path("zones")},
+    {"receivers": ("gmail",)},
+    {"receivers_file": Path("own.toml")},
+    {"own": ("example.net",)},
+)
+NOT_IN_RECORDS: Final[tuple[dict[str, Any], ...]] = (
+    {"concurrency": 5},
+    {"qps": 10.0},
+    {"server_qps": 10.0},
+    {"server_check": False},
+    {"authority": "every"},
+    {"authority_port": 5300},
+    {"timeout": 1.0},
+    {"tries": 1},
+    {"cache_size": 0},
+    {"fail_on": "error"},
+    {"max_unknown": 5.0},
+    {"max_targets": 1000},
+    {"deadline": 60.0},
+    {"quiet": True},
+    {"log_format": "json"},
+    {"metrics": Path("x.prom")},
+    {"workers": 2},
+    {"scheduler": "tcp://127.0.0.1:8786"},
+)
 
 
 @pytest.fixture
@@ -51,41 +93,14 @@ def test_the_same_inputs_and_settings_have_one_fingerprint(lists: Path) -> None:
         {"files": ["a.txt", "b.txt", "-"]},
         {"excludes": []},
         {"excludes": ["198.51.100.8", "@no.txt"]},
-        {"helo": "mx.example.net"},
-        {"mail_from": ("example.net",)},
-        {"spf": False},
-        {"trace": True},
-        {"select": ("PTR",)},
-        {"ignore": ("SPF",)},
-        {"severities": {"PTR_MISSING": "info"}},
-        {"servers": (Server("127.0.0.1"),)},
-        {"zones": Path("zones")},
+        *IN_RECORDS,
     ],
 )
 def test_what_decides_the_records_changes_it(lists: Path, change: dict[str, Any]) -> None:
     assert _print(lists, **change) != _print(lists)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"concurrency": 5},
-        {"qps": 10.0},
-        {"server_qps": 10.0},
-        {"server_check": False},
-        {"timeout": 1.0},
-        {"tries": 1},
-        {"cache_size": 0},
-        {"fail_on": "error"},
-        {"max_targets": 1000},
-        {"deadline": 60.0},
-        {"quiet": True},
-        {"log_format": "json"},
-        {"metrics": Path("x.prom")},
-        {"workers": 2},
-        {"scheduler": "tcp://127.0.0.1:8786"},
-    ],
-)
+@pytest.mark.parametrize("change", NOT_IN_RECORDS)
 def test_what_decides_only_the_pace_does_not(lists: Path, change: dict[str, Any]) -> None:
     assert _print(lists, **change) == _print(lists)
 
@@ -97,15 +112,22 @@ def test_files_count_by_what_is_in_them(lists: Path, name: str) -> None:
     assert _print(lists) != before
 
 
+def test_a_file_of_receivers_counts_by_what_is_in_it(lists: Path) -> None:
+    own = lists / "own.toml"
+    own.write_text("", "ascii")
+    before = _print(lists, receivers_file=own)
+    own.write_text("# other", "ascii")
+    assert _print(lists, receivers_file=own) != before
+
+
 def test_a_pipe_is_not_read_for_it(lists: Path) -> None:
     os.mkfifo(lists / "pipe")
     assert _print(lists, files=["pipe"]) == _print(lists, files=["pipe"])
 
 
-def test_every_setting_is_weighed() -> None:
-    names = {field.name for field in dataclasses.fields(Settings)}
-    assert names > _NOT_IN_RECORDS
-    assert set(identify(Settings(), [], [], []).settings) == names - _NOT_IN_RECORDS
+def test_of_every_setting_it_is_known_whether_records_depend_on_it() -> None:
+    known = [name for change in (*IN_RECORDS, *NOT_IN_RECORDS) for name in change]
+    assert sorted(known) == sorted(option.attribute for option in OPTIONS.values())
 
 
 # --- What is different

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import stat
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from auditor import __version__
 from auditor.errors import OutputError, UsageError
+from auditor.output.tally import Tally
 from auditor.run.metrics import MetricsFile
-from auditor.run.moments import Begun, Ended, Snapshot
-from auditor.run.tally import Tally
+from auditor.run.progress import Begun, Ended, Snapshot
 from auditor.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,13 +68,13 @@ def _read(path: Path) -> dict[str, float]:
 
 def _run(path: Path, how: str = "finished", code: int = 0) -> dict[str, float]:
     metrics = MetricsFile(path)
-    metrics.begin(BEGUN)
-    metrics.end(Ended(_snapshot(5), how, code))
+    metrics.on_begin(BEGUN)
+    metrics.on_end(Ended(_snapshot(5), how, code))
     return _read(path)
 
 
 def test_a_run_that_begins_says_so(path: Path) -> None:
-    MetricsFile(path).begin(BEGUN)
+    MetricsFile(path).on_begin(BEGUN)
     assert _read(path) == {
         f"auditor_scan_info bulk f00 {__version__}": 1,
         "auditor_scan_running": 1,
@@ -82,8 +84,8 @@ def test_a_run_that_begins_says_so(path: Path) -> None:
 
 def test_each_minute_it_says_how_far_the_run_is(path: Path) -> None:
     metrics = MetricsFile(path)
-    metrics.begin(BEGUN)
-    metrics.minute(_snapshot())
+    metrics.on_begin(BEGUN)
+    metrics.on_progress(_snapshot())
     found = _read(path)
     assert {key: value for key, value in found.items() if value} == {
         f"auditor_scan_info bulk f00 {__version__}": 1,
@@ -118,8 +120,8 @@ def test_each_minute_it_says_how_far_the_run_is(path: Path) -> None:
 def test_only_findings_that_count_are_in_it_with_their_severities(path: Path) -> None:
     settings = Settings(select=("PTR",), severities={"PTR_MULTIPLE": "error"})
     metrics = MetricsFile(path)
-    metrics.begin(Begun(BEGAN, settings, "f00", {}))
-    metrics.minute(_snapshot())
+    metrics.on_begin(Begun(BEGAN, settings, "f00", {}))
+    metrics.on_progress(_snapshot())
     found = [key.split()[1:] for key in _read(path) if key.startswith("auditor_scan_findings ")]
     assert ["PTR_MULTIPLE", "error"] in found
     assert {code.partition("_")[0] for code, _ in found} == {"PTR"}
@@ -127,8 +129,8 @@ def test_only_findings_that_count_are_in_it_with_their_severities(path: Path) ->
 
 def test_an_engine_that_counts_little_has_little_in_it(path: Path) -> None:
     metrics = MetricsFile(path)
-    metrics.begin(BEGUN)
-    metrics.minute(_snapshot(queries={}))
+    metrics.on_begin(BEGUN)
+    metrics.on_progress(_snapshot(queries={}))
     assert not [key for key in _read(path) if re.match("auditor_scan_(lookups|queries)", key)]
 
 
@@ -161,11 +163,11 @@ def test_the_last_success_outlives_runs_that_fail(path: Path) -> None:
     success = _run(path)["auditor_scan_last_success_timestamp_seconds"]
     later = BEGUN._replace(when=BEGAN + timedelta(days=1))
     metrics = MetricsFile(path)
-    metrics.begin(later)
+    metrics.on_begin(later)
     # While the next one goes on, the last one's end stands.
     assert _read(path)["auditor_scan_exit_code"] == 0
     assert _read(path)["auditor_scan_outcome finished"] == 1
-    metrics.end(Ended(_snapshot(24 * 60), "interrupted", 3))
+    metrics.on_end(Ended(_snapshot(24 * 60), "interrupted", 3))
     found = _read(path)
     assert found["auditor_scan_last_success_timestamp_seconds"] == success
     assert found["auditor_scan_exit_code"] == 3
@@ -232,7 +234,7 @@ def test_what_is_no_file_is_not_replaced(
 def test_a_folder_that_is_not_there_is_said_before_the_scan(tmp_path: Path) -> None:
     path = tmp_path / "no" / "auditor.prom"
     with pytest.raises(UsageError) as caught:
-        MetricsFile(path).begin(BEGUN)
+        MetricsFile(path).on_begin(BEGUN)
     assert str(caught.value) == f"{path}: cannot be written: No such file or directory"
 
 
@@ -244,7 +246,7 @@ def test_a_full_disk_before_the_scan_is_no_mistake_of_the_settings(
 
     monkeypatch.setattr(os, "fchmod", full)
     with pytest.raises(OutputError) as caught:
-        MetricsFile(path).begin(BEGUN)
+        MetricsFile(path).on_begin(BEGUN)
     assert str(caught.value) == f"{path}: cannot be written: No space left on device"
     assert list(path.parent.iterdir()) == []
 
@@ -255,17 +257,17 @@ def test_a_folder_that_vanishes_is_said_once_and_the_run_goes_on(
     folder = tmp_path / "node"
     folder.mkdir()
     metrics = MetricsFile(folder / "auditor.prom")
-    metrics.begin(BEGUN)
+    metrics.on_begin(BEGUN)
     (folder / "auditor.prom").unlink()
     folder.rmdir()
-    metrics.minute(_snapshot())
-    metrics.end(Ended(_snapshot(), "finished", 0))
+    metrics.on_progress(_snapshot())
+    metrics.on_end(Ended(_snapshot(), "finished", 0))
     (record,) = caplog.records
     why = "cannot be written: No such file or directory"
     assert record.getMessage() == f"metrics: {folder}/auditor.prom: {why}"
     assert record.__dict__["event"] == "metrics_unwritable"
     folder.mkdir()
-    metrics.minute(_snapshot())
+    metrics.on_progress(_snapshot())
     assert _read(folder / "auditor.prom")["auditor_scan_records"] == 64
 
 
@@ -276,3 +278,69 @@ def test_without_the_library_it_says_what_to_install(
     with pytest.raises(UsageError) as caught:
         MetricsFile(path)
     assert str(caught.value) == "metrics: needs prometheus-client: pip install 'auditor[metrics]'"
+
+
+# --- Who reads them: alerts and a dashboard
+
+_NIGHTLY = Path(__file__).resolve().parents[2] / "examples" / "nightly"
+_METRIC = re.compile(r"(auditor_\w+)(?:\{([^}]*)\})?")
+_LABEL = re.compile(r'(\w+)(=~|=)"([^"]*)"')
+#: Labels that Prometheus adds.
+_SCRAPED = {"instance", "job"}
+
+
+def _alerts() -> list[str]:
+    rules = yaml.safe_load((_NIGHTLY / "auditor.rules.yml").read_text("utf-8"))
+    return [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+
+
+def _dashboard() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((_NIGHTLY / "auditor.dashboard.json").read_text("utf-8"))
+    return found
+
+
+def _panel_queries() -> list[str]:
+    found = _dashboard()
+    panels = [target["expr"] for panel in found["panels"] for target in panel["targets"]]
+    variables = [each["definition"] for each in found["templating"]["list"] if "definition" in each]
+    return [*panels, *variables, *(each["expr"] for each in found["annotations"]["list"])]
+
+
+@pytest.mark.parametrize("queries", [_alerts, _panel_queries])
+def test_what_is_asked_of_the_metrics_is_in_them(
+    path: Path, queries: Callable[[], list[str]]
+) -> None:
+    _run(path)
+    families = text_string_to_metric_families(path.read_text("ascii"))
+    samples = [sample for family in families for sample in family.samples]
+    for query in queries():
+        metrics = _METRIC.findall(query)
+        assert metrics, query
+        for name, matchers in metrics:
+            fitting = [sample for sample in samples if sample.name == name]
+            assert fitting, query
+            for label, _, value in _LABEL.findall(matchers):
+                if label not in _SCRAPED:
+                    assert value in {sample.labels[label] for sample in fitting}, query
+
+
+def test_every_metric_is_on_the_dashboard(path: Path) -> None:
+    _run(path)
+    families = text_string_to_metric_families(path.read_text("ascii"))
+    known = {sample.name for family in families for sample in family.samples}
+    assert known == {name for query in _panel_queries() for name, _ in _METRIC.findall(query)}
+
+
+def test_panels_lie_side_by_side() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in _dashboard()["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert panel["description"]
+        taken |= cells

@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 
 from auditor.errors import InputError
-from auditor.run.retrace import Trail, behind
+from auditor.run.resume_check import TargetDigest, blocks_behind
 from auditor.targets.stream import TargetStream
 from auditor.targets.target import BLOCK_SIZE
 
 TARGETS = [f"192.0.{number // 256}.{number % 256}" for number in range(3 * BLOCK_SIZE + 10)]
 
 
-def _trail(targets: list[str]) -> Trail:
-    trail = Trail()
+def _trail(targets: list[str]) -> TargetDigest:
+    trail = TargetDigest()
     for target in targets:
         trail.add(target)
     return trail
 
 
-def _behind(targets: list[str], trail: Trail) -> list[str]:
+def _behind(targets: list[str], trail: TargetDigest) -> list[str]:
     blocks = TargetStream.of(targets).blocks()
-    return [target.text for block in behind(blocks, trail) for target in block]
+    return [target.text for block in blocks_behind(blocks, trail) for target in block]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_what_is_done_is_left_out(done: int) -> None:
 def test_another_input_is_refused_before_anything_of_it_is_asked(done: int) -> None:
     trail = _trail(TARGETS[:done])
     other = ["192.0.2.77", *TARGETS[1:]]
-    blocks = behind(TargetStream.of(other).blocks(), trail)
+    blocks = blocks_behind(TargetStream.of(other).blocks(), trail)
     with pytest.raises(
         InputError,
         match=rf"^the input is another one than before: its first {done:,} targets are not those "

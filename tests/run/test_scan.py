@@ -11,14 +11,16 @@ import orjson
 import pytest
 from support.fake_engine import FakeEngine
 from support.fleet import FLEET, targets
+from support.pipelines import until
 from support.virtual_time import run_virtual
 
 from auditor.errors import InputError, NoServerError, OutputError, TooManyTargetsError
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.cache import Cache
-from auditor.resolve.lookup import Lookup
+from auditor.resolve.resolver import CachingResolver
 from auditor.run import scan as scan_module
 from auditor.run.scan import Scan, drive
+from auditor.run.thread_reader import read_in_thread
 from auditor.settings import Settings
 from auditor.targets.stream import TargetStream
 from auditor.wire.codes import A
@@ -122,8 +124,8 @@ def test_a_run_that_is_told_to_stop_takes_in_no_more_and_finishes_what_it_has() 
 def test_a_source_that_may_wait_is_read_in_a_thread_and_only_a_little_ahead() -> None:
     given = 0
     readers = set()
-    # Two blocks were given back room for, and the reader waits with the next in its hand.
-    most = (2 + scan_module._AHEAD + 2) * 256
+    # Three blocks have made room, and the reader waits with the next in its hand.
+    most = (3 + 3 + 2) * 256
 
     def source() -> Iterator[str]:
         nonlocal given
@@ -133,7 +135,7 @@ def test_a_source_that_may_wait_is_read_in_a_thread_and_only_a_little_ahead() ->
             yield f"198.51.{number // 256 % 256}.{number % 256}"
 
     async def main() -> None:
-        blocks = scan_module._from_thread(TargetStream.of(source()))
+        blocks = read_in_thread(TargetStream.of(source()).blocks(), ahead=3)
         async with contextlib.aclosing(blocks):
             taken = [await anext(blocks) for _ in range(3)]
             async with asyncio.timeout(10):
@@ -183,7 +185,9 @@ def test_what_a_source_raises_in_its_thread_comes_out_behind_what_it_gave() -> N
 
 def test_the_engine_is_closed_however_a_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = FakeEngine(lambda _question: Answer("NXDOMAIN"), at_once=True)
-    monkeypatch.setattr(scan_module, "make_lookup", lambda _settings: Lookup(engine, Cache(10)))
+    monkeypatch.setattr(
+        scan_module, "make_resolver", lambda _settings: CachingResolver(engine, Cache(10))
+    )
 
     async def write(_chunk: bytes) -> None:
         raise OutputError("full")
@@ -211,7 +215,9 @@ def _steps(rounds: int) -> Steps[int]:
 
 def test_stages_are_driven_to_their_end() -> None:
     async def main() -> None:
-        lookup = Lookup(FakeEngine(lambda _question: Answer("NODATA"), at_once=True), Cache(0))
+        lookup = CachingResolver(
+            FakeEngine(lambda _question: Answer("NODATA"), at_once=True), Cache(0)
+        )
         assert await drive(lookup, _steps(3)) == 3
         assert await drive(lookup, _steps(0)) == 0
         assert _alone()
@@ -222,7 +228,7 @@ def test_stages_are_driven_to_their_end() -> None:
 def test_stages_end_with_the_last_server() -> None:
     async def main() -> None:
         engine = FakeEngine(lambda _question: Answer("NODATA"))
-        work = asyncio.ensure_future(drive(Lookup(engine, Cache(0)), _steps(3)))
+        work = asyncio.ensure_future(drive(CachingResolver(engine, Cache(0)), _steps(3)))
         await asyncio.sleep(1.0)
         assert engine.fail is not None
         engine.fail(NoServerError("no server answers any more"))
@@ -236,9 +242,33 @@ def test_stages_end_with_the_last_server() -> None:
 def test_stages_can_be_cancelled() -> None:
     async def main() -> None:
         work = asyncio.ensure_future(
-            drive(Lookup(FakeEngine(lambda _question: Answer("NODATA")), Cache(0)), _steps(3))
+            drive(
+                CachingResolver(FakeEngine(lambda _question: Answer("NODATA")), Cache(0)), _steps(3)
+            )
         )
         await asyncio.sleep(1.0)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert _alone()
+
+    run_virtual(main())
+
+
+def test_a_run_that_is_dropped_asks_and_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        engine = FakeEngine(lambda _question: Answer("NODATA"))
+        monkeypatch.setattr(
+            scan_module, "make_resolver", lambda _: CachingResolver(engine, Cache(0))
+        )
+        stream = TargetStream(["198.51.100.0/24"])
+        stream.prepare()
+        scan = Scan(stream, Settings())
+        work = asyncio.ensure_future(scan.run(_Lines()))
+        await until(lambda: bool(engine.open))
+        scan.drop()
+        # Before the cancellation has found its way through.
+        await until(lambda: engine.closed)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work

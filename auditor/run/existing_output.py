@@ -1,4 +1,4 @@
-"""What to do with an output that is there already: refuse, replace, go on, or be content."""
+"""Decides what to do with an existing output: refuse, replace, resume, or leave it as complete."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import errno
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.errors import OutputError, UsageError
-from auditor.findings.ruling import Ruling
 from auditor.output.sink import FileSink, partial_path
+from auditor.output.tally import Tally
 from auditor.run.manifest import manifest_path, read_manifest
+from auditor.run.outcome import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,38 +17,39 @@ if TYPE_CHECKING:
 
     from auditor.errors import AuditorError
     from auditor.run.identity import Identity
+    from auditor.run.outcome import Outcome
     from auditor.settings import Settings
 
-__all__ = ["Done", "Opened", "done_by", "not_made", "open_output"]
+__all__ = ["FinishedOutput", "OpenedOutput", "done_by", "not_made", "open_output"]
 
 #: What ends a run that has begun ends one that is about to, and with the same exit code.
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
-class Opened(NamedTuple):
+class OpenedOutput(NamedTuple):
     """An output to write to. `earlier`: the manifest of the run that it goes on with."""
 
     sink: FileSink
     earlier: Mapping[str, Any] | None
 
 
-class Done(NamedTuple):
+class FinishedOutput(NamedTuple):
     """An output that a run of this identity has finished."""
 
     records: int
-    severities: frozenset[str]
+    outcome: Outcome
 
 
 def open_output(
     path: Path, settings: Settings, identity: Identity, *, overwrite: bool, resume: bool
-) -> Opened | Done:
+) -> OpenedOutput | FinishedOutput:
     """Open the file that a run writes to, or find that it is finished.
 
     Raises UsageError for what is there and may not be touched, or cannot be gone on with;
     OutputError if there is no room for it.
     """
     if not resume:
-        return Opened(_make(path, overwrite=overwrite), None)
+        return OpenedOutput(_make(path, overwrite=overwrite), None)
     partial = partial_path(path)
     if path.exists() and not partial.exists():
         return _done(path, settings, identity)
@@ -55,7 +57,7 @@ def open_output(
     try:
         earlier = _followed(path, sink, identity)
         if earlier is not None or sink.size or not path.exists():
-            return Opened(sink, earlier)
+            return OpenedOutput(sink, earlier)
         # What was begun to replace it came to nothing, or has got its last name just now.
         done = _done(path, settings, identity)
     except BaseException:
@@ -121,7 +123,7 @@ def _compare(path: Path, identity: Identity, earlier: Mapping[str, Any]) -> None
         raise UsageError(f"{path}: is of another run: {difference}; --overwrite starts anew")
 
 
-def _done(path: Path, settings: Settings, identity: Identity) -> Done:
+def _done(path: Path, settings: Settings, identity: Identity) -> FinishedOutput:
     """Return what is known of a finished output. Raises UsageError if it is not this run's."""
     earlier = _read(path)
     if earlier is None or earlier.get("how") != "finished":
@@ -133,13 +135,19 @@ def _done(path: Path, settings: Settings, identity: Identity) -> Done:
     return done_by(settings, earlier)
 
 
-def done_by(settings: Settings, earlier: Mapping[str, Any]) -> Done:
+def done_by(settings: Settings, earlier: Mapping[str, Any]) -> FinishedOutput:
     """Return what the manifest of a finished run says that it has made."""
-    severities = Ruling(settings.severities).severities
-    records, findings = earlier.get("records"), earlier.get("findings")
-    return Done(
-        records if isinstance(records, int) else 0,
-        frozenset(severities[code] for code in findings if code in severities)
-        if isinstance(findings, dict)
-        else frozenset(),
-    )
+    tally = Tally()
+    for name in ("kinds", "verdicts", "undetermined"):
+        getattr(tally, name).update(_counts(earlier, name))
+    tally.findings.update(_counts(earlier, "findings_by_severity"))
+    tally.records = tally.kinds.total()
+    return FinishedOutput(tally.records, outcome(settings, tally))
+
+
+def _counts(manifest: Mapping[str, Any], name: str) -> dict[str, int]:
+    """Return a table of counts of a manifest, without what is none."""
+    table = manifest.get(name)
+    if not isinstance(table, dict):
+        return {}
+    return {key: count for key, count in table.items() if type(count) is int}

@@ -1,12 +1,15 @@
-"""The manifest of a run while it goes on: begun, kept up to date, closed; all its sessions."""
+"""Writes the manifest of a run while it goes on: at the start, at intervals, at the end."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, Final
 
+from auditor.errors import OutputError
+from auditor.output.atomic import replace_file
 from auditor.output.sink import partial_path
 from auditor.run.manifest import (
     KILLED,
@@ -15,22 +18,25 @@ from auditor.run.manifest import (
     manifest,
     manifest_path,
     peak_memory,
-    put_in_place,
     write_manifest,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
     from auditor.run.identity import Identity
     from auditor.run.scan import AnyScan
     from auditor.settings import Settings
 
-__all__ = ["Ledger"]
+__all__ = ["ManifestWriter"]
+
+#: Room on the disk that is kept for the last manifest: some larger than the first.
+_ROOM_OCTETS: Final = 16 << 10
 
 
-class Ledger:
+class ManifestWriter:
     """Writes the manifest of an output at `path` as the scan goes on.
 
     `now` is the time, with a zone. `sound`: how many records there are before the first whose
@@ -57,16 +63,20 @@ class Ledger:
         self._before = 0
         self._replaced: bytes | None = None
         self.sound: int | None = None
+        #: What the zone facts came to, if there are any.
+        self.zones: Mapping[str, Any] | None = None
         self._lock = threading.Lock()
+        #: A file without a name, which goes with this process whatever becomes of it.
+        self._room: BinaryIO | None = None
 
-    def follow(self, earlier: Mapping[str, Any]) -> None:
+    def continue_from(self, earlier: Mapping[str, Any]) -> None:
         """Go on from a manifest of the same run; what makes no sense in it is left out."""
         with suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self._earlier = [Session.read(noted) for noted in earlier["sessions"]]
         with suppress(KeyError, TypeError, ValueError, OverflowError):
             self.sound = min(int(noted["first"]) for noted in earlier["given_up"])
 
-    def begin(self) -> None:
+    def start_session(self) -> None:
         """Write the manifest of a run that begins, or goes on. Raises OutputError.
 
         What the scan has counted by now is what earlier sessions have left.
@@ -76,6 +86,18 @@ class Ledger:
         with suppress(OSError):
             self._replaced = self.path.read_bytes()
         self.write(self.content(RUNNING))
+        self._keep_room()
+
+    def _keep_room(self) -> None:
+        """Take room that the last manifest will have when the disk is full, if there is any."""
+        with suppress(OSError):
+            room = TemporaryFile(dir=self.path.parent, buffering=0)  # noqa: SIM115 - kept open
+            try:
+                room.write(bytes(_ROOM_OCTETS))
+            except OSError:
+                room.close()
+                raise
+            self._room = room
 
     def content(self, how: str) -> dict[str, Any]:
         """Return the manifest as of now. On the loop that the scan runs on."""
@@ -97,10 +119,13 @@ class Ledger:
                 "targets": scan.stream.total,
                 "invalid": scan.stream.invalid,
                 "excluded": scan.stream.excluded,
+                "repeated": scan.stream.repeated,
             },
             sessions=[*self._earlier, session],
             tally=scan.tally,
             given_up=scan.given_up,
+            server_limits=scan.server_limits,
+            zones=self.zones,
         )
 
     def write(self, content: Mapping[str, Any]) -> None:
@@ -108,13 +133,29 @@ class Ledger:
         with self._lock:  # whoever is not waited for any more may still be at it
             write_manifest(self.path, content)
 
+    def conclude(self, content: Mapping[str, Any]) -> None:
+        """Put the last manifest in place, in the room that was kept if need be. As `write`."""
+        try:
+            self.write(content)
+        except OutputError:
+            if self._room is None:
+                raise
+            self.close()
+            self.write(content)
+
+    def close(self) -> None:
+        """Give up the room that was kept."""
+        if self._room is not None:
+            self._room.close()
+            self._room = None
+
     def withdraw(self) -> None:
         """Put back what was there before the run began: it has not come to anything."""
         with suppress(OSError):
             if self._replaced is None:
                 self.path.unlink(missing_ok=True)
             else:
-                put_in_place(self.path, self._replaced)
+                replace_file(self.path, self._replaced, alone=True)
 
 
 def _settled(sessions: list[Session], records: int) -> list[Session]:

@@ -1,4 +1,4 @@
-"""The event loop that commands and blocking calls run on, and its garbage."""
+"""The event loop of commands and blocking calls, and garbage collection at fixed intervals."""
 
 from __future__ import annotations
 
@@ -10,31 +10,34 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
-__all__ = ["new_loop", "run_loop", "seldom_collected"]
+__all__ = ["garbage_collected_by_clock", "new_loop", "run_loop"]
 
 T = TypeVar("T")
 
 #: Seconds between two collections while a scan goes on.
-_BETWEEN: Final = 20.0
+_GC_INTERVAL_S: Final = 20.0
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end on uvloop, or on asyncio's own loop where there is none."""
+    """Run a coroutine to its end on a loop of uvloop's."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Return a loop of uvloop's, or of asyncio's own where there is none."""
-    try:
-        from uvloop import new_event_loop  # noqa: PLC0415 - absent on Windows
-    except ImportError:
-        return asyncio.new_event_loop()
-    return new_event_loop()
+    """Return a loop of uvloop's that runs nothing but our own tasks, and says so."""
+    from uvloop import Loop  # noqa: PLC0415 - loaded where a loop is needed
+
+    class OwnLoop(Loop):
+        """An event loop of our own: a callback may sleep for some microseconds."""
+
+        is_own = True
+
+    return OwnLoop()
 
 
 @contextlib.asynccontextmanager
-async def seldom_collected() -> AsyncIterator[None]:
+async def garbage_collected_by_clock() -> AsyncIterator[None]:
     """Collect cyclic garbage by the clock instead of by the number of objects.
 
     A scan makes hundreds of objects a target and next to no cycles, yet the collector would
@@ -47,11 +50,11 @@ async def seldom_collected() -> AsyncIterator[None]:
     def collect() -> None:
         nonlocal timer
         gc.collect()
-        timer = loop.call_later(_BETWEEN, collect)
+        timer = loop.call_later(_GC_INTERVAL_S, collect)
 
     gc.freeze()
     gc.disable()
-    timer = loop.call_later(_BETWEEN, collect)
+    timer = loop.call_later(_GC_INTERVAL_S, collect)
     try:
         yield
     finally:

@@ -1,0 +1,1 @@
+"""Targets to records: blocks through the stages, bounded, in input order."""

@@ -1,0 +1,1 @@
+"""Fast path: audits the common kinds of address a block at a time."""

@@ -1,0 +1,396 @@
+"""Fast path: audits the common kinds of address a block at a time, without an object for each step.
+
+Common is an address with one PTR name that points back, behind an alias or not, or with no name at
+all: with the name as HELO identity if it has no SPF policy or one without macros; with given
+identities that have policies with known ranges; with a HELO name from its line whose policy is a
+plain one. That is nine targets in ten. Their rounds of questions and their records are made here in
+plain loops, with the same judgement and to the same octet as `TargetAuditor.audit` makes them; a
+test compares the two. Anything else falls back to `audit` at the first sign of it, with the answers
+obtained so far.
+"""
+
+from __future__ import annotations
+
+from itertools import compress, repeat
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from auditor.findings.judge import judge_expected, judge_name, perhaps_judged
+from auditor.pipeline.fastpath.columns import AddressColumns, ask, is_plain_alias
+from auditor.pipeline.fastpath.json_lines import confirmed_lines, helo_facts, nameless_line
+from auditor.pipeline.fastpath.verdicts import CLEAN_KEY, NO_POLICY_OUTCOME, helo_outcome
+from auditor.resolve.answer import Answer, Question
+from auditor.wire.addresses import V4, V6
+from auditor.wire.codes import NODATA, NOERROR, NXDOMAIN, PTR, TXT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from auditor.pipeline.fastpath.columns import AddressGroup
+    from auditor.pipeline.fastpath.fast_path import FastPath
+    from auditor.pipeline.fastpath.given import IdentityFacts
+    from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch
+    from auditor.pipeline.fastpath.verdicts import HeloOutcome, TallyKey
+    from auditor.targets.target import Target
+
+__all__ = ["BlockFastPath", "Fallback"]
+
+_NEW: Final = tuple.__new__
+_ABSENT: Final = frozenset({NXDOMAIN, NODATA})
+
+_PASSED: Final = ("pass", "")
+
+
+class Fallback(NamedTuple):
+    """A target that falls back to `TargetAuditor.audit`: its place in the block, and its answers.
+
+    `known`: the questions that it has asked one at a time, with their answers, in order.
+    """
+
+    place: int
+    target: Target
+    known: tuple[tuple[Question, Answer], ...]
+
+
+class BlockFastPath:
+    """The rounds of questions of one block: ask `questions`, give their answers to `step`, repeat.
+
+    `columns`: its addresses; `given`: the facts of identities that are given for them; `others`:
+    targets that fall back at once, by their places.
+
+    `lines`, `fallbacks` and `counts` (of the lines, by what a tally counts) are those of the last
+    step. When there are no more questions, the block is done.
+    """
+
+    __slots__ = (
+        "_columns",
+        "_fast_path",
+        "_given",
+        "_round",
+        "_spf_batch",
+        "counts",
+        "fallbacks",
+        "lines",
+        "questions",
+    )
+
+    def __init__(
+        self,
+        fast_path: FastPath,
+        columns: AddressColumns,
+        given: IdentityFacts,
+        others: Iterable[tuple[int, Target]] = (),
+    ) -> None:
+        self._fast_path = fast_path
+        self.lines: list[tuple[int, bytes]] = []
+        self.counts: dict[TallyKey, int] = {}
+        #: Addresses by their index in `_columns`, each with the answer about its policy.
+        self._spf_batch: HeloSpfBatch[tuple[int, Answer]] | None = None
+        # A number and not a bound method, which would keep the object alive.
+        self._round = 0
+        self._columns = columns
+        self._given = given
+        self.fallbacks = [Fallback(place, target, ()) for place, target in others]
+        self.questions = [*ask(columns.reverses, repeat(PTR)), *given.questions]
+
+    def step(self, answers: Sequence[Answer | None]) -> None:
+        """Take the answers to `questions`; None for an answer that is late."""
+        self.lines = []
+        self.fallbacks = []
+        self.counts = {}
+        self._round += 1
+        if self._given.questions:
+            size = len(self.questions) - len(self._given.questions)
+            self._given.learn(answers[size:])
+            answers, self.questions = answers[:size], self.questions[:size]
+        if self._round == 1:
+            self._after_ptr(answers)
+        elif self._round == 2:  # noqa: PLR2004 - the second of three
+            self._after_forward(answers)
+        elif self._round == 3:  # noqa: PLR2004 - the last one for most
+            self._after_policy(answers)
+        elif self._spf_batch is not None:
+            for question, answer in zip(self.questions, answers, strict=False):
+                self._spf_batch.learn(question, answer)
+            self._finish_policies(self._spf_batch)
+        if self.questions:
+            self.questions += self._given.questions
+
+    def _after_ptr(self, answers: Sequence[Answer | None]) -> None:
+        """Finish addresses without a name; ask for the addresses of the names of the others."""
+        columns = self._columns
+        named = [
+            answer is not None
+            and answer[0] == NOERROR
+            and len(answer[1]) == 1
+            and (not answer[2] or is_plain_alias(answer))
+            for answer in answers
+        ]
+        if not all(named):
+            for index, answer in enumerate(answers):
+                if not named[index] and (
+                    answer is None or not self._finish_nameless(index, answer)
+                ):
+                    self._fall_back(index, answer)
+            columns = columns.select(named)
+            answers = list(compress(answers, named))
+        ptrs = cast("Sequence[Answer]", answers)
+        names = cast("list[str]", [answer[1][0] for answer in ptrs])
+        self._columns = columns._replace(ptrs=ptrs, names=names)
+        known = self._fast_path.wildcards.names
+        parents = dict.fromkeys([group.parent for group in dict.fromkeys(columns.groups)])
+        self.questions = ask(names, columns.rdtypes)
+        self.questions += [
+            Question(f"*.{parent}", PTR) for parent in parents if parent not in known
+        ]
+
+    def _after_forward(self, answers: Sequence[Answer | None]) -> None:
+        """Keep the addresses whose name points back; ask for their HELO name's policy."""
+        fast_path, columns = self._fast_path, self._columns
+        size = len(columns.names)
+        wildcards = fast_path.wildcards
+        for question, answer in zip(self.questions[size:], answers[size:], strict=True):
+            if answer is not None:
+                wildcards.learn(question, answer)
+        answers = answers[:size]
+        confirmed = [
+            answer is not None and answer[1] == address and not answer[2]
+            for answer, address in zip(answers, zip(columns.texts, strict=True), strict=True)
+        ]
+        confirmed = self._with_plain_names(confirmed)
+        if not all(confirmed):
+            for index, answer in enumerate(answers):
+                if not confirmed[index]:
+                    self._fall_back(index, answer)
+            columns = columns.select(confirmed)
+            answers = list(compress(answers, confirmed))
+        self._columns = columns = columns._replace(forwards=cast("Sequence[Answer]", answers))
+        if self._given.are_ptr_names:
+            self.questions = ask(columns.names, repeat(TXT))
+            return
+        self.questions = []
+        self._finish_with_given_identities()
+
+    def _with_plain_names(self, confirmed: list[bool]) -> list[bool]:
+        """Return which of them have a name without escapes that no wildcard has made up.
+
+        As long as the answer about the wildcard is missing, it may have.
+        """
+        columns = self._columns
+        known = self._fast_path.wildcards.names
+        if any(known.get(group.parent) != () for group in dict.fromkeys(columns.groups)):
+            confirmed = [
+                is_confirmed and known.get(group.parent, ptr.records) != ptr.records
+                for is_confirmed, group, ptr in zip(
+                    confirmed, columns.groups, columns.ptrs, strict=True
+                )
+            ]
+        joined = "".join(columns.names)
+        if "\\" in joined or '"' in joined:
+            confirmed = [
+                is_confirmed and "\\" not in name and '"' not in name
+                for is_confirmed, name in zip(confirmed, columns.names, strict=True)
+            ]
+        return confirmed
+
+    def _finish_with_given_identities(self) -> None:
+        """Finish addresses whose given identities all have a fact from the ranges of a policy."""
+        columns, given = self._columns, self._given
+        spf: list[str | None] = []
+        helos: list[str] = []
+        findings: list[list[tuple[str, str]]] = []
+        for target, name in zip(columns.targets, columns.names, strict=True):
+            found: list[tuple[str, str]] = []
+            facts = given.spf(target, found)
+            spf.append(facts)
+            helos.append("" if facts is None else given.helo(target, (name,), found))
+            findings.append(found)
+        is_known = [facts is not None for facts in spf]
+        if not all(is_known):
+            for index, known in enumerate(is_known):
+                if not known:
+                    self._fall_back(index, None)
+            columns = columns.select(is_known)
+            findings = list(compress(findings, is_known))
+            helos = list(compress(helos, is_known))
+        known_spf = [facts for facts in spf if facts is not None]
+        doubtful = perhaps_judged(columns.names, columns.texts)
+        self._finish_confirmed(columns, known_spf, doubtful, findings, helos)
+
+    def _after_policy(self, answers: Sequence[Answer | None]) -> None:
+        """Finish addresses without a policy, and those whose policy can be evaluated at once."""
+        columns, self.questions = self._columns, []
+        doubtful = perhaps_judged(columns.names, columns.texts)
+        outcomes = [
+            NO_POLICY_OUTCOME if answer is not None and answer[0] in _ABSENT else None
+            for answer in answers
+        ]
+        if None in outcomes:
+            self._fill_shared_outcomes(outcomes, answers, doubtful)
+        if None not in outcomes:
+            self._finish_with_outcomes(columns, cast("list[HeloOutcome]", outcomes), doubtful)
+            return
+        is_done = [outcome is not None for outcome in outcomes]
+        if any(is_done):
+            self._finish_with_outcomes(
+                columns.select(is_done),
+                [outcome for outcome in outcomes if outcome],
+                list(compress(doubtful, is_done)),
+            )
+        published = []
+        for index, answer in enumerate(answers):
+            if answer is None:
+                self._fall_back(index, None)
+            elif not is_done[index]:
+                published.append((index, answer))
+        if published:
+            self._evaluate(published)
+
+    def _fill_shared_outcomes(
+        self,
+        outcomes: list[HeloOutcome | None],
+        answers: Sequence[Answer | None],
+        doubtful: Sequence[bool],
+    ) -> None:
+        """Put the outcomes that many clients share into `outcomes`, unless the first has none."""
+        shared = self._fast_path.shared_outcomes(self._columns.texts)
+        first = next((answer[1] for answer in answers if answer is not None and answer[1]), ())
+        if first and shared[first] is not None:
+            # A name that is not doubtful is a host name, and that of a domain.
+            outcomes[:] = [
+                shared[answer[1]]
+                if answer is not None and answer[1] and not is_doubtful and outcome is None
+                else outcome
+                for outcome, answer, is_doubtful in zip(outcomes, answers, doubtful, strict=True)
+            ]
+
+    def _evaluate(self, published: list[tuple[int, Answer]]) -> None:
+        """Begin to evaluate policies, or TXT records that may be some."""
+        from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch  # noqa: PLC0415 - seldom needed
+
+        columns = self._columns
+        batch: HeloSpfBatch[tuple[int, Answer]] = HeloSpfBatch()
+        for index, answer in published:
+            name = columns.names[index]
+            batch.add((index, answer), columns.texts[index], name, answer)
+            # The forward lookup has asked what policies ask about first.
+            forward = _NEW(Question, (name, columns.rdtypes[index]))
+            batch.learn(forward, columns.forwards[index])
+        self._spf_batch = batch
+        self._finish_policies(batch)
+
+    def _finish_policies(self, batch: HeloSpfBatch[tuple[int, Answer]]) -> None:
+        """Finish addresses whose policies have been evaluated; the others wait or fall back."""
+        done = batch.evaluate()
+        indexes = [index for (index, _), fact in done if fact is not None]
+        for (index, answer), fact in done:
+            if fact is None:
+                self._fall_back(index, answer)
+        if indexes:
+            columns = self._columns.take(indexes)
+            outcomes = [helo_outcome(fact) for _, fact in done if fact is not None]
+            doubtful = perhaps_judged(columns.names, columns.texts)
+            self._finish_with_outcomes(columns, outcomes, doubtful)
+        self.questions = batch.questions
+
+    def _fall_back(self, index: int, answer: Answer | None) -> None:
+        """Leave a target to `audit`, with the questions it has asked one at a time.
+
+        `answer`: to the last of them, if there is one.
+        """
+        columns = self._columns
+        name = columns.names[index] if columns.names else ""
+        questions = (
+            Question(columns.reverses[index], PTR),
+            Question(name, columns.rdtypes[index]),
+            Question(name, TXT),
+        )
+        answers = [column[index] for column in (columns.ptrs, columns.forwards) if column]
+        if answer is not None:
+            answers.append(answer)
+        known = tuple(zip(questions, answers, strict=False))
+        self.fallbacks.append(Fallback(columns.places[index], columns.targets[index], known))
+
+    def _finish_nameless(self, index: int, ptr: Answer) -> bool:
+        """Finish an address without a name; return False if it has one or must fall back."""
+        if ptr.status not in _ABSENT or ptr.chain:
+            return False
+        columns = self._columns
+        if self._fast_path.own.undelegated(columns.reverses[index], ptr.zone):
+            return False
+        address = columns.texts[index]
+        found = [("PTR_MISSING", address)]
+        spf = self._given.spf(columns.targets[index], found)
+        if spf is None:
+            return False
+        helo = self._given.helo(columns.targets[index], (), found)
+        verdict = self._count(found, columns.groups[index], address, ptr.status)
+        line = nameless_line(columns, index, ptr, spf=spf, verdict=verdict, helo=helo)
+        self.lines.append((columns.places[index], line))
+        return True
+
+    def _finish_with_outcomes(
+        self, columns: AddressColumns, outcomes: list[HeloOutcome], doubtful: list[bool]
+    ) -> None:
+        """Finish addresses whose name points back; `outcomes`: of their HELO names' policies."""
+        spf, codes = zip(*outcomes, strict=True)
+        findings = None
+        if any(codes):
+            findings = [
+                [(code, name)] if code else []
+                for code, name in zip(codes, columns.names, strict=True)
+            ]
+        self._finish_confirmed(columns, helo_facts(columns.names, spf), doubtful, findings)
+
+    def _finish_confirmed(
+        self,
+        columns: AddressColumns,
+        spf: Sequence[str],
+        doubtful: list[bool],
+        findings: list[list[tuple[str, str]]] | None,
+        helos: Iterable[str] = repeat("null"),
+    ) -> None:
+        """Finish addresses whose name points back; `findings`: about their SPF facts `spf`.
+
+        `doubtful`: whether a name must be judged by itself; `helos`: the facts of HELO names.
+        """
+        if columns.expected:
+            findings = findings or [[] for _ in columns.names]
+            for name, expected, found in zip(
+                columns.names, columns.expected, findings, strict=True
+            ):
+                judge_expected(expected, (name,), found)
+        verdicts: Iterable[tuple[str, str]] = repeat(_PASSED)
+        clean = len(columns.names)
+        if (
+            any(doubtful)
+            or findings
+            or not all(group.is_global for group in dict.fromkeys(columns.groups))
+        ):
+            verdicts = []
+            for index, (name, address, group) in enumerate(
+                zip(columns.names, columns.texts, columns.groups, strict=True)
+            ):
+                found = findings[index] if findings else []
+                if doubtful[index]:
+                    judge_name(name, address, found, columns.ptrs[index].canonical)
+                if found or not group.is_global:
+                    verdicts.append(self._count(found, group, address, NOERROR))
+                    clean -= 1
+                else:
+                    verdicts.append(_PASSED)
+        if clean:
+            self.counts[CLEAN_KEY] = self.counts.get(CLEAN_KEY, 0) + clean
+        lines = confirmed_lines(columns, spf, verdicts, helos)
+        self.lines += zip(columns.places, lines, strict=True)
+
+    def _count(
+        self, found: list[tuple[str, str]], group: AddressGroup, address: str, status: str
+    ) -> tuple[str, str]:
+        """Weigh the findings and count the record; return its verdict, and its findings as JSON."""
+        if not group.is_global:
+            found.append(("TARGET_NOT_GLOBAL", address))
+        weigh = self._fast_path.weigh[V6 if ":" in address else V4]
+        verdict, codes, listed = weigh(found)
+        key = (verdict, codes, status)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        return verdict, listed

@@ -1,0 +1,192 @@
+"""Facts of the SPF and HELO identities that are given: by the settings, or by each line."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+import orjson
+
+from auditor.checks.helo import helo_fact
+from auditor.findings.judge import judge_helo, judge_spf
+from auditor.resolve.answer import Question
+from auditor.wire.addresses import V4, number_of
+from auditor.wire.codes import AAAA, TXT, A
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from auditor.checks.facts import HeloFact, SpfFact
+    from auditor.checks.spf import SpfChecker, SpfIdentity
+    from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch
+    from auditor.resolve.answer import Answer
+    from auditor.targets.target import Target
+
+__all__ = ["GivenFacts", "IdentityFacts", "LineFacts"]
+
+
+class IdentityFacts(Protocol):
+    """Facts of the identities of addresses, as JSON."""
+
+    #: What is still to be asked about them; the answers to `learn`.
+    questions: Sequence[Question]
+    #: Whether SPF is checked for the PTR name, and no identity is given.
+    are_ptr_names: bool
+
+    def learn(self, answers: Sequence[Answer | None]) -> None:
+        """Take the answers to `questions`; None for an answer that is late."""
+
+    def spf(self, target: Target, found: list[tuple[str, str]]) -> str | None:
+        """Return the SPF facts as JSON, adding to `found`; None if they are not known."""
+
+    def helo(self, target: Target, names: Sequence[str], found: list[tuple[str, str]]) -> str:
+        """Return the HELO fact of an address with these PTR names, adding to `found`.
+
+        For an address whose SPF facts are known.
+        """
+
+
+class GivenFacts:
+    """Facts as JSON, from the ranges of policies and from lookups made once for the run.
+
+    `identities`: what SPF is checked for, their ranges known to `policies`; none without SPF.
+    `helo`: the HELO name, fully qualified, with the answers about it by IP version.
+    """
+
+    questions: Sequence[Question] = ()
+
+    def __init__(
+        self,
+        identities: Sequence[SpfIdentity],
+        policies: SpfChecker,
+        helo: str | None = None,
+        helo_answers: Mapping[int, Answer] = MappingProxyType({}),
+        *,
+        are_ptr_names: bool = False,
+    ) -> None:
+        self.are_ptr_names = are_ptr_names
+        #: Of each identity its kind, and its policy's ranges by IP version.
+        self._ranges = [
+            (identity.kind, {version: policies.table(identity, version) for version in (4, 6)})
+            for identity in identities
+        ]
+        self._json_by_id: dict[int, tuple[SpfFact, str]] = {}
+        self._helo = helo
+        self._helo_answers = helo_answers
+
+    def learn(self, answers: Sequence[Answer | None]) -> None:
+        """Take nothing: what is to be known was looked up before the run."""
+
+    def spf(self, target: Target, found: list[tuple[str, str]]) -> str | None:
+        """Return the SPF facts as JSON, adding to `found`; None if ranges do not give them all.
+
+        Facts belong to ranges, a few for a million addresses, so their JSON is kept.
+        """
+        if not self._ranges:
+            return ""
+        version = target.version
+        number = number_of(target.text)
+        shown = ""
+        for kind, tables in self._ranges:
+            table = tables[version]
+            fact = table.fact(number, kind) if table is not None else None
+            if fact is None:
+                return None
+            kept = self._json_by_id.get(id(fact))
+            if kept is None:
+                # The fact is kept as well, so that no other one ever has its id.
+                kept = self._json_by_id[id(fact)] = (fact, orjson.dumps(fact.as_record()).decode())
+            shown = f"{shown},{kept[1]}" if shown else kept[1]
+            if fact.result != "pass" or fact.differs:
+                judge_spf(fact, found)
+        return shown
+
+    def helo(self, target: Target, names: Sequence[str], found: list[tuple[str, str]]) -> str:
+        """Return the HELO fact of an address with these PTR names, adding to `found`."""
+        if self._helo is None:
+            return "null"
+        fact = helo_fact(self._helo, target.text, self._helo_answers[target.version])
+        judge_helo(fact, names, found)
+        return _helo_json(fact)
+
+
+class LineFacts:
+    """Facts as JSON of addresses of a block whose lines give a HELO name each.
+
+    Those names are asked about while the PTR records are, and what their policies ask for then
+    with the rest. `spf`: whether their policies are checked.
+    """
+
+    are_ptr_names = False
+
+    def __init__(self, targets: Sequence[Target], *, spf: bool) -> None:
+        self._targets = targets
+        self._has_spf = spf
+        self._answers: dict[Question, Answer] = {}
+        self._batch: HeloSpfBatch[Target] | None = None
+        self._facts: dict[tuple[str, str | None], SpfFact] = {}
+        asked = [_helo_question(target) for target in targets]
+        if spf:
+            asked += [Question(name, TXT) for name, _ in asked]
+        self.questions: Sequence[Question] = list(dict.fromkeys(asked))
+
+    def learn(self, answers: Sequence[Answer | None]) -> None:
+        """Take the answers to `questions`, and evaluate what they suffice for."""
+        known = {
+            question: answer
+            for question, answer in zip(self.questions, answers, strict=True)
+            if answer is not None
+        }
+        if self._batch is None:
+            self._answers = known
+            if self._has_spf:
+                self._batch = self._policies()
+        if self._batch is None:
+            self.questions = ()
+            return
+        for question, answer in known.items():
+            self._batch.learn(question, answer)
+        for target, fact in self._batch.evaluate():
+            if fact is not None:
+                self._facts[target.text, target.origin.helo] = fact
+        self.questions = self._batch.questions
+
+    def _policies(self) -> HeloSpfBatch[Target]:
+        from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch  # noqa: PLC0415 - seldom needed
+
+        batch: HeloSpfBatch[Target] = HeloSpfBatch()
+        for target in self._targets:
+            name = target.origin.helo or ""
+            answer = self._answers.get(Question(name, TXT))
+            if answer is not None:
+                batch.add(target, target.text, name, answer)
+        return batch
+
+    def spf(self, target: Target, found: list[tuple[str, str]]) -> str | None:
+        """Return the SPF fact as JSON, adding to `found`; None if an answer is late or lacking."""
+        if _helo_question(target) not in self._answers:
+            return None
+        if not self._has_spf:
+            return ""
+        fact = self._facts.get((target.text, target.origin.helo))
+        if fact is None:
+            return None
+        if fact.result != "pass" or fact.differs:
+            judge_spf(fact, found)
+        return orjson.dumps(fact.as_record()).decode()
+
+    def helo(self, target: Target, names: Sequence[str], found: list[tuple[str, str]]) -> str:
+        """Return the HELO fact of an address with these PTR names, adding to `found`."""
+        question = _helo_question(target)
+        fact = helo_fact(question.name, target.text, self._answers[question])
+        judge_helo(fact, names, found)
+        return _helo_json(fact)
+
+
+def _helo_question(target: Target) -> Question:
+    """Return what is asked about the HELO name of a line, one that can be asked about."""
+    return Question(target.origin.helo or "", A if target.version == V4 else AAAA)
+
+
+def _helo_json(fact: HeloFact) -> str:
+    return orjson.dumps(fact._asdict()).decode()

@@ -1,0 +1,87 @@
+"""A target in the pipeline that runs as a generator: its questions, its memory, its time slice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from auditor.resolve.cache import SMALL_ANSWER_OCTETS, octets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.checks.facts import Steps
+    from auditor.output.record_types import Record
+    from auditor.resolve.answer import Answer, Question
+    from auditor.resolve.resolver import PendingBatch
+
+__all__ = ["Job", "JobAnswers", "TimeSlice", "large_octets", "split_late"]
+
+#: More records than these are a large answer, even without text.
+_MAX_SMALL_RECORDS: Final = 8
+
+#: After how long a task that goes through many targets yields to the loop. One target takes
+#: microseconds, or milliseconds if it has thousands of names.
+_TIME_SLICE_S: Final = 0.02
+
+
+class Job:
+    """One target under way: its place in the block, its stages, the questions they ask now.
+
+    `held`: octets of the large answers that it was given.
+    """
+
+    __slots__ = ("held", "index", "questions", "steps", "trace")
+
+    def __init__(self, index: int, steps: Steps[Record], *, trace: bool) -> None:
+        self.index = index
+        self.steps = steps
+        self.questions: Sequence[Question] = ()
+        self.held = 0
+        self.trace: list[tuple[Question, Answer]] | None = [] if trace else None
+
+
+#: A job with where its answers stand in the batch that it takes part in.
+JobAnswers: TypeAlias = tuple[Job, int, int]
+
+
+class TimeSlice:
+    """Yields to the event loop from time to time while a long list is processed."""
+
+    __slots__ = ("_loop", "_until")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._until = self._loop.time() + _TIME_SLICE_S
+
+    async def yield_when_over(self) -> None:
+        """Let other tasks run if this one has kept the loop for long."""
+        if self._loop.time() > self._until:
+            await asyncio.sleep(0)
+            self._until = self._loop.time() + _TIME_SLICE_S
+
+
+def large_octets(answers: Sequence[Answer]) -> int:
+    """Return about how many octets the large ones of some answers take in memory."""
+    return sum(
+        [
+            octets
+            for answer in answers
+            if answer.records
+            and (len(answer.records) > _MAX_SMALL_RECORDS or type(answer.records[0]) is tuple)
+            and (octets := octets_of(answer)) > SMALL_ANSWER_OCTETS
+        ]
+    )
+
+
+def split_late(
+    asked: list[JobAnswers], batch: PendingBatch
+) -> tuple[list[JobAnswers], list[JobAnswers]]:
+    """Tell the targets whose answers are all there from those that must wait."""
+    answers = batch.answers
+    done: list[JobAnswers] = []
+    late: list[JobAnswers] = []
+    for entry in asked:
+        _, start, end = entry
+        (late if None in answers[start:end] else done).append(entry)
+    return done, late

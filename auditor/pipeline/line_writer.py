@@ -1,0 +1,92 @@
+"""Writes finished lines in input order, with bounded buffers; uncounts those never written."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import orjson
+
+from auditor.errors import OutputError
+from auditor.pipeline.reorder import ReorderBuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from auditor.output.tally import Tally
+
+__all__ = ["LineWriter"]
+
+
+class LineWriter:
+    """Gives `write` whole lines in input order, as soon as their turn has come.
+
+    `buffered`: bytes of lines that wait for their turn in memory; `unwritten`: bytes that
+    wait for a slow `write`, above which `is_full`. `on_room` is called when there may be room.
+    Lines are put into `reorder`; then `hand_over` passes on those whose turn it is.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[bytes], Awaitable[None]],
+        on_room: Callable[[], None],
+        *,
+        buffered: int,
+        unwritten: int,
+    ) -> None:
+        self.reorder = ReorderBuffer(buffered)
+        self._write = write
+        self._on_room = on_room
+        self._most_unwritten = unwritten
+        self._unwritten = 0
+        self._ready: list[bytes] = []
+        self._news = asyncio.Event()
+        self._ended = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more lines are ready than may wait to be written."""
+        return self._unwritten > self._most_unwritten
+
+    def hand_over(self) -> None:
+        """Pass on the lines whose turn has come, and signal that there may be room."""
+        most = self._most_unwritten
+        while not self.is_full and (lines := self.reorder.take(most)):
+            chunk = b"".join(lines)
+            self._ready.append(chunk)
+            self._unwritten += len(chunk)
+            self._news.set()
+        self._on_room()
+
+    async def run(self) -> None:
+        """Write until `end`, and then what is finished in order."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._ready:
+                chunks, self._ready = self._ready, []
+                chunk = b"".join(chunks)
+                await self._write(chunk)
+                self._unwritten -= len(chunk)
+                self.hand_over()
+            if self._ended:
+                # Nobody will finish the block whose turn it is: what it begins with is good.
+                if begun := b"".join(self.reorder.take_begun()):
+                    await self._write(begun)
+                return
+
+    def end(self) -> None:
+        """Have `run` end: nothing more will be put in."""
+        self._ended = True
+        self.hand_over()
+        self._news.set()
+
+    def close(self, tally: Tally) -> None:
+        """Drop what was finished and will not be written, and take it back from the tally."""
+        with suppress(OutputError):  # of the spill: what is there stays counted
+            for lines in chain(self._ready, self.reorder.rest()):
+                for line in lines.splitlines():
+                    tally.forget(orjson.loads(line))
+        self.reorder.close()
