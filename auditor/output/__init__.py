@@ -1,1 +1,1 @@
-"""What a run leaves behind: records, their schema, the files they go to."""
+"""Output of a run: records, their schema, files and folders, tables."""

@@ -1,77 +1,169 @@
 """The flat tables: one row a target, or one row a finding, in columns that any tool can read.
 
-A column says what it holds, in words too, and how it comes from a record. `csvfile.py` and
-`parquet.py` write them; nested facts that do not fit a row are in Parquet's table of records.
+A column says what it holds, in words too, and how it comes from records: many at a time, since
+that costs a fraction. `csv_writer.py` and `parquet.py` write them; nested facts that do not fit a
+row are in Parquet's table of records.
 """
 
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from datetime import datetime  # noqa: TC003 - of a field
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from auditor.errors import InputError
 from auditor.findings.catalogue import ENTRIES
 from auditor.output.schema import record_schema
-from auditor.targets.quoting import printable, quoted
+from auditor.quoting import printable, quoted
+from auditor.wire.addresses import MAPPED_PREFIX, V6, address_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = [
     "ADDRESS",
     "FINDINGS",
     "MISFITS",
+    "NO_RUN",
     "PREFIX",
+    "RUN_COLUMNS",
+    "SORT_KEY",
     "TARGETS",
     "Column",
+    "Finding",
     "Kind",
+    "Record",
+    "RunStamp",
+    "Table",
     "check_keys",
+    "column_values",
+    "label_column",
+    "mapped_octets",
     "misfit",
-    "rows",
+    "of_finding",
+    "of_line",
+    "prefix_of",
+    "sort_key_of",
+    "title_column",
 ]
 
 #: `text`, `texts` (a list of them), `count` (64 bits), `number` (a double), `labels` (text by
-#: text), `address` (16 octets).
-Kind = Literal["text", "texts", "count", "number", "labels", "address"]
+#: text), `address` (16 octets), `time` (in UTC), `nested` (as the JSON Schema has it).
+Kind = Literal["text", "texts", "count", "number", "labels", "address", "time", "nested"]
 
 #: What reading a record raises that has not got the form of one.
 MISFITS: Final = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 
 _TITLES: Final = {entry.code: entry.title for entry in ENTRIES}
 _KEYS: Final = frozenset(record_schema()["properties"])
-_MAPPED: Final = bytes(10) + b"\xff\xff"  # IPv4-mapped, RFC 4291 section 2.5.5.2
 _V6_KEPT: Final = 6  # octets of a /48
 
 
+#: A line of results, and a finding in it; None: the row is about no finding.
+Record: TypeAlias = "Mapping[str, Any]"
+Finding: TypeAlias = "Mapping[str, Any] | None"
+
+
 class Column(NamedTuple):
-    """One column; `value` takes the record and the finding that the row is about, or None."""
+    """One column; `values` takes the records and the findings that the rows are about."""
 
     name: str
     kind: Kind
     description: str
-    value: Callable[[Mapping[str, Any], Any], Any]
+    values: Callable[[Sequence[Record], Sequence[Finding]], list[Any]]
 
 
-def _octets(record: Mapping[str, Any]) -> bytes | None:
-    """Return the 16 octets of an address, None for what is none."""
-    if record["kind"] != "ip":
-        return None
-    text: str = record["target"]
+class Table(NamedTuple):
+    """The columns of a flat table, and the keys that the lines it is made of have."""
+
+    columns: tuple[Column, ...]
+    keys: frozenset[str]
+
+    def with_columns(self, added: Iterable[Column]) -> Table:
+        """Return a table with more columns, behind its own."""
+        return self._replace(columns=(*self.columns, *added))
+
+    def stamped(self, stamp: RunStamp) -> Table:
+        """Return a table whose columns about the run have what its stamp says."""
+        columns = (
+            column._replace(values=_constant(getattr(stamp, column.name)))
+            if column in RUN_COLUMNS
+            else column
+            for column in self.columns
+        )
+        return self._replace(columns=tuple(columns))
+
+
+class RunStamp(NamedTuple):
+    """The run that records come from, as its manifest says; None where there is no manifest."""
+
+    run: str | None
+    scanned_at: datetime | None
+
+
+NO_RUN: Final = RunStamp(None, None)
+
+
+def of_line(path: str, *, each: str | None = None) -> Callable[..., list[Any]]:
+    """Return what stands at a dotted path of each record, None if a part on the way is null.
+
+    With `each` that is a list of objects, and the value a list of one key of each.
+    """
+
+    def values(records: Sequence[Record], _: Sequence[Finding]) -> list[Any]:
+        found: list[Any] = list(records)
+        for key in path.split("."):
+            found = [None if value is None else value[key] for value in found]
+        if each is None:
+            return found
+        return [None if value is None else [item[each] for item in value] for value in found]
+
+    return values
+
+
+def of_finding(key: str) -> Callable[..., list[Any]]:
+    """Return a key of the finding of each row, None for one without."""
+    return lambda _, findings: [found and found[key] for found in findings]
+
+
+def _addresses(records: Sequence[Record], _: Sequence[Finding]) -> list[bytes | None]:
+    """Return the 16 octets of each address, None for what is none."""
+    return [_octets(record["target"]) if record["kind"] == "ip" else None for record in records]
+
+
+def _octets(text: str) -> bytes:
     try:
         if ":" in text:
             return socket.inet_pton(socket.AF_INET6, text)
-        return _MAPPED + socket.inet_pton(socket.AF_INET, text)
+        return MAPPED_PREFIX + socket.inet_pton(socket.AF_INET, text)
     except OSError:
         raise ValueError(f"{quoted(text)} is no address") from None
 
 
-def _prefix(record: Mapping[str, Any]) -> str | None:
-    octets = _octets(record)
-    if octets is None:
-        return None
-    if ":" not in record["target"]:
-        return f"{record['target'].rpartition('.')[0]}.0/24"
-    return f"{socket.inet_ntop(socket.AF_INET6, octets[:_V6_KEPT].ljust(16, bytes(1)))}/48"
+def mapped_octets(version: int, number: int) -> bytes:
+    """Return an address as the column `address` has it."""
+    return number.to_bytes(16) if version == V6 else MAPPED_PREFIX + number.to_bytes(4)
+
+
+def _prefixes(records: Sequence[Record], _: Sequence[Finding]) -> list[str | None]:
+    return [prefix_of(record["target"]) if record["kind"] == "ip" else None for record in records]
+
+
+def _sort_keys(records: Sequence[Record], _: Sequence[Finding]) -> list[str | None]:
+    return [sort_key_of(record["target"]) if record["kind"] == "ip" else None for record in records]
+
+
+def sort_key_of(text: str) -> str:
+    """Return an address with all digits of IPv6. Raises ValueError for what is none."""
+    return _octets(text).hex(":", 2)
+
+
+def prefix_of(text: str) -> str:
+    """Return the /24 or /48 of an address. Raises ValueError for what is none."""
+    octets = _octets(text)
+    if ":" not in text:
+        return f"{text.rpartition('.')[0]}.0/24"
+    return f"{address_text(octets[:_V6_KEPT].ljust(16, bytes(1)))}/48"
 
 
 ADDRESS: Final = Column(
@@ -79,131 +171,181 @@ ADDRESS: Final = Column(
     "address",
     "The address as 16 octets, IPv4 as ::ffff:a.b.c.d: sorts and compares as addresses do; "
     "null for other kinds",
-    lambda record, _: _octets(record),
+    _addresses,
+)
+SORT_KEY: Final = Column(
+    "sort_key",
+    "text",
+    "The address as text that sorts as addresses do, with all 32 digits of IPv6, IPv4 mapped; "
+    "null for other kinds",
+    _sort_keys,
 )
 PREFIX: Final = Column(
     "prefix",
     "text",
     "The /24 (IPv4) or /48 (IPv6) that the address lies in; null for other kinds",
-    lambda record, _: _prefix(record),
+    _prefixes,
 )
 
+
+def _constant(value: object) -> Callable[..., list[Any]]:
+    return lambda records, _: [value] * len(records)
+
+
+#: What `stamped` fills in.
+RUN_COLUMNS: Final = (
+    Column(
+        "run",
+        "text",
+        "The run: when it started and the fingerprint of what it scans; null without a manifest",
+        _constant(None),
+    ),
+    Column("scanned_at", "time", "When the run started; null without a manifest", _constant(None)),
+)
+
+
+def label_column(label: str, seen: set[str]) -> Column:
+    """Return the column of one label, null where a record lacks it; add it to `seen` if any has it.
+
+    It is named `label_NAME`, which no other column is.
+    """
+
+    def values(records: Sequence[Record], _: Sequence[Finding]) -> list[str | None]:
+        found = [record["labels"].get(label) for record in records]
+        if label not in seen and any(value is not None for value in found):
+            seen.add(label)
+        return found
+
+    return Column(f"label_{label}", "text", f"The label {printable(label)}", values)
+
+
+def title_column() -> Column:
+    """Return the column that has each finding in words."""
+
+    def values(_: Sequence[Record], findings: Sequence[Finding]) -> list[str | None]:
+        return [None if found is None else _TITLES.get(found["code"]) for found in findings]
+
+    return Column("title", "text", "The finding in words, as auditor explain has it", values)
+
+
 _WHO: Final = (
-    Column("target", "text", "The address, domain or line", lambda r, _: r["target"]),
-    Column("kind", "text", "ip, domain or invalid", lambda r, _: r["kind"]),
-    Column("verdict", "text", "pass, warn, unknown or fail", lambda r, _: r["verdict"]),
+    Column("target", "text", "The address, domain or line", of_line("target")),
+    Column("kind", "text", "ip, domain or invalid", of_line("kind")),
+    Column("verdict", "text", "pass, warn, unknown or fail", of_line("verdict")),
     ADDRESS,
+    SORT_KEY,
     PREFIX,
 )
 _CODES: Final = (
-    Column(
-        "codes",
-        "texts",
-        "The codes of all findings",
-        lambda r, _: [finding["code"] for finding in r["findings"]],
-    ),
+    Column("codes", "texts", "The codes of all findings", of_line("findings", each="code")),
 )
 _FINDING: Final = (
-    Column("code", "text", "The finding; null: nothing was found", lambda _, f: f and f["code"]),
-    Column(
-        "severity",
-        "text",
-        "info, notice, warning or error",
-        lambda _, f: f and f["severity"],
-    ),
-    Column(
-        "title",
-        "text",
-        "The finding in words, as auditor explain has it",
-        lambda _, f: f and _TITLES.get(f["code"]),
-    ),
+    Column("code", "text", "The finding; null: nothing was found", of_finding("code")),
+    Column("severity", "text", "info, notice, warning or error", of_finding("severity")),
+    title_column(),
     Column(
         "subject",
         "text",
         "The name, address or domain that the finding is about",
-        lambda _, f: f and f["subject"],
+        of_finding("subject"),
     ),
 )
 _FACTS: Final = (
+    Column("ptr_status", "text", "What DNS said to the PTR question", of_line("ptr.status")),
+    Column("ptr_names", "texts", "The PTR names", of_line("ptr.names")),
     Column(
-        "ptr_status", "text", "What DNS said to the PTR question", lambda r, _: _in(r, "ptr.status")
+        "ptr_owner",
+        "text",
+        "Where the PTR stands or must stand: the end of the chain of aliases",
+        of_line("ptr.owner"),
     ),
-    Column("ptr_names", "texts", "The PTR names", lambda r, _: _in(r, "ptr.names")),
+    Column(
+        "ptr_zone",
+        "text",
+        "The zone that denied the PTR; null: there is one, or it is not known",
+        of_line("ptr.zone"),
+    ),
     Column(
         "iprev_result",
         "text",
         "Forward confirmation: pass, fail, temperror, permerror",
-        lambda r, _: _in(r, "iprev.result"),
+        of_line("iprev.result"),
     ),
     Column(
         "spf_domains",
         "texts",
         "The domains whose SPF policies were checked for the address",
-        lambda r, _: [each["domain"] for each in r["spf"]],
+        of_line("spf", each="domain"),
     ),
     Column(
         "spf_results",
         "texts",
         "The result of each, in the same order",
-        lambda r, _: [each["result"] for each in r["spf"]],
+        of_line("spf", each="result"),
     ),
     Column(
         "domain_addresses",
         "texts",
         "The addresses of a domain",
-        lambda r, _: _each(r, "domain.addresses.list", "address"),
+        of_line("domain.addresses.list", each="address"),
     ),
-    Column("domain_mx", "texts", "Its MX hosts", lambda r, _: _each(r, "domain.mx.hosts", "name")),
-    Column("domain_spf_record", "text", "Its SPF policy", lambda r, _: _in(r, "domain.spf.record")),
+    Column("domain_mx", "texts", "Its MX hosts", of_line("domain.mx.hosts", each="name")),
+    Column("domain_spf_record", "text", "Its SPF policy", of_line("domain.spf.record")),
     Column(
         "domain_spf_lookups",
         "count",
         "DNS lookups on the longest path of the policy (limit 10)",
-        lambda r, _: _in(r, "domain.spf.lookups"),
+        of_line("domain.spf.lookups"),
     ),
     Column(
         "domain_spf_voids",
         "count",
         "Lookups without an answer on the longest path (limit 2)",
-        lambda r, _: _in(r, "domain.spf.voids"),
+        of_line("domain.spf.voids"),
     ),
     Column(
         "domain_spf_addresses_v4",
         "count",
         "IPv4 addresses that the policy authorises",
-        lambda r, _: _in(r, "domain.spf.addresses_v4"),
+        of_line("domain.spf.addresses_v4"),
     ),
     Column(
         "domain_spf_addresses_v6",
         "number",
         "IPv6 addresses that the policy authorises",
-        lambda r, _: _in(r, "domain.spf.addresses_v6"),
+        of_line("domain.spf.addresses_v6"),
     ),
-    Column("labels", "labels", "The other columns of the input line", lambda r, _: r["labels"]),
-    Column("error", "text", "What was wrong with an invalid line", lambda r, _: r["error"]),
+    Column("labels", "labels", "The other columns of the input line", of_line("labels")),
+    Column("error", "text", "What was wrong with an invalid line", of_line("error")),
+    *RUN_COLUMNS,
 )
 
 #: One row a target.
-TARGETS: Final = (*_WHO, *_CODES, *_FACTS)
+TARGETS: Final = Table((*_WHO, *_CODES, *_FACTS), _KEYS)
 #: One row a finding, and one for each target without any.
-FINDINGS: Final = (*_WHO, *_FINDING, *_FACTS)
+FINDINGS: Final = Table((*_WHO, *_FINDING, *_FACTS), _KEYS)
 
 
-def rows(
-    record: Mapping[str, Any], columns: Sequence[Column], *, flat: bool
-) -> list[tuple[Any, ...]]:
-    """Return the values of columns for a record: one row, or one a finding if `flat`.
+def column_values(
+    records: Sequence[Record], columns: Iterable[Column], *, flat: bool
+) -> list[list[Any]]:
+    """Return the values of each column: one row a record, or one a finding if `flat`.
 
-    Raises one of MISFITS if it is not like a record.
+    A record without findings has one row all the same. Raises one of MISFITS if one is not like
+    a record.
     """
-    about = (record["findings"] or (None,)) if flat else (None,)
-    return [tuple([column.value(record, each) for column in columns]) for each in about]
+    findings: list[Finding] = []
+    if flat:
+        pairs = [(record, found) for record in records for found in record["findings"] or (None,)]
+        records, findings = [record for record, _ in pairs], [found for _, found in pairs]
+    return [column.values(records, findings) for column in columns]
 
 
-def check_keys(record: Mapping[str, Any]) -> None:
+def check_keys(records: Iterable[Record], keys: frozenset[str] = _KEYS) -> None:
     """Raise KeyError for a key that no column would hold: what is there must not get lost."""
-    if not record.keys() <= _KEYS:
-        raise KeyError(f"{min(record.keys() - _KEYS)!r} is not known to this version")
+    unknown = frozenset[str]().union(*records) - keys
+    if unknown:
+        raise KeyError(f"{min(unknown)!r} is not known to this version")
 
 
 def misfit(number: int, record: Mapping[str, Any], error: Exception) -> InputError:
@@ -213,22 +355,6 @@ def misfit(number: int, record: Mapping[str, Any], error: Exception) -> InputErr
         first = f"{first!r} is missing"
     said = printable(first)
     return InputError(
-        f"record {number:,} ({quoted(str(record.get('target')))}) is not as `auditor schema` "
-        f"says: {said}"
+        f"record {number:,} ({quoted(str(record.get('target', record.get('zone'))))}) is not as "
+        f"`auditor schema` says: {said}"
     )
-
-
-def _in(record: Mapping[str, Any], path: str) -> Any:
-    """Return what stands at a dotted path, None if a part of the record on the way is null."""
-    value: Any = record
-    for key in path.split("."):
-        if value is None:
-            return None
-        value = value[key]
-    return value
-
-
-def _each(record: Mapping[str, Any], path: str, key: str) -> list[Any] | None:
-    """Return one key of each object of a list, None if there is no such list."""
-    found = _in(record, path)
-    return None if found is None else [each[key] for each in found]

@@ -1,6 +1,6 @@
-"""How records lie in a file: as they are, or packed in frames that stand alone.
+"""Formats of an output file: plain lines, or compressed in frames that can be read alone.
 
-A frame ends with the first line that ends at or after `FRAME` octets since its beginning.
+A frame ends with the first line that ends at or after `FRAME_OCTETS` octets since its beginning.
 So where frames end follows from the lines alone, not from who wrote them when: a file that
 was taken up again has the octets of one that was written in one go. Each frame can be
 read without the others, so a torn end costs no more than the last one.
@@ -10,85 +10,85 @@ from __future__ import annotations
 
 import os
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from auditor.targets.decompress import GzipMember, ZstdFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["FRAME", "PACKINGS", "Kept", "Packing", "frame_end", "packing", "read_kept"]
+    from auditor.targets.decompress import Member
+
+__all__ = [
+    "FRAME_FORMATS",
+    "FRAME_OCTETS",
+    "FrameFormat",
+    "LinePacker",
+    "RecoveredLines",
+    "frame_end",
+    "frame_format",
+    "recover_lines",
+]
 
 #: Octets of lines in a frame, and those of the last one on top.
-FRAME: Final = 1 << 20
+FRAME_OCTETS: Final = 1 << 20
 
 #: A line or a frame that is longer than this by far is none of ours.
-_MOST: Final = 16 << 20
-_PIECE: Final = 1 << 18
-#: Zstandard offers no limit on what it gives back: at the worst 128 KiB of 4 octets
-#: (RFC 8878 §3.1.1.2), here 16 MiB a bite.
-_BITE: Final = 512
+_MAX_FRAME_OCTETS: Final = 16 << 20
+_READ_OCTETS: Final = 1 << 18
 
 #: What gzip's own program would do; Zstandard's default is several times as fast, and smaller.
 _GZIP_LEVEL: Final = 6
 _GZIP_MEMBER: Final = 16 + zlib.MAX_WBITS
 
 
-class Unpacking(Protocol):
-    """One frame being read: a decompressor of `zlib` or `zstandard`."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
-
-
-class Packing(NamedTuple):
+class FrameFormat(NamedTuple):
     """A format of frames: `pack` makes one, `unpack` begins to read one.
 
     The same lines give the same octets. `failure` is what reading a damaged one raises.
     """
 
     pack: Callable[[bytes], bytes]
-    unpack: Callable[[], Unpacking]
+    unpack: Callable[[], Member]
     failure: type[Exception]
 
 
-def packing(path: Path) -> Packing | None:
+def frame_format(path: Path) -> FrameFormat | None:
     """Return the format that a file's name asks for; None for plain lines."""
-    make = PACKINGS.get(path.suffix.lower())
+    make = FRAME_FORMATS.get(path.suffix.lower())
     return make() if make else None
 
 
-def _gzip() -> Packing:
+def _gzip() -> FrameFormat:
     def pack(lines: bytes) -> bytes:
         # Without a file name and a time (RFC 1952 §2.3.1), so nothing in it is volatile.
         stream = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_MEMBER)
         return stream.compress(lines) + stream.flush()
 
-    return Packing(pack, lambda: zlib.decompressobj(_GZIP_MEMBER), zlib.error)
+    return FrameFormat(pack, GzipMember, zlib.error)
 
 
-def _zstd() -> Packing:
+def _zstd() -> FrameFormat:
     import zstandard  # noqa: PLC0415 - a large library that few outputs need
 
-    return Packing(
+    return FrameFormat(
         zstandard.ZstdCompressor(write_checksum=True, write_content_size=True).compress,
-        lambda: zstandard.ZstdDecompressor().decompressobj(),
+        ZstdFrame,
         zstandard.ZstdError,
     )
 
 
-PACKINGS: Final[dict[str, Callable[[], Packing]]] = {".gz": _gzip, ".zst": _zstd}
+FRAME_FORMATS: Final[dict[str, Callable[[], FrameFormat]]] = {".gz": _gzip, ".zst": _zstd}
 
 
-def frame_end(lines: bytes | bytearray, size: int = FRAME) -> int:
+def frame_end(lines: bytes | bytearray, size: int = FRAME_OCTETS) -> int:
     """Return where the first frame of some whole lines ends; 0 if it lacks lines yet."""
     return lines.find(b"\n", size - 1) + 1
 
 
-class Kept(NamedTuple):
-    """What of a partial file stays.
+class RecoveredLines(NamedTuple):
+    """What can be kept of a partial file.
 
     `end`: octets of whole lines or whole frames; `pending`: lines behind them, in a frame
     that was cut short and will be written again; `torn`: octets that are of no use. `mixed`:
@@ -101,9 +101,9 @@ class Kept(NamedTuple):
     mixed: bool = False
 
 
-def read_kept(
-    handle: int, form: Packing | None, note: Callable[[bytes], bool], size: int = FRAME
-) -> Kept:
+def recover_lines(
+    handle: int, form: FrameFormat | None, note: Callable[[bytes], bool], size: int = FRAME_OCTETS
+) -> RecoveredLines:
     """Read a partial file from its beginning, handing each whole line to `note`.
 
     A line that `note` says no to is where the file ends, as is damage. Raises OSError.
@@ -124,10 +124,10 @@ def read_kept(
             mixed = good < len(lines)
             break
         end = whole
-    return Kept(end, pending, os.fstat(handle).st_size - (end if mixed else whole), mixed)
+    return RecoveredLines(end, pending, os.fstat(handle).st_size - (end if mixed else whole), mixed)
 
 
-def _read_lines(handle: int, note: Callable[[bytes], bool]) -> Kept:
+def _read_lines(handle: int, note: Callable[[bytes], bool]) -> RecoveredLines:
     end = 0
     rest = b""
     for piece in _pieces(handle):
@@ -135,38 +135,69 @@ def _read_lines(handle: int, note: Callable[[bytes], bool]) -> Kept:
         rest = lines.pop()
         for line in lines:
             if not note(line):
-                return Kept(end, b"", os.fstat(handle).st_size - end)
+                return RecoveredLines(end, b"", os.fstat(handle).st_size - end)
             end += len(line) + 1
-        if len(rest) > _MOST:
+        if len(rest) > _MAX_FRAME_OCTETS:
             break
-    return Kept(end, b"", os.fstat(handle).st_size - end)
+    return RecoveredLines(end, b"", os.fstat(handle).st_size - end)
 
 
-def _frames(handle: int, form: Packing) -> Iterator[tuple[bytes, int]]:
+def _frames(handle: int, form: FrameFormat) -> Iterator[tuple[bytes, int]]:
     """Yield the lines of each whole frame, and where it ends in the file, until the first torn."""
     pieces = _pieces(handle)
-    data, at, end = b"", 0, 0
+    data, end = b"", 0
     while True:
-        stream = form.unpack()
+        frame = form.unpack()
         plain = bytearray()
-        while not stream.eof:
-            if at == len(data):
-                data, at = next(pieces, b""), 0
-            if not data or len(plain) > _MOST:
+        while not frame.done:
+            data = data or next(pieces, b"")
+            if not data:
                 return
-            bite = data[at : at + _BITE]
+            end += len(data)
             try:
-                plain += stream.decompress(bite)
+                for piece in frame.feed(data):
+                    plain += piece
+                    if len(plain) > _MAX_FRAME_OCTETS:
+                        return
             except form.failure:
                 return
-            used = len(bite) - len(stream.unused_data)
-            at, end = at + used, end + used
+            data = frame.rest
+            end -= len(data)
         yield bytes(plain), end
 
 
 def _pieces(handle: int) -> Iterator[bytes]:
     """Yield what a file holds, wherever it is being read or written otherwise."""
     offset = 0
-    while piece := os.pread(handle, _PIECE, offset):
+    while piece := os.pread(handle, _READ_OCTETS, offset):
         offset += len(piece)
         yield piece
+
+
+class LinePacker:
+    """Packs lines with `pack` as they come; where frames end depends on the lines alone."""
+
+    def __init__(self, pack: Callable[[bytes], bytes]) -> None:
+        self._compress = pack
+        self._pending = bytearray()
+        self._frames: list[bytes] = []
+
+    async def write(self, lines: bytes) -> None:
+        """Take whole lines, as a pipeline hands them over."""
+        self.add(lines)
+
+    def add(self, lines: bytes) -> None:
+        """Take whole lines."""
+        self._pending += lines
+        while end := frame_end(self._pending, FRAME_OCTETS):
+            self._pack(end)
+
+    def finish(self) -> tuple[bytes, ...]:
+        """Return all of them."""
+        if self._pending:
+            self._pack(len(self._pending))
+        return tuple(self._frames)
+
+    def _pack(self, end: int) -> None:
+        self._frames.append(self._compress(bytes(self._pending[:end])))
+        del self._pending[:end]

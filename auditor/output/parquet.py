@@ -1,8 +1,8 @@
 """Records as Parquet: typed, described, compressed; pyarrow does the work and is optional.
 
 The table of records has a row for each, with the keys of the record as columns (so its types
-come from the JSON Schema), nested as they are, and two more that sort and group: `address` and
-`prefix`. The flat one has a row for each finding. All columns may be null.
+come from the JSON Schema), nested as they are, and more that sort and group: `address`, `sort_key`,
+`prefix`, the run, and labels. The flat one has a row for each finding. All columns may be null.
 
 What differs from the JSON: `labels` is a map, `addresses_v6` a double (there are 2^128 of
 them, and no tool has an integer for that), and `trace` is null if it was not asked for.
@@ -10,38 +10,60 @@ them, and no tool has an integer for that), and `trace` is null if it was not as
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import IO, TYPE_CHECKING, Any, Final
+from functools import partial
+from itertools import accumulate, chain, islice
+from operator import itemgetter
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from auditor.errors import UsageError
 from auditor.output.columns import (
     ADDRESS,
     FINDINGS,
     MISFITS,
+    NO_RUN,
     PREFIX,
+    RUN_COLUMNS,
+    SORT_KEY,
+    TARGETS,
+    Column,
+    Table,
     check_keys,
+    column_values,
     misfit,
-    rows,
 )
 from auditor.output.schema import record_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
 
-    from auditor.output.columns import Column
+    from auditor.output.columns import RunStamp
 
-__all__ = ["arrow_schema", "write_parquet"]
+__all__ = [
+    "OF_TARGET",
+    "RowGroups",
+    "arrow_schema",
+    "column_array",
+    "made_batch",
+    "parquet_table",
+    "write_parquet",
+]
 
 #: Records that are made into Arrow at a time: first, at most, and in octets of Arrow.
-_FIRST: Final = 16
-_BATCH: Final = 512
+_FIRST_BATCH_ROWS: Final = 16
+_BATCH_ROWS: Final = 512
 _BATCH_OCTETS: Final = 1 << 22
 #: What a row group holds at most, in rows and in octets of Arrow: that is what is in memory.
-_GROUP_ROWS: Final = 65_536
+_GROUP_ROWS: Final = 16_384
 _GROUP_OCTETS: Final = 1 << 26
 
 #: Beyond the integers of any tool: up to 2^128.
 _DOUBLE: Final = "addresses_v6"
+
+_PROPERTIES: Final[Mapping[str, Any]] = record_schema()["properties"]
+#: The columns that follow from the target.
+OF_TARGET: Final = {column.name: column for column in (ADDRESS, SORT_KEY, PREFIX)}
+_LISTS: Final = frozenset({list, type(None)})
 
 #: What the JSON Schema need not say of a key, because its name or its parent does.
 _WORDS: Final = {
@@ -71,17 +93,25 @@ _WORDS: Final = {
 }
 
 
-def arrow_schema(*, flat: bool = False) -> Any:
-    """Return the pyarrow.Schema; each field has a `description` in its metadata.
+def parquet_table(*, flat: bool = False, added: Iterable[Column] = ()) -> Table:
+    """Return the columns of a table of records, or of findings if `flat`.
+
+    `added`: more columns, such as those of labels.
+    """
+    if flat:
+        return FINDINGS.with_columns(added)
+    keys = (Column(name, "nested", "", _of_key(name)) for name in _PROPERTIES)
+    columns = (*keys, *OF_TARGET.values(), *RUN_COLUMNS)
+    return Table(columns, TARGETS.keys).with_columns(added)
+
+
+def arrow_schema(table: Table) -> Any:
+    """Return the pyarrow.Schema of a table; each field has a `description` in its metadata.
 
     Raises UsageError if pyarrow is not installed.
     """
     pa = _pyarrow()
-    if flat:
-        return pa.schema([_column(pa, column) for column in FINDINGS])
-    properties = dict(record_schema()["properties"])
-    fields = [_field(pa, name, schema) for name, schema in properties.items()]
-    return pa.schema([*fields, _column(pa, ADDRESS), _column(pa, PREFIX)])
+    return pa.schema([_column(pa, column) for column in table.columns])
 
 
 def write_parquet(
@@ -90,94 +120,149 @@ def write_parquet(
     *,
     flat: bool = False,
     notes: Mapping[str, str] | None = None,
+    table: Table | None = None,
+    stamp: RunStamp = NO_RUN,
 ) -> int:
     """Write records as Parquet, one row each, or one a finding if `flat`; return their number.
 
-    `notes` go into the metadata of the file. Raises InputError for what is no record, OSError
-    if `file` takes no more, UsageError if pyarrow is not installed.
+    `notes` go into the metadata of the file; `table`: not that of records as they are; `stamp`: of
+    the run of all of them. Raises InputError for what is no record, OSError if `file` takes no
+    more, UsageError if pyarrow is not installed.
     """
-    pa = _pyarrow()
-    from pyarrow import parquet  # noqa: PLC0415 - loaded on use
-
-    schema = arrow_schema(flat=flat).with_metadata(dict(notes or {}))
+    table = (table or parquet_table(flat=flat)).stamped(stamp)
+    schema = arrow_schema(table)
     source = iter(records)
     number = 0
-    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        group: list[Any] = []
-        held = size = 0
-        take = _FIRST
+    with RowGroups(file, schema, notes) as groups:
+        take = _FIRST_BATCH_ROWS
         while batch := list(islice(source, take)):
-            made = _made(pa, batch, schema, number, flat=flat)
-            group.append(made)
-            number, held, size = number + len(batch), held + made.num_rows, size + made.nbytes
+            made = made_batch(batch, schema, table, number, flat=flat)
+            groups.add(made)
+            number += len(batch)
             # Where records are large, the next ones are likely to be, too.
-            take = min(_BATCH, 1 + _BATCH_OCTETS * len(batch) // max(made.nbytes, 1))
-            if held >= _GROUP_ROWS or size >= _GROUP_OCTETS:
-                writer.write_table(pa.Table.from_batches(group), row_group_size=held)
-                group, held, size = [], 0, 0
-        if group:
-            writer.write_table(pa.Table.from_batches(group))
+            take = min(_BATCH_ROWS, 1 + _BATCH_OCTETS * len(batch) // max(made.nbytes, 1))
     return number
 
 
-def _made(
-    pa: Any, batch: Sequence[Mapping[str, Any]], schema: Any, before: int, *, flat: bool
+class RowGroups:
+    """Writes record batches to a file, in row groups of bounded size. Use it in a `with`."""
+
+    def __init__(self, file: IO[bytes], schema: Any, notes: Mapping[str, str] | None) -> None:
+        from pyarrow import parquet  # noqa: PLC0415 - loaded on use
+
+        self._pa = _pyarrow()
+        schema = schema.with_metadata(dict(notes or {}))
+        self._writer = parquet.ParquetWriter(file, schema, compression="zstd")
+        self._group: list[Any] = []
+        self._rows = self._octets = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._writer:
+            if self._group and error is None:
+                self._write()
+
+    def add(self, batch: Any) -> None:
+        """Take a pyarrow.RecordBatch. Raises OSError if the file takes no more."""
+        self._group.append(batch)
+        self._rows += batch.num_rows
+        self._octets += batch.nbytes
+        if self._rows >= _GROUP_ROWS or self._octets >= _GROUP_OCTETS:
+            self._write()
+
+    def _write(self) -> None:
+        table = self._pa.Table.from_batches(self._group)
+        self._writer.write_table(table, row_group_size=self._rows)
+        self._group, self._rows, self._octets = [], 0, 0
+
+
+def made_batch(
+    batch: Sequence[Mapping[str, Any]], schema: Any, table: Table, before: int, *, flat: bool
 ) -> Any:
-    """Return a pyarrow.RecordBatch of the records; `before` were there before them."""
-    make = _flat_batch if flat else _record_batch
+    """Return a pyarrow.RecordBatch of records; `before` were there before them.
+
+    Raises InputError for what is no record.
+    """
+    make = partial(_batch, _pyarrow(), schema=schema, table=table, flat=flat)
     try:
-        return make(pa, batch, schema)
+        return make(batch)
     except MISFITS:
         # Which of them it is, and only that one, is what somebody can mend.
         for number, record in enumerate(batch, before + 1):
             try:
-                make(pa, [record], schema)
+                make([record])
             except MISFITS as error:
                 raise misfit(number, record, error) from error
         raise
 
 
-def _record_batch(pa: Any, batch: Sequence[Mapping[str, Any]], schema: Any) -> Any:
-    for record in batch:
-        check_keys(record)
-    columns = []
-    for field in schema:
-        if field.name == ADDRESS.name:
-            values = [ADDRESS.value(record, None) for record in batch]
-        elif field.name == PREFIX.name:
-            values = [PREFIX.value(record, None) for record in batch]
-        elif field.name == "labels":
-            values = [list(record["labels"].items()) for record in batch]
-        elif field.name == "domain":
-            values = [_with_double(record["domain"]) for record in batch]
-        elif field.name == "trace":
-            values = [record.get("trace") for record in batch]
-        else:
-            values = [record[field.name] for record in batch]
-        columns.append(pa.array(values, field.type))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+def _batch(
+    pa: Any, batch: Sequence[Mapping[str, Any]], *, schema: Any, table: Table, flat: bool
+) -> Any:
+    check_keys(batch, table.keys)
+    columns = column_values(batch, table.columns, flat=flat)
+    arrays = [
+        column_array(pa, values, field.type) for field, values in zip(schema, columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _flat_batch(pa: Any, batch: Sequence[Mapping[str, Any]], schema: Any) -> Any:
-    for record in batch:
-        check_keys(record)
-    found = [row for record in batch for row in rows(record, FINDINGS, flat=True)]
-    columns = []
-    for column, field, values in zip(FINDINGS, schema, zip(*found, strict=True), strict=True):
-        given: Sequence[Any] = values
-        if column.kind == "labels":
-            given = [list(each.items()) for each in values]
-        elif column.kind == "number":
-            given = [None if each is None else float(each) for each in values]
-        columns.append(pa.array(given, field.type))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+def _of_key(name: str) -> Callable[..., list[Any]]:
+    if name == "trace":
+        return lambda records, _: [record.get("trace") for record in records]
+    return lambda records, _: [record[name] for record in records]
 
 
-def _with_double(domain: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return the facts of a domain with the number that Arrow would not round for itself."""
-    if domain is None or type(domain["spf"][_DOUBLE]) is not int:
-        return domain
-    return {**domain, "spf": {**domain["spf"], _DOUBLE: float(domain["spf"][_DOUBLE])}}
+def column_array(pa: Any, values: Sequence[Any], kind: Any) -> Any:
+    """Return the Arrow array of values, built key by key: far faster than from nested objects."""
+    if pa.types.is_struct(kind):
+        return _structs(pa, values, kind)
+    if pa.types.is_list(kind):
+        return _lists(pa, values, kind)
+    if pa.types.is_map(kind):
+        values = [list(value.items()) for value in values]
+    elif pa.types.is_floating(kind):
+        # Arrow would not round a number for itself.
+        values = [float(value) if type(value) is int else value for value in values]
+    return pa.array(values, kind)
+
+
+def _structs(pa: Any, values: Sequence[Any], kind: Any) -> Any:
+    """Return an array of objects, each of which has two keys or more."""
+    nulls = [value is None for value in values]
+    if all(nulls):
+        return pa.nulls(len(values), kind)
+    fields = [kind.field(index) for index in range(kind.num_fields)]
+    names = [field.name for field in fields]
+    if any(nulls):
+        empty = dict.fromkeys(names)
+        values = [empty if value is None else value for value in values]
+    columns = zip(*map(itemgetter(*names), values), strict=True)
+    arrays = [
+        column_array(pa, column, field.type) for field, column in zip(fields, columns, strict=True)
+    ]
+    mask = pa.array(nulls) if any(nulls) else None
+    return pa.StructArray.from_arrays(arrays, fields=fields, mask=mask)
+
+
+def _lists(pa: Any, values: Sequence[Any], kind: Any) -> Any:
+    if not _LISTS.issuperset(map(type, values)):
+        raise TypeError("expected a list")
+    nulls = [value is None for value in values]
+    if all(nulls):
+        return pa.nulls(len(values), kind)
+    known = [value or () for value in values]
+    items = column_array(pa, list(chain.from_iterable(known)), kind.value_type)
+    ends = pa.array([0, *accumulate(map(len, known))], pa.int32())
+    mask = pa.array(nulls) if any(nulls) else None
+    return pa.ListArray.from_arrays(ends, items, type=kind, mask=mask)
 
 
 def _pyarrow() -> Any:
@@ -191,6 +276,8 @@ def _pyarrow() -> Any:
 
 
 def _column(pa: Any, column: Column) -> Any:
+    if column.kind == "nested":
+        return _field(pa, column.name, _PROPERTIES[column.name])
     types = {
         "text": pa.string(),
         "texts": pa.list_(pa.string()),
@@ -198,6 +285,7 @@ def _column(pa: Any, column: Column) -> Any:
         "number": pa.float64(),
         "labels": pa.map_(pa.string(), pa.string()),
         "address": pa.binary(16),
+        "time": pa.timestamp("ms", tz="UTC"),
     }
     described = {"description": column.description}
     return pa.field(column.name, types[column.kind], metadata=described)

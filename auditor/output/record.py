@@ -1,13 +1,15 @@
-"""The record (DESIGN §5): one object per target, every key always present.
+"""The record: one object per target, every key always present.
 
 Built from facts, and made of nothing but them, so the same answers give the same bytes.
-`schema.py` says the same in JSON Schema; a test holds the two together.
+`schema.py` says the same in JSON Schema, `record_types.py` in types; tests hold the three together.
+Here tuples stand for lists, since JSON has no other.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any
 
+from auditor.findings.judge import verdict
 from auditor.wire.codes import type_name
 
 if TYPE_CHECKING:
@@ -16,42 +18,35 @@ if TYPE_CHECKING:
     from auditor.checks.facts import (
         AddressFact,
         DomainFact,
+        HeloFact,
         IprevFact,
         MxHost,
         PtrFact,
         SpfFact,
     )
+    from auditor.findings.entry import Verdict
     from auditor.findings.judge import Finding
+    from auditor.output.record_types import Lookup, Record
     from auditor.resolve.answer import Answer, Question
     from auditor.targets.target import Target
 
-__all__ = ["Record", "domain_record", "invalid_record", "ip_record", "trace_entry"]
-
-
-_MAX_WHOLE: Final = 1 << 63
-
-
-class Record(TypedDict):
-    """One audited target. A last key `trace` is there if it was asked for."""
-
-    target: str
-    kind: str
-    verdict: str
-    findings: list[dict[str, str]]
-    ptr: dict[str, Any] | None
-    iprev: dict[str, Any] | None
-    spf: list[dict[str, Any]]
-    domain: dict[str, Any] | None
-    labels: dict[str, str]
-    error: str | None
+__all__ = [
+    "domain_record",
+    "invalid_record",
+    "invalid_text",
+    "ip_record",
+    "trace_entry",
+    "with_findings",
+]
 
 
 def ip_record(
     target: Target,
-    verdict: str,
+    verdict: Verdict,
     findings: Sequence[Finding],
     *,
     ptr: PtrFact,
+    helo: HeloFact | None,
     iprev: IprevFact,
     spf: Sequence[SpfFact],
 ) -> Record:
@@ -62,8 +57,9 @@ def ip_record(
         "verdict": verdict,
         "findings": [_finding(finding) for finding in findings],
         "ptr": _ptr(ptr),
+        "helo": _helo(helo),
         "iprev": _iprev(iprev),
-        "spf": [fact._asdict() for fact in spf],
+        "spf": [_spf(fact) for fact in spf],
         "domain": None,
         "labels": dict(target.origin.labels),
         "error": None,
@@ -71,7 +67,7 @@ def ip_record(
 
 
 def domain_record(
-    target: Target, verdict: str, findings: Sequence[Finding], fact: DomainFact
+    target: Target, verdict: Verdict, findings: Sequence[Finding], fact: DomainFact
 ) -> Record:
     """Return the record of a domain."""
     return {
@@ -80,6 +76,7 @@ def domain_record(
         "verdict": verdict,
         "findings": [_finding(finding) for finding in findings],
         "ptr": None,
+        "helo": None,
         "iprev": None,
         "spf": [],
         "domain": {
@@ -91,7 +88,7 @@ def domain_record(
                 "lookups": fact.spf.lookups,
                 "voids": fact.spf.voids,
                 "addresses_v4": fact.spf.addresses_v4,
-                "addresses_v6": _rounded(fact.spf.addresses_v6),
+                "addresses_v6": _as_double(fact.spf.addresses_v6),
             },
         },
         "labels": dict(target.origin.labels),
@@ -99,25 +96,40 @@ def domain_record(
     }
 
 
-def invalid_record(target: Target, verdict: str, findings: Sequence[Finding]) -> Record:
+def invalid_record(target: Target, verdict: Verdict, findings: Sequence[Finding]) -> Record:
     """Return the record of a line that is not a target; `error` says where it stands."""
-    origin = target.origin
-    where = f"{origin.source}: " if not origin.line else f"{origin.source} line {origin.line}: "
     return {
         "target": target.text,
         "kind": "invalid",
         "verdict": verdict,
         "findings": [_finding(finding) for finding in findings],
         "ptr": None,
+        "helo": None,
         "iprev": None,
         "spf": [],
         "domain": None,
-        "labels": dict(origin.labels),
-        "error": f"{where}{target.error}",
+        "labels": dict(target.origin.labels),
+        "error": invalid_text(target),
     }
 
 
-def trace_entry(question: Question, answer: Answer) -> dict[str, Any]:
+def invalid_text(target: Target) -> str:
+    """Return where a line stands that is not a target, and what is wrong with it."""
+    origin = target.origin
+    line = f" line {origin.line}" if origin.line else ""
+    return f"{origin.source}{line}: {target.error}"
+
+
+def with_findings(record: Record, findings: Sequence[Finding]) -> Record:
+    """Return a record with other findings, and the verdict that follows."""
+    return {
+        **record,
+        "verdict": verdict(findings),
+        "findings": [_finding(finding) for finding in findings],
+    }
+
+
+def trace_entry(question: Question, answer: Answer) -> Lookup:
     """Return one lookup as `--trace` shows it."""
     how = answer.how
     return {
@@ -134,21 +146,38 @@ def trace_entry(question: Question, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _rounded(number: int | None) -> float | None:
-    """Return a number of IPv6 addresses as JSON can hold it: to 53 bits from 2^63 on."""
-    return number if number is None or number < _MAX_WHOLE else float(number)
+def _as_double(number: int | None) -> float | None:
+    """Return a number of IPv6 addresses as a double, whether or not it is a small one.
+
+    Readers take the type of a column from its first lines, and no integer holds 2^128.
+    """
+    return None if number is None else float(number)
 
 
-def _finding(finding: Finding) -> dict[str, str]:
+def _finding(finding: Finding) -> Any:
     code, severity, subject = finding
     return {"code": code, "severity": severity, "subject": subject}
 
 
-def _ptr(ptr: PtrFact) -> dict[str, Any]:
-    return {"status": ptr.status, "names": ptr.names, "chain": ptr.chain}
+def _ptr(ptr: PtrFact) -> Any:
+    return {
+        "status": ptr.status,
+        "names": ptr.names,
+        "chain": ptr.chain,
+        "owner": ptr.owner,
+        "zone": ptr.zone or None,
+    }
 
 
-def _iprev(iprev: IprevFact) -> dict[str, Any]:
+def _helo(helo: HeloFact | None) -> Any:
+    return None if helo is None else helo._asdict()
+
+
+def _spf(fact: SpfFact) -> Any:
+    return fact.as_record()
+
+
+def _iprev(iprev: IprevFact) -> Any:
     return {
         "result": iprev.result,
         "names": [
@@ -158,14 +187,14 @@ def _iprev(iprev: IprevFact) -> dict[str, Any]:
     }
 
 
-def _addresses(facts: Sequence[AddressFact]) -> list[dict[str, Any]]:
+def _addresses(facts: Sequence[AddressFact]) -> Any:
     return [
         {"address": address, "ptr": _ptr(ptr), "iprev": _iprev(iprev)}
         for address, ptr, iprev in facts
     ]
 
 
-def _host(host: MxHost) -> dict[str, Any]:
+def _host(host: MxHost) -> Any:
     return {
         "preference": host.preference,
         "name": host.name,

@@ -6,8 +6,12 @@ from typing import Any, Final
 
 from auditor.findings.catalogue import ENTRIES
 from auditor.findings.judge import SEVERITIES, VERDICTS
+from auditor.output.schema_parts import list_of, object_of, or_null
 
-__all__ = ["record_schema"]
+__all__ = ["RECORD_VERSION", "record_schema"]
+
+#: Of the form of the record: the minor number counts additions, the major one all other changes.
+RECORD_VERSION: Final = "1.0"
 
 _TEXT: Final = {"type": "string"}
 _MAYBE_TEXT: Final = {"type": ["string", "null"]}
@@ -19,55 +23,52 @@ _STATUS: Final = {
     "description": "What DNS said: NOERROR, NODATA, NXDOMAIN, SERVFAIL, TIMEOUT, ...",
 }
 _AUTHORISED: Final = "That pass; null: no policy, or a lookup for it failed"
-_SPF_RESULTS: Final = [
-    "none",
-    "neutral",
-    "pass",
-    "fail",
-    "softfail",
-    "temperror",
-    "permerror",
-]
-
-
-def _object(described: str, **properties: object) -> dict[str, Any]:
-    """Return the schema of an object whose keys are all there, and no others."""
-    return {
-        "type": "object",
-        "description": described,
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _list(of: object, described: str) -> dict[str, Any]:
-    return {"type": "array", "items": of, "description": described}
-
-
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"type": "null"}]}
+_SPF_RESULTS: Final = ["none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"]
 
 
 def _ptr() -> dict[str, Any]:
-    return _object(
+    return object_of(
         "The PTR lookup of the address",
         status=_STATUS,
-        names=_list(_TEXT, "All PTR targets, sorted"),
-        chain=_list(_TEXT, "CNAME owners on the way (RFC 2317), in order"),
+        names=list_of(_TEXT, "All PTR targets, sorted"),
+        chain=list_of(_TEXT, "CNAME owners on the way (RFC 2317), in order"),
+        owner={
+            **_TEXT,
+            "description": "Where the PTR stands or must stand: what the chain leads to, the "
+            "reverse name itself without one",
+        },
+        zone={
+            **_MAYBE_TEXT,
+            "description": "Apex of the zone that denied the PTR (SOA of the negative answer); "
+            "null: there is a PTR, or it is not known",
+        },
+    )
+
+
+def _helo() -> dict[str, Any]:
+    return object_of(
+        "The lookup of the HELO name that was given; null: none was given",
+        name=_TEXT,
+        status={
+            **_STATUS,
+            "type": ["string", "null"],
+            "description": "null: not looked up, since the name is no fully qualified host name",
+        },
+        addresses=list_of(_TEXT, "A or AAAA, whichever the target is, sorted"),
+        confirms={"type": "boolean"},
     )
 
 
 def _iprev() -> dict[str, Any]:
-    return _object(
+    return object_of(
         "Forward confirmation (RFC 8601 section 2.7.3); permerror: there is no PTR",
         result={"enum": ["pass", "fail", "temperror", "permerror"]},
-        names=_list(
-            _object(
+        names=list_of(
+            object_of(
                 "A PTR name looked up forwards",
                 name=_TEXT,
                 status=_STATUS,
-                addresses=_list(_TEXT, "A or AAAA, whichever the target is, sorted"),
+                addresses=list_of(_TEXT, "A or AAAA, whichever the target is, sorted"),
                 confirms={"type": "boolean"},
             ),
             "The first ten PTR names",
@@ -76,7 +77,7 @@ def _iprev() -> dict[str, Any]:
 
 
 def _spf() -> dict[str, Any]:
-    return _object(
+    return object_of(
         "One check_host() (RFC 7208)",
         identity={"enum": ["helo", "mailfrom"]},
         domain=_TEXT,
@@ -93,25 +94,25 @@ def _spf() -> dict[str, Any]:
 
 
 def _domain() -> dict[str, Any]:
-    address = _object("An address", address=_TEXT, ptr=_ptr(), iprev=_iprev())
-    return _object(
+    address = object_of("An address", address=_TEXT, ptr=_ptr(), iprev=_iprev())
+    return object_of(
         "What a domain target publishes",
-        addresses=_object("A and AAAA", status=_STATUS, list=_list(address, "A, then AAAA")),
-        mx=_object(
+        addresses=object_of("A and AAAA", status=_STATUS, list=list_of(address, "A, then AAAA")),
+        mx=object_of(
             "MX",
             status=_STATUS,
-            hosts=_list(
-                _object(
+            hosts=list_of(
+                object_of(
                     "An MX host",
                     preference=_COUNT,
                     name=_TEXT,
                     status=_STATUS,
-                    addresses=_list(address, "A, then AAAA"),
+                    addresses=list_of(address, "A, then AAAA"),
                 ),
                 "By preference, then name",
             ),
         ),
-        spf=_object(
+        spf=object_of(
             "The SPF record; what is wrong with it stands in the findings",
             status=_STATUS,
             record=_MAYBE_TEXT,
@@ -119,16 +120,17 @@ def _domain() -> dict[str, Any]:
             voids={**_MAYBE_COUNT, "description": "Of the longest path; null: no policy"},
             addresses_v4={**_MAYBE_COUNT, "description": _AUTHORISED},
             addresses_v6={
-                **_MAYBE_COUNT,
-                "description": f"{_AUTHORISED}; from 2^63 on rounded to 53 bits",
+                "type": ["number", "null"],
+                "minimum": 0,
+                "description": f"{_AUTHORISED}; always with a fraction, exact to 2^53",
             },
         ),
     )
 
 
 def _trace() -> dict[str, Any]:
-    return _list(
-        _object(
+    return list_of(
+        object_of(
             "One lookup",
             name=_TEXT,
             type=_TEXT,
@@ -138,7 +140,7 @@ def _trace() -> dict[str, Any]:
             attempts=_COUNT,
             rtt_ms={"type": ["number", "null"], "minimum": 0},
             ttl=_MAYBE_COUNT,
-            ede=_list(_object("RFC 8914", code=_COUNT, text=_TEXT), "Extended DNS errors"),
+            ede=list_of(object_of("RFC 8914", code=_COUNT, text=_TEXT), "Extended DNS errors"),
             cached={"type": "boolean"},
         ),
         "How the answers were obtained; volatile, only with --trace",
@@ -147,28 +149,36 @@ def _trace() -> dict[str, Any]:
 
 def record_schema() -> dict[str, Any]:
     """Return the schema of one line of output."""
-    finding = _object(
+    finding = object_of(
         "A judgement on the facts; `auditor explain CODE` says more",
-        code={"enum": [entry.code for entry in ENTRIES]},
+        code={
+            **_TEXT,
+            "pattern": "^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$",
+            "examples": [entry.code for entry in ENTRIES],
+            "description": "Of the catalogue; later versions may add some",
+        },
         severity={"enum": list(SEVERITIES)},
         subject={**_TEXT, "description": "The name, address or domain that it is about"},
     )
-    record = _object(
+    record = object_of(
         "One audited target",
         target=_TEXT,
         kind={"enum": ["ip", "domain", "invalid"]},
         verdict={"enum": list(VERDICTS)},
-        findings=_list(finding, "Sorted by code and subject"),
-        ptr=_or_null(_ptr()),
-        iprev=_or_null(_iprev()),
-        spf=_list(_spf(), "Of an address: one entry per identity and domain, sorted"),
-        domain=_or_null(_domain()),
+        findings=list_of(finding, "Sorted by code and subject"),
+        ptr=or_null(_ptr()),
+        helo=or_null(_helo()),
+        iprev=or_null(_iprev()),
+        spf=list_of(_spf(), "Of an address: one entry per identity and domain, sorted"),
+        domain=or_null(_domain()),
         labels={"type": "object", "additionalProperties": _TEXT},
         error=_MAYBE_TEXT,
     )
     record["properties"]["trace"] = _trace()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:auditor:record:{RECORD_VERSION}",
         "title": "auditor record",
+        "version": RECORD_VERSION,
         **record,
     }

@@ -1,4 +1,4 @@
-"""Where finished lines go: a file that appears whole, or standard output.
+"""Sinks for finished lines: a file that is renamed at the end, or an open descriptor.
 
 Writing happens in a thread, so a slow disk or reader holds up the input and never the
 answers that are on their way.
@@ -12,42 +12,27 @@ import select
 import stat
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from auditor.errors import OutputError, UsageError
-from auditor.output.frames import FRAME, frame_end, packing, read_kept
-from auditor.output.locking import is_at, open_alone
+from auditor.output.atomic import sync_folder
+from auditor.output.frames import FRAME_OCTETS, frame_end, frame_format, recover_lines
+from auditor.output.lock import is_at, open_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from auditor.output.frames import Kept
+    from auditor.output.frames import RecoveredLines
 
-__all__ = ["FileSink", "Sink", "StreamSink", "partial_path"]
+__all__ = ["FileSink", "StreamSink", "partial_path"]
 
-#: Octets that a pipe takes at once if it takes any (`PIPE_BUF`, pipe(7)), and milliseconds
-#: between two looks whether its reader is still waited for.
-_AT_ONCE: Final = 4096
-_LOOK: Final = 100
+#: Octets that a pipe takes at once if it takes any (`PIPE_BUF`, pipe(7)), and how often it is
+#: checked whether its reader is still waited for.
+_PIPE_WRITE_OCTETS: Final = 4096
+_POLL_INTERVAL_MS: Final = 100
 #: Octets that are written to a file at once.
-_MUCH: Final = 1 << 24
-
-
-class Sink(Protocol):
-    """Takes whole lines, in order."""
-
-    async def write(self, lines: bytes) -> None:
-        """Write all of `lines`. Raises OutputError; then only whole lines are there."""
-        ...
-
-    def finish(self) -> None:
-        """Make what was written final: the run has come to its end."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the file; without `finish` it stays what it is, a partial one."""
-        ...
+_MAX_WRITE_OCTETS: Final = 1 << 24
 
 
 def partial_path(path: Path) -> Path:
@@ -59,7 +44,7 @@ class FileSink:
     """Writes `FILE.partial` and renames it to `FILE` at the end; packed, if its name says so.
 
     The partial file is locked as long as the sink is open. `overwrite` replaces what is
-    there, `resume` goes on with it: then `take_up` comes before the first `write`. `frame`
+    there, `resume` goes on with it: then `recover` comes before the first `write`. `frame`
     is the size of the frames of a packed file.
 
     Raises UsageError if FILE or the partial one exists and neither is set, if it is no
@@ -67,11 +52,16 @@ class FileSink:
     """
 
     def __init__(
-        self, path: Path, *, overwrite: bool = False, resume: bool = False, frame: int = FRAME
+        self,
+        path: Path,
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+        frame: int = FRAME_OCTETS,
     ) -> None:
         self.path = path
         self._partial = partial_path(path)
-        self._form = packing(path)
+        self._form = frame_format(path)
         self._frame = frame
         #: Lines that make no whole frame yet, and how many octets of them are in the file,
         #: in a short frame that the whole one will replace.
@@ -90,10 +80,10 @@ class FileSink:
             raise OutputError(f"{self._partial}: cannot be made: {error.strerror}") from error
 
     def _open(self, *, overwrite: bool, resume: bool) -> int:
-        for there in (self.path, self._partial):
-            if there.exists() and not there.is_file():
+        for path in (self.path, self._partial):
+            if path.exists() and not path.is_file():
                 raise UsageError(
-                    f"{there}: not a regular file; without -o, lines go to standard output"
+                    f"{path}: not a regular file; without -o, lines go to standard output"
                 )
         if overwrite or resume:
             return open_alone(self._partial, os.O_CREAT)
@@ -124,7 +114,7 @@ class FileSink:
         """The lines that were given to `write` and are not in the file."""
         return self._refused + bytes(self._pending[self._covered :])
 
-    def take_up(self, note: Callable[[bytes], bool]) -> Kept:
+    def recover(self, note: Callable[[bytes], bool]) -> RecoveredLines:
         """Keep the whole lines that are there, hand each to `note`, and drop a torn end.
 
         A line that `note` says no to counts as torn, with all behind it. Raises OutputError.
@@ -132,7 +122,7 @@ class FileSink:
         with self._lock:
             handle = self._descriptor()
             try:
-                kept = read_kept(handle, self._form, note, self._frame)
+                kept = recover_lines(handle, self._form, note, self._frame)
                 if kept.mixed or (kept.torn and not kept.pending):
                     os.ftruncate(handle, kept.end)
             except OSError as error:
@@ -198,7 +188,7 @@ class FileSink:
         if stays:
             self._end += written
 
-    def keep(self) -> None:
+    def sync(self) -> None:
         """See to it that the lines so far outlive this process and the power supply.
 
         Those of a packed file that make no whole frame go into a short one, for the time
@@ -230,16 +220,12 @@ class FileSink:
             if before is not None:
                 before()
             self._partial.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be put in place: {error.strerror}") from error
 
     def discard(self) -> None:
-        """Remove the partial file: there is nothing in it that anybody wants."""
+        """Remove the partial file, which has no records."""
         if is_at(self._descriptor(), self._partial):
             self._partial.unlink(missing_ok=True)
 
@@ -264,7 +250,7 @@ class FileSink:
 
 
 class StreamSink:
-    """Writes to a file descriptor that somebody else opened, such as standard output."""
+    """Writes to an open file descriptor, such as standard output."""
 
     def __init__(self, handle: int, name: str = "standard output") -> None:
         self._handle = handle
@@ -294,16 +280,16 @@ class StreamSink:
     def _waiter(self) -> Callable[[], int]:
         """Return what waits for room, and tells how many octets can be written without waiting."""
         if stat.S_ISREG(os.fstat(self._handle).st_mode):
-            return lambda: _MUCH
+            return lambda: _MAX_WRITE_OCTETS
         os.write(self._handle, b"")  # one that cannot be written to would never have room
         poll = select.poll()
         poll.register(self._handle, select.POLLOUT)
 
         def wait() -> int:
-            while not poll.poll(_LOOK):
+            while not poll.poll(_POLL_INTERVAL_MS):
                 if self.abandoned:
                     raise OutputError(f"{self._name}: its reader does not read")
-            return _AT_ONCE
+            return _PIPE_WRITE_OCTETS
 
         return wait
 
@@ -311,4 +297,4 @@ class StreamSink:
         """Do nothing: a stream is final as it is written."""
 
     def close(self) -> None:
-        """Do nothing: whoever opened the descriptor closes it."""
+        """Do nothing: the caller closes the descriptor."""

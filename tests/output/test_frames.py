@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,10 +14,18 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.data import installed
+from support.effort import examples
 
-from auditor.output.frames import FRAME, Kept, frame_end, packing, read_kept
+from auditor.output.frames import (
+    FRAME_OCTETS,
+    RecoveredLines,
+    frame_end,
+    frame_format,
+    recover_lines,
+)
 from auditor.output.sink import FileSink, partial_path
-from auditor.targets.compressed import decompressed
+from auditor.targets.decompress import decompressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +79,7 @@ def _taken_up(path: Path) -> tuple[FileSink, int]:
         return True
 
     sink = FileSink(path, resume=True, frame=SMALL)
-    sink.take_up(note)
+    sink.recover(note)
     return sink, kept
 
 
@@ -92,7 +99,7 @@ def test_a_frame_ends_with_the_line_that_makes_it_large_enough() -> None:
     assert frame_end(b"abc\n", 4) == 4
     assert frame_end(b"ab\ncdefg\nh\n", 4) == 9
     assert frame_end(b"abcdefgh\n" * 3, 4) == 9
-    assert frame_end(WHOLE) == 0 < FRAME
+    assert frame_end(WHOLE) == 0 < FRAME_OCTETS
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -108,7 +115,7 @@ def test_how_lines_arrive_makes_no_difference(
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst", ".GZ", ".Zst"])
 def test_every_frame_stands_alone_and_holds_nothing_volatile(suffix: str) -> None:
-    form = packing(Path(f"out{suffix}"))
+    form = frame_format(Path(f"out{suffix}"))
     assert form is not None
     first, second = form.pack(WHOLE), form.pack(WHOLE)
     assert first == second
@@ -122,16 +129,12 @@ def test_every_frame_stands_alone_and_holds_nothing_volatile(suffix: str) -> Non
 
 @pytest.mark.parametrize("name", ["out", "out.ndjson", "gz", "out.gz.ndjson"])
 def test_other_names_mean_plain_lines(name: str) -> None:
-    assert packing(Path(name)) is None
+    assert frame_format(Path(name)) is None
 
 
 @pytest.mark.parametrize(("suffix", "program"), [(".gz", "gzip"), (".zst", "zstd")])
 def test_the_usual_programs_read_it(tmp_path: Path, suffix: str, program: str) -> None:
-    if shutil.which(program) is None:
-        why = f"{program} is not installed"
-        if os.environ.get("AUDITOR_REQUIRE_SERVERS") == "1":
-            pytest.fail(why)
-        pytest.skip(why)
+    installed(program, program)
     _finished(tmp_path / f"out{suffix}", LINES)
     command = [program, "-d", "-c", str(tmp_path / f"out{suffix}")]
     assert subprocess.run(command, capture_output=True, check=True).stdout == WHOLE
@@ -148,9 +151,7 @@ def test_an_output_without_lines_is_whole_too(tmp_path: Path, suffix: str) -> No
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @given(data=st.data())
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_cut_anywhere_and_gone_on_with_it_is_as_if_nothing_had_happened(
     undisturbed: dict[str, bytes], suffix: str, data: st.DataObject
 ) -> None:
@@ -170,7 +171,7 @@ def test_cut_anywhere_and_gone_on_with_it_is_as_if_nothing_had_happened(
             sink, kept = _taken_up(path)
             asyncio.run(sink.write(b"".join(LINES[kept : kept + more])))
             if data.draw(st.booleans()):
-                sink.keep()
+                sink.sync()
             sink.close()
         sink, kept = _taken_up(path)
         asyncio.run(sink.write(b"".join(LINES[kept:])))
@@ -181,9 +182,7 @@ def test_cut_anywhere_and_gone_on_with_it_is_as_if_nothing_had_happened(
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @given(place=st.floats(0, 1, exclude_max=True), octet=st.integers(1, 255))
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damage_anywhere_costs_what_is_behind_it_and_nothing_else(
     undisturbed: dict[str, bytes], suffix: str, place: float, octet: int
 ) -> None:
@@ -209,7 +208,7 @@ def test_a_torn_end_costs_no_more_than_the_last_frame(
     torn = tmp_path / "torn"
     torn.write_bytes(undisturbed[suffix][:-1])
     with torn.open("rb") as file:
-        kept = read_kept(file.fileno(), packing(Path(f"out{suffix}")), _is_line, SMALL)
+        kept = recover_lines(file.fileno(), frame_format(Path(f"out{suffix}")), _is_line, SMALL)
     ends = []
     rest = WHOLE
     while end := frame_end(rest, SMALL):
@@ -217,7 +216,7 @@ def test_a_torn_end_costs_no_more_than_the_last_frame(
         rest = rest[end:]
     assert len(ends) > 3
     assert 0 < len(rest) < SMALL
-    form = packing(Path(f"out{suffix}"))
+    form = frame_format(Path(f"out{suffix}"))
     assert form is not None
     assert undisturbed[suffix][kept.end :] == form.pack(rest)
     assert (kept.pending, kept.torn) == (b"", len(form.pack(rest)) - 1)
@@ -230,17 +229,17 @@ def test_lines_that_make_no_whole_frame_outlive_the_process_once_they_are_kept(
     path = tmp_path / f"out{suffix}"
     sink = _written(path, LINES[:3])
     assert (sink.size, sink.unwritten) == (0, b"".join(LINES[:3]))
-    sink.keep()
+    sink.sync()
     assert (sink.size > 0, sink.unwritten) == (True, b"")
     asyncio.run(sink.write(LINES[3]))
     assert sink.unwritten == LINES[3]
-    sink.keep()
+    sink.sync()
     size = sink.size
-    sink.keep()  # there is nothing new
+    sink.sync()  # there is nothing new
     assert sink.size == size
     sink.close()  # as SIGKILL would
     sink = FileSink(path, resume=True, frame=SMALL)
-    assert sink.take_up(_is_line).pending == b"".join(LINES[:4])
+    assert sink.recover(_is_line).pending == b"".join(LINES[:4])
     asyncio.run(sink.write(b"".join(LINES[4:])))
     sink.finish()
     sink.close()
@@ -252,15 +251,15 @@ def test_lines_that_make_no_whole_frame_outlive_the_process_once_they_are_kept(
 def test_lines_that_are_refused_are_gone_at_once(tmp_path: Path, suffix: str, kept: int) -> None:
     path = tmp_path / f"out{suffix}"
     sink = _written(path, LINES[:4])
-    sink.keep()
+    sink.sync()
     sink.close()
     sink = FileSink(path, resume=True, frame=SMALL)
     room = iter(range(kept))
-    assert sink.take_up(lambda _line: next(room, None) is not None).torn > 0
+    assert sink.recover(lambda _line: next(room, None) is not None).torn > 0
     assert sink.unwritten == b""
     sink.close()  # before anything is written
     sink = FileSink(path, resume=True, frame=SMALL)
-    assert sink.take_up(_is_line).torn == 0
+    assert sink.recover(_is_line).torn == 0
     asyncio.run(sink.write(b"".join(LINES[kept:])))
     sink.finish()
     sink.close()
@@ -270,8 +269,8 @@ def test_lines_that_are_refused_are_gone_at_once(tmp_path: Path, suffix: str, ke
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_nobody_wrote_is_not_read_into_memory(tmp_path: Path, suffix: str) -> None:
     bomb = bytes(40 << 20)
-    form = packing(Path(f"out{suffix}"))
+    form = frame_format(Path(f"out{suffix}"))
     (tmp_path / "bomb").write_bytes(form.pack(bomb) if form else bomb)
     size = (tmp_path / "bomb").stat().st_size
     with (tmp_path / "bomb").open("rb") as file:
-        assert read_kept(file.fileno(), form, _is_line) == Kept(0, b"", size)
+        assert recover_lines(file.fileno(), form, _is_line) == RecoveredLines(0, b"", size)

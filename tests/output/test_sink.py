@@ -13,12 +13,13 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from auditor.errors import OutputError, UsageError
-from auditor.output.locking import open_alone
+from auditor.output.lock import open_alone
 from auditor.output.sink import FileSink, StreamSink, partial_path
 
 if TYPE_CHECKING:
@@ -187,9 +188,12 @@ def test_a_disk_that_cannot_even_be_cut_says_how_much_is_whole(
     sink.close()
 
 
-@pytest.fixture
+@contextmanager
 def _small_files() -> Iterator[None]:
-    """Let no file of this process grow beyond a thousand octets, as the kernel does it."""
+    """Let no file of this process grow beyond a thousand octets, as the kernel does it.
+
+    Not for longer than a test takes: what pytest says of it may go to a file as well.
+    """
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
@@ -200,10 +204,10 @@ def _small_files() -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.usefixtures("_small_files")
 def test_a_limit_of_the_kernel_leaves_whole_lines(path: Path) -> None:
     sink = FileSink(path)
-    with pytest.raises(OutputError, match="File too large; the lines in it are whole"):
+    too_large = pytest.raises(OutputError, match="File too large; the lines in it are whole")
+    with _small_files(), too_large:
         _write(sink, *[_LINES] * 30)
     sink.close()
     written = partial_path(path).read_bytes()
@@ -312,7 +316,7 @@ def test_a_file_system_without_locks_is_written_to_all_the_same(
 
 
 @pytest.mark.parametrize("how", ["remove", "rename", "replace", "folder"])
-@pytest.mark.parametrize("end", ["keep", "finish"])
+@pytest.mark.parametrize("end", ["sync", "finish"])
 def test_lines_that_go_nowhere_are_noticed(tmp_path: Path, how: str, end: str) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -343,7 +347,7 @@ def test_what_is_discarded_is_gone(path: Path) -> None:
     sink.close()
     assert list(path.parent.iterdir()) == []
     with pytest.raises(ValueError, match="closed"):
-        sink.keep()
+        sink.sync()
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
@@ -371,7 +375,7 @@ def test_a_disk_that_fails_when_lines_are_kept_is_named(
     sink = FileSink(path)
     monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(OutputError, match=r"partial: cannot be written: Input/output error$"):
-        sink.keep()
+        sink.sync()
     sink.close()
 
 
@@ -385,7 +389,7 @@ def test_a_file_that_cannot_be_read_back_is_named(
     sink = FileSink(path, resume=True)
     monkeypatch.setattr(os, "pread", broken)
     with pytest.raises(OutputError, match=r"partial: cannot be taken up: Input/output error$"):
-        sink.take_up(lambda _line: True)
+        sink.recover(lambda _line: True)
     sink.close()
 
 

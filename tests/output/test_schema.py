@@ -16,17 +16,19 @@ from auditor.output.schema import record_schema
 from auditor.run.scan import Scan
 from auditor.settings import Settings
 from auditor.targets.stream import TargetStream
+from auditor.wire.reverse import reverse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The order of keys in DESIGN §5.
+#: The order of the keys of a record.
 _RECORD = [
     "target",
     "kind",
     "verdict",
     "findings",
     "ptr",
+    "helo",
     "iprev",
     "spf",
     "domain",
@@ -35,7 +37,8 @@ _RECORD = [
 ]
 _KEYS = {
     "findings": ["code", "severity", "subject"],
-    "ptr": ["status", "names", "chain"],
+    "ptr": ["status", "names", "chain", "owner", "zone"],
+    "helo": ["name", "status", "addresses", "confirms"],
     "iprev": ["result", "names"],
     "iprev.names": ["name", "status", "addresses", "confirms"],
     "spf": [
@@ -192,8 +195,8 @@ def test_an_invalid_line_says_where_it_stands_and_what_was_expected(
 
 def test_labels_of_a_table_are_kept_as_they_are(plain: list[dict[str, Any]]) -> None:
     labels = [record["labels"] for record in plain if record["labels"]]
-    assert {"customer": "Example Org", "ticket": "T-1002"} in labels
-    assert all(set(each) == {"customer", "ticket"} for each in labels)
+    assert {"ptr": "", "customer": "Example Org", "ticket": "T-1002"} in labels
+    assert all(set(each) == {"ptr", "customer", "ticket"} for each in labels)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +207,7 @@ def test_labels_of_a_table_are_kept_as_they_are(plain: list[dict[str, Any]]) -> 
         (["target"], 7),
         (["findings"], None),
         (["findings"], [{"code": "PTR_MISSING", "severity": "error"}]),
-        (["findings"], [{"code": "NO_SUCH", "severity": "error", "subject": "x"}]),
+        (["findings"], [{"code": "no such", "severity": "error", "subject": "x"}]),
         (["findings"], [{"code": "PTR_MISSING", "severity": "fatal", "subject": "x"}]),
         (["ptr", "status"], "noerror"),
         (["ptr", "names"], "mx.example.net"),
@@ -212,8 +215,8 @@ def test_labels_of_a_table_are_kept_as_they_are(plain: list[dict[str, Any]]) -> 
         (["labels"], {"customer": 7}),
         (["labels"], None),
         (["error"], False),
-        (["extra"], 1),
-        (["ptr", "extra"], 1),
+        (["helo"], {"name": "mx.example.net"}),
+        (["ptr", "owner"], None),
         (["trace"], [{}]),
     ],
 )
@@ -243,7 +246,39 @@ def test_the_schema_misses_every_key(
 def test_the_schema_knows_every_finding_and_describes_every_key() -> None:
     schema = record_schema()
     finding = schema["properties"]["findings"]["items"]
-    assert finding["properties"]["code"]["enum"] == [entry.code for entry in ENTRIES]
+    assert finding["properties"]["code"]["examples"] == [entry.code for entry in ENTRIES]
     assert set(schema["required"]) == set(_RECORD)
     assert list(schema["properties"]) == [*_RECORD, "trace"]
     assert orjson.loads(orjson.dumps(schema)) == schema
+    assert schema["$id"].endswith(f":{schema['version']}")
+
+
+@pytest.mark.parametrize("path", [[], ["ptr"], ["iprev"], ["findings", 0]])
+def test_the_schema_lets_later_versions_add_keys_and_codes(
+    plain: list[dict[str, Any]], validator: Draft202012Validator, path: list[str | int]
+) -> None:
+    record = copy.deepcopy(next(each for each in plain if each["kind"] == "ip"))
+    record["findings"] = [{"code": "NEW_IN_1_1", "severity": "notice", "subject": "x"}]
+    part: Any = record
+    for step in path:
+        part = part[step]
+    part["new_in_1_1"] = 1
+    assert validator.is_valid(record)
+
+
+def test_the_zone_of_a_negative_answer_is_in_the_record(plain: list[dict[str, Any]]) -> None:
+    ptrs = [value for record in plain for path, value in _objects(record) if path.endswith("ptr")]
+    assert {each["zone"] for each in ptrs if each["names"]} == {None}
+    denied = {each["zone"] for each in ptrs if each["status"] in {"NXDOMAIN", "NODATA"}}
+    assert "100.51.198.in-addr.arpa" in denied
+    assert None not in denied
+
+
+def test_the_owner_of_a_ptr_is_the_end_of_its_chain(plain: list[dict[str, Any]]) -> None:
+    for record in plain:
+        if record["kind"] != "ip":
+            continue
+        ptr = record["ptr"]
+        start = reverse_name(record["target"])
+        assert (ptr["owner"] == start) == (ptr["chain"] == [])
+        assert ptr["chain"][:1] in ([], [start])

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from auditor.errors import OutputError, UsageError
-from auditor.output.parts import LocalFolder, RemoteFolder, is_folder, open_folder
+from auditor.output.folder import LocalFolder, RemoteFolder, is_folder, open_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from auditor.output.parts import Folder
+    from auditor.output.folder import Folder
 
 fsspec = pytest.importorskip("fsspec", reason="pip install 'auditor[cluster]'")
 
@@ -37,14 +36,11 @@ class _Renaming(fsspec.get_filesystem_class("memory")):  # type: ignore[misc]
 
 
 @pytest.fixture
-def memory() -> Iterator[Any]:
+def renaming(memory_files: Any) -> None:
+    del memory_files  # emptied behind the test
     fsspec.register_implementation("renaming", _Renaming, clobber=True)
     _Renaming.moved.clear()
     _Renaming.made.clear()
-    store = fsspec.filesystem("memory")
-    yield store
-    store.store.clear()
-    store.pseudo_dirs[:] = [""]
 
 
 @pytest.mark.parametrize(
@@ -67,18 +63,18 @@ def test_a_slash_at_the_end_or_a_url_asks_for_a_folder(
 
 
 def _keeps_files(folder: Folder) -> None:
-    assert not set(folder.names())
-    folder.put("b", b"1")
-    folder.put("a", b"2")
-    folder.put("a", b"3")
-    assert set(folder.names()) == {"a", "b"}
-    assert (folder.read("a"), folder.read("b")) == (b"3", b"1")
-    folder.remove("b")
-    assert set(folder.names()) == {"a"}
+    assert not set(folder.file_names())
+    folder.write_file("b", b"1")
+    folder.write_file("a", b"2")
+    folder.write_file("a", b"3")
+    assert set(folder.file_names()) == {"a", "b"}
+    assert (folder.read_file("a"), folder.read_file("b")) == (b"3", b"1")
+    folder.remove_file("b")
+    assert set(folder.file_names()) == {"a"}
     with pytest.raises(OutputError, match="b: cannot be read: "):
-        folder.read("b")
+        folder.read_file("b")
     with pytest.raises(OutputError, match="b: cannot be removed: "):
-        folder.remove("b")
+        folder.remove_file("b")
     folder.close()
 
 
@@ -89,21 +85,21 @@ def test_a_folder_on_the_disk_is_made_and_keeps_files(tmp_path: Path) -> None:
     assert (tmp_path / "other" / "a").read_bytes() == b"3"
 
 
-def test_a_folder_behind_a_url_keeps_files(memory: Any) -> None:
+def test_a_folder_behind_a_url_keeps_files(memory_files: Any) -> None:
     _keeps_files(open_folder("memory://bucket/run/"))
-    assert memory.cat_file("/bucket/run/a") == b"3"
+    assert memory_files.cat_file("/bucket/run/a") == b"3"
 
 
-def test_where_files_are_seen_before_they_are_whole_they_are_renamed(memory: Any) -> None:
-    del memory
+@pytest.mark.usefixtures("renaming")
+def test_where_files_are_seen_before_they_are_whole_they_are_renamed() -> None:
     _keeps_files(open_folder("renaming://host/run"))
     assert _Renaming.moved == [(".b.new", "b"), (".a.new", "a"), (".a.new", "a")]
     assert len(_Renaming.made) == 1
 
 
-def test_who_only_reads_makes_no_folder(memory: Any) -> None:
-    del memory
-    assert not set(RemoteFolder("renaming://host/none", make=False).names())
+@pytest.mark.usefixtures("renaming")
+def test_who_only_reads_makes_no_folder() -> None:
+    assert not set(RemoteFolder("renaming://host/none", make=False).file_names())
     assert not _Renaming.made
 
 
@@ -126,7 +122,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = LocalFolder(tmp_path)
-    folder.put("a", b"old")
+    folder.write_file("a", b"old")
 
     def full(_handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -134,31 +130,31 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OutputError) as caught:
-            folder.put("a", b"new")
+            folder.write_file("a", b"new")
     assert str(caught.value) == f"{tmp_path}/a: cannot be written: No space left on device"
-    assert {name: folder.read(name) for name in folder.names()} == {"a": b"old"}
+    assert {name: folder.read_file(name) for name in folder.file_names()} == {"a": b"old"}
     folder.close()
 
 
 def test_what_a_killed_process_has_left_is_not_in_the_way(tmp_path: Path) -> None:
     (tmp_path / ".a.new").write_bytes(b"half")
     folder = LocalFolder(tmp_path)
-    folder.put("a", b"whole")
-    assert set(folder.names()) == {"a"}
+    folder.write_file("a", b"whole")
+    assert set(folder.file_names()) == {"a"}
     folder.close()
 
 
 def test_an_object_store_that_refuses_is_an_error_of_one_line(
-    memory: Any, monkeypatch: pytest.MonkeyPatch
+    memory_files: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = open_folder("memory://bucket/run")
 
     def refuse(*_: object) -> None:
         raise RuntimeError("AccessDenied:\n  no key\n" + "x" * 1000)
 
-    monkeypatch.setattr(type(memory), "pipe_file", refuse)
+    monkeypatch.setattr(type(memory_files), "pipe_file", refuse)
     with pytest.raises(OutputError) as caught:
-        folder.put("a", b"1")
+        folder.write_file("a", b"1")
     message = str(caught.value)
     assert message.startswith("memory://bucket/run/a: cannot be written: AccessDenied: no key x")
     assert "\n" not in message

@@ -1,4 +1,4 @@
-"""A folder that takes an output in parts: on a disk, or behind a URL that fsspec knows.
+"""Folder for an output in parts: on a disk, or in an object store behind a URL (fsspec).
 
 Each part appears whole or not at all, under a name that says which one it is.
 """
@@ -7,16 +7,28 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+import orjson
+
 from auditor.errors import OutputError, UsageError
+from auditor.output.atomic import replace_file
+from auditor.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["MANIFEST", "Folder", "LocalFolder", "RemoteFolder", "is_folder", "open_folder"]
+__all__ = [
+    "MANIFEST",
+    "Folder",
+    "LocalFolder",
+    "RemoteFolder",
+    "is_folder",
+    "is_part",
+    "listed_parts",
+    "open_folder",
+]
 
 T = TypeVar("T")
 
@@ -31,27 +43,51 @@ _OBJECT_STORES: Final = frozenset(
 )
 
 
-class Folder(Protocol):
-    """What parts are put into; `name` is for messages. Methods may block.
+def is_part(name: str) -> bool:
+    """Tell whether a name is that of a file of records in the folder itself."""
+    return ".ndjson" in name and "/" not in name and name.isprintable()
 
-    They raise OutputError; so does `put` for whatever the file system says.
+
+def listed_parts(manifest: bytes) -> list[str]:
+    """Return the names of the parts that a manifest lists, in order.
+
+    Raises ValueError, for a person, if it lists none, or anything but files of its folder:
+    a manifest may have been written by anybody.
+    """
+    try:
+        content = orjson.loads(manifest)
+    except orjson.JSONDecodeError:
+        raise ValueError("not JSON; expected the manifest of a run in parts") from None
+    parts = content.get("parts") if isinstance(content, dict) else None
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ValueError('no list of names under "parts"')
+    for part in parts:
+        if not is_part(part):
+            raise ValueError(f"{quoted(part)} is no name of a part; expected *.ndjson* beside it")
+    return parts
+
+
+class Folder(Protocol):
+    """A folder of files; `name` is for messages. Methods may block.
+
+    They raise OutputError; so does `write_file` for whatever the file system says.
     """
 
     name: str
 
-    def names(self) -> Collection[str]:
+    def file_names(self) -> Collection[str]:
         """Return the names of all files in it."""
         ...
 
-    def read(self, name: str) -> bytes:
+    def read_file(self, name: str) -> bytes:
         """Return the content of a file."""
         ...
 
-    def put(self, name: str, data: bytes) -> None:
+    def write_file(self, name: str, data: bytes) -> None:
         """Put a file in place, or another one in its place."""
         ...
 
-    def remove(self, name: str) -> None:
+    def remove_file(self, name: str) -> None:
         """Take a file away."""
         ...
 
@@ -92,45 +128,29 @@ class LocalFolder:
         except OSError:
             pass  # a file system without locks: there one has to look after oneself
 
-    def names(self) -> Collection[str]:
+    def file_names(self) -> Collection[str]:
         """Return the names of all files in it."""
         return self._do(lambda: [path.name for path in self._path.iterdir()], "read")
 
-    def read(self, name: str) -> bytes:
+    def read_file(self, name: str) -> bytes:
         """Return the content of a file."""
         return self._do((self._path / name).read_bytes, "read", name)
 
-    def put(self, name: str, data: bytes) -> None:
+    def write_file(self, name: str, data: bytes) -> None:
         """Write, sync, rename, sync: after a loss of power it is there whole, or not."""
-        self._do(lambda: self._put(name, data), "written", name)
+        self._do(lambda: replace_file(self._path / name, data, alone=True), "written", name)
 
-    def _put(self, name: str, data: bytes) -> None:
-        # Of one name, so that a process that is killed meanwhile leaves no more than one behind.
-        new = self._path / f".{name}.new"
-        try:
-            new.unlink(missing_ok=True)
-            with new.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path / name)
-        except BaseException:
-            with suppress(OSError):
-                new.unlink(missing_ok=True)
-            raise
-        os.fsync(self._handle)
-
-    def remove(self, name: str) -> None:
+    def remove_file(self, name: str) -> None:
         """Take a file away."""
         self._do((self._path / name).unlink, "removed", name)
 
     def close(self) -> None:
-        """Let somebody else have it."""
+        """Release the lock of the folder."""
         os.close(self._handle)
 
-    def _do(self, what: Callable[[], T], done: str, name: str = "") -> T:
+    def _do(self, call: Callable[[], T], done: str, name: str = "") -> T:
         try:
-            return what()
+            return call()
         except OSError as error:
             raise OutputError(f"{self._path / name}: cannot be {done}: {error.strerror}") from error
 
@@ -158,12 +178,12 @@ class RemoteFolder:
             if make and not self._at_once:
                 self._system.makedirs(self._root, exist_ok=True)
             if make:
-                self.names()
+                self.file_names()
         except Exception as error:
             # Every file system has exceptions of its own: no key, no bucket, no library.
             raise UsageError(f"{url}: cannot be used: {_reason(error)}") from error
 
-    def names(self) -> Collection[str]:
+    def file_names(self) -> Collection[str]:
         """Return the names of all files in it."""
         names: Collection[str] = self._do(self._names, "read")
         return names
@@ -176,12 +196,12 @@ class RemoteFolder:
             return ()  # an object store has no folders, only names
         return [str(path).rstrip("/").rpartition("/")[2] for path in found]
 
-    def read(self, name: str) -> bytes:
+    def read_file(self, name: str) -> bytes:
         """Return the content of a file."""
         content: bytes = self._do(lambda: self._system.cat_file(self._at(name)), "read", name)
         return content
 
-    def put(self, name: str, data: bytes) -> None:
+    def write_file(self, name: str, data: bytes) -> None:
         """Put an object; or write a file and rename it."""
         self._do(lambda: self._put(name, data), "written", name)
 
@@ -193,19 +213,19 @@ class RemoteFolder:
             self._system.pipe_file(new, data)
             self._system.mv(new, self._at(name))
 
-    def remove(self, name: str) -> None:
+    def remove_file(self, name: str) -> None:
         """Take a file away."""
         self._do(lambda: self._system.rm_file(self._at(name)), "removed", name)
 
     def close(self) -> None:
-        """Do nothing: it is everybody's."""
+        """Do nothing: an object store has no lock."""
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _do(self, what: Callable[[], Any], done: str, name: str = "") -> Any:
+    def _do(self, call: Callable[[], Any], done: str, name: str = "") -> Any:
         try:
-            return what()
+            return call()
         except Exception as error:
             raise OutputError(f"{self.name}/{name}: cannot be {done}: {_reason(error)}") from error
 

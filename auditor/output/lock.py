@@ -1,10 +1,11 @@
-"""One writer for a file, however many ask: a lock that goes with the process that holds it."""
+"""File lock: one writer for a file; the lock ends with the process that holds it."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
+import stat
 from typing import TYPE_CHECKING, Final
 
 from auditor.errors import UsageError
@@ -21,11 +22,12 @@ _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errn
 def open_alone(path: Path, flags: int) -> int:
     """Open a file to read and append to, and return the descriptor, which holds the lock.
 
-    `flags` are more of those of `os.open`. Raises UsageError if another process has it,
-    OSError for whatever else is wrong.
+    `flags` are more of those of `os.open`. Raises UsageError if another process has it, or if
+    it is a link, or anything else that somebody may have put there to have another file
+    written; OSError for whatever else is wrong.
     """
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | flags, 0o666)
+        handle = _open_unlinked(path, os.O_RDWR | os.O_APPEND | flags)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -41,11 +43,28 @@ def open_alone(path: Path, flags: int) -> int:
         os.close(handle)
 
 
+def _open_unlinked(path: Path, flags: int) -> int:
+    """Open a regular file that has this name only, following no link."""
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():
+            raise UsageError(f"{path}: is a symbolic link; remove it") from None
+        raise
+    status = os.fstat(handle)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
+        return handle
+    os.close(handle)
+    if stat.S_ISREG(status.st_mode):
+        raise UsageError(f"{path}: has another name, too (a hard link); remove one of them")
+    raise UsageError(f"{path}: not a regular file")
+
+
 def is_at(handle: int, path: Path) -> bool:
     """Tell whether the file of a descriptor is the one that the path leads to."""
     mine = os.fstat(handle)
     try:
-        there = path.stat()
+        found = path.lstat()
     except OSError:
         return False
-    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+    return (mine.st_dev, mine.st_ino) == (found.st_dev, found.st_ino)
