@@ -1,1 +1,1 @@
-"""What people look at: summary, diff, HTML report, tables for data tools (DESIGN §3)."""
+"""What people look at: summary, diff, HTML report, tables for data tools."""

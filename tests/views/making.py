@@ -52,7 +52,14 @@ def address(
         "kind": "ip",
         "verdict": verdict,
         "findings": list(findings),
-        "ptr": {"status": "NOERROR" if names else "NXDOMAIN", "names": list(names), "chain": []},
+        "ptr": {
+            "status": "NOERROR" if names else "NXDOMAIN",
+            "names": list(names),
+            "chain": [],
+            "owner": f"{target}.in-addr.arpa",
+            "zone": None if names else "in-addr.arpa",
+        },
+        "helo": None,
         "iprev": {"result": "pass" if names else "permerror", "names": confirmed},
         "spf": list(facts),
         "domain": None,
@@ -89,6 +96,10 @@ def invalid(target: str, error: str = "list line 1: not a target") -> Record:
     return {**domain(target, "fail"), "kind": "invalid", "domain": None, "findings": found} | {
         "error": error
     }
+
+
+def _helo(name: str, confirms: bool) -> dict[str, Any]:  # noqa: FBT001 - hypothesis passes it so
+    return {"name": name, "status": "NOERROR", "addresses": ["192.0.2.1"], "confirms": confirms}
 
 
 def write(path: Path, records: Iterable[Record]) -> Path:
@@ -145,15 +156,26 @@ def _addresses(draw: st.DrawFn) -> Record:
         labels=draw(_labels),
     )
     record["ptr"]["chain"] = draw(st.lists(_name, max_size=1))
+    record["ptr"]["owner"] = draw(_name)
+    record["ptr"]["zone"] = draw(st.none() | _name)
+    record["helo"] = draw(st.none() | st.builds(_helo, _name, st.booleans()))
     record["iprev"]["result"] = draw(st.sampled_from(("pass", "fail", "temperror")))
     if draw(st.booleans()) and draw(st.booleans()):
         record["trace"] = []
     return record
 
 
+@st.composite
+def _earlier(draw: st.DrawFn) -> Record:
+    """Return a record as it was before its form had a version: without three of its keys."""
+    record = draw(_addresses())
+    del record["helo"], record["ptr"]["owner"], record["ptr"]["zone"]
+    return record
+
+
 records = st.one_of(
     _addresses(),
-    _addresses(),
+    _earlier(),
     st.builds(domain, st.sampled_from(_NAMES), st.sampled_from(_VERDICTS), labels=_labels),
     st.builds(invalid, st.sampled_from(("", "spam", "192.0.2.1", '","kind":"ip","verdict":"'))),
 )

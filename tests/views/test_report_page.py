@@ -16,10 +16,10 @@ import pytest
 from support.reports import address_record, curve, data_of, domain_record, write_records
 
 from auditor.findings.catalogue import entry
-from auditor.views.report.gather import Gathered, Limits
+from auditor.views.report.aggregate import AggregateLimits, ScanAggregate
+from auditor.views.report.headline import headline, reason, share
 from auditor.views.report.page import asset, make_page, origin
 from auditor.views.report.ranking import ranked
-from auditor.views.report.words import headline, reason, share
 
 _RECORDS = [
     address_record("192.0.2.2", "PTR_MISSING"),
@@ -233,7 +233,7 @@ def test_several_results_and_standard_input_have_names() -> None:
     ],
 )
 def test_the_headline_says_how_things_stand(verdicts: dict[str, int], expected: str) -> None:
-    gathered = Gathered()
+    gathered = ScanAggregate()
     gathered.now.records = sum(verdicts.values())
     gathered.now.verdicts = Counter(verdicts)
     gathered.now.kinds["ip"] = gathered.now.records
@@ -253,7 +253,7 @@ def test_only_nothing_is_0_and_only_everything_100_per_cent() -> None:
 
 
 def test_a_reason_begins_in_lower_case_unless_it_is_an_acronym() -> None:
-    gathered = Gathered()
+    gathered = ScanAggregate()
     gathered.add(address_record("192.0.2.1", "PTR_MISSING"))
     (finding,) = ranked(gathered, compared=False)
     assert reason(gathered, [finding]) == (
@@ -264,9 +264,9 @@ def test_a_reason_begins_in_lower_case_unless_it_is_an_acronym() -> None:
     assert reason(gathered, [finding._replace(severity="warning")]) == ""
 
 
-def test_the_readme_names_the_limit_in_force() -> None:
-    readme = Path(__file__).resolve().parents[2] / "README.md"
-    assert f"Up to {Limits().rows:,} targets are listed" in readme.read_text("utf-8")
+def test_the_manual_names_the_limit_in_force() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "results.md"
+    assert f"Up to {AggregateLimits().rows:,} targets are listed" in page.read_text("utf-8")
 
 
 # --- Colours and curve

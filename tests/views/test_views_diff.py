@@ -10,13 +10,14 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from views.making import address, domain, finding, invalid, lines, spf, write
 
 from auditor.errors import InputError, OutputError
-from auditor.views.diff import CHANGES, Diff
-from auditor.views.diff_changes import change
-from auditor.views.diff_spool import Entry, Partitions, Sorter
-from auditor.views.results import Results
+from auditor.views.diff.changes import change
+from auditor.views.diff.diff import CHANGES, Diff
+from auditor.views.diff.spool import ExternalSort, LinePartitions, NumberedLine
+from auditor.views.reader.results import Results, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,11 +58,11 @@ def _plain(old: list[bytes], new: list[bytes]) -> tuple[list[dict[str, Any]], in
     """Compare with everything in memory: the n-th of a target with the n-th."""
     then: defaultdict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
     for number, line in enumerate(old):
-        record = json.loads(line)
+        record = parse_record(line)
         then[record["target"]].append((number, record))
     found = []
     for line in new:
-        record = json.loads(line)
+        record = parse_record(line)
         waiting = then[record["target"]]
         found.append(change(waiting.pop(0)[1] if waiting else None, record))
     rest = sorted(one for waiting in then.values() for one in waiting)
@@ -111,7 +112,7 @@ def _two(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
 
 
 _slow = settings(
-    max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(35), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -158,10 +159,10 @@ def _addresses(numbers: Iterable[int], verdict: str = "pass") -> list[bytes]:
 def test_a_gap_needs_no_temporary_file_and_is_caught_up_with(tmp_path: Path, gap: int) -> None:
     whole = _addresses(range(3000))
     holed = whole[:500] + whole[500 + gap :]
-    found, unchanged, spilled = _diff(tmp_path, whole, holed, room=1000 * gap + 200_000)
+    found, unchanged, spilled = _diff(tmp_path, whole, holed, room=1100 * gap + 200_000)
     assert [one["change"] for one in found] == ["vanished"] * gap
     assert (unchanged, spilled) == (3000 - gap, False)
-    found, unchanged, spilled = _diff(tmp_path, holed, whole, room=1000 * gap + 200_000)
+    found, unchanged, spilled = _diff(tmp_path, holed, whole, room=1100 * gap + 200_000)
     assert [one["change"] for one in found] == ["appeared"] * gap
     assert [one["target"] for one in found[:2]] == ["10.0.1.244", "10.0.1.245"][:gap]
     assert (unchanged, spilled) == (3000 - gap, False)
@@ -299,6 +300,22 @@ def test_facts_of_mail_hosts_are_found_by_their_names() -> None:
     ]
 
 
+def test_what_an_earlier_version_did_not_say_is_no_change(tmp_path: Path) -> None:
+    new = address("192.0.2.1", "fail")
+    old = json.loads(json.dumps(new))
+    del old["helo"], old["ptr"]["owner"], old["ptr"]["zone"]
+    found, unchanged, _ = _diff(tmp_path, [orjson.dumps(old)], [orjson.dumps(new)])
+    assert (found, unchanged) == ([], 1)
+
+
+def test_the_owner_of_a_ptr_is_a_fact_where_both_results_know_it() -> None:
+    old, new = address("192.0.2.1"), address("192.0.2.1")
+    new["ptr"]["owner"] = "1.0-63.2.0.192.in-addr.arpa"
+    found = change(old, new)
+    assert found is not None
+    assert [fact["fact"] for fact in found["facts"]] == ["ptr.owner"]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -360,13 +377,13 @@ def test_a_full_disk_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.Monke
 # --- Temporary files
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.lists(st.tuples(st.integers(0, 30), st.binary(max_size=40))), st.integers(1, 2000))
 def test_what_is_sorted_on_disk_comes_out_in_order(
     some: list[tuple[int, bytes]], room: int
 ) -> None:
-    entries = [Entry(number, line.replace(b"\n", b" ")) for number, line in some]
-    sorter = Sorter(room)
+    entries = [NumberedLine(number, line.replace(b"\n", b" ")) for number, line in some]
+    sorter = ExternalSort(room)
     for entry in entries:
         sorter.add(entry)
     assert list(sorter) == [entry.line for entry in sorted(entries)]
@@ -375,8 +392,8 @@ def test_what_is_sorted_on_disk_comes_out_in_order(
 
 
 def test_heaps_come_back_in_the_order_they_got() -> None:
-    heaps = Partitions(3)
-    entries = [Entry(n, b"x" * (n % 7) * 1000) for n in range(400)]
+    heaps = LinePartitions(3)
+    entries = [NumberedLine(n, b"x" * (n % 7) * 1000) for n in range(400)]
     for entry in entries:
         heaps.add(entry.number % 3, entry)
     heaps.seal()

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from views.making import address, domain, finding, invalid, lines, records, spf, write
 
 from auditor.errors import InputError
-from auditor.suffixes import registrable
-from auditor.views.results import Chunk, Results
-from auditor.views.summary import SPF_RESULTS, Summary, summarise
-from auditor.views.summary_classes import Classes, owner
-from auditor.views.summary_ranking import Ranking
+from auditor.publicsuffix import registrable
+from auditor.views.block_facts import BlockFacts
+from auditor.views.owner import owner
+from auditor.views.reader.results import Chunk, Results
+from auditor.views.summary.line_classes import LineClasses
+from auditor.views.summary.summary import SPF_RESULTS, Summary, summarise
+from auditor.views.summary.top_counts import TopCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +82,7 @@ def _counted(summary: Summary) -> dict[str, Any]:
     prefixes: Counter[tuple[str, str]] = Counter()
     for found in summary.as_json(1000)["prefixes"]:
         ranking = summary.prefixes[found["version"]]
-        for number, (count, failing) in ranking.rows.items():
+        for number, (count, failing, *_) in ranking.rows.items():
             make = ipaddress.IPv4Network if found["version"] == 4 else ipaddress.IPv6Network
             shift = (32 if found["version"] == 4 else 128) - found["length"]
             prefix = str(make((number << shift, found["length"])))
@@ -107,21 +110,21 @@ def _counted(summary: Summary) -> dict[str, Any]:
 
 def _summed(lines: list[bytes], size: int = 3) -> Summary:
     summary = Summary()
-    classes = Classes(summary.counts, summary.note)
+    classes = LineClasses(summary.counts, summary.note, summary.facts)
     for at in range(0, len(lines), size):
         classes.add(Chunk(lines[at : at + size], "test", at + 1))
     classes.flush()
     return summary
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.lists(lines, max_size=8))
 def test_it_counts_what_a_plain_loop_counts(some: list[bytes]) -> None:
     # Twice, so that the second half meets what is known from the first.
     assert _counted(_summed(some + some)) == _plain(some + some)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(records, st.lists(st.sampled_from(("192.0.2.1", "192.0.2.2", "pass")), max_size=4))
 def test_lines_that_differ_in_the_target_only_are_still_told_apart(
     record: dict[str, Any], targets: list[str]
@@ -135,7 +138,7 @@ def test_lines_that_differ_in_the_target_only_are_still_told_apart(
 def test_records_of_one_kind_are_parsed_once() -> None:
     summary = Summary()
     noted: list[int] = []
-    classes = Classes(summary.counts, lambda _, times: noted.append(times))
+    classes = LineClasses(summary.counts, lambda _, times: noted.append(times), BlockFacts())
     names = [f"host-{number}.dyn.example.net" for number in range(256)]
     some = [
         address(f"192.0.2.{n}", "pass", name, facts=[spf(name, "none")], labels={"n": str(n)})
@@ -147,7 +150,11 @@ def test_records_of_one_kind_are_parsed_once() -> None:
         record["ptr"]["chain"] = [f"{record['target']}.in-addr.arpa"]
     classes.add(Chunk([json.dumps(one, separators=(",", ":")).encode() for one in some], "x", 1))
     classes.flush()
-    assert noted == [256, 16, 256]
+    assert noted == [256, 256, 16]
+
+
+def used(in_use: int, failing: int) -> dict[str, int]:
+    return {"in_use": in_use, "failing_in_use": failing}
 
 
 def test_the_worst_prefixes_come_first(tmp_path: Path) -> None:
@@ -166,13 +173,17 @@ def test_the_worst_prefixes_come_first(tmp_path: Path) -> None:
         "version": 4,
         "length": 24,
         "worst": [
-            {"prefix": "198.51.100.0/24", "records": 3, "failing": 2},
-            {"prefix": "203.0.113.0/24", "records": 1, "failing": 1},
+            {"prefix": "198.51.100.0/24", "records": 3, "failing": 2, **used(2, 1)},
+            {"prefix": "203.0.113.0/24", "records": 1, "failing": 1, **used(1, 1)},
+        ],
+        "worst_in_use": [
+            {"prefix": "198.51.100.0/24", "records": 3, "failing": 2, **used(2, 1)},
+            {"prefix": "203.0.113.0/24", "records": 1, "failing": 1, **used(1, 1)},
         ],
         **whole,
     }
     assert data["prefixes"][1]["worst"] == [
-        {"prefix": "2001:db8:1::/48", "records": 1, "failing": 1}
+        {"prefix": "2001:db8:1::/48", "records": 1, "failing": 1, **used(0, 0)}
     ]
     assert data["domains"] == {
         "worst": [
@@ -224,7 +235,7 @@ def test_a_name_counts_for_the_domain_that_a_registry_gave_out(name: str, expect
 
 
 def test_a_ranking_that_overflows_says_what_it_may_lack() -> None:
-    ranking: Ranking[int] = Ranking(2, lambda row: row[1], limit=4)
+    ranking: TopCounts[int] = TopCounts(2, lambda row: row[1], limit=4)
     for key in range(6):
         ranking.row(key)[1] += key
     assert ranking.trim()
@@ -235,10 +246,10 @@ def test_a_ranking_that_overflows_says_what_it_may_lack() -> None:
     assert ranking.heaviest(9) == [(5, [0, 5]), (4, [0, 4]), (3, [0, 3])]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.lists(st.integers(0, 15), max_size=200), st.integers(2, 12))
 def test_no_count_is_too_high_and_none_lacks_more_than_it_says(keys: list[int], limit: int) -> None:
-    ranking: Ranking[int] = Ranking(1, sum, limit)
+    ranking: TopCounts[int] = TopCounts(1, sum, limit)
     for key in keys:
         ranking.row(key)[0] += 1
         ranking.trim()
@@ -257,7 +268,9 @@ def test_memory_stays_bounded_and_the_worst_prefix_is_found(tmp_path: Path) -> N
     assert found["rows"] < 600
     assert found["dropped"] > 2000
     assert found["missed"] == 0
-    assert found["worst"] == [{"prefix": "192.0.2.0/24", "records": 50, "failing": 50}]
+    assert found["worst"] == [
+        {"prefix": "192.0.2.0/24", "records": 50, "failing": 50, **used(0, 0)}
+    ]
     assert summary.records == 3050
 
 

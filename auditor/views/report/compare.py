@@ -1,4 +1,4 @@
-"""A scan held against an earlier one: what became of each target, and how many failed then."""
+"""Compares a scan with an earlier one for the page."""
 
 from __future__ import annotations
 
@@ -6,41 +6,52 @@ from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING
 
 from auditor.errors import UsageError
-from auditor.views.diff import Diff
-from auditor.views.report.gather import Gathered
+from auditor.views.diff.diff import Diff
+from auditor.views.report.aggregate import ScanAggregate
+from auditor.views.report.lines import LineCounter
 
 if TYPE_CHECKING:
-    from auditor.views.report.gather import Limits
-    from auditor.views.results import Results
+    from collections.abc import Sequence
+
+    from auditor.findings.receivers import Receiver
+    from auditor.views.reader.results import Results
+    from auditor.views.report.aggregate import AggregateLimits
 
 __all__ = ["gather"]
 
 
 def gather(
-    results: Results, previous: Results | None = None, limits: Limits | None = None
-) -> tuple[Gathered, Counter[str] | None]:
+    results: Results,
+    previous: Results | None = None,
+    limits: AggregateLimits | None = None,
+    receivers: Sequence[Receiver] = (),
+) -> tuple[ScanAggregate, Counter[str] | None]:
     """Return what the page shows of `results`, and how many targets changed since `previous`.
 
-    The changes are those of `auditor diff`, counted by kind. Raises InputError for what is no
-    record, with file and line, and UsageError for standard input, since a comparison reads
-    everything twice.
+    `receivers`: those whose rules are counted. The changes are those of `auditor diff`, counted
+    by kind. Raises InputError for what is no record, with file and line, and UsageError for
+    standard input, since a comparison reads everything twice.
     """
     if previous is not None and "-" in (*results.names, *previous.names):
         raise UsageError("standard input (-) can be read once only; --previous needs files")
-    gathered = Gathered(limits)
-    for record in results.records():
-        gathered.add(record)
+    gathered = ScanAggregate(limits, receivers)
+    _count(results, LineCounter(gathered))
     if previous is None:
         return gathered, None
-    for record in previous.records():
-        gathered.past(record)
+    _count(previous, LineCounter(gathered, before=True))
     with Diff(previous, results) as diff:
         diff.run()
         _annotate(gathered, diff)
         return gathered, diff.counts
 
 
-def _annotate(gathered: Gathered, diff: Diff) -> None:
+def _count(results: Results, counter: LineCounter) -> None:
+    for chunk in results.chunks():
+        counter.add(chunk)
+    counter.flush()
+
+
+def _annotate(gathered: ScanAggregate, diff: Diff) -> None:
     """Tell the rows what became of their targets."""
     # Of a target that was audited twice, each record has a change of its own.
     changes: defaultdict[tuple[str, str], deque[tuple[str, str]]] = defaultdict(deque)

@@ -15,21 +15,29 @@ import orjson
 
 from auditor.findings.catalogue import entry
 from auditor.findings.judge import VERDICTS
-from auditor.views.diff import CHANGES
-from auditor.views.report.blocks import Block, network
-from auditor.views.report.rows import IPV4, WIDTHS, shown
+from auditor.views.diff.diff import CHANGES
+from auditor.views.report.aggregate import OTHERS
+from auditor.views.report.maps import MapBlock, network
+from auditor.views.report.rows import WIDTHS, shown
+from auditor.wire.addresses import V4
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from auditor.views.report.gather import Gathered
-    from auditor.views.report.rows import Row
+    from auditor.views.prefixes import Prefix
+    from auditor.views.report.aggregate import PrefixCounts, ScanAggregate
+    from auditor.views.report.rows import TargetRow
 
 __all__ = ["RESULTS", "encode", "page_data"]
 
 #: What check_host() can say (RFC 7208 §2.6), from the best on; columns of the SPF table.
 RESULTS: Final = ("pass", "neutral", "none", "softfail", "fail", "permerror", "temperror")
 
+#: Findings that are named of a prefix or a label.
+_MAX_NAMED_CODES: Final = 3
+#: Naming templates, and prefixes that are named of one.
+_MAX_TEMPLATES: Final = 1000
+_MAX_NAMED_PREFIXES: Final = 3
 _RANK: Final = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
 
 
@@ -47,7 +55,7 @@ def encode(data: object) -> str:
 
 
 def page_data(
-    gathered: Gathered, blocks: Sequence[Block], *, others: int, compared: bool
+    gathered: ScanAggregate, blocks: Sequence[MapBlock], *, others: int, compared: bool
 ) -> dict[str, Any]:
     """Return what `page/data.js` expects; `others`: how many blocks there are beside `blocks`."""
     codes, shapes, labels = _Dictionary(), _Dictionary(), _Dictionary()
@@ -81,6 +89,9 @@ def page_data(
             [block.text, block.first, block.length, block.cell, block.verdicts] for block in blocks
         ],
         "prefixes": _prefixes(gathered, codes, compared=compared),
+        "naming": _naming(gathered),
+        "by_label": _by_label(gathered, codes),
+        "others": OTHERS,
         "domains": [
             [name, found.addresses, found.confirmed, found.failing, found.generic]
             for name, found in sorted(gathered.domains.items())
@@ -92,7 +103,7 @@ def page_data(
     }
 
 
-def _ordered(rows: Sequence[Row]) -> list[Row]:
+def _ordered(rows: Sequence[TargetRow]) -> list[TargetRow]:
     """Return the rows of IPv4 by address, then all others as they came."""
     first = sorted((row for row in rows if row.number >= 0), key=lambda row: row.number)
     return first + [row for row in rows if row.number < 0]
@@ -111,14 +122,14 @@ def _runs(numbers: Sequence[int]) -> list[int]:
     return runs
 
 
-def _names(row: Row) -> str | tuple[str, ...] | int:
+def _names(row: TargetRow) -> str | tuple[str, ...] | int:
     """Return one name as a text, several as a list, none as 0."""
     if len(row.names) == 1:
         return row.names[0]
     return row.names or 0
 
 
-def _change(row: Row) -> tuple[int, int | None] | None:
+def _change(row: TargetRow) -> tuple[int, int | None] | None:
     """Return what became of a target, as its place in CHANGES, and its verdict before."""
     if not row.change:
         return None
@@ -131,7 +142,7 @@ def _sparse(column: Sequence[Any]) -> list[Any]:
     return [rows, [column[number] for number in rows]]
 
 
-def _prefixes(gathered: Gathered, codes: _Dictionary, *, compared: bool) -> list[list[Any]]:
+def _prefixes(gathered: ScanAggregate, codes: _Dictionary, *, compared: bool) -> list[list[Any]]:
     """Return by address: text, first address (null for IPv6), verdicts, findings, failed before.
 
     Findings are (code, targets), the most frequent first.
@@ -140,20 +151,54 @@ def _prefixes(gathered: Gathered, codes: _Dictionary, *, compared: bool) -> list
     for key in sorted(gathered.prefixes):
         version, length, number = key
         prefix = gathered.prefixes[key]
-        most = sorted(prefix.codes.items(), key=lambda each: (-each[1], each[0]))[:3]
         found.append(
             [
                 network(version, length, number),
-                number << (WIDTHS[IPV4] - length) if version == IPV4 else None,
+                number << (WIDTHS[V4] - length) if version == V4 else None,
                 prefix.verdicts,
-                [(codes[code], count) for code, count in most],
+                _most(prefix, codes),
                 gathered.failed_before[key] if compared else None,
             ]
         )
     return found
 
 
-def _spf(gathered: Gathered, blocks: Sequence[Block]) -> list[list[Any]]:
+def _most(counts: PrefixCounts, codes: _Dictionary) -> list[tuple[int, int]]:
+    """Return the most frequent findings of some targets, with their numbers."""
+    most = sorted(counts.codes.items(), key=lambda each: (-each[1], each[0]))[:_MAX_NAMED_CODES]
+    return [(codes[code], count) for code, count in most]
+
+
+def _naming(gathered: ScanAggregate) -> list[list[Any]]:
+    """Return naming templates: text, domain, names that follow it, names there, networks."""
+    return [
+        [
+            shown(found.template),
+            shown(found.domain),
+            found.kept,
+            found.named,
+            _listed(sorted(found.networks, key=lambda each: -each.size)),
+        ]
+        for found in gathered.blocks.names.templates()[:_MAX_TEMPLATES]
+    ]
+
+
+def _listed(prefixes: Sequence[Prefix]) -> str:
+    """Return the first of some prefixes, and how many more there are."""
+    more = len(prefixes) - _MAX_NAMED_PREFIXES
+    text = ", ".join(map(str, prefixes[:_MAX_NAMED_PREFIXES]))
+    return f"{text} and {more:,} more" if more > 0 else text
+
+
+def _by_label(gathered: ScanAggregate, codes: _Dictionary) -> list[list[Any]]:
+    """Return label, value, targets by verdict and most frequent findings."""
+    return [
+        [name, value, counts.verdicts, _most(counts, codes)]
+        for (name, value), counts in sorted(gathered.labels.items())
+    ]
+
+
+def _spf(gathered: ScanAggregate, blocks: Sequence[MapBlock]) -> list[list[Any]]:
     """Return (block, identity, domain, addresses of the block, addresses by result).
 
     The block is an index, -1 for IPv6 and for IPv4 addresses outside of the blocks.
@@ -180,7 +225,7 @@ def _spf(gathered: Gathered, blocks: Sequence[Block]) -> list[list[Any]]:
     ]
 
 
-def _code(gathered: Gathered, code: str) -> tuple[str, str, str]:
+def _code(gathered: ScanAggregate, code: str) -> tuple[str, str, str]:
     try:
         title = entry(code).title
     except KeyError:

@@ -1,4 +1,4 @@
-"""The page: one file of HTML that needs nothing and nobody else.
+"""Makes the page: one file of HTML without external resources.
 
 Its policy allows its own script and style, by their digests, and nothing that leaves the
 page. What DNS or an input file said reaches the markup through the template's escaping, and
@@ -17,20 +17,23 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from auditor.views.report.blocks import blocks
+from auditor.findings.receivers import select_receivers
+from auditor.views.reader.results import Results
 from auditor.views.report.compare import gather
 from auditor.views.report.encode import encode, page_data
+from auditor.views.report.headline import counted, headline, news, reason, tiles, used
+from auditor.views.report.maps import blocks
 from auditor.views.report.ranking import gone, ranked
 from auditor.views.report.rows import shown
-from auditor.views.report.words import counted, headline, news, reason, tiles
-from auditor.views.results import Results
+from auditor.views.report.senders import sender_section
+from auditor.views.report.zones import zone_findings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.views.report.gather import Limits
+    from auditor.views.report.aggregate import AggregateLimits
 
-__all__ = ["Origin", "asset", "make_page", "origin"]
+__all__ = ["ResultSource", "asset", "make_page", "origin"]
 
 _FOLDER: Final = files("auditor.views.report") / "page"
 #: The script, in this order in one function.
@@ -39,17 +42,19 @@ _SCRIPTS: Final = (
     "data.js",
     "table.js",
     "tables.js",
+    "colours.js",
+    "grid.js",
     "map.js",
     "readout.js",
     "main.js",
 )
-_STYLE: Final = "page.css"
+_STYLES: Final = ("page.css", "narrow.css", "print.css")
 _FINISHED: Final = "finished"
 #: Findings that are listed; the others are folded away.
-_FOREMOST: Final = 10
+_MAX_LISTED_FINDINGS: Final = 10
 
 
-class Origin(NamedTuple):
+class ResultSource(NamedTuple):
     """Where results come from: the name, when they were made, and how that ended if not well."""
 
     name: str
@@ -57,11 +62,11 @@ class Origin(NamedTuple):
     unfinished: str = ""
 
 
-def origin(names: Sequence[str]) -> Origin:
+def origin(names: Sequence[str]) -> ResultSource:
     """Return where results come from: of a single one as its manifest has it, if there is one."""
     name = shown("standard input" if names[0] == "-" else Path(names[0]).name or names[0])
     if len(names) > 1:
-        return Origin(f"{name} and {len(names) - 1} more")
+        return ResultSource(f"{name} and {len(names) - 1} more")
     path = Path(names[0])
     beside = path / "manifest.json" if path.is_dir() else path.with_name(f"{path.name}.run.json")
     try:
@@ -70,9 +75,9 @@ def origin(names: Sequence[str]) -> Origin:
         how = str(found["how"])
     except (OSError, ValueError, KeyError, TypeError):
         # Results do without a manifest, and so does their report.
-        return Origin(name)
+        return ResultSource(name)
     ended = ended[len("2026-11-23 ") :] if started[:10] == ended[:10] else ended
-    return Origin(name, f"{started} to {ended} UTC", "" if how == _FINISHED else shown(how))
+    return ResultSource(name, f"{started} to {ended} UTC", "" if how == _FINISHED else shown(how))
 
 
 def make_page(
@@ -80,18 +85,24 @@ def make_page(
     previous: Sequence[str] = (),
     *,
     version: str,
-    limits: Limits | None = None,
+    limits: AggregateLimits | None = None,
+    receivers_file: Path | None = None,
+    senders: Path | None = None,
 ) -> bytes:
-    """Return the report of results, held against those before: the same page each time.
+    """Return the page of results, compared with earlier ones; the same page each time.
 
-    Raises UsageError and InputError for results that cannot be read.
+    `receivers_file`: rules of receivers over the built-in ones. `senders`: lines of `auditor
+    senders --json`. Raises UsageError and InputError
+    for results that cannot be read.
     """
     old = Results(previous) if previous else None
-    gathered, changes = gather(Results(results), old, limits)
+    chosen = select_receivers((), receivers_file)
+    gathered, changes = gather(Results(results), old, limits, chosen)
     compared = changes is not None
     maps, others = blocks(gathered)
     findings = ranked(gathered, compared=compared)
-    script, style = _script(), asset(_STYLE)
+    data = page_data(gathered, maps, others=others, compared=compared)
+    script, style = _script(), "".join(map(asset, _STYLES))
     return _render(
         {
             "origin": origin(results),
@@ -103,8 +114,12 @@ def make_page(
             "tiles": tiles(gathered, compared=compared),
             "total": gathered.now.records,
             "findings": findings,
-            "foremost": _FOREMOST,
+            "foremost": _MAX_LISTED_FINDINGS,
             "gone": gone(gathered),
+            "receivers": [row for row in gathered.receivers.rows() if row.total],
+            "addresses": gathered.receivers.addresses,
+            "senders": sender_section(senders) if senders else None,
+            "zones": zone_findings(results),
             "kinds": gathered.now.kinds,
             "maps": maps,
             "other_blocks": others,
@@ -113,8 +128,11 @@ def make_page(
             "lengths": gathered.lengths,
             "spf": bool(gathered.spf),
             "domains": bool(gathered.domains),
+            "labels": bool(gathered.labels),
+            "naming": bool(data["naming"]),
+            "used": used(gathered),
             "prefixes": bool(gathered.prefixes),
-            "data": encode(page_data(gathered, maps, others=others, compared=compared)),
+            "data": encode(data),
             "script": script,
             "style": style,
             "script_digest": _digest(script),

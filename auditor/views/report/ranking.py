@@ -1,4 +1,4 @@
-"""The findings of a scan, ranked, in the words of the catalogue, with the lines to publish."""
+"""Ranks the findings of a scan for the page."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections import defaultdict
 from heapq import nlargest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from auditor.findings.catalogue import SEVERITIES, entry, mending, zone_lines
-from auditor.views.report.blocks import network
+from auditor.findings.catalogue import SEVERITIES, entry
+from auditor.views.report.maps import network
 from auditor.views.report.rows import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from auditor.views.report.aggregate import ScanAggregate
 
-    from auditor.views.report.gather import Gathered
-
-__all__ = ["Ranked", "gone", "ranked"]
+__all__ = ["RankedFinding", "gone", "ranked"]
 
 #: Prefixes that are named as those with the most cases.
-_PLACES: Final = 3
+_MAX_NAMED_PREFIXES: Final = 3
+#: Addresses of a prefix that is worth naming as one.
+_LEAST_WHOLE: Final = 16
 _WEIGHT: Final[dict[str, int]] = {severity: weight for weight, severity in enumerate(SEVERITIES)}
 
 
-class Ranked(NamedTuple):
+class RankedFinding(NamedTuple):
     """A finding: how many `targets` have it, how many had it, in which prefixes most do.
 
+    `whole`: the largest prefixes all audited addresses of which have it.
     `before` is None without an earlier scan. `lines` are what to publish for some examples, in
     master file form, a text each that begins with a comment on the target; `more` is the
     number of further targets. `why`, `remedy` and `references` are empty for a code that this
@@ -42,31 +43,32 @@ class Ranked(NamedTuple):
     references: tuple[str, ...]
     lines: tuple[str, ...]
     more: int
+    whole: tuple[tuple[str, int], ...] = ()
 
 
-def ranked(gathered: Gathered, *, compared: bool) -> list[Ranked]:
+def ranked(gathered: ScanAggregate, *, compared: bool) -> list[RankedFinding]:
     """Return all findings, the most severe and then the most frequent first."""
-    places = _places(gathered)
+    places, whole = _places(gathered), _whole(gathered)
     counts = gathered.now.codes
 
     def rank(code: str) -> tuple[int, int, str]:
         return -_WEIGHT[gathered.severities[code]], -counts[code], code
 
     return [
-        _ranked(gathered, code, places[code], compared=compared)
+        _ranked(gathered, code, places[code], compared=compared)._replace(whole=whole.get(code, ()))
         for code in sorted(counts, key=rank)
     ]
 
 
-def gone(gathered: Gathered) -> list[tuple[str, int]]:
+def gone(gathered: ScanAggregate) -> list[tuple[str, int]]:
     """Return the findings of the scan before that this one has not, with their targets then."""
     before = gathered.before.codes.items()
     return sorted((shown(code), count) for code, count in before if not gathered.now.codes[code])
 
 
 def _ranked(
-    gathered: Gathered, code: str, places: tuple[tuple[str, int], ...], *, compared: bool
-) -> Ranked:
+    gathered: ScanAggregate, code: str, places: tuple[tuple[str, int], ...], *, compared: bool
+) -> RankedFinding:
     count = gathered.now.codes[code]
     before = gathered.before.codes[code] if compared else None
     severity = gathered.severities[code]
@@ -74,10 +76,10 @@ def _ranked(
         known = entry(code)
     except KeyError:
         title = "A finding that this version of auditor does not know"
-        return Ranked(shown(code), severity, title, count, before, places, "", "", (), (), 0)
+        return RankedFinding(shown(code), severity, title, count, before, places, "", "", (), (), 0)
     examples = gathered.examples[code]
-    lines = [lines for example in examples if (lines := _lines(code, example))]
-    return Ranked(
+    lines = [f"; {each['target']}\n{each['lines']}" for each in examples if each["lines"]]
+    return RankedFinding(
         code,
         severity,
         known.title,
@@ -92,21 +94,25 @@ def _ranked(
     )
 
 
-def _lines(code: str, example: Mapping[str, str]) -> str:
-    try:
-        lines = mending(code, **example)
-    except ValueError:  # a target of kind `ip` in a foreign record that is none
-        lines = zone_lines(code)
-    return "\n".join((f"; {example['target']}", *lines)) if lines else ""
+def _whole(gathered: ScanAggregate) -> dict[str, tuple[tuple[str, int], ...]]:
+    """Return the largest prefixes that have each finding as a whole."""
+    return {
+        fault.code: tuple(
+            (str(prefix), prefix.size)
+            for prefix in fault.prefixes[:_MAX_NAMED_PREFIXES]
+            if prefix.size >= _LEAST_WHOLE
+        )
+        for fault in gathered.blocks.faults.collapsed()
+    }
 
 
-def _places(gathered: Gathered) -> dict[str, tuple[tuple[str, int], ...]]:
+def _places(gathered: ScanAggregate) -> dict[str, tuple[tuple[str, int], ...]]:
     """Return the prefixes with the most cases of each finding."""
     found: dict[str, list[tuple[int, tuple[int, int, int]]]] = defaultdict(list)
     for (version, length, number), prefix in gathered.prefixes.items():
         for code, count in prefix.codes.items():
             found[code].append((count, (-version, length, -number)))
-    top = {code: nlargest(_PLACES, cases) for code, cases in found.items()}
+    top = {code: nlargest(_MAX_NAMED_PREFIXES, cases) for code, cases in found.items()}
     every: dict[str, tuple[tuple[str, int], ...]] = defaultdict(tuple)
     for code, cases in top.items():
         every[code] = tuple(

@@ -1,4 +1,4 @@
-"""One target as maps and tables show it, and what many targets have in common.
+"""One target as maps and tables of the page show it.
 
 All text that leaves this file is printable and of bounded length, whatever a record holds.
 """
@@ -6,29 +6,27 @@ All text that leaves this file is printable and of bounded length, whatever a re
 from __future__ import annotations
 
 from functools import lru_cache
-from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from auditor.targets.quoting import printable
-from auditor.views import summary_classes
+from auditor.quoting import printable
+from auditor.views import owner as owners
+from auditor.wire.addresses import V4, V6
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["IPV4", "IPV6", "WIDTHS", "Row", "Shape", "address", "make_row", "owner", "shown"]
+__all__ = ["WIDTHS", "RowPattern", "TargetRow", "make_row", "owner", "shown"]
 
-IPV4: Final = 4
-IPV6: Final = 6
 #: Bits of an address.
-WIDTHS: Final = {IPV4: 32, IPV6: 128}
+WIDTHS: Final = {V4: 32, V6: 128}
 
 #: PTR names of a target that are shown.
-_NAMES: Final = 3
+_MAX_SHOWN_NAMES: Final = 3
 #: Characters of a text that are shown; a name of the DNS, escaped, has 1,004 at most.
-_LONGEST: Final = 1024
+_MAX_TEXT_CHARACTERS: Final = 1024
 
 
-class Shape(NamedTuple):
+class RowPattern(NamedTuple):
     """What many targets have in common.
 
     `spf` holds (identity, domain, result), with "" for a domain that is the first PTR name.
@@ -42,7 +40,7 @@ class Shape(NamedTuple):
     spf: tuple[tuple[str, str, str], ...]
 
 
-class Row:
+class TargetRow:
     """One target.
 
     `number` is the address if it is one of IPv4, else -1. `change` is what became of it since
@@ -56,7 +54,7 @@ class Row:
         self,
         target: str,
         number: int,
-        shape: Shape,
+        shape: RowPattern,
         *,
         names: tuple[str, ...] = (),
         labels: str = "",
@@ -73,30 +71,21 @@ class Row:
 
 def shown(text: object) -> str:
     """Return a record's text as the page shows it."""
-    return printable(str(text), _LONGEST)
-
-
-def address(text: str) -> tuple[int, int] | None:
-    """Return the version and the number of an address, None for what is not one."""
-    version, family = (IPV6, AF_INET6) if ":" in text else (IPV4, AF_INET)
-    try:
-        return version, int.from_bytes(inet_pton(family, text), "big")
-    except (OSError, ValueError):
-        return None
+    return printable(str(text), _MAX_TEXT_CHARACTERS)
 
 
 @lru_cache(maxsize=65_536)
 def owner(name: str) -> str:
     """Return the domain that a name counts for, as in `auditor summary`; never ""."""
-    return shown(summary_classes.owner(name) or name)
+    return shown(owners.owner(name) or name)
 
 
-def make_row(record: Mapping[str, Any], where: tuple[int, int] | None) -> Row:
+def make_row(record: Mapping[str, Any], where: tuple[int, int] | None) -> TargetRow:
     """Return the row of a record; `where` is its address, if its target is one."""
     ptr, iprev = record["ptr"], record["iprev"]
-    names = [shown(name) for name in ptr["names"][: _NAMES + 1]] if ptr else []
-    if len(names) > _NAMES:
-        names[_NAMES:] = [f"and {len(ptr['names']) - _NAMES} more"]
+    names = [shown(name) for name in ptr["names"][: _MAX_SHOWN_NAMES + 1]] if ptr else []
+    if len(names) > _MAX_SHOWN_NAMES:
+        names[_MAX_SHOWN_NAMES:] = [f"and {len(ptr['names']) - _MAX_SHOWN_NAMES} more"]
     spf = tuple(
         (
             fact["identity"],
@@ -105,7 +94,7 @@ def make_row(record: Mapping[str, Any], where: tuple[int, int] | None) -> Row:
         )
         for fact in record["spf"]
     )
-    shape = Shape(
+    shape = RowPattern(
         record["kind"],
         record["verdict"],
         tuple(dict.fromkeys(finding["code"] for finding in record["findings"])),
@@ -113,9 +102,9 @@ def make_row(record: Mapping[str, Any], where: tuple[int, int] | None) -> Row:
         iprev["result"] if iprev else "",
         spf,
     )
-    return Row(
+    return TargetRow(
         shown(record["target"]),
-        where[1] if where and where[0] == IPV4 else -1,
+        where[1] if where and where[0] == V4 else -1,
         shape,
         names=tuple(names),
         labels=_labels(record["labels"]),
@@ -124,6 +113,8 @@ def make_row(record: Mapping[str, Any], where: tuple[int, int] | None) -> Row:
 
 
 def _labels(labels: Mapping[str, str]) -> str:
+    if not labels:
+        return ""
     return shown(" · ".join(f"{name}: {text}" for name, text in labels.items() if text))
 
 
@@ -148,7 +139,11 @@ def _notes(record: Mapping[str, Any], known: list[str]) -> list[str]:
 def _policy(domain: Mapping[str, Any]) -> list[str]:
     spf = domain["spf"]
     hosts = [shown(f"MX {host['preference']} {host['name']}") for host in domain["mx"]["hosts"]]
-    hosts[_NAMES:] = [f"and {len(hosts) - _NAMES} more MX hosts"] if len(hosts) > _NAMES else []
+    hosts[_MAX_SHOWN_NAMES:] = (
+        [f"and {len(hosts) - _MAX_SHOWN_NAMES} more MX hosts"]
+        if len(hosts) > _MAX_SHOWN_NAMES
+        else []
+    )
     if not spf["record"]:
         return hosts
     cost = "" if spf["lookups"] is None else f" ({spf['lookups']} of 10 lookups)"

@@ -20,6 +20,7 @@ function understand(data) {
   const [labels, notes, changes] = [data.labels, data.notes, data.change].map(
     ([rows, values]) => new Map(rows.map((row, at) => [row, values[at]])),
   );
+  const starts = new Map(data.prefixes.map(([, first], row) => [first, row]));
   const names = (row) => (data.names[row] === 0 ? [] : [].concat(data.names[row]));
   return {
     ...data,
@@ -44,6 +45,8 @@ function understand(data) {
       data.blocks.findIndex(
         ([, first, length]) => number >= first && number < first + 2 ** (32 - length),
       ),
+    // The row of the prefix that begins at an address.
+    prefixRow: (first) => starts.get(first),
     // What became of a target, and how a person says it; "" if nothing did.
     change: (row) => (changes.has(row) ? data.changes[changes.get(row)[0]] : ""),
     changeText: (row) => {
@@ -76,6 +79,27 @@ function make(name, attributes = {}, ...children) {
   }
   element.append(...children.filter((child) => child !== ""));
   return element;
+}
+
+// A bar of parts, each [class, width].
+function barOf(parts) {
+  const draw = (name, attributes) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    return element;
+  };
+  const bar = draw("svg", {
+    class: "bar",
+    viewBox: `0 0 ${sum(parts.map(([, width]) => width))} 1`,
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
+  });
+  let x = 0;
+  for (const [look, width] of parts) {
+    bar.append(draw("rect", { class: look, x, y: 0, width, height: 1 }));
+    x += width;
+  }
+  return bar;
 }
 
 function badge(verdict) {

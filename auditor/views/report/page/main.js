@@ -60,6 +60,7 @@ function wireMap(data, list) {
     const counts = verdictCounts(data.blocks[at][4]);
     byId("canvas").setAttribute("aria-label", `Map of ${block.text}: ${counts}`);
     map.show(block);
+    describeWhole(data, block, data.blocks[at][4], list);
     map.go(block.source.findIndex((row) => row >= 0), false);
   }
 
@@ -69,7 +70,7 @@ function wireMap(data, list) {
   wireLegend(map);
   const sizes = data.blocks.map(([, , , , counts]) => sum(counts));
   choose(sizes.indexOf(Math.max(...sizes)));
-  new ResizeObserver(() => map.draw()).observe(byId("canvas").parentElement);
+  new ResizeObserver(() => map.draw()).observe(byId("canvas").closest(".atlas"));
   return {
     draw: map.draw,
     // Go to an address that is on a map.

@@ -1,14 +1,18 @@
 // The map of a block: a cell for each address, or for each prefix of `cell` bits, along the
-// Hilbert curve. `on.move(cell)` is told where the pointer or the keyboard has got to, `on.say`
-// when it was the keyboard.
+// Hilbert curve, with a grid of prefixes over it. `on.move(cell)` is told where the pointer or the
+// keyboard has got to, `on.say` when it was the keyboard.
 
 const ROOM = 8; // pixels of a cell that has room for a mark and a gap
 const LOUPE = 16; // cells on a side of the magnified part
+const LOUPE_CELL = 22; // pixels of a cell in it
+const LARGEST = 768; // pixels of a map
+const LEAST_ROOM_USED = 0.85; // a map of whole pixels that fills less is made larger, and scaled
 
 function makeMap(canvas, loupe, on) {
+  const atlas = canvas.closest(".atlas");
   const brush = canvas.getContext("2d");
   const base = document.createElement("canvas");
-  let block, order, width, height, size, scale, colours;
+  let block, order, width, height, size, scale, colours, far;
   let cursor = 0;
   let only = null;
 
@@ -24,13 +28,19 @@ function makeMap(canvas, loupe, on) {
 
   function draw() {
     scale = window.devicePixelRatio || 1;
-    const room = Math.min(canvas.parentElement.clientWidth, 768);
+    const room = roomFor(atlas);
     size = Math.max(1, Math.floor((room * scale) / width));
+    const fits = width * size >= LEAST_ROOM_USED * room * scale;
+    if (!fits) size += 1;
     for (const each of [canvas, base]) [each.width, each.height] = [width * size, height * size];
-    canvas.style.width = `${canvas.width / scale}px`;
-    canvas.style.height = `${canvas.height / scale}px`;
+    const side = fits ? canvas.width / scale : room;
+    atlas.style.setProperty("--map", `${side}px`);
     colours = readColours();
     fill(base.getContext("2d"), width, height, size, (x, y) => distanceOf(x, y, order));
+    drawGrid(byId("grid"), block, order, side);
+    far = size < ROOM * scale;
+    // Where cells are enlarged the panel is full, and what is said of all goes below the map.
+    atlas.querySelector(far ? ".chart" : ".pane").append(byId("whole"));
     paint();
   }
 
@@ -87,22 +97,23 @@ function makeMap(canvas, loupe, on) {
   function paint() {
     const [column, row] = pointOf(cursor, order);
     brush.drawImage(base, 0, 0);
-    const far = size < ROOM * scale;
     if (far) {
       const side = LOUPE * size;
       const [left, top] = [column, row].map((at) => Math.floor(at / LOUPE) * side);
       outline(brush, left, top, side, scale);
     }
     outline(brush, column * size, row * size, size, 2 * scale);
-    loupe.hidden = !far;
+    loupe.parentElement.hidden = !far;
     if (far) magnify(column, row);
   }
 
   function magnify(column, row) {
-    const pixels = Math.round(17 * scale);
+    const room = Math.min(LOUPE_CELL, Math.floor(loupe.parentElement.clientWidth / LOUPE));
+    const pixels = Math.round(room * scale);
     const [left, top] = [column, row].map((at) => Math.floor(at / LOUPE) * LOUPE);
     loupe.width = loupe.height = LOUPE * pixels;
     loupe.style.width = loupe.style.height = `${loupe.width / scale}px`;
+    byId("enlarged-prefix").textContent = `${prefixAround(block, cursor, LOUPE)}, enlarged`;
     const context = loupe.getContext("2d");
     fill(context, LOUPE, LOUPE, pixels, (x, y) => distanceOf(left + x, top + y, order));
     outline(context, (column - left) * pixels, (row - top) * pixels, pixels, 2 * scale);
@@ -176,23 +187,3 @@ function makeMap(canvas, loupe, on) {
   };
 }
 
-// What the style sheet makes of the colours in this theme.
-function readColours() {
-  const probe = document.body.appendChild(document.createElement("span"));
-  const read = (name) => {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const found = {
-    empty: read("empty"),
-    ink: read("mark"),
-    warnInk: read("warn-mark"),
-    paper: read("panel"),
-    text: read("ink"),
-  };
-  VERDICTS.forEach((verdict, at) => {
-    found[at] = read(verdict).match(/[\d.]+/g).slice(0, 3).map(Number);
-  });
-  probe.remove();
-  return found;
-}

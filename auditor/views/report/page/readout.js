@@ -1,5 +1,7 @@
 // What is in a cell of a map: for the eye in a panel, for the ear in a sentence.
 
+const MOST = 5; // findings of a block that are named beside its map
+
 // A block with the verdict of every cell, the share of the cell that has it, and the row of a
 // target or of a prefix behind it (-1: none).
 function cellsOf(data, [text, first, length, cell]) {
@@ -70,13 +72,50 @@ function describe(data, block, cell, list) {
   if (row < 0) parts.push(make("p", { class: "note" }, "Not audited."));
   else if (block.cell < 32) parts.push(...aboutPrefix(data, row));
   else parts.push(...aboutTarget(data, row));
-  if (row >= 0 && block.cell === 32) {
-    const around = `${name.slice(0, name.lastIndexOf("."))}.0/24`;
-    const button = make("button", { type: "button", class: "plain" }, `List ${around}`);
-    button.addEventListener("click", () => list(around));
-    parts.push(make("p", {}, button));
-  }
   byId("readout").replaceChildren(...parts);
+  byId("around").replaceChildren(...(block.length < 24 ? aboutAround(data, block, cell, list) : []));
+}
+
+// The /24 of an address: what is in it, as a prefix. Nothing if a cell is no address.
+function aboutAround(data, block, cell, list) {
+  if (block.cell < 32) return [];
+  const first = block.first + Math.floor(cell / 256) * 256;
+  const row = data.prefixRow(first);
+  if (row === undefined) return [];
+  const [text, , counts, codes] = data.prefixes[row];
+  const found = codes.map(([code, count]) => [data.codes[code], count]);
+  return aboutMany(data, text, counts, found, list);
+}
+
+// All of a block, beside its map.
+function describeWhole(data, block, counts, list) {
+  const found = new Map();
+  for (const row of block.cell === 32 ? block.source : []) {
+    if (row < 0) continue;
+    for (const code of data.codesOf(row)) found.set(code, (found.get(code) || 0) + 1);
+  }
+  const most = [...found].sort(([, one], [, other]) => other - one).slice(0, MOST);
+  byId("whole").replaceChildren(...aboutMany(data, block.text, counts, most, list));
+}
+
+// Heading, bar, totals and findings of a prefix, and a button for its targets.
+function aboutMany(data, text, counts, codes, list) {
+  const button = make("button", { type: "button", class: "plain" }, `List ${text}`);
+  button.addEventListener("click", () => list(text));
+  const verdicts = [3, 2, 1, 0].filter((at) => counts[at]);
+  const totals = verdicts.map((at) => make("span", {}, badge(at), ` ${grouped(counts[at])}`));
+  return [
+    make("h3", {}, text),
+    barOf(verdicts.map((at) => [VERDICTS[at], counts[at]])),
+    make("p", { class: "totals" }, ...totals),
+    facts(codes.map(([[code, , title], count]) => counted(title, count, code))),
+    ...(data.complete ? [make("p", {}, button)] : []),
+  ];
+}
+
+function counted(title, count, code) {
+  const number = make("b", { class: "number" }, grouped(count));
+  return [make("span", { title: code }, title), " ", number];
 }
 
 function facts(items) {
@@ -88,7 +127,7 @@ function aboutPrefix(data, row) {
   const verdicts = [3, 2, 1, 0].filter((at) => counts[at]);
   return [
     facts(verdicts.map((at) => [badge(at), ` ${grouped(counts[at])}`])),
-    facts(codes.map(([code, count]) => `${data.codes[code][2]}: ${grouped(count)}`)),
+    facts(codes.map(([code, count]) => counted(data.codes[code][2], count, data.codes[code][0]))),
   ];
 }
 

@@ -12,8 +12,11 @@ const LOOKS = {
 function makeTables(data, locate) {
   if (byId("prefixes")) prefixesTable(data, locate);
   if (byId("domains")) domainsTable(data);
+  if (byId("naming")) namingTable(data);
   if (byId("spf")) spfTable(data);
-  return { targets: targetsTable(data, locate) };
+  const targets = targetsTable(data, locate);
+  if (byId("labels")) labelsTable(data, targets.find);
+  return { targets };
 }
 
 function percent(part, whole) {
@@ -167,6 +170,62 @@ function domainsTable(data) {
   });
 }
 
+function namingTable(data) {
+  const at = (number) => (row) => data.naming[row][number];
+  makeTable({
+    place: byId("naming"),
+    count: data.naming.length,
+    columns: [
+      texts("Template", at(0), { long: true }),
+      texts("Domain", at(1), { wide: true }),
+      numbers("Names", at(2)),
+      numbers("Of", at(3)),
+      shares("Share", at(2), at(3)),
+      texts("In", at(4), { long: true }),
+    ],
+    filters: {},
+    order: [2, -1],
+    text: (row) => [at(0)(row), at(4)(row)].join(" "),
+  });
+}
+
+// Targets by label; a value leads to those that have it.
+function labelsTable(data, find) {
+  const at = (number) => (row) => data.by_label[row][number];
+  const counts = at(2);
+  const total = (row) => sum(counts(row));
+  const failing = (row) => counts(row)[3];
+  const most = (row) => at(3)(row).map(([code]) => data.codes[code]);
+  const value = (row) => {
+    if (!data.complete || at(1)(row) === data.others) return at(1)(row);
+    const button = make("button", { type: "button", class: "link" }, at(1)(row));
+    button.addEventListener("click", () => find(`${at(0)(row)}: ${at(1)(row)}`));
+    return button;
+  };
+  makeTable({
+    place: byId("labels"),
+    count: data.by_label.length,
+    columns: [
+      { name: "Value", key: at(1), long: true, cell: value },
+      texts("Label", at(0)),
+      numbers("Targets", total),
+      numbers("Fail", failing),
+      shares("Share", failing, total),
+      numbers("Unknown", (row) => counts(row)[2], { wide: true }),
+      numbers("Warn", (row) => counts(row)[1], { wide: true }),
+      numbers("Pass", (row) => counts(row)[0], { wide: true }),
+      {
+        name: "Most often",
+        key: (row) => most(row).map(([code]) => code).join(" "),
+        cell: (row) => most(row).map(codeTag),
+      },
+    ],
+    filters: {},
+    order: [3, -1],
+    text: (row) => `${at(0)(row)} ${at(1)(row)}`,
+  });
+}
+
 function spfTable(data) {
   const at = (number) => (row) => data.spf[row][number];
   const counts = at(4);
@@ -197,22 +256,5 @@ function spfTable(data) {
 
 // What the policy says of the addresses that it was asked about, as a bar.
 function meter(data, counts) {
-  const draw = (name, attributes) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    return element;
-  };
-  const bar = draw("svg", {
-    class: "bar",
-    viewBox: `0 0 ${sum(counts)} 1`,
-    preserveAspectRatio: "none",
-    "aria-hidden": "true",
-  });
-  let x = 0;
-  counts.forEach((width, at) => {
-    const look = LOOKS[data.results[at]] || "empty";
-    bar.append(draw("rect", { class: look, x, y: 0, width, height: 1 }));
-    x += width;
-  });
-  return bar;
+  return barOf(counts.map((count, at) => [LOOKS[data.results[at]] || "empty", count]));
 }

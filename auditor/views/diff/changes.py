@@ -1,4 +1,4 @@
-"""Two records of one target → what changed, and whether for the better.
+"""Compares two records of one target: what changed, for better or worse.
 
 Compared is what was learnt: verdict, findings, PTR, forward confirmation, SPF, what a domain
 publishes. Labels and the error of an invalid line come from the input (and name a line number),
@@ -29,7 +29,9 @@ CHANGES: Final = (
     "vanished",
 )
 
-_FACTS: Final = ("kind", "ptr", "iprev", "spf", "domain")
+_FACTS: Final = ("kind", "ptr", "helo", "iprev", "spf", "domain")
+#: Facts that are null where they are not known: that is no change.
+_PERHAPS_UNKNOWN: Final = ("ptr.owner", "ptr.zone")
 #: Lists of objects, each with what tells one object from another.
 _KEYED: Final[dict[str, tuple[str, ...]]] = {
     "iprev.names": ("name",),
@@ -77,13 +79,14 @@ def change(old: Record | None, new: Record | None) -> dict[str, Any] | None:
     then, now = _findings(old), _findings(new)
     if old and new and then == now and not facts and old["verdict"] == new["verdict"]:
         return None
-    what = _what(old, new)
+    change_kind = _what(old, new)
     verdicts = {"old": old and old["verdict"], "new": new and new["verdict"]}
     return {
         "target": latest["target"],
         "kind": latest["kind"],
-        "change": what,
-        "regression": what == "worse" or (what == "determined" and verdicts["new"] == "fail"),
+        "change": change_kind,
+        "regression": change_kind == "worse"
+        or (change_kind == "determined" and verdicts["new"] == "fail"),
         "verdict": verdicts,
         "findings": {"added": _listed(now - then), "removed": _listed(then - now)},
         "facts": facts,
@@ -116,7 +119,7 @@ def _problems(record: Record) -> Counter[str]:
 
 def _findings(record: Record | None) -> Counter[tuple[str, str, str]]:
     found = record["findings"] if record else ()
-    return Counter((one["code"], one["subject"], one["severity"]) for one in found)
+    return Counter((each["code"], each["subject"], each["severity"]) for each in found)
 
 
 def _listed(findings: Counter[tuple[str, str, str]]) -> list[dict[str, str]]:
@@ -127,8 +130,8 @@ def _listed(findings: Counter[tuple[str, str, str]]) -> list[dict[str, str]]:
 
 
 def _compare(path: str, of: list[str], old: Any, new: Any, found: list[dict[str, Any]]) -> None:
-    """Add to `found` where two values differ, as far down as they are alike."""
-    if old == new:
+    """Add to `found` where two values differ, key by key."""
+    if old == new or (None in (old, new) and path.endswith(_PERHAPS_UNKNOWN)):
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
@@ -147,7 +150,7 @@ def _compare(path: str, of: list[str], old: Any, new: Any, found: list[dict[str,
 def _by_name(
     items: list[dict[str, Any]], keys: tuple[str, ...]
 ) -> dict[tuple[str, int], Mapping[str, Any]]:
-    """Return the objects of a list by name; those of one name are told apart by a number."""
+    """Return the objects of a list by name; those of the same name have a number."""
     named: dict[tuple[str, int], Mapping[str, Any]] = {}
     seen: Counter[str] = Counter()
     for item in items:

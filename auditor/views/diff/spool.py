@@ -1,4 +1,4 @@
-"""What a comparison cannot keep in memory: temporary files of compressed entries.
+"""Temporary files of compressed lines, for comparisons that do not fit in memory.
 
 Records compress to a tenth and less, so the files need little room (TMPDIR says where).
 They have no name, and are gone whatever happens to the process.
@@ -19,16 +19,16 @@ from auditor.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Entry", "Partitions", "Sorter"]
+__all__ = ["ExternalSort", "LinePartitions", "NumberedLine"]
 
 #: Entries are written in frames of about so many octets.
-_FRAME: Final = 1 << 16
-_LEVEL: Final = 1
+_FRAME_OCTETS: Final = 1 << 16
+_ZSTD_LEVEL: Final = 1
 #: What an entry costs in memory beside its octets.
-_OVERHEAD: Final = 200
+_LINE_OVERHEAD_OCTETS: Final = 200
 
 
-class Entry(NamedTuple):
+class NumberedLine(NamedTuple):
     """A line and its number; any line but one with a line feed in it."""
 
     number: int
@@ -49,10 +49,10 @@ class _Store:
         except OSError as error:
             raise _unwritable(error) from error
         self._end = 0
-        self._pack = zstandard.ZstdCompressor(level=_LEVEL).compress
+        self._pack = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
         self._unpack = zstandard.ZstdDecompressor().decompress
 
-    def write(self, entries: list[Entry]) -> _Frame:
+    def write(self, entries: list[NumberedLine]) -> _Frame:
         """Add a frame and return where it is. Raises OutputError if there is no room."""
         data = self._pack(b"\n".join([b"%d %b" % entry for entry in entries]))
         try:
@@ -63,7 +63,7 @@ class _Store:
         self._end += len(data)
         return frame
 
-    def read(self, frames: list[_Frame]) -> Iterator[Entry]:
+    def read(self, frames: list[_Frame]) -> Iterator[NumberedLine]:
         """Yield the entries of some frames, in the order written."""
         try:
             self._file.flush()
@@ -72,7 +72,7 @@ class _Store:
         for offset, size in frames:
             for entry in self._unpack(os.pread(self._file.fileno(), size, offset)).split(b"\n"):
                 number, _, line = entry.partition(b" ")
-                yield Entry(int(number), line)
+                yield NumberedLine(int(number), line)
 
     def close(self) -> None:
         """Give the room back."""
@@ -85,7 +85,7 @@ def _unwritable(error: OSError) -> OutputError:
     return OutputError(f"{folder}: no room for temporary files: {why}")
 
 
-class Partitions:
+class LinePartitions:
     """Entries dealt out to `number` heaps, each of which is read back in the order it got.
 
     `entries` and `octets` are what each of them holds.
@@ -94,15 +94,15 @@ class Partitions:
     def __init__(self, number: int) -> None:
         self.entries, self.octets = [0] * number, [0] * number
         self._store = _Store()
-        self._waiting: list[list[Entry]] = [[] for _ in range(number)]
+        self._waiting: list[list[NumberedLine]] = [[] for _ in range(number)]
         self._unwritten = [0] * number
         self._frames: list[list[_Frame]] = [[] for _ in range(number)]
 
-    def add(self, heap: int, entry: Entry) -> None:
+    def add(self, heap: int, entry: NumberedLine) -> None:
         """Put an entry on a heap."""
         self._waiting[heap].append(entry)
         self._unwritten[heap] += len(entry.line)
-        if self._unwritten[heap] >= _FRAME:
+        if self._unwritten[heap] >= _FRAME_OCTETS:
             self._write(heap)
 
     def seal(self) -> None:
@@ -118,7 +118,7 @@ class Partitions:
         self._waiting[heap] = []
         self._unwritten[heap] = 0
 
-    def read(self, heap: int) -> Iterator[Entry]:
+    def read(self, heap: int) -> Iterator[NumberedLine]:
         """Yield the entries of a heap, after `seal`."""
         return self._store.read(self._frames[heap])
 
@@ -127,7 +127,7 @@ class Partitions:
         self._store.close()
 
 
-class Sorter:
+class ExternalSort:
     """Entries in the order of their numbers, however many: sorted runs on disk, merged.
 
     Those of one number come in no order of their own. `room` is what may be in memory, in
@@ -136,15 +136,15 @@ class Sorter:
 
     def __init__(self, room: int = 1 << 24) -> None:
         self._room = room
-        self._waiting: list[Entry] = []
+        self._waiting: list[NumberedLine] = []
         self._octets = 0
         self._store: _Store | None = None
         self._runs: list[list[_Frame]] = []
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: NumberedLine) -> None:
         """Take an entry. Raises OutputError if there is no room for it on disk."""
         self._waiting.append(entry)
-        self._octets += len(entry.line) + _OVERHEAD
+        self._octets += len(entry.line) + _LINE_OVERHEAD_OCTETS
         if self._octets >= self._room:
             self._spill()
 
@@ -152,11 +152,11 @@ class Sorter:
         if self._store is None:
             self._store = _Store()
         self._waiting.sort()
-        frames, piece, octets = [], list[Entry](), 0
+        frames, piece, octets = [], list[NumberedLine](), 0
         for entry in self._waiting:
             piece.append(entry)
             octets += len(entry.line)
-            if octets >= _FRAME:
+            if octets >= _FRAME_OCTETS:
                 frames.append(self._store.write(piece))
                 piece, octets = [], 0
         if piece:
@@ -169,7 +169,7 @@ class Sorter:
         self._waiting.sort()
         if self._store is None:
             return (entry.line for entry in self._waiting)
-        runs: list[Callable[[], Iterator[Entry]]] = [
+        runs: list[Callable[[], Iterator[NumberedLine]]] = [
             partial(self._store.read, frames) for frames in self._runs
         ]
         merged = heapq.merge(self._waiting, *(run() for run in runs))

@@ -1,4 +1,4 @@
-"""Rows of counts of which only the heaviest matter, in bounded memory."""
+"""Counts by key of which only the largest are kept, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LIMIT", "Ranking"]
+__all__ = ["MAX_COUNTED_KEYS", "TopCounts"]
 
 K = TypeVar("K", int, str, tuple[str, str])
 
 #: Rows kept at most: as many as a /8 has /24s.
-LIMIT: Final = 1 << 16
+MAX_COUNTED_KEYS: Final = 1 << 16
 
 
-class Ranking(Generic[K]):
+class TopCounts(Generic[K]):
     """Counts by key, `columns` of them in a row; those of the largest `weight` are kept.
 
     Exact as long as there are no more than `limit` keys. When there are, the lighter half of
@@ -26,7 +26,7 @@ class Ranking(Generic[K]):
     """
 
     def __init__(
-        self, columns: int, weight: Callable[[list[int]], int], limit: int = LIMIT
+        self, columns: int, weight: Callable[[list[int]], int], limit: int = MAX_COUNTED_KEYS
     ) -> None:
         self.rows: dict[K, list[int]] = {}
         self.dropped = self.missed = 0
@@ -54,8 +54,13 @@ class Ranking(Generic[K]):
         self.rows = dict(order[:kept])
         return True
 
-    def heaviest(self, number: int) -> list[tuple[K, list[int]]]:
-        """Return up to `number` rows of a weight, the heaviest first, equals by their keys."""
-        weight = self._weight
+    def heaviest(
+        self, number: int, weight: Callable[[list[int]], int] | None = None
+    ) -> list[tuple[K, list[int]]]:
+        """Return up to `number` rows of a weight, the heaviest first, equals by their keys.
+
+        `weight`: another one than that by which rows are kept.
+        """
+        weight = weight or self._weight
         some = [(-weight(row), key, row) for key, row in self.rows.items() if weight(row)]
         return [(key, row) for _, key, row in heapq.nsmallest(number, some)]

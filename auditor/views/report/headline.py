@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from auditor.views.report.gather import Gathered
-    from auditor.views.report.ranking import Ranked
+    from auditor.views.report.aggregate import ScanAggregate
+    from auditor.views.report.ranking import RankedFinding
 
-__all__ = ["Tile", "counted", "headline", "news", "reason", "share", "tiles"]
+__all__ = ["Tile", "counted", "headline", "news", "reason", "share", "tiles", "used"]
 
 #: Verdicts in the order of the page, with what each means for mail.
 _MEANINGS: Final = {
@@ -62,7 +62,7 @@ def share(part: int, whole: int) -> str:
     return f"{min(percent, _MOST):.1f} %"
 
 
-def tiles(gathered: Gathered, *, compared: bool) -> list[Tile]:
+def tiles(gathered: ScanAggregate, *, compared: bool) -> list[Tile]:
     """Return the totals by verdict, the worst first."""
     now, before = gathered.now, gathered.before
     return [
@@ -77,7 +77,7 @@ def tiles(gathered: Gathered, *, compared: bool) -> list[Tile]:
     ]
 
 
-def headline(gathered: Gathered) -> str:
+def headline(gathered: ScanAggregate) -> str:
     """Return the one sentence that says how things stand."""
     now = gathered.now
     total, failing = now.records, now.verdicts["fail"]
@@ -93,7 +93,7 @@ def headline(gathered: Gathered) -> str:
     return f"All {every} pass." if total > 1 else f"The one {every[2:]} passes."
 
 
-def reason(gathered: Gathered, findings: Sequence[Ranked]) -> str:
+def reason(gathered: ScanAggregate, findings: Sequence[RankedFinding]) -> str:
     """Return what is wrong most often among the targets that fail, "" if none does."""
     worst = [finding for finding in findings if finding.severity == "error"]
     if not worst or not gathered.now.verdicts["fail"]:
@@ -105,11 +105,22 @@ def reason(gathered: Gathered, findings: Sequence[Ranked]) -> str:
     return f"The most frequent reason: {title} ({first.targets:,})."
 
 
+def used(gathered: ScanAggregate) -> str:
+    """Return how those addresses do that are in use, "" if all are, or none is."""
+    facts = gathered.blocks
+    if not 0 < facts.in_use < facts.addresses:
+        return ""
+    return (
+        f"Of {counted(facts.in_use, 'address')} in use, with a name, "
+        f"{share(facts.failing_in_use, facts.in_use)} fail."
+    )
+
+
 def news(changes: Mapping[str, int] | None) -> str:
     """Return what is new since the scan before, "" without one."""
     if changes is None:
         return ""
-    parts = [f"{changes[what]:,} {words}" for what, words in _NEWS.items() if changes[what]]
+    parts = [f"{changes[name]:,} {words}" for name, words in _NEWS.items() if changes[name]]
     if not parts:
         return "Nothing has got better or worse since the last scan."
     return f"Since the last scan {_joined(parts)}."

@@ -1,4 +1,4 @@
-"""A result in numbers: what `auditor summary` shows. Streamed, in memory that does not grow."""
+"""Summary of a result in numbers, streamed, in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any, Final
 
 from auditor.findings.judge import SEVERITIES, VERDICTS
-from auditor.views.summary_classes import Classes, is_literal, owner
-from auditor.views.summary_ranking import LIMIT, Ranking
+from auditor.views.block_facts import BlockFacts
+from auditor.views.label_counts import LabelCounts
+from auditor.views.owner import is_literal, owner
+from auditor.views.receiver_counts import ReceiverCounts
+from auditor.views.summary.line_classes import LineClasses
+from auditor.views.summary.top_counts import MAX_COUNTED_KEYS, TopCounts
+from auditor.views.zone_facts import ZoneFaults
+from auditor.wire.addresses import V4, V6
 
 if TYPE_CHECKING:
-    from auditor.views.results import Results
-    from auditor.views.summary_classes import Network
+    from collections.abc import Sequence
+
+    from auditor.findings.receivers import Receiver
+    from auditor.views.prefixes import Network
+    from auditor.views.reader.results import Results
 
 __all__ = ["SPF_RESULTS", "Summary", "summarise"]
 
@@ -21,10 +30,8 @@ SPF_RESULTS: Final = ("pass", "neutral", "none", "softfail", "fail", "temperror"
 _COLUMN: Final = {result: column for column, result in enumerate(SPF_RESULTS)}
 _KINDS: Final = ("ip", "domain", "invalid")
 _IPREV: Final = ("pass", "fail", "temperror", "permerror")
-_FAILING: Final = 1
-_V4: Final = 4
-_V6: Final = 6
-_BITS: Final = {_V4: 24, _V6: 48}
+_FAILING, _IN_USE, _FAILING_IN_USE = 1, 2, 3
+_BITS: Final = {V4: 24, V6: 48}
 
 
 class Summary:
@@ -33,21 +40,33 @@ class Summary:
     `verdicts` by (kind, verdict), `findings` by (code, severity): there may be several in a
     record, which `targets` counts once. `ptr` and `iprev` are those of address targets.
     `prefixes` (by IP version) and `domains` (of PTR names, see `owner`) have [records, failing]
-    in a row; `spf` by identity and domain (for HELO the owner of the name) has a column for
-    each of SPF_RESULTS. The domain is "" where an address stands in place of a name.
+    in a row; `receivers` is None if their rules are not counted, `labels`
+    if no label is (`by`). `spf` by identity and domain
+    (for HELO the owner of the name) has a column for each of SPF_RESULTS. The domain is ""
+    where an address stands in place of a name. `zones` are the findings of the zone facts
+    beside the results.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        limit: int = MAX_COUNTED_KEYS,
+        receivers: Sequence[Receiver] | None = None,
+        by: str | None = None,
+    ) -> None:
+        self.labels = None if by is None else LabelCounts(by)
+        self.receivers = None if receivers is None else ReceiverCounts(receivers)
         self.verdicts: Counter[tuple[str, str]] = Counter()
         self.findings: Counter[tuple[str, str]] = Counter()
         self.targets: Counter[tuple[str, str]] = Counter()
         self.ptr: Counter[str] = Counter()
         self.iprev: Counter[str] = Counter()
-        self.prefixes: dict[int, Ranking[int]] = {
-            version: Ranking(2, _failing, limit) for version in (_V4, _V6)
+        self.prefixes: dict[int, TopCounts[int]] = {
+            version: TopCounts(4, _failing, limit) for version in (V4, V6)
         }
-        self.domains: Ranking[str] = Ranking(2, _failing, limit)
-        self.spf: Ranking[tuple[str, str]] = Ranking(len(SPF_RESULTS), sum, limit)
+        self.domains: TopCounts[str] = TopCounts(2, _failing, limit)
+        self.spf: TopCounts[tuple[str, str]] = TopCounts(len(SPF_RESULTS), sum, limit)
+        self.zones = ZoneFaults(limit)
+        self.facts = BlockFacts()
 
     @property
     def records(self) -> int:
@@ -55,9 +74,16 @@ class Summary:
         return self.verdicts.total()
 
     def counts(self, network: Network) -> list[int]:
-        """Return the row of a network, for `Classes`."""
+        """Return the row of a network, for `LineClasses`."""
         version, number = network
         return self.prefixes[version].row(number)
+
+    def trim(self) -> None:
+        """Keep memory bounded; rows that `counts` has returned may count no more."""
+        for ranking in self.prefixes.values():
+            ranking.trim()
+        self.domains.trim()
+        self.spf.trim()
 
     def note(self, record: dict[str, Any], times: int) -> None:
         """Count a record `times` times, in all but its prefix."""
@@ -70,6 +96,8 @@ class Summary:
             self.targets[key] += times
         if record["kind"] != "ip":
             return
+        if self.receivers is not None:
+            self.receivers.note(record, times)
         self.ptr[record["ptr"]["status"]] += times
         self.iprev[record["iprev"]["result"]] += times
         for domain in {owner(name) for name in record["ptr"]["names"]}:
@@ -90,11 +118,16 @@ class Summary:
             {"records","verdicts":{VERDICT: n},"kinds":{KIND: {"records","verdicts"}},
              "findings":[{"code","severity","count","targets"}],
              "ptr":{STATUS: n},"iprev":{RESULT: n},
-             "prefixes":[{"version","length","worst":[{"prefix","records","failing"}],
+             "prefixes":[{"version","length","worst":[{"prefix","records","failing",
+                                                      "in_use","failing_in_use"}],
+                          "worst_in_use",
                           "rows","dropped","missed"}],
              "domains":{"worst":[{"domain","records","failing"}],"rows","dropped","missed"},
              "spf":{"domains":[{"identity","domain","count","results":{RESULT: n}}],
-                    "rows","dropped","missed"}}
+                    "rows","dropped","missed"},
+             "zones": see `ZoneFaults.as_json`, "receivers": see `ReceiverCounts.as_json`, or null,
+             "by": see `LabelCounts.as_json`, or null,
+             "in_use", "faults", "naming", "empty", "beyond": see `BlockFacts.as_json`}
 
         Findings are all of them, the gravest first; `targets` have at least one. `rows` are
         those kept of a table; when it overflowed, `dropped` says how many were not, and `missed`
@@ -122,36 +155,52 @@ class Summary:
             ],
             "ptr": dict(sorted(self.ptr.items(), key=_most)),
             "iprev": {result: self.iprev[result] for result in _IPREV},
-            "prefixes": [self._prefixes(version, top) for version in (_V4, _V6)],
+            "prefixes": [self._prefixes(version, top) for version in (V4, V6)],
             "domains": {
                 "worst": [_row("domain", *row) for row in self.domains.heaviest(top)],
                 **_honest(self.domains),
             },
-            "spf": {
-                "domains": [
-                    {
-                        "identity": identity,
-                        "domain": domain,
-                        "count": sum(row),
-                        "results": dict(zip(SPF_RESULTS, row, strict=True)),
-                    }
-                    for (identity, domain), row in self.spf.heaviest(top)
-                ],
-                **_honest(self.spf),
-            },
+            "spf": self._spf(top),
+            "zones": self.zones.as_json(top),
+            "receivers": None if self.receivers is None else self.receivers.as_json(),
+            "by": None if self.labels is None else self.labels.as_json(top),
+            **self.facts.as_json(top),
+        }
+
+    def _spf(self, top: int) -> dict[str, Any]:
+        return {
+            "domains": [
+                {
+                    "identity": identity,
+                    "domain": domain,
+                    "count": sum(row),
+                    "results": dict(zip(SPF_RESULTS, row, strict=True)),
+                }
+                for (identity, domain), row in self.spf.heaviest(top)
+            ],
+            **_honest(self.spf),
         }
 
     def _prefixes(self, version: int, top: int) -> dict[str, Any]:
         ranking, bits = self.prefixes[version], _BITS[version]
-        make = IPv4Network if version == _V4 else IPv6Network
+        make = IPv4Network if version == V4 else IPv6Network
         shift = make(0).max_prefixlen - bits
+
+        def rows(found: list[tuple[int, list[int]]]) -> list[dict[str, Any]]:
+            return [
+                {
+                    **_row("prefix", str(make((number << shift, bits))), row),
+                    "in_use": row[_IN_USE],
+                    "failing_in_use": row[_FAILING_IN_USE],
+                }
+                for number, row in found
+            ]
+
         return {
             "version": version,
             "length": bits,
-            "worst": [
-                _row("prefix", str(make((number << shift, bits))), row)
-                for number, row in ranking.heaviest(top)
-            ],
+            "worst": rows(ranking.heaviest(top)),
+            "worst_in_use": rows(ranking.heaviest(top, _failing_in_use)),
             **_honest(ranking),
         }
 
@@ -159,14 +208,15 @@ class Summary:
 def summarise(results: Results, summary: Summary | None = None) -> Summary:
     """Read results and return their summary. Raises InputError for what is no record."""
     summary = Summary() if summary is None else summary
-    classes = Classes(summary.counts, summary.note)
+    classes = LineClasses(summary.counts, summary.note, summary.facts)
     for chunk in results.chunks():
         classes.add(chunk)
-        if summary.prefixes[_V4].trim() or summary.prefixes[_V6].trim():
-            classes.forget_networks()
-        summary.domains.trim()
-        summary.spf.trim()
+        summary.trim()
+        if summary.labels is not None:
+            summary.labels.note_lines(chunk)
     classes.flush()
+    summary.trim()
+    summary.zones.add_files(results.names)
     return summary
 
 
@@ -174,11 +224,15 @@ def _failing(row: list[int]) -> int:
     return row[_FAILING]
 
 
+def _failing_in_use(row: list[int]) -> int:
+    return row[_FAILING_IN_USE]
+
+
 def _row(named: str, key: object, row: list[int]) -> dict[str, Any]:
     return {named: key, "records": row[0], "failing": row[_FAILING]}
 
 
-def _honest(ranking: Ranking[Any]) -> dict[str, int]:
+def _honest(ranking: TopCounts[Any]) -> dict[str, int]:
     """Return how whole a table is: rows, rows forgotten, and what a row may lack for that."""
     return {"rows": len(ranking.rows), "dropped": ranking.dropped, "missed": ranking.missed}
 

@@ -1,4 +1,4 @@
-"""Lines of two results → pairs of one target, whatever their order, in bounded memory.
+"""Pairs the lines of two results by target, in any order, in bounded memory.
 
 Both are read at the same pace. Where they agree nothing is kept; a line whose target is not
 met on the other side waits for it. That is enough for the usual case, the same targets in
@@ -17,33 +17,33 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from auditor.errors import InputError
-from auditor.views.diff_spool import Entry, Partitions
-from auditor.views.results import parse_record
+from auditor.views.diff.spool import LinePartitions, NumberedLine
+from auditor.views.reader.results import parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from auditor.views.results import Results
+    from auditor.views.reader.results import Results
 
-__all__ = ["Pairs", "Side"]
+__all__ = ["LinePairs", "ResultLines"]
 
 #: Called with each pair that differs; None for the side that has no such target.
-_Found: TypeAlias = "Callable[[Entry | None, Entry | None], None]"
+_Found: TypeAlias = "Callable[[NumberedLine | None, NumberedLine | None], None]"
 
 #: What may wait, or be joined at a time, in octets.
-_ROOM: Final = 48 << 20
+_MEMORY_OCTETS: Final = 48 << 20
 #: What a line costs in memory beside its octets.
-_OVERHEAD: Final = 400
-_HEAPS: Final = 64
-_SHIFT: Final = 6
+_LINE_OVERHEAD_OCTETS: Final = 400
+_PARTITIONS: Final = 64
+_PARTITION_BITS: Final = 6
 #: Dealt out again at most so often; what still does not fit is all of one target.
-_DEEPEST: Final = 4
+_MAX_DEPTH: Final = 4
 
 _HEAD: Final = b'{"target":"'
 _KIND: Final = b'","kind":"'
 
 
-class Side:
+class ResultLines:
     """The lines of one result, read one after the other."""
 
     def __init__(self, results: Results) -> None:
@@ -69,15 +69,15 @@ class Side:
         self.lines = chunk
         return True
 
-    def next(self) -> Entry:
+    def next(self) -> NumberedLine:
         """Return the line at `at`."""
-        return Entry(self._before + self.at, self.lines[self.at])
+        return NumberedLine(self._before + self.at, self.lines[self.at])
 
-    def rest(self) -> Iterator[Entry]:
+    def rest(self) -> Iterator[NumberedLine]:
         """Yield the lines not taken yet."""
         while self.fill():
             for line in self.lines[self.at :]:
-                yield Entry(self._before + self.at, line)
+                yield NumberedLine(self._before + self.at, line)
                 self.at += 1
 
     def wrong(self, number: int, why: str) -> InputError:
@@ -86,37 +86,37 @@ class Side:
         return InputError(f"{name} line {number - before + 1}: {why}")
 
 
-class _Waiting:
+class _UnpairedLines:
     """Lines by target, each of which has not met its like."""
 
     def __init__(self) -> None:
         # Nearly all targets have one line, which needs no queue.
-        self.by_target: dict[bytes, Entry | deque[Entry]] = {}
+        self.by_target: dict[bytes, NumberedLine | deque[NumberedLine]] = {}
         self.octets = 0
 
-    def put(self, target: bytes, entry: Entry) -> None:
+    def put(self, target: bytes, entry: NumberedLine) -> None:
         known = self.by_target.setdefault(target, entry)
         if known is not entry:
-            if isinstance(known, Entry):
+            if isinstance(known, NumberedLine):
                 known = self.by_target[target] = deque((known,))
             known.append(entry)
-        self.octets += len(entry.line) + _OVERHEAD
+        self.octets += len(entry.line) + _LINE_OVERHEAD_OCTETS
 
-    def take(self, target: bytes) -> Entry | None:
+    def take(self, target: bytes) -> NumberedLine | None:
         known = self.by_target.get(target)
         if known is None:
             return None
-        entry = known if isinstance(known, Entry) else known.popleft()
+        entry = known if isinstance(known, NumberedLine) else known.popleft()
         if known is entry or not known:
             del self.by_target[target]
-        self.octets -= len(entry.line) + _OVERHEAD
+        self.octets -= len(entry.line) + _LINE_OVERHEAD_OCTETS
         return entry
 
-    def drained(self) -> Iterator[Entry]:
+    def drained(self) -> Iterator[NumberedLine]:
         """Yield them in the order of the input, and let go of each."""
-        entries = list[Entry]()
+        entries = list[NumberedLine]()
         for known in self.by_target.values():
-            entries += (known,) if isinstance(known, Entry) else known
+            entries += (known,) if isinstance(known, NumberedLine) else known
         self.by_target.clear()
         self.octets = 0
         entries.sort(key=attrgetter("number"), reverse=True)
@@ -124,15 +124,17 @@ class _Waiting:
             yield entries.pop()
 
 
-class Pairs:
+class LinePairs:
     """Pairs the lines of two results and hands each pair that differs to `found`.
 
     Counted, not handed on, are pairs of the same octets: `same`. `room` is what may be kept
     in memory, in octets. Pairs come in no particular order.
     """
 
-    def __init__(self, old: Results, new: Results, found: _Found, room: int = _ROOM) -> None:
-        self.old, self.new = Side(old), Side(new)
+    def __init__(
+        self, old: Results, new: Results, found: _Found, room: int = _MEMORY_OCTETS
+    ) -> None:
+        self.old, self.new = ResultLines(old), ResultLines(new)
         self.same = 0
         #: Whether temporary files were needed.
         self.spilled = False
@@ -140,7 +142,7 @@ class Pairs:
 
     def run(self) -> None:
         """Read both to their ends. Raises InputError, and OutputError if the disk is full."""
-        old, new = _Waiting(), _Waiting()
+        old, new = _UnpairedLines(), _UnpairedLines()
         while self.old.fill() and self.new.fill():
             if not self._abreast(old, new):
                 self.spilled = True
@@ -159,7 +161,7 @@ class Pairs:
         for now in new.drained():
             self._found(None, now)
 
-    def _abreast(self, old: _Waiting, new: _Waiting) -> bool:
+    def _abreast(self, old: _UnpairedLines, new: _UnpairedLines) -> bool:
         """Go on as far as the chunks of both reach; tell whether what waits has room."""
         left, right = self.old, self.new
         while left.at < len(left.lines) and right.at < len(right.lines):
@@ -199,25 +201,25 @@ class Pairs:
         ours, theirs = (side.lines[side.at : side.at + count] for side in (left, right))
         if ours != theirs:
             pairs = zip(ours, theirs, strict=True)
-            count = next(index for index, (one, other) in enumerate(pairs) if one != other)
+            count = next(index for index, (old, new) in enumerate(pairs) if old != new)
         self.same += count
         left.at += count
         right.at += count
 
-    def _pair(self, old: Entry, new: Entry) -> None:
+    def _pair(self, old: NumberedLine, new: NumberedLine) -> None:
         if old.line == new.line:
             self.same += 1
         else:
             self._found(old, new)
 
-    def _target(self, side: Side, entry: Entry) -> bytes:
+    def _target(self, side: ResultLines, entry: NumberedLine) -> bytes:
         """Return the target of a line, in UTF-8."""
         try:
             return _target(entry.line)
         except ValueError as error:
             raise side.wrong(entry.number, str(error)) from None
 
-    def _meet(self, old: _Waiting, nows: Iterable[Entry]) -> None:
+    def _meet(self, old: _UnpairedLines, nows: Iterable[NumberedLine]) -> None:
         """Pair lines of NEW with those of OLD that wait; what meets none has appeared."""
         for now in nows:
             then = old.take(self._target(self.new, now))
@@ -226,34 +228,41 @@ class Pairs:
             else:
                 self._pair(then, now)
 
-    def _met_or_gone(self, new: _Waiting, then: Entry) -> None:
+    def _met_or_gone(self, new: _UnpairedLines, then: NumberedLine) -> None:
         now = new.take(self._target(self.old, then))
         if now is None:
             self._found(then, None)
         else:
             self._pair(then, now)
 
-    def _join(self, thens: Iterator[Entry], nows: Iterator[Entry], *, depth: int) -> None:
+    def _join(
+        self, thens: Iterator[NumberedLine], nows: Iterator[NumberedLine], *, depth: int
+    ) -> None:
         """Pair lines in any order and any number, by way of temporary files."""
-        with closing(Partitions(_HEAPS)) as old, closing(Partitions(_HEAPS)) as new:
+        with (
+            closing(LinePartitions(_PARTITIONS)) as old,
+            closing(LinePartitions(_PARTITIONS)) as new,
+        ):
             self._deal(self.old, thens, old, depth)
             self._deal(self.new, nows, new, depth)
-            for heap in range(_HEAPS):
-                size = old.octets[heap] + _OVERHEAD * old.entries[heap]
-                if size > self._room and old.entries[heap] > 1 and depth < _DEEPEST:
+            for heap in range(_PARTITIONS):
+                size = old.octets[heap] + _LINE_OVERHEAD_OCTETS * old.entries[heap]
+                if size > self._room and old.entries[heap] > 1 and depth < _MAX_DEPTH:
                     self._join(old.read(heap), new.read(heap), depth=depth + 1)
                     continue
-                waiting = _Waiting()
+                waiting = _UnpairedLines()
                 for then in old.read(heap):
                     waiting.put(_target(then.line), then)
                 self._meet(waiting, new.read(heap))
                 for then in waiting.drained():
                     self._found(then, None)
 
-    def _deal(self, side: Side, entries: Iterator[Entry], heaps: Partitions, depth: int) -> None:
+    def _deal(
+        self, side: ResultLines, entries: Iterator[NumberedLine], heaps: LinePartitions, depth: int
+    ) -> None:
         for entry in entries:
-            number = hash(self._target(side, entry)) >> _SHIFT * depth
-            heaps.add(number % _HEAPS, entry)
+            number = hash(self._target(side, entry)) >> _PARTITION_BITS * depth
+            heaps.add(number % _PARTITIONS, entry)
         heaps.seal()
 
 

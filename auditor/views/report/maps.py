@@ -1,4 +1,4 @@
-"""The IPv4 space that was audited, cut into blocks: one map each.
+"""Maps of the IPv4 space that was audited, one for each block.
 
 A block lies in one /16 and has a cell for each address, if every target has a row. Neighbouring
 /16s make one block with a cell for each /24, and so does every /16 when there are too many
@@ -11,22 +11,23 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.findings.judge import VERDICTS
-from auditor.views.report.rows import IPV4, WIDTHS
+from auditor.views.report.rows import WIDTHS
+from auditor.wire.addresses import V4
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from auditor.views.report.gather import Gathered, Prefix
+    from auditor.views.report.aggregate import PrefixCounts, ScanAggregate
 
-__all__ = ["Block", "blocks", "network"]
+__all__ = ["MapBlock", "blocks", "network"]
 
 #: Maps on a page; of more blocks, those with the most targets.
-_MOST: Final = 64
+_MAX_MAPS: Final = 64
 _OCTET: Final = 8
 _ADDRESS, _FINE, _COARSE = 32, 24, 16
 
 
-class Block(NamedTuple):
+class MapBlock(NamedTuple):
     """A prefix with `cell` bits to a cell, and its targets by verdict, in VERDICTS' order."""
 
     first: int
@@ -37,12 +38,12 @@ class Block(NamedTuple):
     @property
     def text(self) -> str:
         """The prefix."""
-        return network(IPV4, self.length, self.first >> (WIDTHS[IPV4] - self.length))
+        return network(V4, self.length, self.first >> (WIDTHS[V4] - self.length))
 
     @property
     def end(self) -> int:
         """The number of the address behind the last one."""
-        return self.first + (1 << (WIDTHS[IPV4] - self.length))
+        return self.first + (1 << (WIDTHS[V4] - self.length))
 
 
 def network(version: int, length: int, number: int) -> str:
@@ -52,28 +53,28 @@ def network(version: int, length: int, number: int) -> str:
     return str(ip_network((packed, length)))
 
 
-def blocks(gathered: Gathered) -> tuple[list[Block], int]:
+def blocks(gathered: ScanAggregate) -> tuple[list[MapBlock], int]:
     """Return the blocks with the most targets, by address, and how many others there are."""
     found = {
         number: prefix
         for (version, _, number), prefix in gathered.prefixes.items()
-        if version == IPV4
+        if version == V4
     }
     if not found:
         return [], 0
-    if gathered.lengths[IPV4] == _COARSE:
-        return [Block(0, 0, _COARSE, _sum(found.values()))], 0
+    if gathered.lengths[V4] == _COARSE:
+        return [MapBlock(0, 0, _COARSE, _sum(found.values()))], 0
     every = []
     for run in _runs(sorted(found)):
         single = run[0] >> _OCTET == run[-1] >> _OCTET and gathered.complete
         length = _covering(run[0], run[-1])
         length = length if single else min(length, _COARSE)
-        bits = WIDTHS[IPV4] - length
+        bits = WIDTHS[V4] - length
         first = run[0] << _OCTET >> bits << bits
         verdicts = _sum(found[number] for number in run)
-        every.append(Block(first, length, _ADDRESS if single else _FINE, verdicts))
+        every.append(MapBlock(first, length, _ADDRESS if single else _FINE, verdicts))
     every.sort(key=lambda block: (-sum(block.verdicts), block.first))
-    return sorted(every[:_MOST]), len(every[_MOST:])
+    return sorted(every[:_MAX_MAPS]), len(every[_MAX_MAPS:])
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[list[int]]:
@@ -94,7 +95,7 @@ def _covering(first: int, last: int) -> int:
     return _FINE - (first ^ last).bit_length()
 
 
-def _sum(prefixes: Iterable[Prefix]) -> tuple[int, ...]:
+def _sum(prefixes: Iterable[PrefixCounts]) -> tuple[int, ...]:
     totals = [0] * len(VERDICTS)
     for prefix in prefixes:
         totals = [a + b for a, b in zip(totals, prefix.verdicts, strict=True)]

@@ -14,24 +14,24 @@ from support.reports import address_record, domain_record, spf_fact, write_recor
 
 from auditor.errors import InputError, UsageError
 from auditor.findings.judge import VERDICTS
-from auditor.views.report.blocks import blocks
+from auditor.views.reader.results import Results
+from auditor.views.report.aggregate import OTHERS, AggregateLimits, ScanAggregate
 from auditor.views.report.compare import gather
 from auditor.views.report.encode import page_data
-from auditor.views.report.gather import OTHERS, Gathered, Limits
+from auditor.views.report.maps import blocks
 from auditor.views.report.ranking import gone, ranked
-from auditor.views.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 _FIRST = 0xC0000200  # 192.0.2.0
-_CODES = {"pass": (), "warn": ("PTR_GENERIC",), "unknown": ("PTR_UNDETERMINED",)}
-_CODES["fail"] = ("PTR_MISSING",)
+_MAX_CODES = {"pass": (), "warn": ("PTR_GENERIC",), "unknown": ("PTR_UNDETERMINED",)}
+_MAX_CODES["fail"] = ("PTR_MISSING",)
 
 
-def _gathered(records: Iterable[dict[str, Any]], **limits: int) -> Gathered:
-    gathered = Gathered(Limits(**limits))
+def _gathered(records: Iterable[dict[str, Any]], **limits: int) -> ScanAggregate:
+    gathered = ScanAggregate(AggregateLimits(**limits))
     for record in records:
         gathered.add(record)
     return gathered
@@ -180,11 +180,20 @@ def test_findings_are_ranked_by_severity_and_number_with_lines_to_publish() -> N
     ]
     assert found[1].lines == ("; 192.0.2.8\ngone.example.net. IN A 192.0.2.8",)
     assert found[0].lines[0] == (
-        "; 192.0.3.4\n4.3.0.192.in-addr.arpa. IN PTR <host>.\n<host>. IN A 192.0.3.4"
+        "; 192.0.3.4\n; 4.3.0.192.in-addr.arpa. IN PTR <host>.\n; <host>. IN A 192.0.3.4"
     )
     assert (found[0].more, found[1].more) == (1, 0)
     assert found[0].places == (("192.0.3.0/24", 4),)
     assert found[0].before is None
+
+
+def test_what_belongs_to_lines_to_publish_is_a_comment_beside_them() -> None:
+    record = address_record("192.0.2.9", "PTR_INVALID_NAME", names=["a_b.example.net"])
+    record = {**record, "helo": {"name": "mx.example.net", "status": "NXDOMAIN", "addresses": []}}
+    (found,) = ranked(_gathered([record]), compared=False)
+    lines = found.lines[0].splitlines()
+    assert lines[1] == "9.2.0.192.in-addr.arpa. IN PTR mx.example.net."
+    assert lines[3] == "; The PTR record takes the place of the record with a_b.example.net."
 
 
 def test_severities_are_those_of_the_records() -> None:
@@ -205,9 +214,7 @@ def test_a_target_that_is_no_address_is_listed_and_on_no_map() -> None:
     assert blocks(gathered) == ([], 0)
     assert [row.target for row in gathered.rows] == ["not an address"]
     (found,) = ranked(gathered, compared=False)
-    assert found.lines == (
-        "; not an address\n<reverse>. IN PTR <host>.\n<host>. IN <type> <address>",
-    )
+    assert found.lines == ()
 
 
 # --- Comparison
@@ -215,7 +222,7 @@ def test_a_target_that_is_no_address_is_listed_and_on_no_map() -> None:
 
 def _scan(folder: Path, name: str, targets: list[tuple[int, str]]) -> Results:
     records = [
-        address_record(str(IPv4Address(_FIRST + number)), *_CODES[verdict])
+        address_record(str(IPv4Address(_FIRST + number)), *_MAX_CODES[verdict])
         for number, verdict in targets
     ]
     return Results([write_records(folder / name, records)])
@@ -246,7 +253,7 @@ def test_rows_know_what_became_of_their_targets_in_whatever_order(
     assert changes["vanished"] == len(before.keys() - now.keys())
     assert gathered.before.verdicts == Counter(before.values())
     assert {code for code, _ in gone(gathered)} == {
-        code for verdict in {*before.values()} - {*now.values()} for code in _CODES[verdict]
+        code for verdict in {*before.values()} - {*now.values()} for code in _MAX_CODES[verdict]
     }
 
 
@@ -268,7 +275,7 @@ def test_a_prefix_knows_how_many_failed_before(tmp_path: Path) -> None:
     assert gathered.failed_before == {(4, 24, _FIRST >> 8): 9}
     # Also when prefixes have become coarse in the meantime.
     some = write_records(tmp_path / "some", _addresses("192.0.2", "192.0.3"))
-    gathered, _ = gather(Results([some]), old, Limits(prefixes=1))
+    gathered, _ = gather(Results([some]), old, AggregateLimits(prefixes=1))
     assert gathered.failed_before == {(4, 16, _FIRST >> 16): 9}
 
 
@@ -283,7 +290,7 @@ def test_standard_input_is_not_compared(tmp_path: Path) -> None:
     [
         ({"ptr": {"status": "NOERROR", "names": [1], "chain": []}}, "ptr.names"),
         ({"findings": [{"code": "X", "severity": "grave", "subject": ""}]}, "findings.severity"),
-        ({"spf": [{}]}, "spf.domain"),
+        ({"spf": [{}]}, "spf.identity"),
         ({"labels": {"a": []}}, "labels"),
     ],
 )

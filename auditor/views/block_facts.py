@@ -1,0 +1,169 @@
+"""What records say about whole prefixes: faults, naming templates, empty /24s, addresses in use.
+
+    facts = BlockFacts()
+    facts.note(record)        # each record; or `shape` and `add` for many of one kind at a time
+    facts.as_json(10)
+
+An address is in use if it has a PTR name, or a HELO name was given for it: shares are of these,
+since the empty half of a block says nothing about how the other half is run. Memory is bounded,
+and the order of the records does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from auditor.views.empty_networks import EmptyNetworks, generated
+from auditor.views.naming_templates import NamingTemplates
+from auditor.views.owner import owner
+from auditor.views.prefixes import PrefixFaults, prefixes_of, split_address
+from auditor.wire.addresses import V4, format_address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from auditor.views.naming_templates import NamingTemplate
+    from auditor.views.prefixes import FaultPrefixes, Network, Prefix
+
+__all__ = ["BlockFacts", "Shape", "fault_json"]
+
+_GENERIC = "PTR_GENERIC"
+
+
+class Shape(NamedTuple):
+    """What the records of many addresses have in common; `domain` of the name, None without one."""
+
+    faults: tuple[str, ...]
+    domain: str | None
+    is_generic: bool
+    is_in_use: bool
+    is_failing: bool
+
+
+class BlockFacts:
+    """Gathers what records say about prefixes; see the head of this file."""
+
+    def __init__(self) -> None:
+        self.faults = PrefixFaults()
+        self.names = NamingTemplates()
+        self.empty = EmptyNetworks()
+        self.addresses = self.in_use = self.failing_in_use = 0
+
+    def shape(self, record: Mapping[str, Any]) -> Shape:
+        """Return what counts here of a record, which may stand for many."""
+        names = record["ptr"]["names"]
+        codes = self.faults.faults(record)
+        return Shape(
+            codes,
+            owner(names[0]) if names else None,
+            _GENERIC in codes,
+            bool(names) or record["helo"] is not None,
+            record["verdict"] == "fail",
+        )
+
+    def add(
+        self, network: Network, shape: Shape, offsets: Sequence[int], names: Sequence[bytes]
+    ) -> None:
+        """Take addresses of a network that have one shape.
+
+        `names` are their first PTR names; of those without one where it would be, as JSON
+        (`"OWNER","zone":"ZONE"`).
+        """
+        self.addresses += len(offsets)
+        if shape.is_in_use:
+            self.in_use += len(offsets)
+            self.failing_in_use += len(offsets) if shape.is_failing else 0
+        self.faults.add(network, shape.faults, offsets)
+        if network not in self.faults.cells:
+            return
+        if shape.domain is not None:
+            self.names.add(network, shape.domain, offsets, names, generic=shape.is_generic)
+        elif "PTR_MISSING" in shape.faults and network[0] == V4:
+            self.empty.add(network, offsets, names)
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        """Take a record; those that are no addresses are passed over."""
+        place = split_address(record["target"]) if record["kind"] == "ip" else None
+        if place is None:
+            return
+        network, offset = place
+        shape, ptr = self.shape(record), record["ptr"]
+        name = ptr["names"][0] if ptr["names"] else f'"{ptr["owner"]}","zone":"{ptr["zone"]}"'
+        self.add(network, shape, (offset,), (name.encode("utf-8", "replace"),))
+
+    def as_json(self, top: int) -> dict[str, Any]:
+        """Return all of it, with up to `top` rows of each list.
+
+            {"in_use": {"addresses","in_use","failing"},
+             "faults": [{"code","severity","addresses","scattered","rows",
+                         "prefixes":[{"prefix","addresses"}]}],
+             "naming": {"templates":[{"template","domain","kept","named","generic",
+                         "networks","prefixes":[PREFIX],"others":[{"target","name"}]}],
+                        "rows","generic"},
+             "empty": {"networks","prefixes":[PREFIX],
+                       "generate":[{"prefix","zone","reverse":[LINE],"forward":[LINE],
+                                    "placeholder"}]},
+             "beyond"}
+
+        See `FaultPrefixes`, `NamingTemplate` and `GeneratedNames`. `beyond`: addresses not looked
+        at, for want of room.
+        """
+        templates = self.names.templates()
+        used = {
+            "addresses": self.addresses,
+            "in_use": self.in_use,
+            "failing": self.failing_in_use,
+        }
+        return {
+            "in_use": used,
+            "faults": [fault_json(fault, top) for fault in self.faults.collapsed()],
+            "naming": {
+                "templates": [_template(each, top) for each in templates[:top]],
+                "rows": len(templates),
+                "generic": sum(each.generic for each in templates),
+            },
+            "empty": self._empty(templates, top),
+            "beyond": self.faults.beyond,
+        }
+
+    def _empty(self, templates: Sequence[NamingTemplate], top: int) -> dict[str, Any]:
+        empty = self.empty.found(self.faults)
+        return {
+            "networks": len(empty),
+            "prefixes": _texts(prefixes_of((V4, each.number) for each in empty), top),
+            "generate": [
+                {
+                    "prefix": str(each.network),
+                    "zone": each.network.zone,
+                    "reverse": each.reverse,
+                    "forward": each.forward,
+                    "placeholder": each.is_placeholder,
+                }
+                for each in generated(empty[:top], templates)
+            ],
+        }
+
+
+def fault_json(fault: FaultPrefixes, top: int) -> dict[str, Any]:
+    """Return one of the `faults` of `BlockFacts.as_json`, with up to `top` prefixes."""
+    prefixes = [
+        {"prefix": str(prefix), "addresses": prefix.size} for prefix in fault.prefixes[:top]
+    ]
+    return {**fault._asdict(), "prefixes": prefixes}
+
+
+def _template(found: NamingTemplate, top: int) -> dict[str, Any]:
+    return {
+        **found._asdict(),
+        "networks": sum(prefix.size for prefix in found.networks),
+        "prefixes": _texts(found.networks, top),
+        "others": [
+            {"target": format_address(version, number), "name": name}
+            for version, number, name in found.others[:top]
+        ],
+    }
+
+
+def _texts(prefixes: Sequence[Prefix], top: int) -> list[str]:
+    """Return prefixes as text, those with the most in them first."""
+    return [str(prefix) for prefix in sorted(prefixes, key=lambda each: -each.size)[:top]]

@@ -1,0 +1,1 @@
+"""Results read back: files, folders of parts, object stores, standard input."""

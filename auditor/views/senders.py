@@ -1,0 +1,156 @@
+"""Lines of `auditor senders` read back: what they come to, and the rows that matter most.
+
+`SenderSummary` is the data of the command's tables and of any report: `add` takes lines as
+`auditor senders --json` writes them (docs/senders.md), `read_senders` takes them from a file.
+Memory is bounded: of each kind of row only the foremost are kept.
+"""
+
+from __future__ import annotations
+
+from heapq import heappush, heappushpop
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import orjson
+
+from auditor.errors import InputError
+from auditor.output.sender_schema import LINE_SCHEMAS
+from auditor.views.reader.validate import compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["MOST_ROWS", "SenderSummary", "read_senders"]
+
+#: Rows of a kind that are kept at most.
+MOST_ROWS: Final = 1000
+
+_IPV6_NETWORK_ADDRESSES: Final = 1 << 64
+#: Octets of a line: a domain may pass through many policies.
+_MAX_LINE_OCTETS: Final = 1 << 24
+_HINT: Final = "expected the lines of `auditor senders --json`"
+#: For each type of line, what finds its fault.
+_CHECKS: Final = {name: compiled(schema) for name, schema in LINE_SCHEMAS.items()}
+
+
+class _Foremost:
+    """The rows of the largest weight, those that came first before others of the same."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._heap: list[tuple[float, int, Mapping[str, Any]]] = []
+
+    def add(self, weight: float, row: Mapping[str, Any]) -> None:
+        self.number += 1
+        entry = weight, -self.number, row
+        if len(self._heap) < MOST_ROWS:
+            heappush(self._heap, entry)
+        elif entry[:2] > self._heap[0][:2]:
+            heappushpop(self._heap, entry)
+
+    def rows(self, top: int) -> list[Mapping[str, Any]]:
+        return [row for _, _, row in sorted(self._heap, key=itemgetter(0, 1), reverse=True)[:top]]
+
+
+class SenderSummary:
+    """What the lines come to; `totals` is the last of them, None before it."""
+
+    def __init__(self) -> None:
+        self.totals: Mapping[str, Any] | None = None
+        self._kinds = {
+            name: _Foremost()
+            for name in (
+                *("world", "undetermined", "errors", "includes", "ranges", "without_ptr"),
+                *("generic_ptr", "outside", "unauthorised"),
+            )
+        }
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Take a line."""
+        _TAKERS[line["type"]](self, line)
+
+    def as_json(self, top: int) -> dict[str, Any]:
+        """Return totals, and up to `top` rows of each kind with their whole number.
+
+            {"totals": {...}, KIND: {"rows": n, "first": [line, ...]}}
+
+        KIND is `world` (domains that authorise the world), `undetermined` and `errors` (domains),
+        `includes` (with the most addresses outside one's own space, else with the most domains),
+        `ranges` (with the most domains), `without_ptr` and `generic_ptr` (ranges with the most
+        hosts of that kind), `outside` (ranges outside one's own space) and `unauthorised` (ranges
+        of hosts that nobody authorises).
+        """
+        return {
+            "totals": self.totals,
+            **{
+                name: {"rows": kept.number, "first": kept.rows(top)}
+                for name, kept in self._kinds.items()
+            },
+        }
+
+    def _add_domain(self, line: Mapping[str, Any]) -> None:
+        for kind in ("world", "undetermined", "errors"):
+            if line[kind] or (kind == "errors" and line["status"] in {"permerror", "temperror"}):
+                self._kinds[kind].add(0, line)
+
+    def _add_include(self, line: Mapping[str, Any]) -> None:
+        outside = line["outside"]
+        # A network of IPv6 (/64) counts as much as an address of IPv4.
+        weight = (
+            line["domains"]
+            if outside is None
+            else outside["ipv4"] + outside["ipv6"] / _IPV6_NETWORK_ADDRESSES
+        )
+        self._kinds["includes"].add(weight, line)
+
+    def _add_range(self, line: Mapping[str, Any]) -> None:
+        domains = line["domains"]
+        self._kinds["ranges"].add(domains, line)
+        if line["mine"] is False:
+            self._kinds["outside"].add(domains, line)
+        for kind in ("without_ptr", "generic_ptr"):
+            if line["hosts"] is not None and line["hosts"][kind]["count"]:
+                self._kinds[kind].add(line["hosts"][kind]["count"], line)
+
+    def _add_unauthorised(self, line: Mapping[str, Any]) -> None:
+        self._kinds["unauthorised"].add(line["hosts"], line)
+
+    def _add_totals(self, line: Mapping[str, Any]) -> None:
+        self.totals = line
+
+
+_TAKERS: Final[dict[str, Callable[[SenderSummary, Mapping[str, Any]], None]]] = {
+    "domain": SenderSummary._add_domain,  # noqa: SLF001 - of this class
+    "include": SenderSummary._add_include,  # noqa: SLF001 - see above
+    "range": SenderSummary._add_range,  # noqa: SLF001 - see above
+    "unauthorised": SenderSummary._add_unauthorised,  # noqa: SLF001 - see above
+    "totals": SenderSummary._add_totals,  # noqa: SLF001 - see above
+}
+
+
+def read_senders(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a file. Raises InputError for one that is none, or lacks its end."""
+    kind = None
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while text := file.readline(_MAX_LINE_OCTETS):
+                number += 1
+                line = _parse(text)
+                if line is None:
+                    raise InputError(f"{path} line {number}: not about senders; {_HINT}")
+                kind = line["type"]
+                yield line
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if kind != "totals":
+        raise InputError(f"{path}: ends too early, without its totals; {_HINT}")
+
+
+def _parse(text: bytes) -> dict[str, Any] | None:
+    try:
+        line = orjson.loads(text)
+        return None if _CHECKS[line["type"]]([line]) else cast("dict[str, Any]", line)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None

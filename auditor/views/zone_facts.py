@@ -1,0 +1,209 @@
+"""Zone facts beside results: what is wrong with zones and servers, and how many targets it hurts.
+
+A scan with --authority writes `FILE.zones.ndjson` beside its records (see `zones.judge`).
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from auditor.errors import InputError
+from auditor.findings.judge import SEVERITIES
+from auditor.views.summary.top_counts import MAX_COUNTED_KEYS, TopCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+__all__ = ["MENDS", "SUFFIX", "ZoneFault", "ZoneFaults", "read_zones", "zone_changes", "zone_files"]
+
+#: What the name of a file of zone facts ends in.
+SUFFIX: Final = ".zones.ndjson"
+
+#: Who can change what is wrong.
+MENDS: Final = ("rir", "isp", "customer")
+#: Octets of a line: 13 servers with 4 addresses each name 13 servers.
+_MAX_LINE_OCTETS: Final = 1 << 24
+_HINT: Final = "expected the zone facts of `auditor scan --authority`"
+_ADDRESSES, _ZONES, _SEVERITY, _FIRST_MENDS = range(4)
+
+
+class ZoneFault(NamedTuple):
+    """A finding about zones or a server, with the zones that have it and their targets.
+
+    `mends`: in how many of the zones who can change it, for each of MENDS.
+    """
+
+    code: str
+    severity: str
+    subject: str
+    zones: int
+    addresses: int
+    mends: dict[str, int]
+
+
+class ZoneFaults:
+    """Counts zone facts, in bounded memory; `zones` of them, None where there are none."""
+
+    def __init__(self, limit: int = MAX_COUNTED_KEYS) -> None:
+        self.zones: int | None = None
+        self._found: TopCounts[tuple[str, str]] = TopCounts(
+            _FIRST_MENDS + len(MENDS), itemgetter(_ADDRESSES), limit
+        )
+
+    def add_files(self, names: Iterable[str]) -> None:
+        """Count what stands beside results. Raises InputError for what are no zone facts."""
+        for path in zone_files(names):
+            self.zones = self.zones or 0
+            for line in read_zones(path):
+                self.add(line)
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Count a zone."""
+        self.zones = (self.zones or 0) + 1
+        # A server has one finding for each of its addresses.
+        for (code, subject), severity in _findings(line).items():
+            row = self._found.row((code, subject))
+            row[_ADDRESSES] += line["addresses"]
+            row[_ZONES] += 1
+            row[_SEVERITY] = max(row[_SEVERITY], SEVERITIES.index(severity))
+            row[_FIRST_MENDS + MENDS.index(line["mends"])] += 1
+        self._found.trim()
+
+    def faults(self) -> list[ZoneFault]:
+        """Return what was found, the most severe first, then what hurts most targets."""
+        found = [
+            ZoneFault(
+                code,
+                SEVERITIES[row[_SEVERITY]],
+                subject,
+                row[_ZONES],
+                row[_ADDRESSES],
+                dict(zip(MENDS, row[_FIRST_MENDS:], strict=True)),
+            )
+            for (code, subject), row in self._found.rows.items()
+        ]
+        return sorted(found, key=_gravest)
+
+    def as_json(self, top: int) -> dict[str, Any] | None:
+        """Return the counts for `auditor summary --json`; None without zone facts.
+
+        {"zones": n, "findings": [{"code","severity","subject","zones","addresses",
+                                   "mends":{"rir": n,"isp": n,"customer": n}}],
+         "rows","dropped","missed"}
+        """
+        if self.zones is None:
+            return None
+        found = self._found
+        return {
+            "zones": self.zones,
+            "findings": [fault._asdict() for fault in self.faults()[:top]],
+            "rows": len(found.rows),
+            "dropped": found.dropped,
+            "missed": found.missed,
+        }
+
+
+def zone_files(names: Iterable[str]) -> list[Path]:
+    """Return the files of zone facts beside results."""
+    beside = (Path(f"{name}{SUFFIX}") for name in names if name != "-" and "://" not in name)
+    return [path for path in beside if path.is_file()]
+
+
+def read_zones(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a file of zone facts. Raises InputError for one that is none."""
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while text := file.readline(_MAX_LINE_OCTETS):
+                number += 1
+                line = _parse(text)
+                if line is None:
+                    raise InputError(f"{path} line {number}: no zone fact; {_HINT}")
+                yield line
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def zone_changes(old: Sequence[str], new: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the zones whose findings changed, in the form of changes of targets.
+
+    `kind` is `zone`, `addresses` says how many targets it has. A zone got `worse` if problems
+    came and none went, `better` the other way round; a new error is a `regression`. Nothing
+    unless there are zone facts beside both. Raises InputError for what are none.
+    """
+    old_files, new_files = zone_files(old), zone_files(new)
+    if not old_files or not new_files:
+        return
+    then, now = _by_zone(old_files), _by_zone(new_files)
+    for zone in sorted(then.keys() | now.keys()):
+        _, before = then.get(zone, (0, {}))
+        addresses, after = now.get(zone) or (then[zone][0], {})
+        if before.keys() != after.keys():
+            added, removed = _listed(after, before), _listed(before, after)
+            came, went = _has_problem(added), _has_problem(removed)
+            yield {
+                "target": zone,
+                "kind": "zone",
+                "change": "changed" if came == went else "worse" if came else "better",
+                "regression": any(found["severity"] == "error" for found in added),
+                "verdict": {"old": None, "new": None},
+                "findings": {"added": added, "removed": removed},
+                "facts": [],
+                "labels": {},
+                "addresses": addresses,
+            }
+
+
+def _by_zone(paths: Iterable[Path]) -> dict[str, tuple[int, dict[tuple[str, str], str]]]:
+    """Return targets and findings of each zone that has any."""
+    found = {}
+    for path in paths:
+        for line in read_zones(path):
+            if line["findings"]:
+                found[line["zone"]] = line["addresses"], _findings(line)
+    return found
+
+
+def _findings(line: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    return {(found["code"], found["subject"]): found["severity"] for found in line["findings"]}
+
+
+def _listed(
+    found: Mapping[tuple[str, str], str], without: Mapping[tuple[str, str], str]
+) -> list[dict[str, str]]:
+    return [
+        {"code": code, "severity": severity, "subject": subject}
+        for (code, subject), severity in sorted(found.items())
+        if (code, subject) not in without
+    ]
+
+
+def _has_problem(findings: Iterable[Mapping[str, str]]) -> bool:
+    return any(found["severity"] in {"warning", "error"} for found in findings)
+
+
+def _parse(text: bytes) -> dict[str, Any] | None:
+    try:
+        line = orjson.loads(text)
+        is_sound = (
+            type(line["zone"]) is str
+            and type(line["addresses"]) is int
+            and line["mends"] in MENDS
+            and all(
+                type(found["code"]) is str
+                and type(found["subject"]) is str
+                and found["severity"] in SEVERITIES
+                for found in line["findings"]
+            )
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return line if is_sound else None
+
+
+def _gravest(fault: ZoneFault) -> tuple[int, int, str, str]:
+    return -SEVERITIES.index(fault.severity), -fault.addresses, fault.code, fault.subject
