@@ -1,1 +1,1 @@
-"""More cores, more machines: a run cut into shards, and who does them."""
+"""More cores, more machines: a run cut into shards, and pools of workers that audit them."""

@@ -1,8 +1,8 @@
-"""A run cut into shards: contiguous, of sizes that depend on nothing but their number.
+"""Cuts a run into shards: contiguous, of sizes that depend on nothing but their number.
 
-So two runs over the same input are cut alike, on however many machines and however often
-interrupted, and a part that is there need not be made again. A shard carries prefixes as
-prefixes and lists of plain targets as columns: it is small, and cheap to send.
+So two runs over the same input have the same shards, on any number of machines and after any
+interruption, and an existing part need not be made again. A shard carries prefixes as prefixes
+and lists of plain targets as columns: it is small, and cheap to send.
 """
 
 from __future__ import annotations
@@ -13,35 +13,41 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import zstandard
 
-from auditor.targets.parse import Spread
-from auditor.targets.spans import Span, address_text, span_targets
+from auditor.targets.item import SpanEntry
+from auditor.targets.spans import Span, span_targets
 from auditor.targets.target import BLOCK_SIZE, NO_LABELS, Origin, Target
+from auditor.wire.addresses import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from auditor.targets.parse import Entry
+    from auditor.targets.item import Entry
     from auditor.targets.target import Block
 
-__all__ = ["Shard", "cut", "digest", "shard_size", "unpack"]
+__all__ = ["Shard", "cut_shards", "digest", "shard_size", "unpack"]
 
 #: The first shards are small, so that the first record is there soon and a few thousand
 #: targets already keep several workers busy; four of each size, up to one that takes a worker
 #: about a second. Runs that go on for hours are cut into larger ones, lest there be too many.
 _FIRST_SIZE: Final = 2048
-_OF_EACH: Final = 4
+_SHARDS_OF_EACH_SIZE: Final = 4
 _USUAL_SIZE: Final = 32_768
 _LARGER_FROM: Final = ((128, 131_072), (64, 65_536))
+
+#: Where a rate says how long a shard takes, seconds that it may: nothing of it is seen before
+#: its end, and a run that is killed loses it. Longer for those of runs that go on for hours.
+_SHARD_DURATION_S: Final = 2.0
+_LONGER_FROM: Final = ((1024, 60.0), (256, 10.0))
 
 _NEW: Final = tuple.__new__
 
 #: Shorter lists are sent as they are.
-_SHORT: Final = 4096
+_MAX_PLAIN_OCTETS: Final = 4096
 
 #: A span with its origin; plain targets that differ in text, version and line only, as
 #: columns; any other target.
 _Packed: TypeAlias = (
-    "tuple[Span, tuple[Any, ...]] | tuple[str, list[str], bytes, list[int]] "
+    "tuple[Span, tuple[Any, ...]] | tuple[str, list[str], bytes, list[int], Mapping[str, str]] "
     "| tuple[tuple[Any, ...]]"
 )
 
@@ -59,21 +65,30 @@ class Shard(NamedTuple):
     packed: bytes
 
 
-def shard_size(number: int) -> int:
-    """Return how many targets shard `number` has, unless it is the last."""
-    for start, size in _LARGER_FROM:
-        if number >= start:
-            return size
-    return min(_FIRST_SIZE << (number // _OF_EACH), _USUAL_SIZE)
+def shard_size(number: int, pace: float | None = None) -> int:
+    """Return how many targets shard `number` has, unless it is the last.
+
+    `pace`: how many a second a worker gets done at most, None if no rate says so.
+    """
+    size = next(
+        (size for start, size in _LARGER_FROM if number >= start),
+        min(_FIRST_SIZE << min(number // _SHARDS_OF_EACH_SIZE, 8), _USUAL_SIZE),
+    )
+    if pace is None:
+        return size
+    seconds = next((each for start, each in _LONGER_FROM if number >= start), _SHARD_DURATION_S)
+    return max(1, min(size, int(pace * seconds)))
 
 
-def cut(entries: Iterable[Entry | None], *, at_waits: bool = False) -> Iterator[Shard]:
+def cut_shards(
+    entries: Iterable[Entry | None], *, at_waits: bool = False, pace: float | None = None
+) -> Iterator[Shard]:
     """Yield what `TargetStream.entries` does as shards, as it is read.
 
     With `at_waits`, a shard also ends where the input keeps us waiting, so that what has
     arrived is audited meanwhile. Raises what the entries raise, after what was read before.
     """
-    cutter = _Cutter()
+    cutter = _ShardCutter(pace)
     try:
         for entry in entries:
             if entry is None:
@@ -89,17 +104,18 @@ def cut(entries: Iterable[Entry | None], *, at_waits: bool = False) -> Iterator[
         yield cutter.finish()
 
 
-class _Cutter:
+class _ShardCutter:
     """Gathers entries until they make a shard."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: float | None) -> None:
         self.size = 0
+        self._pace = pace
         self._number = 0
-        self._entries: list[Target | Spread] = []
+        self._entries: list[Target | SpanEntry] = []
 
-    def add(self, entry: Target | Spread) -> Iterator[Shard]:
+    def add(self, entry: Target | SpanEntry) -> Iterator[Shard]:
         """Add an entry, yielding every shard that it completes."""
-        most = shard_size(self._number)
+        most = shard_size(self._number, self._pace)
         if isinstance(entry, Target):
             self._entries.append(entry)
             self.size += 1
@@ -108,11 +124,12 @@ class _Cutter:
             return
         (version, first, last), origin = entry
         while first <= last:
-            take = min(last - first + 1, shard_size(self._number) - self.size)
-            self._entries.append(Spread(Span(version, first, first + take - 1), origin))
+            most = shard_size(self._number, self._pace)
+            take = min(last - first + 1, most - self.size)
+            self._entries.append(SpanEntry(Span(version, first, first + take - 1), origin))
             self.size += take
             first += take
-            if self.size == shard_size(self._number):
+            if self.size == most:
                 yield self.finish()
 
     def finish(self) -> Shard:
@@ -127,35 +144,39 @@ class _Cutter:
         return shard
 
 
-def _first_text(entry: Target | Spread) -> str:
+def _first_text(entry: Target | SpanEntry) -> str:
     if isinstance(entry, Target):
         return entry.text[:80]
-    return address_text(entry.span.version, entry.span.first)
+    return format_address(entry.span.version, entry.span.first)
 
 
-def _last_text(entry: Target | Spread) -> str:
+def _last_text(entry: Target | SpanEntry) -> str:
     if isinstance(entry, Target):
         return entry.text[:80]
-    return address_text(entry.span.version, entry.span.last)
+    return format_address(entry.span.version, entry.span.last)
 
 
 def _is_plain(target: Target) -> bool:
-    _, _, helo, mail_from, labels = target.origin
-    return target.error is None and helo is None and not mail_from and not labels
+    _, _, helo, mail_from, _, expected = target.origin
+    return target.error is None and helo is None and not mail_from and not expected
 
 
-def _pack(entries: list[Target | Spread]) -> bytes:
+def _pack(entries: list[Target | SpanEntry]) -> bytes:
     packed: list[_Packed] = []
     source = None
+    labels: Mapping[str, str] = NO_LABELS
     texts: list[str] = []
     versions = bytearray()
     lines: list[int] = []
     for entry in entries:
-        if isinstance(entry, Target) and _is_plain(entry):
-            if entry.origin.source != source:
+        before, labels = labels, entry.origin.labels
+        # Labels of the run are one object for all; those of a row are its own.
+        alike = labels is before or not labels
+        if alike and isinstance(entry, Target) and _is_plain(entry):
+            if entry.origin.source != source or labels is not before:
                 source = entry.origin.source
                 texts, versions, lines = [], bytearray(), []
-                packed.append((source, texts, versions, lines))  # type: ignore[arg-type]
+                packed.append((source, texts, versions, lines, dict(labels)))  # type: ignore[arg-type]
             texts.append(entry.text)
             versions.append(entry.version)
             lines.append(entry.origin.line)
@@ -166,22 +187,27 @@ def _pack(entries: list[Target | Spread]) -> bytes:
         else:
             packed.append((entry.span, _plain(entry.origin)))
     data = pickle.dumps(packed, pickle.HIGHEST_PROTOCOL)
-    return data if len(data) < _SHORT else zstandard.ZstdCompressor(level=1).compress(data)
+    return (
+        data if len(data) < _MAX_PLAIN_OCTETS else zstandard.ZstdCompressor(level=1).compress(data)
+    )
 
 
 def _plain(origin: Origin) -> tuple[Any, ...]:
-    return (*origin[:4], dict(origin.labels))
+    return (*origin[:4], dict(origin.labels), origin.expected)
 
 
 def _origin(values: tuple[Any, ...]) -> Origin:
-    source, line, helo, mail_from, labels = values
-    return Origin(source, line, helo, mail_from, labels or NO_LABELS)
+    source, line, helo, mail_from, labels, expected = values
+    return Origin(source, line, helo, mail_from, labels or NO_LABELS, expected)
 
 
-def unpack(shard: Shard) -> Iterator[Block]:
-    """Yield the targets of a shard in blocks, all of them full but the last."""
+def unpack(shard: Shard, skip: int = 0) -> Iterator[Block]:
+    """Yield the targets of a shard but the first `skip` in blocks, all full but the last."""
     block: Block = []
     for targets in _pieces(_packed(shard)):
+        if skip:
+            skipped = min(skip, len(targets))
+            targets, skip = targets[skipped:], skip - skipped  # noqa: PLW2901 - what is left
         block = block + targets if block else targets
         while len(block) >= BLOCK_SIZE:
             yield block[:BLOCK_SIZE]
@@ -199,7 +225,7 @@ def _packed(shard: Shard) -> list[_Packed]:
     data = shard.packed
     if data.startswith(zstandard.FRAME_HEADER):
         data = zstandard.ZstdDecompressor().decompress(data)
-    # Written by `_pack`, in this run, by whoever gives this process its orders.
+    # Written by `_pack`, in this run, by the coordinator of this process.
     packed: list[_Packed] = pickle.loads(data)  # noqa: S301 - see above
     return packed
 
@@ -218,7 +244,8 @@ def _pieces(packed: list[_Packed]) -> Iterator[Block]:
                 yield span_targets(version, first, take, origin)
                 first += take
         else:
-            source, texts, versions, lines = piece
+            source, texts, versions, lines, labels = piece
+            labels = labels or NO_LABELS
             for start in range(0, len(texts), BLOCK_SIZE):
                 place = slice(start, start + BLOCK_SIZE)
                 yield [
@@ -228,7 +255,7 @@ def _pieces(packed: list[_Packed]) -> Iterator[Block]:
                             text,
                             "ip" if version else "domain",
                             version,
-                            _NEW(Origin, (source, line, None, (), NO_LABELS)),
+                            _NEW(Origin, (source, line, None, (), labels, "")),
                             None,
                         ),
                     )

@@ -1,7 +1,8 @@
-"""A process that works for runs: audits the shards that it is given, as many runs' as there are.
+"""The worker of this process: audits the shards that it is given, of any number of runs.
 
-It has one event loop for this, in a thread of its own: whoever gives it work, a pipe or a
-cluster's scheduler, has other things to do there. An engine is kept from shard to shard.
+It has an event loop in a thread of its own: the callers, a pipe or the scheduler of a cluster, have
+other things to do in theirs. An engine is kept from shard to shard. When the last run is closed,
+nothing is left: neither the thread nor anything at module level.
 """
 
 from __future__ import annotations
@@ -13,33 +14,37 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from auditor import __version__
 from auditor.errors import UsageError
-from auditor.run.loop import new_loop, seldom_collected
-from auditor.workers.lane import Lane
-from auditor.workers.orders import Share
+from auditor.run.event_loop import garbage_collected_by_clock, new_loop
+from auditor.workers.messages import Quota
+from auditor.workers.worker_run import WorkerRun
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from concurrent.futures import Future
 
-    from auditor.workers.orders import Order, Result, Word
+    from auditor.workers.messages import Command, Result, ShardTask
 
-__all__ = ["leave", "tell", "work"]
+__all__ = ["audit_shard", "end_worker", "send_command"]
 
 T = TypeVar("T")
 
-#: Seconds until an engine is closed whose run gives no work any more and did not say so.
-_IDLE: Final = 600.0
+#: After how long the engine of a run is closed that sends no more shards and has not said so.
+_IDLE_TIMEOUT_S: Final = 600.0
 
-#: Seconds that the loop is given to end.
-_END: Final = 2.0
+#: How long the loop may take to end.
+_JOIN_TIMEOUT_S: Final = 2.0
 
 
 class _Worker:
     """The runs that this process works for, and the loop that it does so on."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, Lane] = {}
+        self._worker_runs: dict[str, WorkerRun] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._resting: AsyncExitStack | None = None
+        #: Calls that have not come to their end, and the closing of runs that were forgotten.
+        self._calls: set[Future[Any]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._loop = new_loop()
         self._thread = threading.Thread(target=self._run, name="auditor-worker", daemon=True)
         self._thread.start()
@@ -49,47 +54,69 @@ class _Worker:
         self._loop.run_forever()
         self._loop.close()
 
-    def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop; return or raise what it does."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+    @property
+    def busy(self) -> bool:
+        """Whether it works for any run."""
+        return bool(self._worker_runs or self._calls or self._closing)
 
-    async def audit(self, order: Order) -> Result:
+    def begin(self, call: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin a call on the loop; the lock is held, so the worker does not end before it."""
+        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        self._calls.add(future)
+        future.add_done_callback(self._on_ended)
+        return future
+
+    def _on_ended(self, call: Future[Any]) -> None:
+        self._calls.discard(call)
+        _release(self)
+
+    async def audit(self, task: ShardTask) -> Result:
         """Audit a shard."""
-        lane = self._lanes.get(order.run)
-        if lane is None:
-            lane = self._lanes[order.run] = Lane(order.settings, order.share)
-        lane.share(order.share)
+        worker_run = self._worker_runs.get(task.run)
+        if worker_run is None:
+            worker_run = self._worker_runs[task.run] = WorkerRun(task.settings, task.quota)
+        worker_run.set_quota(task.quota)
         if self._resting is None:
             self._resting = AsyncExitStack()
-            await self._resting.enter_async_context(seldom_collected())
-        if order.run in self._timers:
-            self._timers.pop(order.run).cancel()
+            await self._resting.enter_async_context(garbage_collected_by_clock())
+        if task.run in self._timers:
+            self._timers.pop(task.run).cancel()
         try:
-            return await lane.audit(order.shard)
+            return await worker_run.audit(task.shard, task.skip)
         finally:
-            if not lane.open and self._lanes.get(order.run) is lane:
-                self._timers[order.run] = self._loop.call_later(_IDLE, self._expire, order.run)
+            if not worker_run.open and self._worker_runs.get(task.run) is worker_run:
+                self._timers[task.run] = self._loop.call_later(
+                    _IDLE_TIMEOUT_S, self._expire, task.run
+                )
 
-    async def tell(self, run: str, word: Word | Share) -> None:
-        """Do as a run says; nothing if it is not known here."""
-        lane = self._lanes.get(run)
-        if lane is None:
+    async def send_command(self, run: str, command: Command | Quota) -> None:
+        """Carry out a command of a run; nothing if the run is not known here."""
+        worker_run = self._worker_runs.get(run)
+        if worker_run is None:
             return
-        if isinstance(word, Share):
-            lane.share(word)
-        elif word == "stop":
-            lane.stopped = True
+        if isinstance(command, Quota):
+            worker_run.set_quota(command)
+        elif command == "stop":
+            worker_run.stop()
+        elif command == "drop":
+            worker_run.drop()
         else:
             await self._close(run)
 
     def _expire(self, run: str) -> None:
-        self._expiring = self._loop.create_task(self._close(run))
+        closing = self._loop.create_task(self._close(run))
+        self._closing.add(closing)
+        closing.add_done_callback(self._on_closed)
+
+    def _on_closed(self, closing: asyncio.Task[None]) -> None:
+        self._closing.discard(closing)
+        _release(self)
 
     async def _close(self, run: str) -> None:
         if run in self._timers:
             self._timers.pop(run).cancel()
-        await self._lanes.pop(run).close()
-        if not self._lanes and self._resting is not None:
+        await self._worker_runs.pop(run).close()
+        if not self._worker_runs and self._resting is not None:
             resting, self._resting = self._resting, None
             await resting.aclose()
 
@@ -97,41 +124,69 @@ class _Worker:
         """Drop everything, and end the thread."""
 
         async def close() -> None:
-            for run in list(self._lanes):
+            for run in list(self._worker_runs):
                 await self._close(run)
+            await asyncio.gather(*self._closing, return_exceptions=True)
             self._loop.stop()
 
         asyncio.run_coroutine_threadsafe(close(), self._loop)
-        self._thread.join(_END)
+        self.join()
+
+    def stop(self) -> None:
+        """End the thread, which has nothing to do any more."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def join(self) -> None:
+        """Wait until the thread has ended."""
+        self._thread.join(_JOIN_TIMEOUT_S)
 
 
-#: This process's worker, from the first order on: the one thing that calls from outside,
-#: which share nothing else, have in common.
-_here: list[_Worker] = []
-_making: Final = threading.Lock()
+#: This process's worker, as long as there is a run for it: at most one. Calls come from outside,
+#: through a pipe or by a scheduler, and share nothing else.
+_current: list[_Worker] = []
+#: Held while a worker is made, given a shard, or found to have nothing to do.
+_lock: Final = threading.RLock()
 
 
-def work(order: Order) -> Result:
+def audit_shard(task: ShardTask) -> Result:
     """Audit a shard in this process, and wait until that is done.
 
     Raises AuditorError if the engine cannot work, UsageError if the run is another version's.
     """
-    if order.version != __version__:
-        raise UsageError(f"a worker has auditor {__version__}, the run is by {order.version}")
-    with _making:
-        if not _here:
-            _here.append(_Worker())
-    return _here[0].wait(_here[0].audit(order))
+    if task.version != __version__:
+        raise UsageError(f"a worker has auditor {__version__}, the run is by {task.version}")
+    with _lock:
+        if not _current:
+            _current.append(_Worker())
+        worker = _current[0]
+        result = worker.begin(worker.audit(task))
+    return result.result()
 
 
-def tell(run: str, word: Word | Share) -> None:
-    """Tell this process's worker something about a run, and wait until it is so."""
-    if _here:
-        _here[0].wait(_here[0].tell(run, word))
+def send_command(run: str, command: Command | Quota) -> None:
+    """Have this process's worker carry out a command of a run, and wait until it has."""
+    with _lock:
+        if not _current:
+            return
+        worker = _current[0]
+        sent = worker.begin(worker.send_command(run, command))
+    sent.result()
+    _release(worker)
+    if worker not in _current:
+        worker.join()
 
 
-def leave() -> None:
+def end_worker() -> None:
     """End this process's worker, whatever it is doing."""
-    with _making:
-        while _here:
-            _here.pop().end()
+    with _lock:
+        workers, _current[:] = _current[:], []
+    for worker in workers:
+        worker.end()
+
+
+def _release(worker: _Worker) -> None:
+    """End a worker if it has nothing to do any more: the next shard makes another."""
+    with _lock:
+        if not worker.busy and worker in _current:
+            _current.remove(worker)
+            worker.stop()

@@ -1,4 +1,4 @@
-"""The records of targets that nobody could audit: unread, and not absent."""
+"""Records of targets that were given up: their lookups are undetermined, not absent."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import zstandard
 
-from auditor.audit import Auditor
 from auditor.errors import WorkersError
-from auditor.findings.judge import Ruling
+from auditor.findings.judge import RuleSet
 from auditor.output.record import trace_entry
+from auditor.output.tally import Tally
+from auditor.pipeline.target import TargetAuditor
 from auditor.resolve.answer import Answer
-from auditor.run.tally import Tally
-from auditor.workers.orders import Result
+from auditor.workers.messages import Result
 from auditor.workers.shards import unpack
 
 if TYPE_CHECKING:
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from auditor.targets.target import Target
     from auditor.workers.shards import Shard
 
-__all__ = ["abandon", "not_audited"]
+__all__ = ["give_up_shard", "not_audited"]
 
 #: What is known of every question.
 _UNKNOWN = Answer("UNREACHABLE")
 
 
-def abandon(shard: Shard, settings: Settings) -> Result:
-    """Return what a shard comes to if no server can be reached for any of its targets."""
-    ruling = Ruling(severities=settings.severities, select=settings.select, ignore=settings.ignore)
-    auditor = Auditor(settings, ruling)
+def give_up_shard(shard: Shard, settings: Settings, skip: int = 0) -> Result:
+    """Return the result of a shard whose targets after `skip` cannot be audited."""
+    rule_set = RuleSet.of(settings)
+    auditor = TargetAuditor(settings, rule_set)
     tally = Tally()
     lines = bytearray()
-    for block in unpack(shard):
+    for block in unpack(shard, skip):
         for target in block:
             record, asked = _audit(auditor, target)
             tally.note(record)
@@ -49,7 +49,7 @@ def abandon(shard: Shard, settings: Settings) -> Result:
 
 
 def not_audited(given_up: Sequence[GivenUp]) -> WorkersError:
-    """Return what a run comes to that had to give targets up."""
+    """Return the error of a run that had to give targets up."""
     first, *others = given_up
     size = sum(each.records for each in given_up)
     return WorkersError(
@@ -58,16 +58,14 @@ def not_audited(given_up: Sequence[GivenUp]) -> WorkersError:
     )
 
 
-def _audit(auditor: Auditor, target: Target) -> tuple[Any, list[Question]]:
+def _audit(auditor: TargetAuditor, target: Target) -> tuple[Any, list[Question]]:
     """Take a target through its stages; return the record and what it asked."""
     steps = auditor.audit(target)
-    answers: Sequence[Answer] | None = None
     asked: list[Question] = []
     try:
+        questions = next(steps)
         while True:
-            # A generator's first send must be None.
-            questions = steps.send(answers)  # type: ignore[arg-type]
             asked += questions
-            answers = [_UNKNOWN] * len(questions)
+            questions = steps.send([_UNKNOWN] * len(questions))
     except StopIteration as end:
         return end.value, asked

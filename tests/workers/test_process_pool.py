@@ -15,12 +15,14 @@ import pytest
 from cli.driving import wait_until
 
 from auditor.errors import UsageError, WorkersError
-from auditor.workers.crew import NotBegunError
-from auditor.workers.processes import Process, Processes
+from auditor.workers.pool import NotBegunError
+from auditor.workers.process_pool import ProcessPool, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+pytestmark = pytest.mark.process
 
 
 class _OddError(Exception):
@@ -55,14 +57,14 @@ def said() -> list[Any]:
 
 
 @pytest.fixture
-def ended() -> list[Process]:
+def ended() -> list[WorkerProcess]:
     return []
 
 
 @pytest.fixture
-def process(said: list[Any], ended: list[Process]) -> Iterator[Process]:
+def process(said: list[Any], ended: list[WorkerProcess]) -> Iterator[WorkerProcess]:
     # What the child imports must be where it looks.
-    process = Process(ended.append, lambda *what: said.append(what))
+    process = WorkerProcess(ended.append, lambda *what: said.append(what))
     try:
         yield process
     finally:
@@ -74,7 +76,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
 
 
-def test_a_call_comes_to_what_it_returns_or_raises(process: Process) -> None:
+def test_a_call_comes_to_what_it_returns_or_raises(process: WorkerProcess) -> None:
     assert process.submit(pow, 2, 10).result(30) == 1024
     assert process.submit(int, "ff", base=16).result(30) == 255
     with pytest.raises(UsageError, match="not like this"):
@@ -84,7 +86,7 @@ def test_a_call_comes_to_what_it_returns_or_raises(process: Process) -> None:
     assert process.submit(os.getpid).result(30) == process.pid
 
 
-def test_calls_run_abreast(process: Process, tmp_path: Path) -> None:
+def test_calls_run_abreast(process: WorkerProcess, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     slow = process.submit(log_and_wait, str(flag))
     assert process.submit(abs, -1).result(30) == 1
@@ -93,14 +95,14 @@ def test_calls_run_abreast(process: Process, tmp_path: Path) -> None:
     slow.result(30)
 
 
-def test_what_it_logs_is_passed_on(process: Process, said: list[Any], tmp_path: Path) -> None:
+def test_what_it_logs_is_passed_on(process: WorkerProcess, said: list[Any], tmp_path: Path) -> None:
     process.submit(log_and_wait, str(tmp_path)).result(30)
     event = {"event": "zone_dead", "fields": {"zone": "z"}}
     assert said == [(logging.WARNING, "zone is dead", event)]
 
 
 def test_a_death_fails_what_was_begun_and_what_was_not(
-    process: Process, ended: list[Process], said: list[Any], tmp_path: Path
+    process: WorkerProcess, ended: list[WorkerProcess], said: list[Any], tmp_path: Path
 ) -> None:
     begun = process.submit(log_and_wait, str(tmp_path / "never"))
     wait_until(lambda: bool(said))
@@ -114,12 +116,12 @@ def test_a_death_fails_what_was_begun_and_what_was_not(
         with pytest.raises(NotBegunError, match="killed by SIGKILL"):
             future.result(30)
     wait_until(lambda: ended == [process])
-    assert process.fate == "killed by SIGKILL"
+    assert process.exit_reason == "killed by SIGKILL"
 
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_shutdown_ends_it_whatever_it_is_doing(
-    process: Process,
+    process: WorkerProcess,
     said: list[Any],
     tmp_path: Path,
     stopped: bool,  # noqa: FBT001 - a parameter
@@ -131,30 +133,30 @@ def test_shutdown_ends_it_whatever_it_is_doing(
     process.shutdown()
     with pytest.raises(BrokenExecutor):
         begun.result(0)
-    assert process.fate == "ended with status 0"
+    assert process.exit_reason == "ended with status 0"
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
     process.shutdown()
 
 
-# --- A crew of them
+# --- A pool of them
 
 
 def test_a_crew_replaces_who_dies_and_all_go_home() -> None:
     async def main() -> None:
         news = asyncio.Event()
-        crew = Processes(2)
-        await crew.start(news.set)
-        first, second = crew.members()
-        pids = [int(name.split()[1]) for name in crew.members()]
+        pool = ProcessPool(2)
+        await pool.start(news.set)
+        first, second = pool.workers()
+        pids = [int(name.split()[1]) for name in pool.workers()]
         os.kill(pids[0], signal.SIGKILL)
         async with asyncio.timeout(30):
             await news.wait()
-        assert len(crew.members()) == 2
-        assert second in crew.members()
-        assert (first in crew.members(), crew.fate(first)) == (False, "killed by SIGKILL")
-        everybody = [int(name.split()[1]) for name in crew.members()]
-        await crew.close()
+        assert len(pool.workers()) == 2
+        assert second in pool.workers()
+        assert (first in pool.workers(), pool.exit_reason(first)) == (False, "killed by SIGKILL")
+        everybody = [int(name.split()[1]) for name in pool.workers()]
+        await pool.close()
         for pid in everybody:
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
@@ -166,15 +168,15 @@ def test_a_crew_that_ends_before_it_begins_is_no_crew(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "executable", "/bin/false")
 
     async def main() -> None:
-        crew = Processes(2)
+        pool = ProcessPool(2)
         news = asyncio.Event()
-        await crew.start(news.set)
+        await pool.start(news.set)
         async with asyncio.timeout(30):
-            while crew.error is None:
+            while pool.error is None:
                 await news.wait()
                 news.clear()
-        assert str(crew.error) == "workers: they end before they begin: ended with status 1"
-        await crew.close()
+        assert str(pool.error) == "workers: they end before they begin: ended with status 1"
+        await pool.close()
 
     asyncio.run(main())
 
@@ -183,19 +185,19 @@ def test_a_crew_that_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
 
     async def main() -> None:
-        crew = Processes(2)
+        pool = ProcessPool(2)
         with pytest.raises(WorkersError, match="workers: no process can be started: No such file"):
-            await crew.start(lambda: None)
-        await crew.close()
+            await pool.start(lambda: None)
+        await pool.close()
 
     asyncio.run(main())
 
 
 def test_what_several_have_to_say_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    crew = Processes(2)
+    pool = ProcessPool(2)
     for _ in range(3):
-        crew._on_log(logging.WARNING, "server s is silent: benched", {"event": "server_benched"})
-    crew._on_log(logging.WARNING, "server t is silent: benched", {})
+        pool._on_log(logging.WARNING, "server s is silent: benched", {"event": "server_benched"})
+    pool._on_log(logging.WARNING, "server t is silent: benched", {})
     assert [record.getMessage() for record in caplog.records] == [
         "server s is silent: benched",
         "server t is silent: benched",

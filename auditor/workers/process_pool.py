@@ -1,4 +1,4 @@
-"""A crew of processes on this machine.
+"""A pool of worker processes on this machine.
 
 Each process is an executor of its own: one that dies takes down what it held and nothing
 else, and another takes its place. It notices the end of its parent, however that comes
@@ -23,36 +23,36 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from auditor.errors import AuditorError, WorkersError
-from auditor.workers.crew import NotBegunError
-from auditor.workers.worker import leave, tell
+from auditor.workers.pool import NotBegunError
+from auditor.workers.worker import end_worker, send_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from auditor.workers.orders import Share, Word
+    from auditor.workers.messages import Command, Quota
 
-__all__ = ["Process", "Processes", "serve"]
+__all__ = ["ProcessPool", "WorkerProcess", "serve"]
 
 T = TypeVar("T")
 
 _log = logging.getLogger("auditor")
 
-#: Processes in the place of one that may end before they have begun, all in a row.
-_STILLBORN: Final = 3
+#: How many processes in a row may end before they are ready, in each place of the pool.
+_MAX_FAILED_STARTS: Final = 3
 
-#: Seconds that a process is given to end by itself.
-_PATIENCE: Final = 3.0
+#: How long a process may take to end by itself.
+_EXIT_TIMEOUT_S: Final = 3.0
 
-#: Seconds for which what one process has said need not be said for others.
-_ECHO: Final = 5.0
+#: For how long a message of one process is not repeated for others.
+_REPEAT_INTERVAL_S: Final = 5.0
 
-#: What a process says besides the outcomes of calls, in place of their number.
+#: Messages of a process other than outcomes of calls, in place of a call's number.
 _READY: Final = -1
 _LOGGED: Final = -2
 _BEGUN: Final = -3
 
 
-class Process(Executor):
+class WorkerProcess(Executor):
     """One process that runs what it is given, each call in a thread of its own.
 
     `on_end` is called, in some thread, when it has ended; by then all that it held has
@@ -60,9 +60,11 @@ class Process(Executor):
     text, and what a `LogRecord` has besides.
     """
 
-    def __init__(self, on_end: Callable[[Process], None], on_log: Callable[..., None]) -> None:
+    def __init__(
+        self, on_end: Callable[[WorkerProcess], None], on_log: Callable[..., None]
+    ) -> None:
         self.ready = False
-        self.fate = ""
+        self.exit_reason = ""
         self._on_end = on_end
         self._on_log = on_log
         self._futures: dict[int, Future[Any]] = {}
@@ -71,9 +73,13 @@ class Process(Executor):
         self._lock = threading.Lock()
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            code = f"from auditor.workers.processes import serve; serve({theirs.fileno()})"
-            # Not -I or -P: what the parent can import, the child must be able to.
-            command = [sys.executable, "-c", code]
+            # What this process can import, the child can, and nothing else: with -c alone it
+            # would look into the working directory first, whoever can write to that.
+            code = (
+                f"import sys; sys.path[:] = {sys.path!r}; "
+                f"from auditor.workers.process_pool import serve; serve({theirs.fileno()})"
+            )
+            command = [sys.executable, "-P", "-c", code]
             self._process = subprocess.Popen(  # noqa: S603 - this very program
                 command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
             )
@@ -86,8 +92,8 @@ class Process(Executor):
         """Have the process call `fn`, which like its arguments can be pickled."""
         future: Future[T] = Future()
         with self._lock:
-            if self.fate:
-                future.set_exception(NotBegunError(self.fate))
+            if self.exit_reason:
+                future.set_exception(NotBegunError(self.exit_reason))
                 return future
             number = next(self._numbers)
             self._futures[number] = future
@@ -106,7 +112,7 @@ class Process(Executor):
             # It sees the end of the pipe; ours is closed when it has closed its own.
             self._half_close()
         if wait:
-            self._reader.join(_PATIENCE)
+            self._reader.join(_EXIT_TIMEOUT_S)
             if self._reader.is_alive():
                 self._process.kill()
                 self._reader.join()
@@ -124,17 +130,17 @@ class Process(Executor):
             while True:
                 self._take(*pickle.loads(self._pipe.recv_bytes()))  # noqa: S301 - our own child
         try:
-            code = self._process.wait(_PATIENCE)
+            code = self._process.wait(_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
         with self._lock:
             self._pipe.close()
-            self.fate = _fate(code)
+            self.exit_reason = _exit_reason(code)
             futures, self._futures = self._futures, {}
         for number, future in futures.items():
             kind = BrokenExecutor if number in self._begun else NotBegunError
-            future.set_exception(kind(self.fate))
+            future.set_exception(kind(self.exit_reason))
         self._on_end(self)
 
     def _take(self, number: int, outcome: Any, error: BaseException | None) -> None:
@@ -154,7 +160,7 @@ class Process(Executor):
                 future.set_exception(error)
 
 
-def _fate(code: int) -> str:
+def _exit_reason(code: int) -> str:
     if code >= 0:
         return f"ended with status {code}"
     with suppress(ValueError):
@@ -162,17 +168,17 @@ def _fate(code: int) -> str:
     return f"killed by signal {-code}"
 
 
-class Processes:
-    """A crew of `size` processes; whichever dies is replaced."""
+class ProcessPool:
+    """A pool of `size` processes; one that dies is replaced."""
 
     def __init__(self, size: int) -> None:
         self.error: AuditorError | None = None
         self._size = size
-        self._members: dict[str, Process] = {}
-        self._fates: dict[str, str] = {}
-        self._stillborn = 0
+        self._workers: dict[str, WorkerProcess] = {}
+        self._exit_reasons: dict[str, str] = {}
+        self._failed_starts = 0
         self._closing = False
-        self._said: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     async def start(self, changed: Callable[[], None]) -> None:
         """Start the processes. Raises WorkersError if the system does not let us."""
@@ -183,61 +189,67 @@ class Processes:
         if self.error is not None:
             raise self.error
 
-    def members(self) -> Mapping[str, Executor]:
+    def workers(self) -> Mapping[str, Executor]:
         """Return those that live."""
-        return self._members
+        return self._workers
 
-    def fate(self, name: str) -> str:
+    def exit_reason(self, name: str) -> str:
         """Return how a process ended."""
-        return self._fates.get(name, "gone")
+        return self._exit_reasons.get(name, "gone")
 
-    async def tell(self, names: Collection[str], run: str, word: Word | Share) -> None:
-        """Tell processes; one that ends has heard enough."""
-        told = [
-            asyncio.wrap_future(self._members[name].submit(tell, run, word))
+    async def send_command(
+        self, names: Collection[str], run: str, command: Command | Quota
+    ) -> None:
+        """Send it to processes; one that ends need not take it."""
+        sent = [
+            asyncio.wrap_future(self._workers[name].submit(send_command, run, command))
             for name in names
-            if name in self._members
+            if name in self._workers
         ]
-        await asyncio.gather(*told, return_exceptions=True)
+        await asyncio.gather(*sent, return_exceptions=True)
 
     async def close(self) -> None:
         """End all processes, and wait until they are gone."""
         self._closing = True
-        members = list(self._members.values())
-        for member in members:
-            member.shutdown(wait=False)
-        await asyncio.gather(*(asyncio.to_thread(member.shutdown) for member in members))
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.shutdown(wait=False)
+        await asyncio.gather(*(asyncio.to_thread(worker.shutdown) for worker in workers))
 
     def _add(self) -> None:
         try:
-            process = Process(self._on_end, self._on_log)
+            process = WorkerProcess(self._on_end, self._on_log)
         except OSError as error:
             self.error = WorkersError(f"workers: no process can be started: {error.strerror}")
             return
-        self._members[f"process {process.pid}"] = process
+        self._workers[f"process {process.pid}"] = process
 
     def _on_log(self, level: int, text: str, extra: Mapping[str, Any]) -> None:
         """Log what a process has to say, unless another one has just said the same."""
         now = time.monotonic()
-        last = self._said.get(text)
-        self._said = {said: when for said, when in self._said.items() if now - when < _ECHO}
-        if last is None or now - last >= _ECHO:
-            self._said[text] = now
+        last = self._logged_at.get(text)
+        self._logged_at = {
+            logged: when
+            for logged, when in self._logged_at.items()
+            if now - when < _REPEAT_INTERVAL_S
+        }
+        if last is None or now - last >= _REPEAT_INTERVAL_S:
+            self._logged_at[text] = now
             _log.log(level, "%s", text, extra=dict(extra))
 
-    def _on_end(self, process: Process) -> None:
-        with suppress(RuntimeError):  # the loop is gone, and with it whoever cares
+    def _on_end(self, process: WorkerProcess) -> None:
+        with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._replace, process)
 
-    def _replace(self, process: Process) -> None:
+    def _replace(self, process: WorkerProcess) -> None:
         name = f"process {process.pid}"
-        del self._members[name]
-        self._fates[name] = process.fate
+        del self._workers[name]
+        self._exit_reasons[name] = process.exit_reason
         if self._closing:
             return
-        self._stillborn = 0 if process.ready else self._stillborn + 1
-        if self._stillborn >= _STILLBORN * self._size:
-            self.error = WorkersError(f"workers: they end before they begin: {process.fate}")
+        self._failed_starts = 0 if process.ready else self._failed_starts + 1
+        if self._failed_starts >= _MAX_FAILED_STARTS * self._size:
+            self.error = WorkersError(f"workers: they end before they begin: {process.exit_reason}")
         if self.error is None:
             self._add()
         self._changed()
@@ -258,7 +270,7 @@ class _Messages(logging.Handler):
 
 
 def serve(handle: int) -> None:
-    """Be a `Process`: do what comes down the pipe, until it is closed at the other end."""
+    """Serve as a `WorkerProcess`: run the calls that the pipe brings, until it is closed."""
     # Ctrl-C and systemd reach all processes at once, and the parent knows what to do.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -284,7 +296,7 @@ def serve(handle: int) -> None:
         while True:
             task = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own parent
             threading.Thread(target=call, args=task, daemon=True).start()
-    leave()
+    end_worker()
 
 
 def _portable(error: BaseException) -> BaseException:

@@ -1,7 +1,7 @@
-"""A crew of Dask workers: machines that a scheduler of `distributed` knows.
+"""A pool of Dask workers: the machines that a scheduler of `distributed` knows.
 
-Each worker has an executor of the client's own, bound to it. Which shard is where decides
-this run and not the scheduler, since limits are divided and deaths are counted by worker.
+The client has an executor for each worker, bound to it. Which worker gets a shard is decided by
+the run and not by the scheduler: limits are divided and deaths counted by worker.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from concurrent.futures import Future
 
-    from auditor.workers.orders import Share, Word
+    from auditor.workers.messages import Command, Quota
 
-__all__ = ["Cluster"]
+__all__ = ["DaskPool"]
 
 T = TypeVar("T")
 
 _log = logging.getLogger("auditor")
 
-#: What the library would find fault with only when it has half begun.
+#: Addresses that the library takes: it would refuse others only after it has half started.
 _ADDRESS: Final = re.compile(
     r"((tcp|tls|ucx|wss?)://)?(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]+):[0-9]{1,5}/?"
 )
 
-#: Seconds between two looks at who is there.
-_LOOK: Final = 1.0
+#: How often the list of workers is fetched.
+_POLL_INTERVAL_S: Final = 1.0
 
-#: Seconds that the scheduler is given to answer, and its workers to hear something.
-_PATIENCE: Final = 15.0
-_HEARING: Final = 5.0
+#: How long the scheduler may take to answer, and its workers to take a command.
+_SCHEDULER_TIMEOUT_S: Final = 15.0
+_COMMAND_TIMEOUT_S: Final = 5.0
 
-#: What the library says of a scheduler that is gone is ours to say.
-_TALKATIVE: Final = ("client", "core", "comm.tcp", "batched")
+#: Loggers of the library: a scheduler that is gone is reported here.
+_MUTED_LOGGERS: Final = ("client", "core", "comm.tcp", "batched")
 
 
-class Cluster:
-    """The workers that the scheduler at `address` has, whoever comes and goes.
+class DaskPool:
+    """The workers of the scheduler at `address`; they may come and go.
 
     Raises UsageError for what is no address.
     """
@@ -55,9 +55,9 @@ class Cluster:
             raise UsageError(f"scheduler: {address!r}: expected an address, tcp://HOST:8786")
         self.error: AuditorError | None = None
         self._address = address
-        self._members: dict[str, Executor] = {}
+        self._workers: dict[str, Executor] = {}
         self._client: Any = None
-        self._looking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     async def start(self, changed: Callable[[], None]) -> None:
         """Connect. Raises UsageError without the library, WorkersError without a scheduler."""
@@ -67,11 +67,15 @@ class Cluster:
             raise UsageError(
                 "scheduler: needs the package distributed: pip install 'auditor[cluster]'"
             ) from error
-        for name in _TALKATIVE:
+        for name in _MUTED_LOGGERS:
             logging.getLogger(f"distributed.{name}").setLevel(logging.CRITICAL)
         try:
             self._client = await asyncio.to_thread(
-                Client, self._address, timeout=_PATIENCE, set_as_default=False, name="auditor"
+                Client,
+                self._address,
+                timeout=_SCHEDULER_TIMEOUT_S,
+                set_as_default=False,
+                name="auditor",
             )
         except (OSError, TimeoutError) as error:
             raise WorkersError(f"scheduler: {self._address} does not answer: {error}") from error
@@ -79,69 +83,73 @@ class Cluster:
             link = self._client.dashboard_link
             extra = {"event": "dashboard", "fields": {"url": link}}
             _log.warning("the cluster's dashboard: %s", link, extra=extra)
-        await self._look()
-        if not self._members:
+        await self._poll()
+        if not self._workers:
             _log.warning("scheduler %s has no worker yet: waiting for one", self._address)
-        self._looking = asyncio.create_task(self._keep_looking(changed))
+        self._polling = asyncio.create_task(self._keep_polling(changed))
 
-    def members(self) -> Mapping[str, Executor]:
+    def workers(self) -> Mapping[str, Executor]:
         """Return the workers that the scheduler knew a moment ago."""
-        return self._members
+        return self._workers
 
-    def fate(self, name: str) -> str:
-        """Return all that the scheduler says of a worker that is not there any more."""
+    def exit_reason(self, name: str) -> str:
+        """Return all that is known of a worker that is gone: the scheduler gives no reason."""
         return f"{name} is gone"
 
-    async def tell(self, names: Collection[str], run: str, word: Word | Share) -> None:
-        """Tell workers; those that do not answer are found to be gone at the next look."""
-        there = [name for name in names if name in self._members]
-        if there and self.error is None:
+    async def send_command(
+        self, names: Collection[str], run: str, command: Command | Quota
+    ) -> None:
+        """Send it to workers; those that do not answer are found to be gone at the next poll."""
+        alive = [name for name in names if name in self._workers]
+        if alive and self.error is None:
             with suppress(OSError, TimeoutError):
                 await asyncio.to_thread(
                     self._client.run,
-                    worker.tell,
+                    worker.send_command,
                     run,
-                    word,
-                    workers=there,
+                    command,
+                    workers=alive,
                     on_error="ignore",
-                    callback_timeout=_HEARING,
+                    callback_timeout=_COMMAND_TIMEOUT_S,
                 )
 
     async def close(self) -> None:
         """Leave the scheduler; its workers stay."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait([self._polling])
         if self._client is not None:
             with suppress(OSError, TimeoutError):
-                await asyncio.to_thread(self._client.close, _PATIENCE)
+                await asyncio.to_thread(self._client.close, _SCHEDULER_TIMEOUT_S)
 
-    async def _keep_looking(self, changed: Callable[[], None]) -> None:
+    async def _keep_polling(self, changed: Callable[[], None]) -> None:
         while self.error is None:
-            await asyncio.sleep(_LOOK)
-            if await self._look():
+            await asyncio.sleep(_POLL_INTERVAL_S)
+            if await self._poll():
                 changed()
 
-    async def _look(self) -> bool:
-        """Take note of who is there; return whether that has changed."""
+    async def _poll(self) -> bool:
+        """Fetch the list of workers; return whether it has changed."""
         client = self._client
         # One that reconnects has lost all that was under way.
-        there = client.status == "running"
-        if there:
+        alive = client.status == "running"
+        if alive:
             try:
-                names = set(await asyncio.to_thread(client.nthreads, callback_timeout=_PATIENCE))
+                names = set(
+                    await asyncio.to_thread(client.nthreads, callback_timeout=_SCHEDULER_TIMEOUT_S)
+                )
             except (OSError, TimeoutError):
-                there = False
-        if not there:
+                alive = False
+        if not alive:
             self.error = WorkersError(f"scheduler {self._address} is gone; --resume goes on")
             return True
-        if names == set(self._members):
+        if names == set(self._workers):
             return False
-        for name in set(self._members) - names:
-            self._members.pop(name).shutdown(wait=False)
-        for name in names - set(self._members):
+        for name in set(self._workers) - names:
+            self._workers.pop(name).shutdown(wait=False)
+        for name in names - set(self._workers):
             bound = client.get_executor(workers=[name], allow_other_workers=False, pure=False)
-            self._members[name] = _Seceding(bound)
+            self._workers[name] = _Seceding(bound)
         return True
 
 
@@ -156,7 +164,7 @@ class _Seceding(Executor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Have the worker call `fn`."""
-        return self._executor.submit(_aside, fn, *args, **kwargs)
+        return self._executor.submit(_call_outside_pool, fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in Executor
         """Give up what the worker does."""
@@ -164,7 +172,7 @@ class _Seceding(Executor):
         self._executor.shutdown(wait=wait)
 
 
-def _aside(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+def _call_outside_pool(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Call something outside of the worker's pool of threads (runs in a worker)."""
     from distributed import secede  # noqa: PLC0415 - there, since a worker runs this
 

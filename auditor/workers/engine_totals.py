@@ -1,0 +1,58 @@
+"""What the engines of all workers have counted and found, up to their last results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from auditor.workers.messages import Result
+
+__all__ = ["EngineTotals"]
+
+
+class _Report(NamedTuple):
+    """What one engine said last; later ones have a higher serial number."""
+
+    serial: int
+    counters: Mapping[str, int | None]
+    server_limits: Mapping[str, Mapping[str, int | str]]
+
+
+_NOTHING = _Report(0, {}, {})
+
+
+class EngineTotals:
+    """Sums over the engines of a run: their counters, and what servers bear."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, _Report] = {}
+
+    def note(self, result: Result) -> None:
+        """Take over what an engine says with a result."""
+        if result.serial > self._reports.get(result.engine, _NOTHING).serial:
+            report = _Report(result.serial, result.counters, result.server_limits)
+            self._reports[result.engine] = report
+
+    def counters(self) -> dict[str, int | None]:
+        """Return the questions and queries of all engines."""
+        total: Counter[str] = Counter()
+        for report in self._reports.values():
+            total.update({name: count or 0 for name, count in report.counters.items()})
+        return dict(total)
+
+    def server_limits(self) -> dict[str, dict[str, int | str]]:
+        """Return what servers bear from all engines together: each finds a part of it."""
+        total: dict[str, dict[str, int | str]] = {}
+        for report in self._reports.values():
+            for server, found in report.server_limits.items():
+                limits = total.setdefault(server, {})
+                for name, value in found.items():
+                    before = limits.get(name, 0)
+                    if isinstance(value, int) and isinstance(before, int):
+                        limits[name] = before + value
+                    else:
+                        limits[name] = value
+        return total

@@ -1,0 +1,66 @@
+"""Messages between a coordinator and its workers: shard tasks, results, quotas, commands."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from auditor import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from auditor.errors import AuditorError
+    from auditor.output.tally import Tally
+    from auditor.settings import Settings
+    from auditor.workers.shards import Shard
+
+__all__ = ["Command", "Quota", "Result", "ShardTask"]
+
+
+class Quota(NamedTuple):
+    """A worker's part of the limits that hold for the whole run; the highest `epoch` counts."""
+
+    epoch: int = 0
+    concurrency: int | None = None
+    qps: float | None = None
+    server_qps: float | None = None
+
+
+class ShardTask(NamedTuple):
+    """A shard to be audited: for which run, under which settings and limits.
+
+    `skip`: how many of its targets, the first ones, have been audited before.
+    """
+
+    run: str
+    shard: Shard
+    settings: Settings
+    quota: Quota
+    skip: int = 0
+    version: str = __version__
+
+
+class Result(NamedTuple):
+    """What came of a shard.
+
+    `frames`: its records in order, packed with zstd, each frame whole lines that stand
+    alone. There are fewer records than targets, the first ones, if the shard was cut off: the
+    run was told to stop, or `error` is why the engine cannot go on. `counters`: all that
+    `engine` has asked so far, and `server_limits` what it has found that servers bear, of which
+    those with the highest `serial` count.
+    """
+
+    number: int
+    frames: tuple[bytes, ...]
+    tally: Tally
+    engine: str
+    serial: int
+    counters: Mapping[str, int | None]
+    error: AuditorError | None = None
+    server_limits: Mapping[str, Mapping[str, int | str]] = MappingProxyType({})
+
+
+#: `stop`: take in no more targets; `drop`: give back at once what is finished in order; `close`:
+#: forget the run.
+Command = Literal["stop", "drop", "close"]

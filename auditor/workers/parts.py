@@ -1,0 +1,361 @@
+"""An output in parts: one file for each shard, and a manifest that lists them.
+
+At every moment the folder is a result that can be read: parts are whole, and the manifest lists
+them in the order of the input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import zstandard
+
+from auditor.errors import InputError, OutputError, UsageError
+from auditor.output.folder import MANIFEST, open_folder
+from auditor.output.tally import Tally, is_countable
+from auditor.run.existing_output import FinishedOutput, done_by, not_made
+from auditor.run.manifest import KILLED, RUNNING
+from auditor.run.manifest_writer import ManifestWriter
+from auditor.workers.quotas import pace_of
+from auditor.workers.shards import digest, unpack
+from auditor.workers.worker_run import pack_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from auditor.run.identity import Identity
+    from auditor.run.scan import AnyScan
+    from auditor.settings import Settings
+    from auditor.workers.messages import Result
+    from auditor.workers.shards import Shard
+
+__all__ = ["FolderManifestWriter", "PartedOutput", "part_name"]
+
+_NAME: Final = re.compile(r"part-[0-9]{6,}\.ndjson\.zst")
+
+#: How often the manifest is written at most: after this time, and after this many times as long
+#: as writing it takes.
+_MANIFEST_INTERVAL_S: Final = 5.0
+_MANIFEST_COST_FACTOR: Final = 20.0
+
+_COUNTERS: Final = ("kinds", "verdicts", "findings", "statuses", "undetermined")
+
+
+def part_name(number: int) -> str:
+    """Return the name of the part of shard `number`."""
+    return f"part-{number:06}.ndjson.zst"
+
+
+class PartedOutput:
+    """Takes the parts of a run into the folder `output`, and knows those that are there.
+
+    `found` counts the records in those that were not made again; `clock` gives seconds.
+    """
+
+    def __init__(self, output: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.found = 0
+        self._output = output
+        #: Returns the manifest as of now; set by whoever keeps it.
+        self.content: Callable[[str], dict[str, Any]] | None = None
+        self.pace: float | None = None
+        self._clock = clock
+        self._existing: set[str] = set()
+        #: Of the parts in place, what a manifest says of each, by their numbers.
+        self._notes: dict[int, dict[str, Any]] = {}
+        self._next = 0.0
+        self._listing = threading.Lock()
+        self._last = -1
+
+    def open(
+        self, settings: Settings, identity: Identity, *, overwrite: bool, resume: bool
+    ) -> Mapping[str, Any] | FinishedOutput | None:
+        """Make ready for a run; return the manifest that it goes on from, or how that ended.
+
+        Raises UsageError for what is there and may not be touched or gone on with; then, and
+        when all is done, the folder is closed.
+        """
+        self.folder = open_folder(self._output)
+        try:
+            earlier = self._open(settings, identity, overwrite=overwrite, resume=resume)
+        except BaseException:
+            self.folder.close()
+            raise
+        if isinstance(earlier, FinishedOutput):
+            self.folder.close()
+        return earlier
+
+    def _open(
+        self, settings: Settings, identity: Identity, *, overwrite: bool, resume: bool
+    ) -> Mapping[str, Any] | FinishedOutput | None:
+        folder = self.folder
+        self.pace = pace_of(settings)
+        names = set(folder.file_names())
+        parts = {name for name in names if _NAME.fullmatch(name)}
+        if not parts and MANIFEST not in names:
+            return None
+        if overwrite:
+            # The list goes first: what it names has to be there.
+            for name in sorted({MANIFEST} & names) + sorted(parts):
+                folder.remove_file(name)
+            return None
+        if not resume:
+            raise UsageError(
+                f"{folder.name}/: has results in it; --resume goes on with them, "
+                "--overwrite starts anew"
+            )
+        earlier = self._read(names)
+        difference = identity.differences(earlier)
+        if difference:
+            raise UsageError(
+                f"{folder.name}/: is of another run: {difference}; --overwrite starts anew"
+            )
+        self._existing = parts
+        self.pace = earlier.get("pace")
+        self._notes = {
+            _number(note["part"]): note for note in earlier["shards"] if note["part"] in parts
+        }
+        if earlier.get("how") == "finished" and len(self._notes) == len(earlier["parts"]):
+            return done_by(settings, earlier)
+        return earlier
+
+    def _read(self, names: set[str]) -> Mapping[str, Any]:
+        """Return the manifest that is there. Raises UsageError if it is none."""
+        content: Any = None
+        if MANIFEST in names:
+            try:
+                content = orjson.loads(self.folder.read_file(MANIFEST))
+            except ValueError:
+                content = None
+        if not _is_manifest(content):
+            raise UsageError(
+                f"{self.folder.name}/: cannot be gone on with: its {MANIFEST} is not there "
+                "or damaged; --overwrite starts anew"
+            )
+        manifest: Mapping[str, Any] = content
+        return manifest
+
+    @property
+    def size(self) -> int:
+        """How many records the parts have that a manifest would list now."""
+        return sum(note["records"] for note in self._notes.values())
+
+    def existing_part(self, shard: Shard) -> Tally | None:
+        """Return the counts of the records of a part that need not be made again.
+
+        They are those of the shard's first targets, or of all. Raises InputError if the part
+        is of other targets: standard input has no digest to compare.
+        """
+        name = part_name(shard.number)
+        note = self._notes.get(shard.number)
+        self._last = shard.number
+        if note is not None and note.get("targets") != digest(shard):
+            raise InputError(
+                f"the input is another one than before: {shard.shown} are not the targets of "
+                f"{name}; --overwrite starts anew"
+            )
+        if name not in self._existing or (note is not None and note.get("failed")):
+            # It is listed as what it is until another one is in its place.
+            return None
+        if note is not None and note["records"] == shard.size:
+            tally: Tally | None = _noted(note)
+        else:
+            # It was cut off, or is not listed yet.
+            tally = self._counted(name, shard)
+        if tally is None or not tally.records:
+            self._notes.pop(shard.number, None)
+            return None
+        self._note(shard, tally, "")
+        self.found += tally.records
+        return tally
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return Path(self.folder.name)
+
+    @property
+    def unwritten(self) -> bytes:
+        """Nothing: what is in no part has not been counted."""
+        return b""
+
+    def sync(self) -> None:
+        """Do nothing: a part is synced when it is put in place."""
+
+    def discard(self) -> None:
+        """Do nothing: there is no part."""
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self.folder.close()
+
+    def finish(self, last: Callable[[], object]) -> None:
+        """Call `last`. Raises InputError if there are parts behind the last shard."""
+        more = sum(note["records"] for number, note in self._notes.items() if number > self._last)
+        if more:
+            raise InputError(
+                f"the input is another one than before: there are {more:,} more records than "
+                "targets; --overwrite starts anew"
+            )
+        last()
+
+    def _counted(self, name: str, shard: Shard) -> Tally | None:
+        """Count the records of a part.
+
+        None if it is damaged, or of other targets.
+        """
+        tally = Tally()
+        targets = (target.text for block in unpack(shard) for target in block)
+        try:
+            for line in _unpacked(self.folder.read_file(name)).splitlines():
+                record = orjson.loads(line)
+                if not is_countable(record) or record["target"] != next(targets, None):
+                    return None
+                tally.note(record)
+        except (zstandard.ZstdError, ValueError, OutputError):
+            return None
+        return tally
+
+    async def put_part(
+        self, shard: Shard, result: Result, failed: str = "", begun: Tally | None = None
+    ) -> None:
+        """Put a part in place. Raises OutputError.
+
+        `begun`: the counts of the records that it holds, to which `result` adds.
+        """
+        name, tally = part_name(shard.number), Tally()
+        for added in (begun, result.tally):
+            if added is not None:
+                tally.add(added)
+        await asyncio.to_thread(self._put, name, result.frames, begun is not None)
+        self._note(shard, tally, failed)
+        now = self._clock()
+        if self.content is not None and (failed or now >= self._next):
+            await asyncio.to_thread(self.write_manifest, self.content(RUNNING))
+            self._next = now + max(
+                _MANIFEST_INTERVAL_S, _MANIFEST_COST_FACTOR * (self._clock() - now)
+            )
+
+    def _put(self, name: str, frames: Sequence[bytes], begun: bool) -> None:  # noqa: FBT001 - in a thread
+        """Write a part: the lines in `frames`, behind those that are there if it was `begun`."""
+        if begun:
+            lines = pack_lines()
+            lines.add(_unpacked(self.folder.read_file(name)))
+            for frame in frames:
+                lines.add(_unpacked(frame))
+            frames = lines.finish()
+        self.folder.write_file(name, b"".join(frames))
+
+    def write_manifest(self, content: Mapping[str, Any]) -> None:
+        """Put the manifest in place, `content` and the parts; in any thread. Raises OutputError."""
+        with self._listing:
+            notes = [note for _, note in sorted(self._notes.copy().items())]
+            whole = {**content, "parts": [note["part"] for note in notes], "shards": notes}
+            if self.pace is not None:
+                whole["pace"] = self.pace
+            self.folder.write_file(MANIFEST, orjson.dumps(whole) + b"\n")
+
+    def _note(self, shard: Shard, tally: Tally, failed: str) -> None:
+        self._notes[shard.number] = {
+            "part": part_name(shard.number),
+            "targets": digest(shard),
+            "records": tally.records,
+            **{name: dict(getattr(tally, name)) for name in _COUNTERS},
+            **({"failed": failed} if failed else {}),
+        }
+
+
+class FolderManifestWriter(ManifestWriter):
+    """Keeps the manifest of a run in the folder, with the list of its parts."""
+
+    def __init__(
+        self, parts: PartedOutput, settings: Settings, identity: Identity, scan: AnyScan
+    ) -> None:
+        # Of the folder's own name there may be none: `./`, a URL.
+        super().__init__(Path("parts"), settings, identity, scan)
+        self.path = parts.path / MANIFEST
+        self._parts = parts
+        self._listed = 0
+        parts.content = self.content
+
+    def start_session(self) -> None:
+        """Write the manifest of a run that begins, or goes on. Raises UsageError or OutputError."""
+        self._listed = self._parts.size
+        try:
+            self.write(self.content(RUNNING))
+        except OutputError as error:
+            # Before it, nothing has been written there: it may be a folder of somebody else's.
+            raise not_made(str(error), error.__cause__) from error
+        self._keep_room()
+
+    def content(self, how: str) -> dict[str, Any]:
+        """Return the manifest as of now, without the parts. On the loop of the scan."""
+        self._before = min(self._parts.found, self._scan.tally.records)
+        if self._earlier:
+            # It may have made parts that it did not come to list.
+            *before, last = self._earlier
+            records = max(self._listed, self._parts.found) - sum(each.records for each in before)
+            ended = KILLED if last.how == RUNNING else last.how
+            self._earlier = [*before, last._replace(records=max(records, 0), how=ended)]
+        return {**super().content(how), "output": self._parts.folder.name}
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Put the manifest in place, in any thread. Raises OutputError."""
+        self._parts.write_manifest(content)
+
+    def withdraw(self) -> None:
+        """Take the manifest away: there is no part."""
+        with suppress(OutputError):
+            self._parts.folder.remove_file(MANIFEST)
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Return the lines of frames. Raises zstandard.ZstdError."""
+    with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as file:
+        lines: bytes = file.read()
+    return lines
+
+
+def _number(part: str) -> int:
+    return int(part.removeprefix("part-").partition(".")[0])
+
+
+def _is_manifest(content: Any) -> bool:
+    """Tell whether something read from a file is what `write_manifest` has put there."""
+    if not isinstance(content, dict):
+        return False
+    parts, notes = content.get("parts"), content.get("shards")
+    return (
+        isinstance(parts, list)
+        and isinstance(notes, list)
+        and len(parts) == len(notes)
+        and isinstance(content.get("pace"), float | None)
+        and all(
+            isinstance(note, dict)
+            and isinstance(part, str)
+            and _NAME.fullmatch(part)
+            and note.get("part") == part
+            and type(note.get("records")) is int
+            and all(_is_counts(note.get(name)) for name in _COUNTERS)
+            for part, note in zip(parts, notes, strict=True)
+        )
+    )
+
+
+def _is_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(number) is int for number in value.values())
+
+
+def _noted(note: Mapping[str, Any]) -> Tally:
+    """Return the counts that a manifest notes of a part."""
+    tally = Tally()
+    tally.records = note["records"]
+    for name in _COUNTERS:
+        getattr(tally, name).update(note[name])
+    return tally

@@ -1,0 +1,89 @@
+"""Worker pool protocol: workers join, leave and die, each behind a `concurrent.futures.Executor`.
+
+The simplest pool is this process; others are in `process_pool` and `dask_pool`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+from auditor.workers.worker import send_command
+from auditor.workers.worker_run import MAX_SHARDS_PER_WORKER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from auditor.errors import AuditorError
+    from auditor.workers.messages import Command, Quota
+
+__all__ = ["InProcessPool", "NotBegunError", "WorkerPool"]
+
+
+class NotBegunError(BrokenExecutor):
+    """A worker is gone, and had not begun with what it was given."""
+
+
+class WorkerPool(Protocol):
+    """The workers that there are now, by name; the calls of a worker that is gone fail.
+
+    `error`: why there will never be another worker; None as long as there may be.
+    """
+
+    error: AuditorError | None
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Start workers; from now on `changed` is called, on the loop, when they change.
+
+        Raises AuditorError if there can be none.
+        """
+        ...
+
+    def workers(self) -> Mapping[str, Executor]:
+        """Return the workers that there are now."""
+        ...
+
+    def exit_reason(self, name: str) -> str:
+        """Return in a few words why a worker is gone."""
+        ...
+
+    async def send_command(
+        self, names: Collection[str], run: str, command: Command | Quota
+    ) -> None:
+        """Send workers a command or a quota of a run; return when they have it or are gone."""
+        ...
+
+    async def close(self) -> None:
+        """End the workers, at once."""
+        ...
+
+
+class InProcessPool:
+    """A pool with one worker: this process, on threads of its own."""
+
+    def __init__(self) -> None:
+        self.error: AuditorError | None = None
+        self._executor = ThreadPoolExecutor(MAX_SHARDS_PER_WORKER, "auditor-shard")
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Do nothing: the worker is there."""
+
+    def workers(self) -> Mapping[str, Executor]:
+        """Return the only worker."""
+        return {"this process": self._executor}
+
+    def exit_reason(self, name: str) -> str:
+        """Return what is never needed: with this process the caller is gone, too."""
+        return f"{name} is gone"
+
+    async def send_command(
+        self, names: Collection[str], run: str, command: Command | Quota
+    ) -> None:
+        """Send it to this process."""
+        if names:
+            await asyncio.to_thread(send_command, run, command)
+
+    async def close(self) -> None:
+        """Let the threads end: the run has been closed before."""
+        await asyncio.to_thread(self._executor.shutdown)
