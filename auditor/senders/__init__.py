@@ -1,0 +1,1 @@
+"""SPF turned round: which domains authorise an address, and through which terms."""
