@@ -1,0 +1,377 @@
+"""What is to change against the findings of records. Nothing is invented here.
+
+A PTR record is made only with a name that is known: from the table of names, from the one name
+of one's own that has the address, or from what the record says the host calls itself. It goes
+with the address record that confirms it, or not at all. What is not certain goes to people.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from auditor.checks.address import is_reverse, without_origin
+from auditor.checks.follow_up import FollowUpFacts, follow_up
+from auditor.findings.advice_address import MENDED_CODES, is_host_name, mending_of
+from auditor.fix.changes import OWN, Change, Mends, Plan, Undecided
+from auditor.fix.policies import replace_policy, rewrite
+from auditor.fix.settle import settle
+from auditor.fix.zone_data import rrset_at
+from auditor.quoting import printable
+from auditor.resolve.answer import make_answer
+from auditor.wire.codes import AAAA, CNAME, NODATA, NOERROR, PTR, SETTLED, SOA, TXT, A
+from auditor.wire.names import parent_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from auditor.findings.advice_address import Mending
+    from auditor.fix.zone_data import ZoneData
+    from auditor.resolve.answer import Answer, Question, Rdata
+    from auditor.resolve.zones.zone import Zone
+
+__all__ = ["Planner", "ZoneParty"]
+
+#: Findings about names that are none of a host: a person has to say which name was meant.
+_NO_HOST_NAMES: Final = frozenset({"PTR_INVALID_NAME", "PTR_IN_ARPA", "PTR_UNKNOWN_TLD"})
+#: Findings about the number of PTR names.
+_OF_SEVERAL: Final = frozenset({"PTR_MULTIPLE", "PTR_TOO_MANY"})
+_DEFAULT_TTL_S: Final = 3600
+_MAX_SENTENCE: Final = 2048  # characters
+_MAX_LISTED: Final = 4  # names in a sentence
+
+
+class ZoneParty(NamedTuple):
+    """Who runs a zone that is not one's own, as far as zone facts say."""
+
+    party: str
+    contact: str
+
+
+class _Holder(NamedTuple):
+    """An address of a record, with the facts about it and the findings that a PTR may mend."""
+
+    address: str
+    ptr: Mapping[str, Any]
+    forward: Sequence[Mapping[str, Any]]
+    found: Sequence[tuple[str, str]]
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """The codes of the findings."""
+        return frozenset(code for code, _ in self.found)
+
+
+class _PtrChange(NamedTuple):
+    """The change of PTR records: the names that go, and the findings that it mends."""
+
+    change: Change
+    gone: Sequence[str]
+    why: tuple[str, ...]
+
+
+class Planner:
+    """Takes the records of a scan, one by one, and makes a plan of them.
+
+    `names`: the PTR names that addresses are to have. `parties`: who runs zones that are not
+    loaded.
+    """
+
+    def __init__(
+        self, zones: ZoneData, names: Mapping[str, str], parties: Mapping[str, ZoneParty]
+    ) -> None:
+        self._zones = zones
+        self._names = names
+        self._parties = parties
+        self._changes: dict[tuple[str, int], Change] = {}
+        self._undecided: dict[Undecided, None] = {}
+        #: Zones of one's own that the zone above denies, with that zone.
+        self.undelegated: dict[str, str] = {}
+        #: The PTR names that addresses get, whichever record says so first.
+        self._hosts: dict[str, str] = {}
+        #: Domains with findings about their policies: targets and codes.
+        self._policies: dict[str, list[tuple[str, str]]] = {}
+        #: Names of domains and mail hosts, whose addresses are audited, too.
+        self._audited: set[str] = set()
+        #: Addresses that are added before the PTR record of somebody else is there.
+        self._early: dict[tuple[str, int], str] = {}
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        """Take a record."""
+        facts = record["domain"]
+        if facts is not None:
+            self._audited.add(record["target"])
+            self._audited.update(host["name"] for host in facts["mx"]["hosts"])
+        if not record["findings"] or record["kind"] == "invalid":
+            return
+        helo = record["helo"]
+        expected = self._names.get(record["target"], "")
+        known = settle(
+            follow_up(record, helo["name"] if helo else "", expected), self._zones.answer
+        )
+        if helo is not None and helo["status"] in SETTLED:
+            known = known._replace(
+                addresses={helo["name"]: tuple(helo["addresses"]), **known.addresses}
+            )
+        for holder in _holders(record):
+            self._mend(record, holder, known)
+        for finding in record["findings"]:
+            if finding["code"] == "DELEGATION_MISSING" and record["ptr"]:
+                self.undelegated[finding["subject"]] = record["ptr"]["zone"] or ""
+            if finding["code"].startswith("SPF_"):
+                found = self._policies.setdefault(finding["subject"], [])
+                found.append((record["target"], finding["code"]))
+
+    def plan(self) -> Plan:
+        """Return what all records come to."""
+        for domain, found in self._policies.items():
+            self._mend_policy(domain, found)
+        changes = dict(self._changes)
+        for key, target in self._early.items():
+            if key[0] in self._audited and key in changes:
+                change = changes.pop(key)
+                self._leave(
+                    target,
+                    f"{key[0]} takes mail: add the {change.type} record when the PTR record of "
+                    f"{target} is there",
+                )
+        kept = [change for change in changes.values() if change.edits]
+        kept.sort(key=lambda change: (change.mends.zone, change.owner, change.rdtype))
+        return Plan(kept, list(self._undecided))
+
+    # --- addresses -------------------------------------------------------------------------
+
+    def _mend(self, record: Mapping[str, Any], holder: _Holder, known: FollowUpFacts) -> None:
+        """Plan the PTR record of an address, and the address record of its name."""
+        address = holder.address
+        expected = self._names.get(address, "")
+        mending = self._mending(record, holder, known._replace(expected=expected))
+        if mending is None or not mending.is_global or not mending.owner:
+            return
+        if not mending.host:
+            if holder.codes & _NO_HOST_NAMES:
+                listed = _listed(holder.ptr["names"])
+                self._leave(address, f"no host name is known for it; its PTR records have {listed}")
+            return
+        if "PTR_WILDCARD" in holder.codes and mending.host in holder.ptr["names"]:
+            return  # an address of a pool: it would have the same name still
+        asked = {expected, *(name for code, name in holder.found if code == "PTR_UNEXPECTED")}
+        ptr = self._ptr(mending, holder, is_sure=mending.host in asked)
+        if ptr is None:
+            return
+        if mending.lacks_address and not self._add_address(
+            mending, ptr.why, is_asked=mending.host == expected
+        ):
+            if "PTR_DOT_MISSING" not in holder.codes or mending.host in known.addresses:
+                return
+            ptr = ptr._replace(why=tuple(code for code in ptr.why if code.startswith("PTR_")))
+        chosen = self._hosts.setdefault(address, mending.host)
+        if chosen != mending.host:
+            self._leave(
+                address, f"might be {chosen} or {mending.host}: --names says which is its PTR name"
+            )
+            return
+        for name in ptr.gone:
+            ptr.change.edit("delete", name, ptr.why, address)
+        ptr.change.edit("add", mending.host, ptr.why, address)
+
+    def _mending(
+        self, record: Mapping[str, Any], holder: _Holder, known: FollowUpFacts
+    ) -> Mending | None:
+        """Return which name an address is to have, and what is there of it already."""
+        code = min(holder.codes)
+        if not known.expected and "PTR_DOT_MISSING" in holder.codes:
+            owner = holder.ptr["owner"] or ""
+            meant = {without_origin(name, owner) for name in holder.ptr["names"]} - {""}
+            # Not a name that is known not to have the address, and cannot be given it here.
+            known = known._replace(
+                expected=min(
+                    (
+                        name
+                        for name in meant
+                        if holder.address in known.addresses.get(name, (holder.address,))
+                        or self._zones.own_zone_of(name) is not None
+                    ),
+                    default="",
+                )
+            )
+        mending = mending_of(record, code, holder.address, known)
+        if mending is None or known.expected or (mending.host and not mending.lacks_address):
+            return mending
+        names = [
+            name
+            for name in self._zones.names_of(holder.address)
+            if is_host_name(name, holder.address)
+        ]
+        if len(names) == 1:
+            return mending_of(record, code, holder.address, known._replace(expected=names[0]))
+        if names and not mending.host:
+            self._leave(
+                holder.address,
+                f"several names have it: {_listed(names)}; --names says which is its PTR name",
+            )
+        return mending
+
+    def _ptr(self, mending: Mending, holder: _Holder, *, is_sure: bool) -> _PtrChange | None:
+        """Return what the PTR records of an address become; None if they are left alone.
+
+        `is_sure`: somebody has said which name it is to have, and so that no other is.
+        """
+        address, host, owner = holder.address, mending.host, mending.owner
+        change = self._change(owner, PTR, tuple(holder.ptr["names"]))
+        if change is None:
+            self._leave(
+                address,
+                f"{owner} is made by a wildcard or $GENERATE, an alias or a DNAME: not changed",
+            )
+            return None
+        unconfirmed = {
+            name["name"]
+            for name in holder.forward
+            if name["status"] in SETTLED and not name["confirms"]
+        }
+        others = [cast("str", name) for name in change.before if name != host]
+        is_replaced = mending.lacks_ptr or is_sure
+        gone = [name for name in others if is_replaced or name in unconfirmed]
+        kept = [name for name in others if name not in gone]
+        if kept:
+            listed = _listed([host, *kept])
+            self._leave(address, f"has several PTR names, {listed}: --names says which one stays")
+        why = {
+            code
+            for code, subject in holder.found
+            if subject not in kept and not (kept and code in _OF_SEVERAL)
+        }
+        return _PtrChange(change, gone, tuple(sorted(why)))
+
+    def _add_address(self, mending: Mending, why: tuple[str, ...], *, is_asked: bool) -> bool:
+        """Plan the address record of a name; tell whether the name is sure to have it then.
+
+        `is_asked`: the table of names gives the address this name.
+        """
+        address, host = mending.address, mending.host
+        rdtype = AAAA if ":" in address else A
+        if mending.others and not is_asked:
+            listed = _listed(mending.others)
+            self._leave(address, f"{host} has {listed}: give it {address} if that is the same host")
+            return False
+        change = self._change(host, rdtype, mending.others)
+        if change is None:
+            self._leave(address, f"{host} is an alias, or has its records from a wildcard")
+            return False
+        change.edit("add", address, why, address)
+        if change.mends.party != OWN:
+            return False
+        if mending.lacks_ptr and self._zones.own_zone_of(mending.owner) is None:
+            self._early[host, rdtype] = address
+        return True
+
+    # --- policies --------------------------------------------------------------------------
+
+    def _mend_policy(self, domain: str, found: Sequence[tuple[str, str]]) -> None:
+        """Plan the policy of a domain if it is certain once it is corrected.
+
+        `found`: targets, with the codes of their findings about it.
+        """
+        rewritten = rewrite(domain, {code for _, code in found}, self._answer)
+        if rewritten is None or self._zones.own_zone_of(rewritten.owner) is None:
+            return
+        target = found[0][0]
+        if rewritten.new_problems:
+            listed = ", ".join(sorted(rewritten.new_problems))
+            self._leave(
+                target, f"the policy of {domain} might be {rewritten.text!r}, which has {listed}"
+            )
+            return
+        change = self._change(rewritten.owner, TXT, ())
+        if change is not None:
+            replace_policy(change, rewritten, target)
+
+    def _answer(self, question: Question) -> Answer:
+        """Answer from the zones as they are with what is planned already."""
+        change = self._changes.get((question.name, question.rdtype))
+        if change is None or not change.edits or change.mends.party != OWN:
+            return self._zones.answer(question)
+        return make_answer(NOERROR if change.after else NODATA, change.after)
+
+    # --- changes ---------------------------------------------------------------------------
+
+    def _change(self, owner: str, rdtype: int, published: tuple[Rdata, ...]) -> Change | None:
+        """Return the change of a record set, to be added to; None if it is not to be touched.
+
+        `published`: what it holds as far as the scan has seen, where the zone is not loaded.
+        """
+        known = self._changes.get((owner, rdtype))
+        if known is not None:
+            return known
+        zone = self._zones.own_zone_of(owner)
+        if zone is None:
+            mends, before, ttl = self._party(owner), published, _DEFAULT_TTL_S
+        else:
+            if not _is_free(zone, owner, rdtype):
+                return None
+            mends = Mends(OWN, zone.origin, self._zones.contact_of(zone))
+            rrset = rrset_at(zone, owner, rdtype)
+            before = rrset[1] if rrset else ()
+            ttl = rrset[0] if rrset else zone.nodes[zone.origin][SOA][0]
+        change = self._changes[owner, rdtype] = Change(owner, rdtype, before, ttl, mends)
+        return change
+
+    def _party(self, owner: str) -> Mends:
+        """Return who runs the zone of a name that is not one's own."""
+        loaded = self._zones.zone_of(owner)
+        name = owner
+        while name not in self._parties and name != ".":
+            name = parent_of(name)
+        if name in self._parties and (loaded is None or len(name) >= len(loaded.origin)):
+            party = self._parties[name]
+            return Mends(party.party, name, party.contact)
+        party_name = "isp" if is_reverse(owner) else "customer"
+        if loaded is None:
+            return Mends(party_name)
+        return Mends(party_name, loaded.origin, self._zones.contact_of(loaded))
+
+    def _leave(self, target: str, why: str) -> None:
+        self._undecided[Undecided(target, printable(why, _MAX_SENTENCE))] = None
+
+
+def _is_free(zone: Zone, owner: str, rdtype: int) -> bool:
+    """Whether records of a type may be put at a name without any of its others going away.
+
+    Not where an alias or a DNAME is, nor where a rule of `$GENERATE` or a wildcard has made what
+    is there (RFC 4592 §2.2.1), unless that is nothing but what takes its place.
+    """
+    node = zone.nodes.get(owner)
+    if zone.rules and zone.rules.node(owner) is not None:
+        return False
+    if node is not None:
+        return CNAME not in node
+    found = zone.find(owner)
+    return found is None or (isinstance(found, dict) and found.keys() == {PTR} == {rdtype})
+
+
+def _holders(record: Mapping[str, Any]) -> Iterator[_Holder]:
+    """Yield the addresses of a record that have findings which a PTR record may mend."""
+    found = [
+        (finding["code"], finding["subject"])
+        for finding in record["findings"]
+        if finding["code"] in MENDED_CODES
+    ]
+    if not found:
+        return
+    if record["kind"] == "ip":
+        yield _Holder(record["target"], record["ptr"], record["iprev"]["names"], found)
+        return
+    facts = record["domain"]
+    holders = [each for host in facts["mx"]["hosts"] for each in host["addresses"]]
+    seen = set()
+    for each in (*holders, *facts["addresses"]["list"]):
+        about = [pair for pair in found if pair[1] == each["address"]]
+        if about and each["address"] not in seen:
+            seen.add(each["address"])
+            yield _Holder(each["address"], each["ptr"], each["iprev"]["names"], about)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_LISTED
+    shown = ", ".join(names[:_MAX_LISTED])
+    return f"{shown} and {more} more" if more > 0 else shown

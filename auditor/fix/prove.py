@@ -1,0 +1,218 @@
+"""The proof of a plan: the targets audited again, with the changes made in the zones, in memory.
+
+What no zone that is loaded can answer is answered as the scan has recorded it: PTR records,
+addresses of their names and of HELO names. A target for which that is not enough keeps its
+record, unless the plan is about it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from auditor.errors import UsageError
+from auditor.findings.judge import RuleSet
+from auditor.fix.zone_text import with_files
+from auditor.pipeline.target import TargetAuditor
+from auditor.resolve.answer import Answer, Question, make_answer
+from auditor.resolve.cache import Cache
+from auditor.resolve.resolver import CachingResolver
+from auditor.resolve.steps import answer_steps
+from auditor.resolve.zones.engine import ZoneFileEngine
+from auditor.resolve.zones.reader import read_zone
+from auditor.run.manifest import manifest_path, read_manifest
+from auditor.settings import Settings
+from auditor.targets.target import Origin, Target
+from auditor.wire.addresses import V4, V6
+from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, REFUSED, SETTLED, TXT, A
+from auditor.wire.master_file import MAX_STRING
+from auditor.wire.names import parent_of
+from auditor.wire.reverse import reverse_name
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+
+    from auditor.fix.changes import Plan
+    from auditor.fix.zone_data import ZoneData
+    from auditor.resolve.answer import Steps
+
+__all__ = ["Judging", "Promises", "audit_again", "changed_zones", "judging_of"]
+
+T = TypeVar("T")
+
+
+class Judging(NamedTuple):
+    """How the scan has judged: what of its settings decides findings."""
+
+    spf: bool = True
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    severities: Mapping[str, str] = {}
+
+
+def judging_of(results: str) -> Judging:
+    """Return how a scan has judged, as its manifest tells; the defaults without one."""
+    try:
+        settings = read_manifest(manifest_path(Path(results)))["settings"]
+        judging = Judging(
+            bool(settings["spf"]),
+            tuple(settings["select"]),
+            tuple(settings["ignore"]),
+            dict(settings["severities"]),
+        )
+        RuleSet(judging.severities, judging.select, judging.ignore)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError):
+        return Judging()
+    return judging
+
+
+def changed_zones(zones: ZoneData, files: Mapping[str, bytes]) -> ZoneFileEngine:
+    """Return an engine with the zones as changed files have them. Raises ZoneFileError."""
+    found = {}
+    for origin, source in zones.sources.items():
+        found[origin] = source.zone
+        if origin in zones.own:
+            found[origin] = read_zone(with_files(source.file, files))
+    return _Recorded.loaded(found)
+
+
+async def audit_again(
+    records: Iterable[Mapping[str, Any]], engine: ZoneFileEngine, plan: Plan, judging: Judging
+) -> AsyncIterator[Mapping[str, Any]]:
+    """Yield the records of the same targets as they are with the plan."""
+    settings = Settings(zones=Path(), spf=judging.spf)
+    rule_set = RuleSet(judging.severities, judging.select, judging.ignore)
+    # Nothing is kept: what has been recorded counts for its own target only.
+    resolver = CachingResolver(engine, Cache(0))
+    planned = {edit.target for change in plan.own for edit in change.edits}
+    for record in records:
+        target = _target(record)
+        if target is None:
+            yield record
+            continue
+        if isinstance(engine, _Recorded):
+            engine.record(record)
+        unsettled: set[str] = set()
+        steps = _noting_unsettled(TargetAuditor(settings, rule_set).audit(target), unsettled)
+        found = await answer_steps(steps, resolver.resolve_many)
+        yield record if unsettled and target.text not in planned else found
+
+
+def _noting_unsettled(steps: Steps[T], names: set[str]) -> Steps[T]:
+    """Run the steps; add the names about which neither the zones nor the record say enough."""
+    try:
+        questions = next(steps)
+        while True:
+            answers = yield questions
+            names.update(
+                question.name
+                for question, answer in zip(questions, answers, strict=True)
+                if answer.status not in SETTLED
+            )
+            questions = steps.send(answers)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+class Promises:
+    """Which findings a plan is to mend, and whether it has."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._codes: defaultdict[str, set[str]] = defaultdict(set)
+        for change in plan.own:
+            for edit in change.edits:
+                self._codes[edit.target].update(edit.why)
+        for change in plan.others:  # not before they have made it
+            for edit in change.edits:
+                self._codes.pop(edit.target, None)
+        #: Findings that are still there, as target and code.
+        self.broken: list[tuple[str, str]] = []
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        """Take a record as it is with the plan."""
+        codes = self._codes.get(record["target"], set())
+        still = {found["code"] for found in record["findings"]} & codes
+        self.broken += [(record["target"], code) for code in sorted(still)]
+
+
+class _Recorded(ZoneFileEngine):
+    """Zones, and beyond them what a record says that the scan has seen."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._seen: Mapping[Question, Answer] = {}
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Take the answers that a record tells of in the place of those of the one before."""
+        self._seen = dict(_answers(record))
+
+    def answer(self, question: Question) -> Answer:
+        """Return the answer of the zones, or the recorded one where they have none."""
+        answer = super().answer(question)
+        if answer.status == REFUSED and not answer.chain:
+            return self._seen.get(question, answer)
+        return answer
+
+
+def _answers(record: Mapping[str, Any]) -> Iterator[tuple[Question, Answer]]:
+    """Yield what a record tells of answers."""
+    helo = record["helo"]
+    if helo is not None and helo["status"] in SETTLED:
+        yield _forward(helo["name"], helo, record["target"])
+    for fact in record["spf"]:
+        text = fact["record"]
+        if fact["result"] == "none":
+            yield Question(fact["domain"], TXT), make_answer(NODATA)
+        elif text is not None and "\\" not in text:
+            strings = tuple(
+                text[at : at + MAX_STRING].encode("ascii") for at in range(0, len(text), MAX_STRING)
+            )
+            yield Question(fact["domain"], TXT), make_answer(NOERROR, (strings,))
+    if record["kind"] == "ip":
+        yield from _of_address(record)
+
+
+def _of_address(record: Mapping[str, Any]) -> Iterator[tuple[Question, Answer]]:
+    ptr, owner = record["ptr"], reverse_name(record["target"])
+    subjects = {found["code"]: found["subject"] for found in record["findings"]}
+    wildcard = subjects.get("PTR_WILDCARD", "")
+    # Whether there is a wildcard, which is asked for with every PTR record.
+    yield Question(f"*.{parent_of(owner)}", PTR), make_answer(NXDOMAIN)
+    if wildcard:
+        yield Question(wildcard, PTR), make_answer(NOERROR, ptr["names"])
+    if ptr["chain"] and ptr["owner"]:
+        # What the alias leads to is asked for by itself: it may be in a zone of one's own.
+        yield Question(owner, PTR), make_answer(NOERROR, (), [(owner, ptr["owner"])])
+        owner = ptr["owner"]
+    zone = ptr["zone"] or ""
+    yield Question(owner, PTR), make_answer(ptr["status"], ptr["names"], zone=zone)
+    aliases = {each["subject"] for each in record["findings"] if each["code"] == "FORWARD_CNAME"}
+    for name in record["iprev"]["names"]:
+        if name["name"] not in aliases:  # where they lead is not recorded
+            yield _forward(name["name"], name, record["target"])
+
+
+def _forward(name: str, fact: Mapping[str, Any], address: str) -> tuple[Question, Answer]:
+    question = Question(name, AAAA if ":" in address else A)
+    return question, make_answer(fact["status"], fact["addresses"])
+
+
+def _target(record: Mapping[str, Any]) -> Target | None:
+    """Return the target of a record, None if it is none, or no scan has written it."""
+    text, kind = record["target"], record["kind"]
+    helo = record["helo"]
+    senders = tuple(
+        f"postmaster@{fact['domain']}" for fact in record["spf"] if fact["identity"] == "mailfrom"
+    )
+    expected = next(
+        (each["subject"] for each in record["findings"] if each["code"] == "PTR_UNEXPECTED"), ""
+    )
+    origin = Origin(
+        helo=helo["name"] if helo else None,
+        mail_from=senders,
+        labels=record["labels"],
+        expected=expected,
+    )
+    version = (V6 if ":" in text else V4) if kind == "ip" else 0
+    return None if kind == "invalid" else Target(text, kind, version, origin)
