@@ -1,5 +1,15 @@
 """`python -m auditor`."""
 
-from auditor.cli import main
+import os
+import sys
+from pathlib import Path
+
+# With -m the working directory comes first on the path, whoever can write to it: unless the
+# program itself lies there, no module is looked for in it.
+_HERE = Path(__file__).parent.parent
+if not sys.flags.safe_path and sys.path[0] == os.getcwd() != str(_HERE):  # noqa: PTH109 - as text
+    del sys.path[0]
+
+from auditor.cli import main  # noqa: E402 - see above
 
 main()

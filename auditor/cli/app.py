@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from auditor import __version__
-from auditor.cli.streams import Voice, flush, prepare, say, unwritable
-from auditor.cli.text import did_you_mean
-from auditor.errors import AuditorError, UsageError
-from auditor.targets.quoting import quoted
+from auditor.cli.console import ErrorOutput, flush, prepare, print_message, unwritable
+from auditor.cli.formatting import after_demo, did_you_mean
+from auditor.cli.peer_options import peer_option
+from auditor.errors import NOT_FINISHED, AuditorError, ClosedOutputError, UsageError
+from auditor.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from click.shell_completion import CompletionItem
 
 __all__ = ["app", "run"]
 
@@ -25,18 +28,29 @@ _COMMANDS: Final = {
     "scan": "Audit addresses, prefixes and domains; NDJSON out.",
     "check": "Audit one or a few targets and explain the result.",
     "spf": "Show what an SPF policy authorises, costs and gets wrong.",
+    "senders": "Show which domains authorise addresses: SPF turned round.",
+    "zones": "Show who delegates and serves zones, and whose fault is whose.",
+    "compare": "Hold a zone against what each of its servers answers.",
+    "fix": "Plan the DNS changes that mend findings, and prove them.",
     "diff": "Compare two results: what got worse, better, or changed.",
+    "history": "Show since when findings are there, over many nights.",
     "report": "Turn results into a page for people: map, remedies, tables.",
     "convert": "Turn results into Parquet or CSV for data tools.",
     "summary": "Show results in one look: counts, and where it is worst.",
-    "explain": "Say what a finding means and what to do about it.",
+    "explain": "Say what a finding or a bounce means and what to do about it.",
+    "demo": "Audit an example fleet, to see what comes of it.",
+    "receivers": "Show what mail receivers have published about sending addresses.",
+    "helo": "Make a table of targets with HELO names out of mail logs.",
     "config": "Print the effective settings and where each comes from.",
     "schema": "Print the JSON Schema of a record.",
+    "man": "Print the manual page, made from the commands.",
 }
 
-#: What a command line that cannot work ends with, and a command that could not finish.
+#: By this variable a shell asks how to complete a line (see click).
+_COMPLETE: Final = "_AUDITOR_COMPLETE"
+
+#: What a command line that cannot work ends with.
 WRONG: Final = 2
-NOT_FINISHED: Final = 3
 
 
 class _Commands(click.Group):
@@ -56,10 +70,24 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in _COMMANDS:
-            hint = did_you_mean(args[0], _COMMANDS)
-            raise UsageError(f"no command {quoted(args[0])}{hint} (see auditor --help)")
-        return super().resolve_command(ctx, args)
+        if args[0] in _COMMANDS:
+            return super().resolve_command(ctx, args)
+        if ctx.resilient_parsing:  # a line that is being typed
+            return None, None, args
+        hint = did_you_mean(args[0], _COMMANDS) or _check_instead(args[0])
+        raise UsageError(f"no command {quoted(args[0])}{hint} (see auditor --help)")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that a word may become, without importing any."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for a shell
+
+        return [
+            CompletionItem(name, help=summary)
+            for name, summary in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -67,11 +95,22 @@ class _Commands(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
+def _check_instead(text: str) -> str:
+    """Return the end of the message for what is a target, and no command."""
+    from auditor.targets.item import read_item  # noqa: PLC0415 - only for an error message
+    from auditor.targets.target import Origin, Target  # noqa: PLC0415 - see above
+
+    entry = read_item(text, Origin())
+    if isinstance(entry, Target) and entry.kind == "invalid":
+        return ""
+    return f"; did you mean auditor {'check' if isinstance(entry, Target) else 'scan'} {text}?"
+
+
 @click.command(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=False,
-    epilog="Example: auditor check --zones examples/fleet/zones 198.51.100.53",
+    epilog=after_demo("check --zones d/zones 198.51.100.53"),
 )
 @click.version_option(__version__, prog_name="auditor", message="%(prog)s %(version)s")
 def app() -> None:
@@ -79,47 +118,59 @@ def app() -> None:
 
     `auditor COMMAND --help` says more about each command. Exit codes: 0 finished,
     1 finished and a finding is as severe as --fail-on says, 2 the command line, the
-    configuration or the input is wrong, 3 not finished.
+    configuration or the input is wrong, 3 not finished, or more is undetermined than
+    --max-unknown allows.
     """
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; whatever goes wrong is one line on stderr."""
     prepare()
+    if _COMPLETE in os.environ:
+        return _run(arguments, ErrorOutput())
     if not arguments:
         with click.Context(app, info_name="auditor") as ctx:
-            say(app.get_help(ctx))
+            print_message(app.get_help(ctx))
         return WRONG
-    voice = Voice.guessed(arguments, os.environ)
+    error_output = ErrorOutput.from_arguments(arguments, os.environ)
     foreign = next((text for text in arguments if not _is_text(text)), None)
     if foreign is not None:
-        return _fail(voice, f"{quoted(foreign)}: not UTF-8 text", WRONG)
-    code = _run(arguments, voice)
-    return code if flush() else NOT_FINISHED
+        return _fail(error_output, f"{quoted(foreign)}: not UTF-8 text", WRONG)
+    code = _run(arguments, error_output)
+    trouble = flush()
+    return code if trouble is None or isinstance(trouble, BrokenPipeError) else NOT_FINISHED
 
 
-def _run(arguments: Sequence[str], voice: Voice) -> int:
+def _run(arguments: Sequence[str], error_output: ErrorOutput) -> int:
     try:
         result: Any = app.main(
-            list(arguments), prog_name="auditor", standalone_mode=False, obj=voice
+            list(arguments), prog_name="auditor", standalone_mode=False, obj=error_output
         )
     except AuditorError as error:
-        return _fail(voice, str(error), error.exit_code)
+        return _failed(error_output, error)
     except click.UsageError as error:
-        return _fail(voice, _complaint(error, arguments), WRONG)
+        return _fail(error_output, _complaint(error, arguments), WRONG)
     except (KeyboardInterrupt, click.Abort):
-        return _fail(voice, "interrupted", NOT_FINISHED)
+        return _fail(error_output, "interrupted", NOT_FINISHED)
     except SystemExit:
         # By click, and only for help that nobody reads to its end.
-        return NOT_FINISHED
+        return 0
     except OSError as error:
         # What is left is click's own printing of help; commands name what they touch.
-        return _fail(voice, str(unwritable(error)), NOT_FINISHED)
+        return _failed(error_output, unwritable(error))
     return result if isinstance(result, int) else 0
 
 
-def _fail(voice: Voice, message: str, code: int) -> int:
-    voice.fail(message, code)
+def _failed(error_output: ErrorOutput, error: AuditorError) -> int:
+    """Say what ended a command; return its exit code."""
+    # `| head` has seen enough, which is nobody's fault. A scan has a sink of its own, and says so.
+    if not isinstance(error, ClosedOutputError):
+        error_output.fail(str(error), error.exit_code)
+    return error.exit_code
+
+
+def _fail(error_output: ErrorOutput, message: str, code: int) -> int:
+    error_output.fail(message, code)
     return code
 
 
@@ -140,7 +191,9 @@ def _complaint(error: click.UsageError, arguments: Sequence[str]) -> str:
     if isinstance(error, click.NoSuchOption):
         parameters = (command or app).params
         known = [name for each in parameters for name in (*each.opts, *each.secondary_opts)]
-        text = f"no option {error.option_name}{did_you_mean(error.option_name, known)}"
+        name = error.option_name
+        text = peer_option(name, arguments) or f"{name}{did_you_mean(name, known)}"
+        text = f"no option {text}"
     elif isinstance(error, click.MissingParameter) and error.param is not None:
         missing = error.param
         argument = isinstance(missing, click.Argument)

@@ -2,67 +2,121 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from auditor.audit import Auditor
+from auditor.checks.follow_up import follow_up
+from auditor.checks.reverse_zone import look_up_zone
 from auditor.checks.steps import together
-from auditor.cli.driven import driven
-from auditor.cli.evidence import describe
-from auditor.cli.options import asking, judging, make_settings
-from auditor.cli.servers import ask_each, with_disagreement
-from auditor.cli.streams import engine_messages, put
-from auditor.errors import UsageError
-from auditor.findings.judge import Ruling, at_or_above
-from auditor.run.loop import run_loop
-from auditor.targets.stream import TargetStream
+from auditor.cli.check_json import check_data
+from auditor.cli.check_servers import with_disagreement
+from auditor.cli.check_text import describe
+from auditor.cli.check_zones import noting
+from auditor.cli.checked import Checked
+from auditor.cli.console import engine_messages, print_data, print_json
+from auditor.cli.formatting import after_demo, terminal_width
+from auditor.cli.options import make_settings, settings_options
+from auditor.cli.waiting import WaitNotice
+from auditor.errors import FINDINGS_FOUND, UsageError
+from auditor.findings.judge import RuleSet, fails
+from auditor.findings.receivers import select_receivers
+from auditor.pipeline.target import TargetAuditor
+from auditor.run.event_loop import run_loop
+from auditor.run.scan import run_steps
+from auditor.run.server_sample import ask_each
+from auditor.settings_option import Group
+from auditor.targets.given_targets import first_targets, refuse_invalid
 
 if TYPE_CHECKING:
-    from auditor.checks.agreement import Said
+    from collections.abc import Sequence
+
+    from auditor.checks.facts import Steps
+    from auditor.findings.receivers import Receiver
+    from auditor.output.record_types import Record
+    from auditor.settings import Settings
+    from auditor.targets.target import Origin, Target
 
 __all__ = ["command"]
 
-_MOST: Final = 64
+_MAX_TARGETS: Final = 64
+_STDERR: Final = 2
 
 
-@click.command("check", epilog="Example: auditor check --zones examples/fleet/zones 198.51.100.53")
+@click.command("check", epilog=after_demo("check --zones d/zones 198.51.100.53"))
 @click.argument("target", nargs=-1)
-@asking
-@judging
-def command(target: tuple[str, ...], **given: Any) -> int:
+@settings_options(Group.SERVERS, Group.IDENTITIES, Group.FINDINGS, Group.RECEIVERS)
+@click.option("--json", "as_json", is_flag=True, help="Print NDJSON, one object a target.")
+def command(target: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
     """Audit one or a few targets and explain: the evidence, the findings, the remedies.
 
-    A TARGET is an address, a small prefix or range, or a domain; `-` reads standard
-    input. 64 of them at most: use `auditor scan` for more. With several --server options
-    each is also asked by itself; where they disagree, the evidence says which said what.
+    First comes in plain words who minds and why, last who else does. A TARGET is an address,
+    a small prefix or range, or a domain; `-` reads standard input. 64 of them at most: use
+    `auditor scan` for more. With several --server options each is also asked by itself; where
+    they disagree, the evidence says which said what.
     """
     settings = make_settings(given)
     if not target:
         raise UsageError("nothing to check: give an address or a domain")
-    # A prefix of any size is cut off by the count below, not by --max-targets.
-    stream = TargetStream(target, max_targets=1 << 128)
-    targets = list(islice(chain.from_iterable(stream.blocks()), _MOST + 1))
-    if len(targets) > _MOST:
-        raise UsageError(f"check explains {_MOST} targets at most: use auditor scan for more")
-    ruling = Ruling(severities=settings.severities, select=settings.select, ignore=settings.ignore)
-    audit = Auditor(settings, ruling).audit
+    refuse_invalid(target)
+    targets = first_targets(target, _MAX_TARGETS + 1)
+    if len(targets) > _MAX_TARGETS:
+        raise UsageError(
+            f"check explains {_MAX_TARGETS} targets at most: use auditor scan for more"
+        )
+    rule_set = RuleSet.of(settings)
+    checked = _check(settings, targets, rule_set)
+    chosen = select_receivers(settings.receivers, settings.receivers_file)
+    if as_json:
+        for each in checked:
+            print_json(check_data(each, chosen))
+    else:
+        _explain(checked, chosen)
+    severities = {found["severity"] for each in checked for found in each.record["findings"]}
+    verdicts = {each.record["verdict"] for each in checked}
+    return FINDINGS_FOUND if fails(settings.fail_on, severities, verdicts) else 0
+
+
+def _check(settings: Settings, targets: Sequence[Target], rule_set: RuleSet) -> Sequence[Checked]:
+    """Audit the targets, and look up what explains their records. Raises AuditorError."""
+    audit = TargetAuditor(settings, rule_set).audit
+    patience = WaitNotice(settings.servers, at_terminal=terminal_width(_STDERR) is not None)
+    steps = patience.noting(
+        together([_examined(audit(each), each.origin, settings.helo or "") for each in targets])
+    )
     with engine_messages():
-        records = run_loop(driven(settings, together([audit(each) for each in targets])))
-    said: list[list[Said]] = [[] for _ in records]
-    if len(settings.servers) > 1 and "SERVERS_DISAGREE" in ruling.severities:
+        # Only answers that say how they were obtained tell why a server failed.
+        traced = replace(settings, trace=True)
+        checked = run_loop(patience.with_word(run_steps(traced, steps)))
+    if len(settings.servers) > 1 and "SERVERS_DISAGREE" in rule_set.severities:
         with engine_messages(quiet=True):  # what is wrong with a server has been told above
-            said = run_loop(ask_each(settings, records))
-        records = [
-            with_disagreement(record, answers, ruling)
-            for record, answers in zip(records, said, strict=True)
+            server_answers = run_loop(ask_each(settings, [each.record for each in checked]))
+        checked = [
+            each._replace(
+                record=with_disagreement(each.record, answers, rule_set), server_answers=answers
+            )
+            for each, answers in zip(checked, server_answers, strict=True)
         ]
+    return checked
+
+
+def _examined(audit: Steps[Record], origin: Origin, helo: str) -> Steps[Checked]:
+    """Audit a target, and look up what explains its record; `helo`: if its line has none."""
+    outside: dict[str, str] = {}
+    errors: dict[str, str] = {}
+    record = yield from noting(audit, outside, errors)
+    known = yield from follow_up(record, origin.helo or helo, origin.expected)
+    zone = None
+    if record["kind"] == "ip" and record["findings"]:
+        zone = yield from look_up_zone(record)
+    return Checked(record, known, zone, outside, errors)
+
+
+def _explain(checked: Sequence[Checked], chosen: Sequence[Receiver]) -> None:
     explained: set[str] = set()
-    for number, record in enumerate(records):
+    for number, each in enumerate(checked):
         if number:
-            put()
-        for line in describe(record, explained, said[number]):
-            put(line)
-    severities = {found["severity"] for record in records for found in record["findings"]}
-    return 1 if any(at_or_above(found, settings.fail_on) for found in severities) else 0
+            print_data()
+        for line in describe(each, explained, chosen):
+            print_data(line)

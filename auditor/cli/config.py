@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from auditor.cli.options import asking, judging, load_settings, scanning
-from auditor.cli.streams import put
-from auditor.configuration import NAMES, Loaded, Origin
-from auditor.settings import Server
+from auditor.cli.console import print_data, print_message
+from auditor.cli.options import SettingsCommand, load_settings, settings_options
+from auditor.quoting import printable
+from auditor.settings import OPTIONS, Settings
+from auditor.settings_option import Group
+from auditor.settings_sources import Loaded, Source, ignored_text
+from auditor.settings_values import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["command"]
 
-_DEFAULT: Final = Origin("default")
+_DEFAULT: Final = Source("default")
 
 #: Columns up to which the origins stand below each other.
 _COLUMN: Final = 34
@@ -27,92 +29,80 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 @click.command(
-    "config", epilog="Example: auditor config --zones examples/fleet/zones --fail-on error"
+    "config", cls=SettingsCommand, epilog="Example: auditor config --qps 500 --fail-on error"
 )
-@asking
-@scanning
-@judging
+@settings_options(*Group)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
 def command(*, as_json: bool, **given: Any) -> int:
-    """Print the settings that a scan with these options would have, and whose word each is.
+    """Print the settings that a scan with these options would have, and where each is from.
 
     Later ones win: the defaults, auditor.toml in the working directory, the file that
     --config or AUDITOR_CONFIG names, AUDITOR_* variables, options. What is printed is a
     TOML file in turn: save it, and --config reads it.
     """
     loaded = load_settings(given)
+    for name in loaded.ignored:
+        print_message(f"auditor: {ignored_text(name)}")
     if as_json:
-        put(json.dumps(_as_json(loaded), ensure_ascii=True, indent=2))
+        print_data(json.dumps(_as_json(loaded), ensure_ascii=True, indent=2))
         return 0
     for line in _as_toml(loaded):
-        put(line)
+        print_data(line)
     return 0
 
 
-def _origin(loaded: Loaded, key: str) -> Origin:
+def _origin(loaded: Loaded[Settings], key: str) -> Source:
     return loaded.origins.get(key, _DEFAULT)
 
 
-def _as_json(loaded: Loaded) -> dict[str, Any]:
+def _as_json(loaded: Loaded[Settings]) -> dict[str, Any]:
     """Return each setting with its value and its origin."""
     settings: dict[str, Any] = {}
-    for key, attribute in NAMES.items():
-        value = getattr(loaded.settings, attribute)
-        if key == "severities":
+    values = loaded.settings.as_json()
+    for key, option in OPTIONS.items():
+        value = values[option.attribute]
+        if isinstance(value, dict):
             settings[key] = {
-                code: _entry(severity, _origin(loaded, f"{key}.{code}"))
-                for code, severity in sorted(value.items())
+                name: _entry(item, _origin(loaded, f"{key}.{name}"))
+                for name, item in sorted(value.items())
             }
         else:
-            settings[key] = _entry(_plain(value), _origin(loaded, key))
+            settings[key] = _entry(value, _origin(loaded, key))
     return {"files": [str(path) for path in loaded.files], "settings": settings}
 
 
-def _entry(value: object, origin: Origin) -> dict[str, Any]:
+def _entry(value: object, origin: Source) -> dict[str, Any]:
     return {"value": value, "source": origin.kind, "where": origin.where or None}
 
 
-def _plain(value: object) -> object:
-    """Return a value as JSON and TOML have it."""
-    if isinstance(value, tuple) and not isinstance(value, Server):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Server | Path) else value
-
-
-def _as_toml(loaded: Loaded) -> Iterator[str]:
+def _as_toml(loaded: Loaded[Settings]) -> Iterator[str]:
     """Yield the lines of a TOML file that means the same."""
     yield "# Effective settings. Later ones win: default, auditor.toml, --config FILE,"
     yield "# AUDITOR_* variables, options."
-    tables = {"severities"}
-    for key, attribute in NAMES.items():
-        value = getattr(loaded.settings, attribute)
-        if key not in tables:
-            yield _line(key, _duration(value) if key == "deadline" else value, _origin(loaded, key))
-    yield ""
-    yield "[severities]"
-    for code, severity in sorted(loaded.settings.severities.items()):
-        yield _line(code, severity, _origin(loaded, f"severities.{code}"))
+    yield f"# Files read: {', '.join(printable(str(path)) for path in loaded.files) or 'none'}"
+    values = loaded.settings.as_json()
+    tables = {}
+    for key, option in OPTIONS.items():
+        value = values[option.attribute]
+        if isinstance(value, dict):
+            tables[key] = value
+        else:
+            shown = _duration(value) if option.parse is parse_duration else value
+            yield _line(key, shown, _origin(loaded, key), option.unset)
+    for key, table in tables.items():
+        yield ""
+        yield f"[{key}]"
+        for name, item in sorted(table.items()):
+            yield _line(name, item, _origin(loaded, f"{key}.{name}"))
 
 
-def _line(key: str, value: object, origin: Origin) -> str:
-    """Return a line; an empty value, which TOML cannot say or need not, is a comment."""
-    is_set = value is not None and value != ()
-    text = f"{key} = {_toml(_plain(value))}" if is_set else f"# {key}: {_UNSET.get(key, 'not set')}"
-    said = f"  # {origin}" if is_set or origin.kind != "default" else ""
-    line = f"{text:<{_COLUMN}}{said}" if said else text
+def _line(key: str, value: object, origin: Source, unset: str = "") -> str:
+    """Return a line; an empty value, which TOML cannot express or need not, is a comment."""
+    is_set = value is not None and value != []
+    text = f"{key} = {_toml(value)}" if is_set else f"# {key}: {unset}"
+    comment = f"  # {origin}" if is_set or origin.kind != "default" else ""
+    line = f"{text:<{_COLUMN}}{comment}" if comment else text
     return click.style(line, dim=True) if origin.kind == "default" else line
-
-
-#: What it means that there is none.
-_UNSET: Final = {
-    "server": "the system's resolvers",
-    "concurrency": "as many as the servers take",
-    "qps": "no limit",
-    "server-qps": "no limit",
-    "select": "every finding",
-    "ignore": "none",
-    "deadline": "none",
-}
 
 
 def _toml(value: object) -> str:

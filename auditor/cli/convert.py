@@ -6,24 +6,35 @@ import gzip
 import signal
 import sys
 from contextlib import contextmanager
-from functools import partial
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import click
 import orjson
 
 from auditor import __version__
-from auditor.cli.streams import say, unwritable
-from auditor.cli.text import counted
+from auditor.cli.console import print_message, unwritable
+from auditor.cli.formatting import after_demo, counted
+from auditor.cli.garbage import cycles_uncollected
 from auditor.errors import UsageError
-from auditor.output.csvfile import write_csv
-from auditor.output.parquet import arrow_schema, write_parquet
-from auditor.output.replacing import check_replaceable, replacing
-from auditor.views.results import Results
+from auditor.output.atomic import check_replaceable, replacing
+from auditor.output.columns import NO_RUN, RunStamp, label_column
+from auditor.output.csv_writer import write_csv
+from auditor.output.parquet import arrow_schema, parquet_table, write_parquet
+from auditor.output.zone_columns import ZONE_FINDINGS, ZONES
+from auditor.quoting import printable, quoted
+from auditor.run.manifest import manifest_path, read_manifest
+from auditor.targets.reader import locate
+from auditor.views.csv_table import results_to_csv
+from auditor.views.parquet_table import results_to_parquet
+from auditor.views.reader.results import Results
+from auditor.views.zone_facts import SUFFIX, read_zones
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from auditor.output.columns import Column, Table
 
 __all__ = ["command"]
 
@@ -33,11 +44,13 @@ _CSV: Final = ".csv"
 _ENDINGS: Final = (".csv.gz", ".csv.zst", _CSV, _PARQUET)
 _STDOUT: Final = "-"
 
+#: Of a fingerprint, to tell runs that started at the same time.
+_FINGERPRINT_CHARACTERS: Final = 8
 #: What a table keeps of the manifest beside its source.
 _KEPT: Final = ("auditor", "fingerprint", "started", "ended", "how", "records")
 
 
-@click.command("convert", epilog="Example: auditor convert fleet.ndjson -o fleet.parquet")
+@click.command("convert", epilog=after_demo("convert d/fleet.ndjson -o fleet.csv"))
 @click.argument("results", nargs=-1, required=True)
 @click.option(
     "-o",
@@ -47,10 +60,24 @@ _KEPT: Final = ("auditor", "fingerprint", "started", "ended", "how", "records")
     help="A table to FILE: .parquet, .csv, .csv.gz or .csv.zst; - is CSV on standard output.",
 )
 @click.option("--flat", is_flag=True, help="One row a finding, not one a target.")
+@click.option(
+    "--label",
+    "labels",
+    metavar="NAME",
+    multiple=True,
+    help="Give a label a column of its own, label_NAME; repeatable.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+@cycles_uncollected()
 def command(
-    results: tuple[str, ...], *, output: str, flat: bool, overwrite: bool, quiet: bool
+    results: tuple[str, ...],
+    *,
+    output: str,
+    flat: bool,
+    labels: tuple[str, ...],
+    overwrite: bool,
+    quiet: bool,
 ) -> None:
     """Turn results of `auditor scan` into a table for data tools.
 
@@ -59,40 +86,103 @@ def command(
     (`auditor schema` describes its keys), and needs pyarrow (the extra `parquet`). CSV has
     one row a target, with lists joined by blanks and labels as JSON; an apostrophe stands
     before what a spreadsheet would take for a formula. With --flat, either has one row a
-    finding, and a target without any has one row with no code.
+    finding, and a target without any has one row with no code. `run` and `scanned_at` say
+    which run a row is of, from the manifest beside the results, so that nights add up in one
+    table. Zone facts (`FILE.zones.ndjson`) become a table of their own, one row a zone or a
+    finding.
     """
+    seen: set[str] = set()
+    columns = [label_column(label, seen) for label in dict.fromkeys(labels)]
+    source = _source(results, columns, flat=flat)
     if output == _STDOUT:
-        number = _to_stdout(Results(results), flat=flat)
+        number = _to_stdout(source, flat=flat)
     else:
-        number = _to_file(results, Path(output), flat=flat, overwrite=overwrite)
+        number = _to_file(source, Path(output), flat=flat, overwrite=overwrite)
     if not quiet:
-        say(f"{counted(number, 'record')}: {'standard output' if output == _STDOUT else output}")
+        for label in labels:
+            if label not in seen:
+                print_message(f"auditor: --label {quoted(label)}: no record has this label")
+        noun = "zone" if source.table else "record"
+        print_message(
+            f"{counted(number, noun)}: {'standard output' if output == _STDOUT else output}"
+        )
 
 
-def _to_file(results: tuple[str, ...], path: Path, *, flat: bool, overwrite: bool) -> int:
+class _Source(NamedTuple):
+    """What is converted: records have `results`, zone facts `zones` and the `table` of their kind.
+
+    `manifests` and `stamps` of the runs are by the names of the results; `columns`: of labels.
+    """
+
+    manifests: Mapping[str, Mapping[str, Any]]
+    stamps: Mapping[str, RunStamp]
+    columns: Sequence[Column] = ()
+    results: Results | None = None
+    zones: Iterable[Mapping[str, Any]] = ()
+    table: Table | None = None
+
+
+def _source(names: tuple[str, ...], columns: Sequence[Column], *, flat: bool) -> _Source:
+    """Return what the arguments name. Raises UsageError and InputError."""
+    facts = [name for name in names if name.endswith(SUFFIX)]
+    if facts and len(facts) < len(names):
+        raise UsageError("records and zone facts do not fit one table: convert them one by one")
+    if facts and columns:
+        raise UsageError("--label: zone facts have no labels")
+    results = None if facts else Results(names)
+    paths = {name: Path(locate(name).path) for name in facts}
+    manifests = {name: _manifest(name) for name in names if name != _STDOUT}
+    stamps = {name: _stamp(found) for name, found in manifests.items()}
+    if results is not None:
+        return _Source(manifests, stamps, columns, results)
+    zones = (
+        {**line, **stamps[name]._asdict()}
+        for name, path in paths.items()
+        for line in read_zones(path)
+    )
+    table = ZONE_FINDINGS if flat else ZONES
+    return _Source(manifests, stamps, zones=zones, table=table)
+
+
+def _to_file(source: _Source, path: Path, *, flat: bool, overwrite: bool) -> int:
     ending = _ending(path)
     check_replaceable(path, overwrite=overwrite)
-    source = Results(results)
-    write: Callable[..., int]
     if ending == _PARQUET:
-        arrow_schema()  # is pyarrow there?
-        write = partial(write_parquet, notes=_notes(results, flat=flat))
-    else:
-        write = write_csv
+        arrow_schema(parquet_table())  # is pyarrow there?
     with (
         _terminated_as_interrupted(),
         replacing(path, overwrite=overwrite) as file,
         _packed(file, ending) as packed,
     ):
-        return write(source.records(), packed, flat=flat)
+        if ending != _PARQUET:
+            return _write_csv(source, packed, flat=flat)
+        notes = _notes(source, flat=flat)
+        if source.results is not None:
+            return results_to_parquet(
+                source.results,
+                packed,
+                flat=flat,
+                notes=notes,
+                added=source.columns,
+                stamps=source.stamps,
+            )
+        return write_parquet(source.zones, packed, flat=flat, notes=notes, table=source.table)
 
 
-def _to_stdout(source: Results, *, flat: bool) -> int:
+def _write_csv(source: _Source, file: IO[bytes], *, flat: bool) -> int:
+    if source.results is not None:
+        return results_to_csv(
+            source.results, file, flat=flat, added=source.columns, stamps=source.stamps
+        )
+    return write_csv(source.zones, file, flat=flat, table=source.table)
+
+
+def _to_stdout(source: _Source, *, flat: bool) -> int:
     if sys.stdout is None:
         raise UsageError("standard output is closed; -o FILE writes to a file")
     try:
         with open(sys.stdout.fileno(), "wb", closefd=False) as file:
-            return write_csv(source.records(), file, flat=flat)
+            return _write_csv(source, file, flat=flat)
     except OSError as error:
         raise unwritable(error) from error
 
@@ -125,24 +215,36 @@ def _packed(file: IO[bytes], ending: str) -> IO[bytes]:
     return open(file.fileno(), "wb", closefd=False)
 
 
-def _notes(results: Iterable[str], *, flat: bool) -> dict[str, str]:
+def _notes(source: _Source, *, flat: bool) -> dict[str, str]:
     """Return what a table says of itself: who made it, what of, from which runs."""
-    runs = [_run(name) for name in results if name != _STDOUT]
+    runs = [
+        {"file": name, **{key: found[key] for key in _KEPT if key in found}}
+        for name, found in source.manifests.items()
+        if found
+    ]
     return {
         "auditor.version": __version__,
-        "auditor.table": "findings" if flat else "records",
-        "auditor.runs": orjson.dumps([run for run in runs if run]).decode(),
+        "auditor.table": "findings" if flat else "zones" if source.table else "records",
+        "auditor.runs": orjson.dumps(runs).decode(),
     }
 
 
-def _run(name: str) -> dict[str, Any]:
-    """Return what the manifest beside a result says of its run, nothing if there is none."""
-    path = Path(name)
-    beside = path / "manifest.json" if path.is_dir() else path.with_name(f"{path.name}.run.json")
+def _manifest(name: str) -> Mapping[str, Any]:
+    """Return the manifest beside a result, an empty one if there is none."""
+    path = Path(name.removesuffix(SUFFIX))
+    beside = path / "manifest.json" if path.is_dir() else manifest_path(path)
     try:
-        manifest = orjson.loads(beside.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
+        return read_manifest(beside) if beside.is_file() else {}
+    except (OSError, ValueError):
         return {}
-    if not isinstance(manifest, dict):
-        return {}
-    return {"file": name, **{key: manifest[key] for key in _KEPT if key in manifest}}
+
+
+def _stamp(manifest: Mapping[str, Any]) -> RunStamp:
+    """Return what tells the rows of a run from those of others."""
+    try:
+        started = datetime.fromisoformat(manifest["started"]).astimezone(UTC)
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return NO_RUN
+    when = started.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fingerprint = printable(manifest["fingerprint"][:_FINGERPRINT_CHARACTERS])
+    return RunStamp(f"{when}-{fingerprint}", started)

@@ -6,20 +6,23 @@ from itertools import islice
 
 import click
 
-from auditor.cli.streams import put
+from auditor.cli.console import print_data
+from auditor.cli.diff_shown import TARGETS_SHOWN
+from auditor.cli.formatting import after_demo
+from auditor.cli.garbage import cycles_uncollected
 from auditor.errors import UsageError
-from auditor.views.results import Results
+from auditor.quoting import printable_json
+from auditor.views.reader.results import Results
 
 __all__ = ["command"]
 
 _REGRESSION = "regression"
 _NEVER = "never"
-_TOP = 10
 #: Lines printed at once: each print is a flush.
 _AT_ONCE = 256
 
 
-@click.command("diff", epilog="Example: auditor diff monday.ndjson tuesday.ndjson")
+@click.command("diff", epilog=after_demo("diff d/fleet.ndjson d/fleet.ndjson"))
 @click.argument("old", nargs=1, required=False)
 @click.argument("new", nargs=1, required=False)
 @click.option("--json", "as_data", is_flag=True, help="NDJSON: one object a change, all of them.")
@@ -28,41 +31,45 @@ _AT_ONCE = 256
     type=click.Choice([_REGRESSION, _NEVER]),
     default=_NEVER,
     show_default=True,
-    help="Exit 1 if a target got worse, or fails now and was unknown.",
+    help="Exit 1 if a target got worse, or fails now and was unknown, or a zone has a new error.",
 )
 @click.option(
     "--top",
     metavar="N",
     type=click.IntRange(min=0),
-    default=_TOP,
-    show_default=True,
+    show_default=f"{TARGETS_SHOWN} of all kinds together",
     help="Targets to show of each kind of change at most.",
 )
-def command(old: str | None, new: str | None, *, as_data: bool, fail_on: str, top: int) -> int:
+@click.option("--all", "every", is_flag=True, help="Show all targets that changed.")
+@cycles_uncollected()
+def command(
+    old: str | None, new: str | None, *, as_data: bool, fail_on: str, top: int | None, every: bool
+) -> int:
     """Compare two results of `auditor scan`: what appeared, vanished, got worse or better.
 
     OLD and NEW are files (.gz, .zst and .xz are read as they are), folders of parts, or, one
     of them, - for standard input. Their lines may come in any order; the n-th record of a
     target is compared with its n-th. Worse and better go by the verdict (pass, warn, fail),
     then by problems that came or went; a verdict that is unknown now is undetermined, not
-    worse. Labels, and the line numbers of invalid lines, are not compared.
+    worse. Labels, and the line numbers of invalid lines, are not compared. Zone facts beside
+    both (`auditor scan --authority`) are compared by their findings.
     """
     if old is None or new is None:
         raise UsageError("nothing to compare: give OLD and NEW, two results of `auditor scan`")
     if old == new == "-":
         raise UsageError("standard input (-) is named twice; it can be read once only")
     before, after = Results([old]), Results([new])
-    from auditor.views.diff import Diff  # noqa: PLC0415 - a wrong name is told before
+    from auditor.views.diff.diff import Diff  # noqa: PLC0415 - a wrong name is told before
 
     with Diff(before, after) as diff:
         diff.run()
         if as_data:
             lines = diff.lines()
             while some := list(islice(lines, _AT_ONCE)):
-                put(b"\n".join(some).decode())
+                print_data(printable_json(b"\n".join(some).decode()))
         else:
             from auditor.cli.diff_text import as_text  # noqa: PLC0415 - not needed for JSON
 
-            for text in as_text(diff, top):
-                put(text)
+            for text in as_text(diff, top, every=every):
+                print_data(text)
         return 1 if fail_on == _REGRESSION and diff.regressions else 0

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from auditor.cli.text import WIDTH, counted, severity_style, verdict_style
-from auditor.targets.quoting import printable
-from auditor.views.diff import CHANGES
+from auditor.cli.diff_shown import TARGETS_SHOWN
+from auditor.cli.formatting import counted, severity_style, terminal_width, verdict_style
+from auditor.quoting import printable
+from auditor.views.diff.diff import CHANGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from auditor.views.diff import Diff
+    from auditor.views.diff.diff import Diff
 
 __all__ = ["as_text"]
 
@@ -29,54 +30,127 @@ _SAID: Final = {
     "vanished": ("vanished", {"bold": True}),
 }
 _MARKS: Final = (("added", "+"), ("removed", "-"))
+#: Findings that came or went, shown at most.
+_FINDINGS_SHOWN: Final = 10
 _NOTHING: Final = "nothing"
+#: Characters of a value, and of a name or an invalid line; all of it that is kept elsewhere.
 _VALUE: Final = 60
+_WHOLE: Final = 1_000
+_STDOUT: Final = 1
 
 
-def as_text(diff: Diff, top: int) -> Iterator[str]:
-    """Yield the lines of text for a person, with up to `top` targets of each kind."""
+def as_text(diff: Diff, top: int | None, *, every: bool = False) -> Iterator[str]:
+    """Yield the lines of text for a person.
+
+    With up to `top` targets of each kind, without it up to TARGETS_SHOWN of all; or `every` one.
+    """
     changed = diff.counts.total()
     total = diff.unchanged + changed
+    zones = TARGETS_SHOWN if top is None else top
     if not total:
         yield "no records in either: there is nothing to compare"
         return
     if not changed:
         yield f"{counted(total, 'target')}, and none has changed"
+        yield from _zones(diff.zones, zones)
         return
+    shown = _shown(diff, top, every=every)
+    if sum(shown.values()) < changed:
+        yield from _places(diff)
     digits = len(f"{total:,}")
-    for what in CHANGES:
-        if count := diff.counts[what]:
-            said, style = _SAID[what]
-            yield f"{count:>{digits},}  {click.style(said, **style)}{_moves(diff, what)}"
+    for kind in CHANGES:
+        if count := diff.counts[kind]:
+            template, style = _SAID[kind]
+            yield f"{count:>{digits},}  {click.style(template, **style)}{_moves(diff, kind)}"
     yield f"{diff.unchanged:>{digits},}  did not change"
-    if not top:
+    if top == 0 and not every:
+        return
+    for kind, changes in _by_kind(diff, shown, every=every):
+        template, style = _SAID[kind]
+        yield f"\n{click.style(template.capitalize(), **style)}"
+        for change in changes:
+            yield from _change(change)
+        more = diff.counts[kind] - shown[kind]
+        if more:
+            yield f"  and {more:,} more; --all shows all"
+    yield from _zones(diff.zones, zones)
+
+
+def _shown(diff: Diff, top: int | None, *, every: bool) -> dict[str, int]:
+    """Return how many targets are shown of each kind of change."""
+    room = TARGETS_SHOWN
+    shown = {}
+    for kind in CHANGES:
+        count = diff.counts[kind]
+        shown[kind] = count if every else min(count, room if top is None else top)
+        room -= shown[kind] if top is None else 0
+    return shown
+
+
+def _by_kind(
+    diff: Diff, shown: Mapping[str, int], *, every: bool
+) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
+    """Yield each kind of change with the first changes of it, or all."""
+    if every:  # read once for each kind: there may be too many for memory
+        for kind in CHANGES:
+            if diff.counts[kind]:
+                yield kind, (each for each in diff.changes() if each["change"] == kind)
         return
     first: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for change in diff.changes():
-        shown = first[change["change"]]
-        if len(shown) < top:
-            shown.append(change)
-    for what in CHANGES:
-        if first[what]:
-            said, style = _SAID[what]
-            yield f"\n{click.style(said.capitalize(), **style)}"
-            for change in first[what]:
-                yield from _change(change)
-            more = diff.counts[what] - len(first[what])
-            if more:
-                yield f"  and {more:,} more; --json shows all"
+        some = first[change["change"]]
+        if len(some) < shown[change["change"]]:
+            some.append(change)
+    for kind in CHANGES:
+        if first[kind]:
+            yield kind, iter(first[kind])
 
 
-def _moves(diff: Diff, what: str) -> str:
+def _places(diff: Diff) -> Iterator[str]:
+    """Yield which findings came and went, and where most of them did."""
+    found = diff.places.found()
+    if not found:
+        return
+    added = max(len(f"{each.added:,}") for each in found) + 1
+    removed = max(len(f"{each.removed:,}") for each in found) + 1
+    letters = max(len(printable(each.code)) for each in found[:_FINDINGS_SHOWN])
+    for each in found[:_FINDINGS_SHOWN]:
+        came = f"+{each.added:,}" if each.added else ""
+        went = f"-{each.removed:,}" if each.removed else ""
+        line = f"{came:>{added}} {went:>{removed}}  {printable(each.code):<{letters}}"
+        if each.prefix is not None:
+            most = max(each.added, each.removed)
+            share = "" if each.inside == most else "most "
+            line += f"  {share}in {each.prefix}"
+        yield line.rstrip()
+    if len(found) > _FINDINGS_SHOWN:
+        yield f"and {counted(len(found) - _FINDINGS_SHOWN, 'more finding')}"
+    yield ""
+
+
+def _zones(zones: Sequence[Mapping[str, Any]], top: int) -> Iterator[str]:
+    """Yield the zones whose findings changed, those with the most targets first."""
+    if not zones:
+        return
+    yield f"\n{click.style('Findings about zones changed', bold=True)}"
+    for zone in sorted(zones, key=lambda zone: -zone["addresses"])[:top]:
+        targets = counted(zone["addresses"], "target")
+        yield f"  {printable(zone['target'], _WHOLE)}  {targets}"
+        yield from _findings(zone)
+    if len(zones) > top:
+        yield f"  and {len(zones) - top:,} more; --json shows all"
+
+
+def _moves(diff: Diff, kind: str) -> str:
     """Say between which verdicts targets went, the most frequent first."""
-    moves = diff.moves[what]
-    if what == "changed":
+    moves = diff.moves[kind]
+    if kind == "changed":
         return ""
-    said = [
+    template = [
         f"{count:,} {_verdicts(old, new)}"
         for (old, new), count in sorted(moves.items(), key=lambda item: (-item[1], str(item[0])))
     ]
-    return f": {', '.join(said)}"
+    return f": {', '.join(template)}"
 
 
 def _verdicts(old: str | None, new: str | None) -> str:
@@ -94,20 +168,30 @@ def _change(change: dict[str, Any]) -> Iterator[str]:
         for verdict in ((old, new) if old != new else (new,))
         if verdict
     )
-    yield f"  {printable(change['target'], WIDTH)}  {shown}"
+    yield f"  {printable(change['target'], _WHOLE)}  {shown}"
+    yield from _findings(change)
+    for fact in change["facts"]:
+        yield f"    {_fact(fact)}"
+
+
+def _findings(change: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each finding that came or went."""
     for key, mark in _MARKS:
         for found in change["findings"][key]:
             code = click.style(printable(found["code"]), **severity_style(found["severity"]))
             subject = found["subject"]
-            about = "" if subject == change["target"] else f"  {printable(subject, _VALUE)}"
+            about = "" if subject == change["target"] else f"  {printable(subject, _limit())}"
             yield f"    {mark} {code}{about}"
-    for fact in change["facts"]:
-        yield f"    {_fact(fact)}"
 
 
 def _fact(fact: dict[str, Any]) -> str:
     of = f" of {' of '.join(map(_value, reversed(fact['of'])))}" if fact["of"] else ""
     return f"{fact['fact']}{of}: {_value(fact['old'])} → {_value(fact['new'])}"
+
+
+def _limit() -> int:
+    """Return how much of a value is shown: a few words on a terminal, all of it in a file."""
+    return _WHOLE if terminal_width(_STDOUT) is None else _VALUE
 
 
 def _value(value: object) -> str:
@@ -118,8 +202,8 @@ def _value(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, dict):
         # A whole object, whose name is said already: what it came to.
-        told = value.get("result") or value.get("status") or ""
-        return printable(str(told), _VALUE) or "there"
+        value_text = value.get("result") or value.get("status") or ""
+        return printable(str(value_text), _limit()) or "there"
     if isinstance(value, list):
-        return printable(", ".join(map(_value, value)), _VALUE)
-    return printable(str(value), _VALUE)
+        return printable(", ".join(map(_value, value)), _limit())
+    return printable(str(value), _limit())

@@ -1,36 +1,116 @@
-"""`auditor explain`: the catalogue, for people."""
+"""`auditor explain`: a finding of the catalogue, or what a bounce means, for people."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
 import click
 
-from auditor.cli.streams import put
-from auditor.cli.text import paragraph, severity_style
-from auditor.errors import UsageError
+from auditor.cli.console import print_data, print_json
+from auditor.cli.formatting import paragraph, severity_style
+from auditor.cli.receivers_options import receivers_file
+from auditor.errors import InputError, UsageError
 from auditor.findings.catalogue import ENTRIES, Entry, entry, nearest, zone_lines
-from auditor.targets.quoting import quoted
+from auditor.quoting import printable, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from auditor.findings.bounces import Diagnosis
 
 __all__ = ["command"]
 
+#: Characters of a reply that are shown again.
+_REPLY_SHOWN_CHARACTERS: Final = 300
+
 
 @click.command("explain", epilog="Example: auditor explain PTR_GENERIC")
-@click.argument("code", required=False)
-def command(code: str | None) -> None:
-    """Say what a finding means, why receivers care, and what to do about it.
+@click.argument("code_or_text", nargs=-1)
+@click.option(
+    "-i",
+    "--input",
+    "source",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Read a bounce from a file.",
+)
+@receivers_file
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    code_or_text: tuple[str, ...],
+    *,
+    source: Path | None,
+    receivers_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Say what a finding or a bounce means, why receivers care, and what to do about it.
 
-    Without a CODE, list all of them with their severities.
+    CODE_OR_TEXT is a finding (PTR_GENERIC), an enhanced status code (5.7.25), the text of an
+    SMTP reply or a line of a log; `-` reads a whole bounce from standard input. Without any,
+    list all findings with their severities.
     """
-    if code is None:
+    if source is not None and code_or_text:
+        raise UsageError("give either a text or --input, not both")
+    if source is not None:
+        _explain_bounce(_file_text(source), str(source), receivers_file, as_json=as_json)
+    elif code_or_text == ("-",):
+        from auditor.findings.bounces import BOUNCE_LIMIT_OCTETS  # noqa: PLC0415 - only here
+
+        octets = sys.stdin.buffer.read(BOUNCE_LIMIT_OCTETS)
+        text = octets.decode("utf-8", "replace")
+        _explain_bounce(text, "standard input", receivers_file, as_json=as_json)
+    elif code_or_text:
+        _explain(" ".join(code_or_text), receivers_file, as_json=as_json)
+    elif as_json:
+        print_json([_entry_data(known) for known in ENTRIES])
+    else:
         for known in ENTRIES:
-            put(_line(known))
-        return
+            print_data(_line(known))
+
+
+def _explain(text: str, own: Path | None, *, as_json: bool) -> None:
     try:
-        found = entry(code.upper())
+        found = entry(text.strip().upper())
     except KeyError:
-        near = nearest(code)
+        _explain_bounce(text, "", own, as_json=as_json)
+        return
+    if as_json:
+        print_json(_entry_data(found))
+    else:
+        print_data(_page(found))
+
+
+def _explain_bounce(text: str, where: str, own: Path | None, *, as_json: bool) -> None:
+    from auditor.findings.bounces import diagnose  # noqa: PLC0415 - only for bounces
+    from auditor.findings.receivers import receivers  # noqa: PLC0415 - the same
+
+    known = receivers(own)
+    diagnosis = diagnose(text, known)
+    if diagnosis is None:
+        if where:
+            raise InputError(f"{printable(where)}: found no SMTP reply that auditor knows")
+        if " " in text.strip():
+            raise UsageError(f"{quoted(text)} is no SMTP reply that auditor knows")
+        near = nearest(text)
         hint = f", did you mean {near}?" if near else "; `auditor explain` lists them"
-        raise UsageError(f"no finding is called {quoted(code)}{hint}") from None
-    put(_page(found))
+        raise UsageError(f"no finding is called {quoted(text)}{hint}")
+    if as_json:
+        data = {**diagnosis._asdict(), "next": list(_next_commands(diagnosis))}
+        print_json(data)
+    else:
+        names = [known[key].name for key in diagnosis.receivers]
+        print_data("\n\n".join(_diagnosis_parts(diagnosis, names)))
+
+
+def _file_text(source: Path) -> str:
+    from auditor.findings.bounces import BOUNCE_LIMIT_OCTETS  # noqa: PLC0415 - only for bounces
+
+    try:
+        with source.open("rb") as file:
+            return file.read(BOUNCE_LIMIT_OCTETS).decode("utf-8", "replace")
+    except OSError as error:
+        raise InputError(f"{printable(str(source))}: cannot be read: {error.strerror}") from None
 
 
 def _line(found: Entry) -> str:
@@ -50,7 +130,55 @@ def _page(found: Entry) -> str:
     ]
     lines = zone_lines(found.code)
     if lines:
-        parts.append("To publish\n" + "\n".join(f"  {line}" for line in lines))
+        parts.append("What to publish looks like\n" + "\n".join(f"  ; {line}" for line in lines))
     if found.references:
         parts.append(paragraph(f"See {', '.join(found.references)}", 0, hanging=4))
     return "\n\n".join(parts)
+
+
+def _diagnosis_parts(diagnosis: Diagnosis, receivers: Sequence[str]) -> Iterator[str]:
+    reference = f" ({diagnosis.reference})" if diagnosis.reference else ""
+    head = click.style(diagnosis.code or "SMTP reply", bold=True)
+    yield f"{head}\n{paragraph(f'{diagnosis.title}{reference}', 0)}"
+    if diagnosis.reply not in {"", diagnosis.code}:
+        yield "The reply\n" + paragraph(printable(diagnosis.reply, _REPLY_SHOWN_CHARACTERS))
+    if diagnosis.findings:
+        yield "Findings that cause it\n" + "\n".join(
+            paragraph(f"{code:<22} {entry(code).title}", 2, hanging=23)
+            for code in diagnosis.findings
+        )
+    else:
+        yield paragraph("It has to do with neither the PTR record nor SPF.", 0)
+    if receivers:
+        yield "Receivers that answer so\n" + paragraph("; ".join(receivers))
+    if commands := list(_next_commands(diagnosis)):
+        yield "Next\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def _next_commands(diagnosis: Diagnosis) -> Iterator[str]:
+    if not diagnosis.findings:
+        return
+    spf = any(code.startswith("SPF_") for code in diagnosis.findings)
+    if diagnosis.address:
+        identities = f" --mail-from {diagnosis.domain}" if diagnosis.domain and spf else ""
+        if diagnosis.helo and any(code.startswith("HELO_") for code in diagnosis.findings):
+            identities += f" --helo {diagnosis.helo}"
+        yield f"auditor check{identities} {diagnosis.address}"
+    if diagnosis.domain and spf:
+        address = f" --ip {diagnosis.address}" if diagnosis.address else ""
+        yield f"auditor spf {diagnosis.domain}{address}"
+    if not diagnosis.address and not diagnosis.domain:
+        yield "auditor check ADDRESS    (the text names no sending address)"
+
+
+def _entry_data(found: Entry) -> dict[str, Any]:
+    return {
+        "code": found.code,
+        "severity": found.severity,
+        "undetermined": found.undetermined,
+        "title": found.title,
+        "why": found.why,
+        "remedy": found.remedy,
+        "references": list(found.references),
+        "zone_lines": list(zone_lines(found.code)),
+    }

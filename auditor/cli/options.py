@@ -8,193 +8,84 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from auditor.configuration import load
+from auditor.cli.console import print_message
 from auditor.errors import UsageError
-from auditor.findings.ruling import Ruling
-from auditor.settings import ENGINES, FAIL_ON, LOG_FORMATS, Settings
+from auditor.findings.rules import RuleSet
+from auditor.settings import OPTIONS, Settings
+from auditor.settings_sources import ignored_text, load
+from auditor.settings_values import parse_float, parse_int
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-    from auditor.configuration import Loaded
+    from auditor.settings_option import Group, Option
+    from auditor.settings_sources import Loaded
 
-__all__ = [
-    "DEFAULTS",
-    "asking",
-    "judging",
-    "load_settings",
-    "make_settings",
-    "reaching",
-    "scanning",
-]
+__all__ = ["SettingsCommand", "load_settings", "make_settings", "settings_options"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-#: What --help names as defaults.
-DEFAULTS: Final = Settings()
+#: What click converts itself, with messages of its own.
+_CLICK_TYPES: Final[Mapping[Callable[[Any], Any], type]] = {parse_int: int, parse_float: float}
 
-#: About which identities.
-_IDENTITIES: Final = (
-    click.option(
-        "--helo", metavar="NAME", help="SPF HELO identity of addresses whose line gives none."
-    ),
-    click.option(
-        "--mail-from",
-        metavar="DOMAIN|ADDRESS",
-        multiple=True,
-        help="SPF MAIL FROM identity of addresses whose line gives none; repeatable.",
-    ),
-    click.option("--spf/--no-spf", default=None, help="Check SPF, or skip it.  [default: check]"),
-)
-
-#: Whom to ask, and about which identities.
-_ASKING: Final = (
-    click.option(
-        "--server",
-        metavar="ADDR[:PORT]",
-        multiple=True,
-        help="Ask this name server; [V6]:PORT for IPv6; repeatable.  "
-        "[default: the system's resolvers]",
-    ),
-    click.option(
-        "--zones",
-        metavar="DIR",
-        help="Answer from the zone files in DIR; no network.",
-    ),
-    click.option(
-        "--engine",
-        type=click.Choice(ENGINES),
-        help=f"bulk: batched UDP; cares: c-ares, portable.  [default: {DEFAULTS.engine}]",
-    ),
-    click.option(
-        "--timeout",
-        metavar="S",
-        type=float,
-        help=f"Seconds for one try.  [default: {DEFAULTS.timeout:g}]",
-    ),
-    click.option(
-        "--tries",
-        metavar="N",
-        type=int,
-        help=f"Queries for one question at most.  [default: {DEFAULTS.tries}]",
-    ),
-    *_IDENTITIES,
-    click.option(
-        "--server-check/--no-server-check",
-        default=None,
-        help="Begin with the question that unmasks lying and mute servers, or skip it.  "
-        "[default: begin]",
-    ),
-    click.option(
-        "--config", metavar="FILE", help="Settings from a TOML file; options win over it."
-    ),
-)
-
-_JUDGING: Final = (
-    click.option(
-        "--select",
-        metavar="CODES",
-        multiple=True,
-        help="Only these findings; SPF,PTR_MISSING means all of SPF and one more.",
-    ),
-    click.option("--ignore", metavar="CODES", multiple=True, help="Not these findings."),
-    click.option(
-        "--severity",
-        "severities",
-        metavar="CODE=SEVERITY",
-        multiple=True,
-        help="Weigh a finding differently, as in PTR_GENERIC=error; repeatable.",
-    ),
-    click.option(
-        "--fail-on",
-        type=click.Choice(FAIL_ON),
-        help=f"Exit 1 if a finding is at least this severe.  [default: {DEFAULTS.fail_on}]",
-    ),
-)
-
-#: How fast, how many, for how long, and what is told of it meanwhile.
-_SCANNING: Final = (
-    click.option("--concurrency", metavar="N", type=int, help="Queries in flight at most."),
-    click.option("--qps", metavar="N", type=float, help="Queries a second at most."),
-    click.option(
-        "--server-qps", metavar="N", type=float, help="Queries a second to one server at most."
-    ),
-    click.option(
-        "--cache-size",
-        metavar="N",
-        type=int,
-        help=f"Answers kept at most.  [default: {DEFAULTS.cache_size}]",
-    ),
-    click.option(
-        "--max-targets",
-        metavar="N",
-        type=int,
-        help=f"Refuse more targets than this.  [default: {DEFAULTS.max_targets}]",
-    ),
-    click.option(
-        "--trace/--no-trace",
-        default=None,
-        help="Add to each record how its answers came about, or not.  [default: not]",
-    ),
-    click.option(
-        "--deadline",
-        metavar="DURATION",
-        help="Stop after this time, such as 5h30m; exit 3, and --resume goes on.",
-    ),
-    click.option(
-        "--workers",
-        metavar="N|auto",
-        help=f"Processes on this machine; auto for one a core.  [default: {DEFAULTS.workers}]",
-    ),
-    click.option(
-        "--scheduler", metavar="URL", help="Workers of a Dask cluster, such as tcp://HOST:8786."
-    ),
-    click.option(
-        "-q", "--quiet/--no-quiet", default=None, help="Say nothing but errors on stderr, or all."
-    ),
-    click.option(
-        "--log-format",
-        type=click.Choice(LOG_FORMATS),
-        help=f"For people, or JSON with one event a line.  [default: {DEFAULTS.log_format}]",
-    ),
-    click.option(
-        "--metrics",
-        metavar="FILE",
-        help="Keep a Prometheus text file up to date, for the node exporter.",
-    ),
+_CONFIG: Final = click.option(
+    "--config", metavar="FILE", help="Settings from a TOML file; options win over it."
 )
 
 
-def asking(command: F) -> F:
-    """Add the options that say whom to ask, and about which identities."""
-    for option in reversed(_ASKING):
-        command = option(command)
-    return command
+class SettingsCommand(click.Command):
+    """A command whose flags may go without a value, such as `--authority`; a value follows `=`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; the word after such a flag is no value of it."""
+        bare = {option.flag: option.bare_value for option in OPTIONS.values() if option.bare_value}
+        end = args.index("--") if "--" in args else len(args)
+        flags = [f"{text}={bare[text]}" if text in bare else text for text in args[:end]]
+        return super().parse_args(ctx, flags + args[end:])
 
 
-def reaching(command: F) -> F:
-    """Add the options that say whom to ask."""
-    for option in reversed(_ASKING):
-        if option not in _IDENTITIES:
+def settings_options(*groups: Group, also: Collection[str] = ()) -> Callable[[F], F]:
+    """Add the options of these groups to a command, in this order, and `--config`.
+
+    `also`: the keys of some settings of other groups, which come after them.
+    """
+    added = [
+        _click_option(option)
+        for group in groups
+        for option in OPTIONS.values()
+        if option.group is group
+    ]
+    added += [_click_option(option) for option in OPTIONS.values() if option.key in also]
+
+    def add(command: F) -> F:
+        for option in (_CONFIG, *reversed(added)):
             command = option(command)
-    return command
+        return command
+
+    return add
 
 
-def scanning(command: F) -> F:
-    """Add the options that say how a scan goes about it."""
-    for option in reversed(_SCANNING):
-        command = option(command)
-    return command
+def _click_option(option: Option) -> Callable[[F], F]:
+    """Return what adds the flag of an option to a command."""
+    name = option.key.replace("-", "_")
+    flags = [option.short] if option.short else []
+    if option.is_switch:
+        flags.append(f"{option.flag}/--no-{option.key}")
+        return click.option(name, *flags, default=None, help=option.help)
+    details: dict[str, Any] = {"multiple": True} if option.repeatable else {}
+    if option.bare_value:
+        details |= {"is_flag": False, "flag_value": option.bare_value}
+    elif option.choices:
+        details["type"] = click.Choice(option.choices)
+    elif option.parse in _CLICK_TYPES:
+        details["type"] = _CLICK_TYPES[option.parse]
+    shown = option.help
+    if isinstance(option.default, str | int | float):
+        shown += f"  [default: {option.default:{'g' if isinstance(option.default, float) else ''}}]"
+    return click.option(name, *flags, option.flag, metavar=option.metavar, help=shown, **details)
 
 
-def judging(command: F) -> F:
-    """Add the options that say which findings count."""
-    for option in reversed(_JUDGING):
-        command = option(command)
-    return command
-
-
-def load_settings(given: Mapping[str, Any]) -> Loaded:
+def load_settings(given: Mapping[str, Any]) -> Loaded[Settings]:
     """Return the settings from files, the environment and these flags, and where each is from.
 
     Raises UsageError for whatever is wrong with them, finding codes and SPF identities
@@ -206,15 +97,38 @@ def load_settings(given: Mapping[str, Any]) -> Loaded:
         if value is not None and value != () and name != "config"
     }
     config = given.get("config")
-    loaded = load(None if config is None else Path(config), os.environ, flags)
+    loaded = load(Settings, None if config is None else Path(config), os.environ, flags)
     settings = loaded.settings
     try:
-        Ruling(severities=settings.severities, select=settings.select, ignore=settings.ignore)
+        RuleSet.of(settings)
+        if settings.receivers or settings.receivers_file is not None:
+            from auditor.findings.receivers import select_receivers  # noqa: PLC0415 - for few runs
+
+            select_receivers(settings.receivers, settings.receivers_file)
     except UsageError as error:
         raise loaded.blamed(error) from None
     return loaded
 
 
 def make_settings(given: Mapping[str, Any]) -> Settings:
-    """Return the settings of `load_settings` alone."""
-    return load_settings(given).settings
+    """Return the settings of `load_settings`, after a word on what they come from.
+
+    A file that nobody named is reported, and variables that look like settings and are none.
+    """
+    loaded = load_settings(given)
+    settings = loaded.settings
+    if settings.quiet:
+        return settings
+    if settings.log_format == "json":
+        from auditor.cli.log_json import ignored_event, settings_event  # noqa: PLC0415 - for few
+
+        for name in loaded.ignored:
+            ignored_event(ignored_text(name))
+        if loaded.found is not None:
+            settings_event(loaded.found)
+        return settings
+    for name in loaded.ignored:
+        print_message(f"auditor: {ignored_text(name)}")
+    if loaded.found is not None:
+        print_message(f"auditor: settings from {loaded.found}")
+    return settings

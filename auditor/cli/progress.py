@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from auditor.run.moments import Snapshot
+    from auditor.run.progress import Snapshot
 
 __all__ = ["Progress", "describe"]
 
@@ -60,6 +60,7 @@ class Progress:
             dict(now.tally.verdicts),
             now.seconds,
             before=now.before,
+            server_limits=now.server_limits,
         )
 
 
@@ -71,11 +72,12 @@ def describe(
     seconds: float,
     *,
     before: int = 0,
+    server_limits: Mapping[str, Mapping[str, int | str]] | None = None,
 ) -> str:
     """Return the progress line.
 
     `total` is None when the input has no known end; `before` is how many of those done were
-    so when the scan began.
+    so when the scan began; `server_limits` is what servers were found to bear.
     """
     rate = (done - before) / seconds if seconds > 0 else 0.0
     parts = [f"{done:,}" + (f"/{total:,}" if total is not None else "")]
@@ -86,7 +88,14 @@ def describe(
     parts += [f"{count:,} {verdict}" for verdict, count in sorted(verdicts.items())]
     if total is not None and rate > 0:
         parts.append(f"ETA {_duration((total - done) / rate)}")
+    parts += [_limits(server, found) for server, found in (server_limits or {}).items()]
     return " · ".join(parts)
+
+
+def _limits(server: str, found: Mapping[str, int | str]) -> str:
+    words = {"at_a_time": "at a time", "a_second": "a second"}
+    limits = [f"{found[kind]:,} {text}" for kind, text in words.items() if kind in found]
+    return f"{server} bears {', '.join(limits)}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""`auditor report`: one page about a scan, for whoever runs the network."""
+"""`auditor report`: one page about a scan, for those who run the network."""
 
 from __future__ import annotations
 
@@ -9,19 +9,28 @@ from typing import Final
 import click
 
 from auditor import __version__
-from auditor.cli.streams import say, unwritable
+from auditor.cli.console import print_message, unwritable
+from auditor.cli.formatting import after_demo
+from auditor.cli.garbage import cycles_uncollected
+from auditor.cli.receivers_options import receivers_file
 from auditor.errors import UsageError
-from auditor.output.replacing import check_replaceable, replacing
+from auditor.output.atomic import check_replaceable, replacing
 from auditor.views.report.page import make_page
 
 __all__ = ["command"]
 
 _STDOUT: Final = "-"
+#: Formats that somebody might expect by the name of an output, and not get.
+_NOT_HTML: Final = frozenset(
+    {".csv", ".docx", ".gz", ".json", ".md", ".ndjson", ".odt", ".parquet", ".pdf", ".png", ".ps"}
+    | {".bz2", ".doc", ".eps", ".jpeg", ".jpg", ".ods", ".rtf", ".svg", ".tar", ".tex", ".tsv"}
+    | {".txt", ".xls", ".xlsx", ".xml", ".xz", ".zip", ".zst"}
+)
 _KILOBYTE: Final = 1000
 _MEGABYTE: Final = 1_000_000
 
 
-@click.command("report", epilog="Example: auditor report fleet.ndjson -o fleet.html")
+@click.command("report", epilog=after_demo("report d/fleet.ndjson -o fleet.html"))
 @click.argument("results", nargs=-1, required=True)
 @click.option(
     "--previous",
@@ -32,13 +41,23 @@ _MEGABYTE: Final = 1_000_000
 @click.option(
     "-o", "--output", metavar="FILE", required=True, help="HTML to FILE; - is standard output."
 )
+@receivers_file
+@click.option(
+    "--senders",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The lines of `auditor senders --json`, to show who may send.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+@cycles_uncollected()
 def command(
     results: tuple[str, ...],
     *,
     previous: tuple[str, ...],
     output: str,
+    receivers_file: Path | None,
+    senders: Path | None,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -49,18 +68,26 @@ def command(
     for anything, and the same results give the same page.
     """
     path = Path(output)
+    if output.endswith("/"):
+        raise UsageError(f"{output}: is the name of a folder; expected one that ends in .html")
     if output != _STDOUT:
         check_replaceable(path, overwrite=overwrite)
         if any(_same(path, Path(name)) for name in (*results, *previous)):
             raise UsageError(f"{path}: holds the results; -o needs another name for the page")
-    page = make_page(results, previous, version=__version__)
+    if path.suffix.lower() in _NOT_HTML:
+        raise UsageError(
+            f"{path}: the page is HTML, not {path.suffix}; expected a name that ends in .html"
+        )
+    page = make_page(
+        results, previous, version=__version__, receivers_file=receivers_file, senders=senders
+    )
     if output == _STDOUT:
         _to_stdout(page)
         return
     with replacing(path, overwrite=overwrite) as file:
         file.write(page)
     if not quiet:
-        say(f"report: {path} ({_size(len(page))})")
+        print_message(f"report: {path} ({_size(len(page))})")
 
 
 def _same(output: Path, source: Path) -> bool:

@@ -5,24 +5,37 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.cli.options import asking, judging, make_settings, scanning
-from auditor.cli.running import Run
-from auditor.cli.streams import Voice
+from auditor.cli.console import ErrorOutput, engine_messages, print_data
+from auditor.cli.formatting import after_demo
+from auditor.cli.input_options import InputChoice, choose_input, reading
+from auditor.cli.options import SettingsCommand, make_settings, settings_options
+from auditor.cli.run_reporter import RunReporter, note_failed_start
 from auditor.errors import UsageError
-from auditor.run.loop import run_loop
+from auditor.output.folder import is_folder
+from auditor.run.event_loop import run_loop
+from auditor.run.identity import identify
+from auditor.run.zone_targets import ZoneTargets
+from auditor.session import ScanSession
+from auditor.settings_option import Group
 from auditor.targets.excludes import Excludes
+from auditor.targets.given_targets import refuse_invalid, require_target
+from auditor.targets.item import ZONE_TARGET
 from auditor.targets.stream import TargetStream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 __all__ = ["command"]
 
 
 @click.command(
-    "scan",
-    epilog="Example: auditor scan --zones examples/fleet/zones 198.51.100.0/24",
+    "scan", cls=SettingsCommand, epilog=after_demo("scan --zones d/zones 198.51.100.0/24")
 )
 @click.argument("target", nargs=-1)
 @click.option(
@@ -47,9 +60,11 @@ __all__ = ["command"]
     "--resume", is_flag=True, help="Go on with an output that an earlier run has left unfinished."
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@asking
-@scanning
-@judging
+@click.option(
+    "--dry-run", is_flag=True, help="Count the targets and say what would be done; ask nobody."
+)
+@reading
+@settings_options(*Group)
 def command(
     target: tuple[str, ...],
     files: tuple[str, ...],
@@ -58,36 +73,74 @@ def command(
     output: str,
     resume: bool,
     overwrite: bool,
+    dry_run: bool,
     **given: Any,
 ) -> int:
     """Audit addresses, prefixes, ranges and domains: one NDJSON record for each.
 
-    A TARGET is an address, a CIDR prefix, a range a-b or a domain; `-` reads standard
-    input. A FILE has one target a line (# starts a comment), or is .csv or .ndjson with the
-    columns target, helo, mail_from and any labels; .gz, .zst and .xz are read as they are.
+    A TARGET is an address, a CIDR prefix, a range a-b, the name of one of these in the
+    reverse tree, a domain, or zone:NAME, which is every address in a zone (of --zones, or by
+    --transfer-from); `-` reads standard input. A FILE has one target a line (#
+    starts a comment), or is a table (CSV, with ; or tabs, too) or JSON with the columns
+    target, helo, mail_from and any labels; .gz, .zst and .xz are read as they are.
     """
     began = time.monotonic()
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         # Until the scan heeds it: reading long lists takes its time, and ends in order, too.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    settings = make_settings(given)
-    voice = click.get_current_context().ensure_object(Voice)
-    voice.as_json = settings.log_format == "json"
     inputs = [*files, *(text for text in target if text == "-")]
-    arguments = [text for text in target if text != "-"]
-    if not inputs and not arguments:
-        raise UsageError("nothing to scan: give targets, -i FILE, or - for standard input")
-    # Unbuffered, so that what has arrived is audited while more is waited for.
-    live = "-" in inputs and sys.stdin is not None
-    stream = TargetStream(
-        arguments,
-        inputs,
-        excludes=Excludes.parse(exclude) if exclude else None,
-        max_targets=settings.max_targets,
-        stdin=open(0, "rb", buffering=0, closefd=False) if live else None,  # noqa: SIM115 - the descriptor stays open
-    )
+    choice = choose_input(given, has_files=bool(inputs))
+    settings = make_settings(given)
+    error_output = click.get_current_context().ensure_object(ErrorOutput)
+    error_output.as_json = settings.log_format == "json"
+    with note_failed_start(settings):
+        arguments = [text for text in target if text != "-"]
+        _check_choice(choice, output, resume=resume, has_targets=bool(inputs or arguments))
+        zones = ZoneTargets(settings)
+        # Unbuffered, so that what has arrived is audited while more is waited for.
+        live = "-" in inputs and sys.stdin is not None
+        stream = TargetStream(
+            arguments,
+            inputs,
+            zones=zones,
+            excludes=Excludes.parse(exclude) if exclude else None,
+            max_targets=settings.max_targets,
+            options=choice.options,
+            unique=choice.unique,
+            stdin=open(0, "rb", buffering=0, closefd=False) if live else None,  # noqa: SIM115 - the descriptor stays open
+        )
+        with engine_messages(quiet=settings.quiet):
+            _refuse_without_target(stream, arguments, inputs, choice)
+        if dry_run:
+            from auditor.cli.dry_run import dry_run_lines  # noqa: PLC0415 - for few runs
+
+            replace = overwrite or resume
+            for line in dry_run_lines(settings, stream, inputs, output, replace=replace):
+                print_data(line)
+            return 0
+        reporter = partial(RunReporter, settings, error_output, output)
+        session = ScanSession(settings, stream, output, reporter, only=choice.only, began=began)
+        identity = identify(settings, arguments, inputs, exclude, choice.given, zones=zones.sources)
+        session.describe(identity, inputs)
+        done = session.open(overwrite=overwrite, resume=resume)
+    return run_loop(session.run()) if done is None else done
+
+
+def _refuse_without_target(
+    stream: TargetStream, arguments: Sequence[str], files: Sequence[str], choice: InputChoice
+) -> None:
+    """Raise AuditorError for what is no target, or cannot be read, before anything is asked."""
+    plain = [text for text in arguments if not text.startswith(ZONE_TARGET)]
+    refuse_invalid(plain, choice.options.slash)
     stream.prepare()
-    run = Run(settings, stream, output, voice, began=began)
-    run.describe(arguments, inputs, exclude)
-    done = run.open(overwrite=overwrite, resume=resume)
-    return run_loop(run.go()) if done is None else done
+    require_target(stream, files)
+
+
+def _check_choice(choice: InputChoice, output: str, *, resume: bool, has_targets: bool) -> None:
+    """Raise UsageError without targets, and where records that are left out would be missed."""
+    if not has_targets:
+        raise UsageError("nothing to scan: give targets, -i FILE, or - for standard input")
+    if choice.only is not None and resume:
+        raise UsageError("--resume finds its place by the records, and --only leaves some out")
+    if choice.only is not None and is_folder(output):
+        raise UsageError("--only: the parts of a folder have every record; write to a file")

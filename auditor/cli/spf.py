@@ -6,28 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.cli.driven import driven
-from auditor.cli.options import judging, make_settings, reaching
+from auditor.cli.console import engine_messages, print_data
+from auditor.cli.formatting import after_demo
+from auditor.cli.options import make_settings, settings_options
 from auditor.cli.spf_report import Wanted, spf_report
-from auditor.cli.streams import engine_messages, put
-from auditor.errors import TargetError, UsageError
-from auditor.findings.judge import Ruling, at_or_above
-from auditor.run.loop import run_loop
-from auditor.targets.domains import Name, parse_domain, parse_helo, parse_mail_from
-from auditor.targets.parse import parse_item
-from auditor.targets.quoting import quoted
-from auditor.targets.spans import Span, address_text
+from auditor.errors import FINDINGS_FOUND, TargetError, UsageError
+from auditor.findings.judge import Finding, RuleSet, fails, verdict
+from auditor.quoting import quoted
+from auditor.run.event_loop import run_loop
+from auditor.run.scan import run_steps
+from auditor.settings_option import Group
+from auditor.targets.domains import Name, helo_identity, mail_from_identity, parse_domain
+from auditor.targets.item import parse_item
+from auditor.wire.addresses import format_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from auditor.targets.spans import Span
+
 __all__ = ["command"]
 
 
-@click.command(
-    "spf",
-    epilog="Example: auditor spf --zones examples/fleet/zones example.com --range 203.0.113.0/24",
-)
+@click.command("spf", epilog=after_demo("spf --zones d/zones example.com"))
 @click.argument("domain", required=False)
 @click.option(
     "--range",
@@ -44,14 +45,11 @@ __all__ = ["command"]
     help="Explain check_host() of an address, term by term; repeatable.",
 )
 @click.option(
-    "--sender",
-    metavar="ADDRESS",
-    help="MAIL FROM for macros.  [default: postmaster@DOMAIN]",
+    "--sender", metavar="ADDRESS", help="MAIL FROM for macros.  [default: postmaster@DOMAIN]"
 )
 @click.option("--helo", metavar="NAME", help="HELO name for macros.  [default: DOMAIN]")
 @click.option("--json", "as_data", is_flag=True, help="One JSON object instead of text.")
-@reaching
-@judging
+@settings_options(Group.SERVERS, Group.FINDINGS)
 def command(
     domain: str | None,
     ranges: tuple[str, ...],
@@ -71,21 +69,24 @@ def command(
     settings = make_settings(given)
     name = _domain(domain)
     wanted = _wanted(name, ranges, addresses, sender, helo)
-    ruling = Ruling(severities=settings.severities, select=settings.select, ignore=settings.ignore)
+    rule_set = RuleSet.of(settings)
     with engine_messages():
-        report = run_loop(driven(settings, spf_report(name, wanted)))
-    problems = [found for found in report.lint.problems if found.code in ruling.severities]
+        report = run_loop(run_steps(settings, spf_report(name, wanted)))
+    problems = [found for found in report.lint.problems if found.code in rule_set.severities]
     if as_data:
         from auditor.cli.spf_json import as_json  # noqa: PLC0415 - not needed for text
 
-        put(as_json(report, problems, ruling.severities))
+        print_data(as_json(report, problems, rule_set.severities))
     else:
         from auditor.cli.spf_text import as_text  # noqa: PLC0415 - not needed for JSON
 
-        for line in as_text(report, problems, ruling.severities):
-            put(line)
-    severities = {ruling.severities[found.code] for found in problems}
-    return 1 if any(at_or_above(found, settings.fail_on) for found in severities) else 0
+        for line in as_text(report, problems, rule_set.severities):
+            print_data(line)
+    severities = {rule_set.severities[found.code] for found in problems}
+    reached = verdict(
+        Finding(found.code, rule_set.severities[found.code], name) for found in problems
+    )
+    return FINDINGS_FOUND if fails(settings.fail_on, severities, {reached}) else 0
 
 
 def _domain(text: str | None) -> str:
@@ -112,7 +113,7 @@ def _wanted(
         tuple(_span("--range", text) for text in ranges),
         tuple(_address(text) for text in addresses),
         None if sender is None else _sender(sender, domain),
-        None if helo is None else _helo(helo),
+        None if helo is None else helo_identity(helo),
     )
 
 
@@ -131,22 +132,12 @@ def _address(text: str) -> str:
     span = _span("--ip", text)
     if span.first != span.last:
         raise UsageError(f"--ip: {quoted(text)} is not one address; use --range")
-    return address_text(span.version, span.first)
+    return format_address(span.version, span.first)
 
 
 def _sender(text: str, domain: str) -> str:
     """Return the sender: a local part alone is one of the domain's."""
-    try:
-        sender = parse_mail_from(text if "@" in text else f"{text}@{domain}")
-    except TargetError as error:
-        raise UsageError(str(error).replace("mail_from", "--sender", 1)) from None
+    sender = mail_from_identity(text if "@" in text else f"{text}@{domain}")
     if not sender.endswith(f"@{domain}"):
         raise UsageError(f"--sender: {quoted(text)} is not of {domain}, whose policy this is about")
     return sender
-
-
-def _helo(text: str) -> str:
-    try:
-        return parse_helo(text)
-    except TargetError as error:
-        raise UsageError(f"--{error}") from None

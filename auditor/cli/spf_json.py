@@ -24,19 +24,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from auditor.spf.intervals import size
-from auditor.targets.spans import address_text
+from auditor.wire.address_set import size
+from auditor.wire.addresses import format_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from auditor.cli.spf_report import Explained, Partition, SpfReport
     from auditor.findings.entry import Severity
-    from auditor.spf.intervals import Interval
-    from auditor.spf.lint import Problem
+    from auditor.spf.explain import Trace, TraceStep
+    from auditor.spf.lint.policy import Problem
+    from auditor.spf.policy_tree import TreePolicy, TreeTerm
     from auditor.spf.ranges import RangeResult
-    from auditor.spf.summary import TreePolicy, TreeTerm
-    from auditor.spf.trace import Trace, TraceStep
+    from auditor.wire.address_set import Interval
 
 __all__ = ["as_json"]
 
@@ -99,7 +99,7 @@ def _authorised(version: int, ranges: list[Interval], undecided: int) -> dict[st
 
 
 def _span(version: int, first: int, last: int) -> dict[str, str]:
-    return {"first": address_text(version, first), "last": address_text(version, last)}
+    return {"first": format_address(version, first), "last": format_address(version, last)}
 
 
 def _finding(problem: Problem, severities: Mapping[str, Severity]) -> dict[str, Any]:

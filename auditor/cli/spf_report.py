@@ -1,4 +1,4 @@
-"""What `auditor spf` finds out, as one course of questions and answers: nothing is printed here."""
+"""Collects the report of `auditor spf` as steps: questions out, answers in; nothing is printed."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, summar
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from auditor.checks.steps import together
-from auditor.spf.evaluate import check_host
-from auditor.spf.intervals import joined
-from auditor.spf.lint import lint
+from auditor.spf.check_host import check_host
+from auditor.spf.explain import trace_host
+from auditor.spf.lint.policy import lint
 from auditor.spf.ranges import check_range, decided_by, range_table
-from auditor.spf.trace import trace_host
-from auditor.targets.spans import Span, address_text
+from auditor.wire.address_set import joined
+from auditor.wire.addresses import format_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditor.resolve.answer import Steps
-    from auditor.spf.evaluate import SpfFact
-    from auditor.spf.intervals import Interval
-    from auditor.spf.lint import LintReport
+    from auditor.spf.explain import Trace
+    from auditor.spf.lint.policy import LintReport
     from auditor.spf.ranges import RangeResult
-    from auditor.spf.trace import Trace
+    from auditor.spf.result import SpfFact
+    from auditor.targets.spans import Span
+    from auditor.wire.address_set import Interval
 
 __all__ = ["Explained", "Partition", "SpfReport", "Wanted", "networks_of", "spf_report"]
 
@@ -116,7 +117,7 @@ def _partition(
         room -= size
         facts = yield from together(
             [
-                check_host(address_text(part.version, number), "mailfrom", wanted.sender, helo)
+                check_host(format_address(part.version, number), "mailfrom", wanted.sender, helo)
                 for number in range(part.first, part.last + 1)
             ]
         )

@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import click
 
-from auditor.cli.spf_answers import count_columns, explained_lines, partition_lines, span_text
-from auditor.cli.text import counted, paragraph, severity_style
-from auditor.findings.catalogue import entry, zone_lines
-from auditor.spf.intervals import size
-from auditor.spf.problems import shown
+from auditor.cli.advice_text import advice_lines, place_lines
+from auditor.cli.formatting import amount, counted, paragraph, severity_style
+from auditor.cli.spf_text_hosts import count_columns, explained_lines, partition_lines, span_text
+from auditor.findings.advice import advise_policy
+from auditor.findings.catalogue import entry
+from auditor.spf.lint.correction import correct, policy_owner
+from auditor.spf.lint.problems import shown
+from auditor.wire.address_set import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from auditor.cli.spf_report import SpfReport
     from auditor.findings.entry import Severity
-    from auditor.spf.intervals import Interval
-    from auditor.spf.lint import Problem
-    from auditor.spf.summary import PolicySummary, TreePolicy, TreeTerm
-    from auditor.spf.terms import Term
+    from auditor.spf.lint.policy import Problem
+    from auditor.spf.parser import Term
+    from auditor.spf.policy_tree import PolicySummary, TreePolicy, TreeTerm
+    from auditor.wire.address_set import Interval
 
 __all__ = ["as_text"]
 
@@ -33,8 +36,6 @@ _MAX_TREE: Final = 200
 _MAX_RANGES: Final = 24
 _MAX_RECORD: Final = 2048
 _MAX_NETWORKS: Final = 4
-
-_EXACT: Final = 1 << 40  # numbers of addresses from here on are shown as powers of two
 
 
 def as_text(
@@ -60,8 +61,12 @@ def as_text(
     for explained in report.explained:
         yield ""
         yield from explained_lines(explained)
+    if not problems and any(
+        explained.fact.result in {"permerror", "temperror"} for explained in report.explained
+    ):
+        return
     yield ""
-    yield from _finding_lines(problems, severities, short=asked)
+    yield from _finding_lines(report, problems, severities, short=asked)
 
 
 def _head(
@@ -82,7 +87,9 @@ def _head(
 
 
 def _tree_lines(summary: PolicySummary) -> Iterator[str]:
-    yield "  Terms, with the lookups (10 at most) and void lookups (2 at most) up to each"
+    yield paragraph(
+        "Terms, with the lookups (10 at most) and void lookups (2 at most) up to each", 2
+    )
     if summary.tree is None:
         return
     lines = _policy_lines(summary.tree, 0, (0, (0, 0)))
@@ -159,10 +166,10 @@ def _authorised_lines(report: SpfReport) -> Iterator[str]:
         number = size(ranges)
         places = f" in {counted(len(ranges), 'range')}" if ranges else ""
         noun = "address" if number == 1 else "addresses"
-        yield f"    IPv{version}  {_amount(number)} {noun}{places}"
+        yield f"    IPv{version}  {amount(number)} {noun}{places}"
         yield from _range_lines(version, ranges)
         if undecided[version]:
-            text = f"{_amount(undecided[version])} more depend on the sender or on each address"
+            text = f"{amount(undecided[version])} more depend on the sender or on each address"
             yield paragraph(text, 10)
 
 
@@ -170,23 +177,18 @@ def _range_lines(version: int, ranges: Sequence[Interval]) -> Iterator[str]:
     spans = [span_text(version, first, last) for first, last in ranges[:_MAX_RANGES]]
     column = max(map(len, spans), default=0)
     for text, (first, last) in zip(spans, ranges, strict=False):
-        yield f"          {text:<{column}}  {_amount(last - first + 1):>10}"
+        yield f"          {text:<{column}}  {amount(last - first + 1):>10}"
     if len(ranges) > _MAX_RANGES:
         more = counted(len(ranges) - _MAX_RANGES, "range")
         yield f"          ... and {more} more: --json lists all"
 
 
-def _amount(number: int) -> str:
-    """Return a number of addresses, exact as long as people can read it."""
-    if number < _EXACT:
-        return f"{number:,}"
-    exponent = number.bit_length() - 1
-    exact = number == 1 << exponent
-    return f"2^{exponent}" if exact else f"over 2^{exponent}"
-
-
 def _finding_lines(
-    problems: Sequence[Problem], severities: Mapping[str, Severity], *, short: bool
+    report: SpfReport,
+    problems: Sequence[Problem],
+    severities: Mapping[str, Severity],
+    *,
+    short: bool,
 ) -> Iterator[str]:
     """Yield the findings, the worst first, each with all the places that show it."""
     if not problems:
@@ -197,6 +199,7 @@ def _finding_lines(
     for problem in sorted(problems, key=lambda problem: order[severities[problem.code]]):
         found.setdefault((problem.code, problem.domain), []).append(problem)
     explained: set[str] = set()
+    published: set[str] = set()
     for number, ((code, domain), places) in enumerate(found.items()):
         if number and not short:
             yield ""
@@ -206,21 +209,15 @@ def _finding_lines(
         if not short:
             yield paragraph(f"{entry(code).title}.", 4)
         for place in places:
-            yield from _place(place)
+            yield from place_lines(place)
         if not short:
-            yield from _advice(code, domain, explained)
+            yield from _advice(code, explained)
+            correction = correct(report.lint, domain)
+            advice = advise_policy(code, domain, correction, policy_owner(report.lint, domain))
+            yield from advice_lines(advice, published)
 
 
-def _place(problem: Problem) -> Iterator[str]:
-    """Yield where in the record a problem is, counted from 1, and what it is."""
-    if problem.start is not None and problem.end is not None:
-        where = f"octets {problem.start + 1} to {problem.end}: {problem.term}"
-        yield paragraph(f"{where} ({problem.note})", 4, hanging=2)
-    elif problem.note:
-        yield paragraph(problem.note, 4, hanging=2)
-
-
-def _advice(code: str, domain: str, explained: set[str]) -> Iterator[str]:
+def _advice(code: str, explained: set[str]) -> Iterator[str]:
     known = entry(code)
     if code in explained:
         yield "    Explained above."
@@ -228,8 +225,3 @@ def _advice(code: str, domain: str, explained: set[str]) -> Iterator[str]:
         explained.add(code)
         yield paragraph(f"Why it matters: {known.why}", 4)
         yield paragraph(f"Remedy: {known.remedy}", 4)
-    lines = zone_lines(code, subject=domain)
-    if lines:
-        yield "    To publish:"
-    for line in lines:
-        yield f"      {line}"

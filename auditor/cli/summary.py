@@ -1,46 +1,84 @@
-"""`auditor summary`: a result in one look."""
+"""`auditor summary`: counts of a result, and where it is worst."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from auditor.cli.streams import put
+from auditor.cli.console import print_data, print_json
+from auditor.cli.formatting import after_demo
+from auditor.cli.garbage import cycles_uncollected
+from auditor.cli.receivers_options import receivers_file
 from auditor.errors import UsageError
-from auditor.views.results import Results
+from auditor.findings.receivers import select_receivers
+from auditor.views.reader.results import Results
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["command"]
 
 _TOP = 10
+_EVERY = 1 << 16
 
 
-@click.command("summary", epilog="Example: auditor summary night.ndjson.zst")
+@click.command("summary", epilog=after_demo("summary d/fleet.ndjson"))
 @click.argument("results", nargs=-1)
 @click.option("--json", "as_data", is_flag=True, help="One JSON object, for machines.")
 @click.option(
     "--top",
     metavar="N",
     type=click.IntRange(min=1),
-    default=_TOP,
-    show_default=True,
+    show_default="10 findings, 3 of others; 10 with --json",
     help="Rows of a table at most.",
 )
-def command(results: tuple[str, ...], *, as_data: bool, top: int) -> None:
+@click.option(
+    "--generate",
+    is_flag=True,
+    help="Print only $GENERATE lines, for /24s without any PTR record in a zone that answers.",
+)
+@click.option(
+    "--by", "label", metavar="LABEL", help="Count by the values of a label of the input, too."
+)
+@click.option("--receivers", is_flag=True, help="Count what receivers have published of them.")
+@receivers_file
+@cycles_uncollected()
+def command(
+    results: tuple[str, ...],
+    *,
+    as_data: bool,
+    top: int | None,
+    generate: bool,
+    label: str | None,
+    receivers: bool,
+    receivers_file: Path | None,
+) -> None:
     """Count what RESULTS say: verdicts, findings, the worst prefixes and domains, SPF.
 
     RESULTS are files that `auditor scan` wrote, folders of parts, or - for standard input;
-    .gz, .zst and .xz are read as they are. Several are counted as one.
+    .gz, .zst and .xz are read as they are. Several are counted as one. Zone facts beside them
+    (`auditor scan --authority`) are counted, too: which fault hurts how many targets. With
+    --receivers it also says how many of the addresses each receiver refuses, defers or counts
+    against them, as published.
     """
+    if receivers_file is not None and not receivers:
+        raise UsageError("--receivers-file is for --receivers")
     if not results:
         raise UsageError("nothing to count: give results of `auditor scan`, or - to read them")
     found = Results(results)
-    from auditor.views.summary import summarise  # noqa: PLC0415 - a wrong name is told before
+    from auditor.views.summary.summary import Summary, summarise  # noqa: PLC0415 - a wrong name is told before
 
-    summary = summarise(found)
+    chosen = select_receivers((), receivers_file) if receivers else None
+    summary = summarise(found, Summary(receivers=chosen, by=label))
+    if generate:
+        from auditor.cli.summary_blocks import generate_text  # noqa: PLC0415 - seldom asked for
+
+        print_data(generate_text(summary.facts.as_json(_EVERY)["empty"]["generate"]))
+        return
     if as_data:
-        import orjson  # noqa: PLC0415 - not needed for text
-
-        put(orjson.dumps(summary.as_json(top), option=orjson.OPT_INDENT_2).decode())
+        print_json(summary.as_json(top or _TOP), indent=True)
         return
     from auditor.cli.summary_text import as_text  # noqa: PLC0415 - not needed for JSON
 
-    put(as_text(summary, top))
+    print_data(as_text(summary, top))

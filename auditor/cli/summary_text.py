@@ -10,21 +10,27 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from auditor.cli.text import WIDTH, counted
+from auditor.cli.formatting import counted, text_width
+from auditor.cli.summary_blocks import empty_lines, fault_rows, in_use_line, template_rows
 from auditor.findings.catalogue import entry
-from auditor.targets.quoting import printable
+from auditor.findings.judge import VERDICTS
+from auditor.quoting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rich.console import RenderableType
 
-    from auditor.views.summary import Summary
+    from auditor.views.summary.summary import Summary
 
 __all__ = ["as_text"]
 
 _BAR: Final = 16
-_MOST: Final = 100
+#: Rows of a table where nothing else is asked for: of findings, and of others.
+_MOST_FINDINGS: Final = 10
+_FEW_ROWS: Final = 3
+#: Columns where there is no terminal: as many as the longest name takes.
+_UNBOUNDED: Final = 1_000
 #: Columns of a finding beside its code and title: count, severity, the gaps; targets.
 _BESIDE_TITLE: Final = 11 + 8 + 3 * 2
 _TARGETS: Final = 11 + 2
@@ -39,22 +45,43 @@ _STYLES: Final = {
     "info": "dim",
 }
 _KINDS: Final = {"ip": "addresses", "domain": "domains", "invalid": "invalid"}
+_EFFECT_HEADS: Final = {
+    "refuse": "refused",
+    "defer": "deferred",
+    "junk": "spam",
+    "score": "counted",
+    "depends": "depends",
+}
 _SPF_HEADS: Final = {"softfail": "soft", "temperror": "temp", "permerror": "perm"}
 
 
-def as_text(summary: Summary, top: int) -> str:
-    """Return the summary for a person, with up to `top` rows a table."""
-    data = summary.as_json(top)
+def as_text(summary: Summary, top: int | None) -> str:
+    """Return the summary for a person, with up to `top` rows a table.
+
+    Without it as many as leave the whole of a large scan on one screen.
+    """
+    by = None if summary.labels is None else summary.labels.as_json(top or _MOST_FINDINGS)
+    findings_top, top = top or _MOST_FINDINGS, top or _FEW_ROWS
+    data = {**summary.as_json(top), "by": by}
     if not data["records"]:
         return "no records: there is nothing to count"
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    width = min(Console(file=sys.stdout).width, _MOST) if terminal else WIDTH
+    width = text_width() if terminal else _UNBOUNDED
     parts: list[RenderableType] = [_verdicts(data)]
-    parts += _findings(data["findings"], top, width)
     if data["kinds"]["ip"]["records"]:
-        parts += [_lookups(data), *_prefixes(data["prefixes"]), *_domains(data["domains"])]
+        parts.append(Text(in_use_line(data["in_use"])))
+    parts += _findings(data["findings"], findings_top, width)
+    if data["kinds"]["ip"]["records"]:
+        parts += [_lookups(data), *_blocks(data, top), *_prefixes(data["prefixes"])]
+        parts += _domains(data["domains"])
+    if data["by"] is not None:
+        parts += _labels(data["by"])
     if data["spf"]["domains"]:
         parts += _spf(data["spf"])
+    if data["receivers"] is not None:
+        parts += _receivers(data["receivers"])
+    if data["zones"] is not None:
+        parts += _zones(data["zones"])
     console = Console(
         file=io.StringIO(),
         force_terminal=terminal,
@@ -153,6 +180,27 @@ def _title(code: str, room: int) -> str:
     return title if len(title) <= room else f"{title[: room - 1].rstrip()}…"
 
 
+def _labels(found: Mapping[str, Any]) -> list[RenderableType]:
+    """Return the counts by the values of a label, and the most frequent finding of each."""
+    table = _table(printable(f"by {found['label']}"), "records", *VERDICTS, "mostly")
+    table.columns[-1].justify = "left"
+    rows = [(row["value"], row) for row in found["values"]]
+    if found["others"]["records"]:
+        rows.append(("(others)", found["others"]))
+    for value, row in rows:
+        counts = (f"{row['verdicts'][verdict]:,}" for verdict in VERDICTS)
+        mostly = row["findings"][0] if row["findings"] else None
+        table.add_row(
+            Text("(none)") if value is None else _text(value),
+            f"{row['records']:,}",
+            *counts,
+            _text(f"{mostly['code']} {mostly['targets']:,}") if mostly else "",
+        )
+    more = found["rows"] - len(found["values"])
+    notes = [Text(f"and {more:,} more: --top {found['rows']} shows all")] if more else []
+    return [Text(""), table, *notes]
+
+
 def _lookups(data: Mapping[str, Any]) -> RenderableType:
     both = Table.grid(padding=(0, 8, 0, 0))
     ptr, iprev = _table("PTR lookup", "addresses"), _table("forward confirmed", "addresses")
@@ -164,12 +212,46 @@ def _lookups(data: Mapping[str, Any]) -> RenderableType:
     return Group(Text(""), both)
 
 
+def _blocks(data: Mapping[str, Any], top: int) -> list[RenderableType]:
+    """Return what is the same in whole prefixes: faults, names, and that there are none."""
+    parts: list[RenderableType] = []
+    if rows := list(fault_rows(data["faults"]))[: top + _FEW_ROWS]:
+        table = _table("fault of whole", "prefixes", "addresses")
+        table.columns[0].no_wrap, table.columns[1].no_wrap = True, False
+        table.columns[1].justify = "left"
+        for code, severity, prefixes, addresses in rows:
+            table.add_row(Text(code, _STYLES[severity]), prefixes, addresses)
+        parts += [Text(""), table]
+    if rows := list(template_rows(data["naming"], top)):
+        table = _table("PTR names by template", "addresses", "", "")
+        table.columns[2].justify = table.columns[3].justify = "left"
+        for row in rows:
+            table.add_row(*map(Text, row))
+        parts += [Text(""), table]
+        if generic := data["naming"]["generic"]:
+            parts.append(Text(f"generic by their neighbours, beside PTR_GENERIC: {generic:,}"))
+    if lines := empty_lines(data["empty"]):
+        parts += [Text(""), *(Text(line, no_wrap=True) for line in lines)]
+    if data["beyond"]:
+        parts.append(Text(f"Too many prefixes: {data['beyond']:,} addresses were not looked at."))
+    return parts
+
+
 def _prefixes(prefixes: list[dict[str, Any]]) -> list[RenderableType]:
-    parts = []
+    parts: list[RenderableType] = []
     for found in prefixes:
-        if found["worst"]:
-            parts += _worst(f"worst /{found['length']}", "prefix", found)
-    return parts or [Text(""), Text("No prefix has a failing address.")]
+        if found["worst_in_use"]:
+            rows = [
+                {
+                    "prefix": row["prefix"],
+                    "records": row["in_use"],
+                    "failing": row["failing_in_use"],
+                }
+                for row in found["worst_in_use"]
+            ]
+            title = f"worst /{found['length']} of those in use"
+            parts += _worst(title, "prefix", {**found, "worst": rows})
+    return parts or [Text(""), Text("No address in use fails.")]
 
 
 def _domains(domains: dict[str, Any]) -> list[RenderableType]:
@@ -209,6 +291,38 @@ def _spf(found: Mapping[str, Any]) -> list[RenderableType]:
     return [Text(""), table, *_cut(found, "counted")]
 
 
+def _receivers(found: Mapping[str, Any]) -> list[RenderableType]:
+    """Return what receivers do, as published; those without a rule for any address are counted."""
+    table = _table("receiver, as published", *_EFFECT_HEADS.values())
+    shown = [row for row in found["receivers"] if any(row[effect] for effect in _EFFECT_HEADS)]
+    for row in shown:
+        counts = (f"{row[effect]:,}" if row[effect] else "-" for effect in _EFFECT_HEADS)
+        table.add_row(_text(row["name"]), *counts)
+    legend = "depends: on DKIM, the sender's volume or a setting of the operator"
+    return [Text(""), table, Text(f"of {found['addresses']:,} addresses; {legend}")]
+
+
+def _zones(found: Mapping[str, Any]) -> list[RenderableType]:
+    if not found["findings"]:
+        return [Text(""), Text(f"{counted(found['zones'], 'zone')}: no findings about them.")]
+    table = _table("fault of zones", "targets", "zones", "severity", "can mend it", "")
+    for column in table.columns[3:]:
+        column.justify = "left"
+    for fault in found["findings"]:
+        style = _STYLES[fault["severity"]]
+        table.add_row(
+            _text(fault["code"], style),
+            f"{fault['addresses']:,}",
+            f"{fault['zones']:,}",
+            Text(fault["severity"], style),
+            _text(", ".join(party for party, zones in fault["mends"].items() if zones)),
+            _text(fault["subject"]),
+        )
+    more = found["rows"] - len(found["findings"])
+    more_lines = [Text(f"and {more:,} more: --top {found['rows']} shows all")] if more else []
+    return [Text(""), table, *more_lines, *_cut(found, "targets")]
+
+
 def _short(count: int) -> str:
     """Return a number in at most five characters: there are many in a row."""
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
@@ -217,10 +331,10 @@ def _short(count: int) -> str:
     return f"{count:,}"
 
 
-def _cut(found: Mapping[str, Any], what: str) -> Iterable[Text]:
-    """Say so if there were more rows than fit."""
+def _cut(found: Mapping[str, Any], noun: str) -> Iterable[Text]:
+    """Yield a line if there were more rows than fit."""
     if found["dropped"]:
         yield Text(
             f"Too many to keep all: {found['dropped']:,} of the lightest were let go, so a row"
-            f" may lack up to {found['missed']:,} {what}."
+            f" may lack up to {found['missed']:,} {noun}."
         )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
-from cli.driving import Ended
+from cli.driving import Ended, standard_input
 
 from auditor.cli.app import run as run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -26,21 +26,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """Put back what a command that ends leaves deaf, thinking that its process ends, too."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.fixture
 def call(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Run a command and return how it ended."""
+    """Run a command, with `stdin` on its standard input if given, and return how it ended."""
 
-    def call_command(*arguments: str | Path) -> Ended:
-        code = run_command([str(argument) for argument in arguments])
+    def call_command(*arguments: str | Path, stdin: bytes | None = None) -> Ended:
+        with nullcontext() if stdin is None else standard_input(stdin):
+            code = run_command([str(argument) for argument in arguments])
         return Ended(code, *capfd.readouterr())
 
     return call_command

@@ -10,12 +10,18 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from unittest.mock import patch
 
 from support.fleet import FLEET
+from support.process_state import signals_put_back
+
+from auditor import session
+from auditor.cli.app import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,19 +35,21 @@ __all__ = [
     "Terminal",
     "at_terminal",
     "auditor",
+    "call",
     "codes",
     "interrupt_until_gone",
     "manifest",
     "read_line",
     "records",
     "running",
+    "standard_input",
     "wait_until",
 ]
 
 PROGRAM: Final = (sys.executable, "-m", "auditor")
 ZONES: Final = str(FLEET / "zones")
 #: For what takes no time unless the machine is in trouble.
-SECONDS: Final = 30.0
+SECONDS: Final = 120.0
 
 
 class Ended(NamedTuple):
@@ -64,6 +72,63 @@ def auditor(*arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | No
     )
     out, err = (text.decode("utf-8", "backslashreplace") for text in (done.stdout, done.stderr))
     return Ended(done.returncode, out, err)
+
+
+def call(*arguments: str | Path, stdin: bytes = b"") -> Ended:
+    """Run a command to its end in this process, with streams of its own.
+
+    Not beside a thread that serves it: each would have half of the time that timeouts count on.
+    """
+    with (
+        standard_input(stdin),
+        _standard_output(1, "stdout") as out,
+        _standard_output(2, "stderr") as err,
+        signals_put_back(),
+        patch.object(session, "garbage_collected_by_clock", nullcontext),
+    ):
+        code = run([str(argument) for argument in arguments])
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        return Ended(code, _written(out), _written(err))
+
+
+@contextmanager
+def standard_input(octets: bytes) -> Iterator[None]:
+    """Let what reads standard input, by its number or by its name, read these octets."""
+    stream, number = sys.stdin, os.dup(0)
+    with tempfile.TemporaryFile() as file:
+        file.write(octets)
+        file.seek(0)
+        os.dup2(file.fileno(), 0)
+    try:
+        with open(0, closefd=False, encoding="utf-8") as sys.stdin:
+            yield
+    finally:
+        sys.stdin = stream
+        os.dup2(number, 0)
+        os.close(number)
+
+
+@contextmanager
+def _standard_output(number: int, name: str) -> Iterator[IO[bytes]]:
+    """Yield the file that has what is written to a stream, by its number or by its name."""
+    stream, before = getattr(sys, name), os.dup(number)
+    stream.flush()
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), number)
+        try:
+            with open(number, "w", closefd=False, encoding="utf-8") as text:
+                setattr(sys, name, text)
+                yield file
+        finally:
+            setattr(sys, name, stream)
+            os.dup2(before, number)
+            os.close(before)
+
+
+def _written(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "backslashreplace")
 
 
 def _heed_signals() -> None:

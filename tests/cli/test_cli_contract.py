@@ -1,4 +1,4 @@
-"""The contract of errors (DESIGN §4): the exit code and the whole message, on stderr alone.
+"""The contract of errors: the exit code and the whole message, on stderr alone.
 
 What is wrong with a command line as such is in `test_cli_messages`; here it is what a command
 finds in its inputs, its settings, its servers. The last test sees to it that no message is
@@ -16,6 +16,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Final
 
 import pycares
@@ -25,7 +26,8 @@ from support.faulty import dead_port, mute_port
 
 import auditor
 from auditor import errors
-from auditor.cli.streams import unwritable
+from auditor.cli.console import unwritable
+from auditor.resolve import resolv_conf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,6 +85,11 @@ _WRONG: Final[list[tuple[dict[str, bytes], str, str]]] = [
         "check 192.0.2.1",
         f"auditor.toml: server 'ns.example.net': {_A_SERVER}",
     ),
+    (
+        {"big.toml": b"#" * ((1 << 20) + 1)},
+        "config --config big.toml",
+        "big.toml: larger than 1 MiB; expected settings",
+    ),
     # --- metrics, before anything is asked
     (
         {"other.prom": b"up 1\n"},
@@ -103,7 +110,10 @@ _WRONG: Final[list[tuple[dict[str, bytes], str, str]]] = [
     (
         {"a.csv": b"name,note\nx,y\n"},
         "scan --zones ZONES -i a.csv",
-        "a.csv line 1: the CSV header has no target or ip column; found 'name,note'",
+        (
+            "a.csv line 1: the CSV header has no column target, ip, ip_address, address or prefix; "
+            "found 'name,note'; --column NAME takes another"
+        ),
     ),
     (
         {"a.csv": b"ip,note,note\n"},
@@ -113,7 +123,7 @@ _WRONG: Final[list[tuple[dict[str, bytes], str, str]]] = [
     (
         {"a.csv": b'ip,"note\n'},
         "scan --zones ZONES -i a.csv",
-        "a.csv line 1: not a CSV header: not a CSV row: unexpected end of data",
+        "a.csv line 1: the CSV header cannot be read: not a CSV row: unexpected end of data",
     ),
     ({"a.xz": b"x"}, "scan --zones ZONES -i a.xz", "a.xz: no xz data in it, as its name promises"),
     (
@@ -165,11 +175,6 @@ _WRONG: Final[list[tuple[dict[str, bytes], str, str]]] = [
         "spf example.net --ip 192.0.2.1 --sender me@example.org",
         "--sender: 'me@example.org' is not of example.net, whose policy this is about",
     ),
-    (
-        {},
-        "spf example.net --ip 192.0.2.1 --helo x",
-        "--helo: 'x' is a single label; expected a domain such as mail.example.net",
-    ),
 ]
 
 
@@ -211,33 +216,38 @@ def test_a_line_that_is_no_target_is_a_record_and_the_scan_goes_on(
     assert error in record["error"]
 
 
+#: Another line, without which there would be nothing to audit.
+_GOOD = '\n{"target":"198.51.100.2"}\n'
+
+
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ({"mail_from": 5}, "mail_from: expected a string or a list of strings"),
-        ({"helo": 5}, "helo: expected a string"),
+        ({"target": 5}, "'target' is not a string"),
     ],
 )
 def test_an_object_that_is_no_target_is_a_record_too(
     here: Path, call: Callable[..., Ended], line: dict[str, object], error: str
 ) -> None:
-    (here / "list.ndjson").write_text(json.dumps({"target": "198.51.100.1", **line}) + "\n")
-    (record,) = records(call("scan", "-q", "--zones", ZONES, "-i", "list.ndjson").out)
+    (here / "list.ndjson").write_text(json.dumps({"target": "198.51.100.1", **line}) + _GOOD)
+    record, _ = records(call("scan", "-q", "--zones", ZONES, "-i", "list.ndjson").out)
     assert record["error"] == f"list.ndjson line 1: {error}"
 
 
-def test_labels_that_are_nested_too_deeply_are_said(here: Path, call: Callable[..., Ended]) -> None:
+def test_labels_are_kept_however_deeply_they_are_nested(
+    here: Path, call: Callable[..., Ended]
+) -> None:
     nested = "[" * 600 + "]" * 600
     (here / "list.ndjson").write_text(f'{{"target":"198.51.100.1","x":{nested}}}\n')
     (record,) = records(call("scan", "-q", "--zones", ZONES, "-i", "list.ndjson").out)
-    assert record["error"].startswith("list.ndjson line 1: a label that is too deeply nested (")
+    assert (record["kind"], record["labels"]) == ("ip", {"x": nested})
 
 
 def test_a_name_that_idna_refuses_is_said_with_an_example(
     here: Path, call: Callable[..., Ended]
 ) -> None:
-    (here / "list.txt").write_text("\u0660\u0300\u200d.example\n", "utf-8")
-    (record,) = records(call("scan", "-q", "--zones", ZONES, "-i", "list.txt").out)
+    (here / "list.txt").write_text("\u0660\u0300\u200d.example\nexample.net\n", "utf-8")
+    record, _ = records(call("scan", "-q", "--zones", ZONES, "-i", "list.txt").out)
     assert record["error"].endswith("; expected a domain such as bücher.example")
 
 
@@ -285,6 +295,7 @@ def test_a_system_that_names_no_server_is_exit_code_3(
         raise pycares.AresError(pycares.errno.ARES_EFILE)
 
     monkeypatch.setattr(pycares, "Channel", broken)
+    monkeypatch.setattr(resolv_conf, "_PATH", Path("/nonexistent"))
     message = "the system's configuration names no server: give --server"
     assert call("check", "192.0.2.1") == (3, "", f"auditor: {message}\n")
 
@@ -320,10 +331,21 @@ def _constants(node: ast.AST) -> Iterator[str]:
             yield each.value
 
 
+def _compiled_texts(value: object) -> Iterator[str]:
+    """Yield the texts that code has, which is several times as fast as a walk over its tree."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, CodeType):
+        yield from _compiled_texts(value.co_consts)
+    elif isinstance(value, tuple | frozenset):
+        for each in value:
+            yield from _compiled_texts(each)
+
+
 def test_every_message_of_an_error_is_known_to_a_test() -> None:
     folder = Path(__file__).resolve().parents[1]
-    said = {path: ast.parse(path.read_text("utf-8")) for path in folder.rglob("*.py")}
-    known = _plain("\n".join(text for tree in said.values() for text in _constants(tree)))
+    said = [compile(path.read_bytes(), path, "exec") for path in folder.rglob("*.py")]
+    known = _plain("\n".join(text for code in said for text in _compiled_texts(code)))
     names = _names()
     unknown = []
     for path in sorted(_TREE.rglob("*.py")):

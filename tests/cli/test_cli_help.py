@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
-import zstandard
-from support.tables import fleet_lines
+from cli import driving
 
 from auditor import __version__
 from auditor.cli.app import app
@@ -32,17 +32,6 @@ def _example(help_text: str) -> str:
     return " ".join(example.split())
 
 
-def _beside_results(folder: Path, words: list[str]) -> Path:
-    """Put the examples into a folder, and the results that a command line reads."""
-    (folder / "examples").symlink_to(ROOT / "examples")
-    names = [word for word in words if ".ndjson" in word]
-    lines = b"".join(fleet_lines("targets.csv")) if names else b""
-    for name in names:
-        packed = zstandard.ZstdCompressor().compress(lines) if name.endswith(".zst") else lines
-        (folder / name).write_bytes(packed)
-    return folder
-
-
 def test_the_help_lists_every_command(call: Callable[..., Ended]) -> None:
     ended = call("--help")
     assert (ended.code, ended.err) == (0, "")
@@ -58,19 +47,39 @@ def test_help_fits_a_terminal_and_says_how_to_begin(
     ended = call(*command.split(), "--help")
     assert (ended.code, ended.err) == (0, "")
     assert max(map(len, ended.out.splitlines())) <= 80
-    assert _example(ended.out).startswith(f"auditor {command}".strip())
+    last = _example(ended.out).rpartition(" && ")[2]
+    assert last.startswith(f"auditor {command}".strip())
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return what `auditor demo` makes."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    assert driving.call("demo", "-q", "-o", folder).code == 0
+    return folder
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_the_example_of_every_help_runs(
-    call: Callable[..., Ended], command: str, here: Path, monkeypatch: pytest.MonkeyPatch
+    call: Callable[..., Ended],
+    command: str,
+    here: Path,
+    demo: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    words = shlex.split(_example(call(*command.split(), "--help").out).partition(" > ")[0])
-    monkeypatch.chdir(_beside_results(here, words))
-    made = words[words.index("-o") + 1] if "-o" in words else None
-    ended = call(*words[1:])
-    assert ended.code == 0
-    assert ended.out or (made is not None and Path(made).stat().st_size)
+    """In an empty folder, as after an installation: no clone and no network."""
+    monkeypatch.chdir(here)
+    example = _example(call(*command.split(), "--help").out).partition(" > ")[0]
+    for line in example.split(" && "):
+        words = shlex.split(line)
+        made = words[words.index("-o") + 1] if "-o" in words else None
+        if words[1] == "demo" and command != "demo":
+            assert made is not None
+            shutil.copytree(demo, made)
+            continue
+        ended = call(*words[1:])
+        assert ended.code == 0
+        assert ended.out or (made is not None and Path(made).stat().st_size)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -84,6 +93,32 @@ def test_every_option_has_a_text(command: str) -> None:
 
 def test_the_version_is_that_of_the_package(call: Callable[..., Ended]) -> None:
     assert call("--version") == (0, f"auditor {__version__}\n", "")
+
+
+def test_the_manual_page_has_every_command_and_option_and_nothing_that_roff_misreads(
+    call: Callable[..., Ended],
+) -> None:
+    ended = call("man")
+    assert (ended.code, ended.err) == (0, "")
+    for name in COMMANDS:
+        assert f"\n.SS auditor {name}" in ended.out
+        found = app.get_command(click.Context(app), name)
+        assert found is not None
+        for parameter in found.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                assert parameter.opts[-1].replace("-", r"\-") in ended.out
+    requests = {line.split()[0] for line in ended.out.splitlines() if line.startswith(".")}
+    assert requests == {".TH", ".SH", ".B", ".PP", ".SS", ".TP"}
+    groff = shutil.which("groff")
+    if groff is not None:
+        done = subprocess.run(
+            [groff, "-man", "-Tutf8", "-ww"],
+            input=ended.out.encode(),
+            capture_output=True,
+            check=True,
+        )
+        assert done.stderr == b""
+        assert b"AUDITOR(1)" in done.stdout
 
 
 def test_explain_lists_the_catalogue(call: Callable[..., Ended]) -> None:
@@ -106,7 +141,7 @@ def test_explain_says_why_and_what_to_do(call: Callable[..., Ended], code: str) 
     assert text.startswith(f"{code} ({entry.severity}")
     for part in (entry.title, entry.why, entry.remedy, *entry.references):
         assert " ".join(part.split()) in text
-    prose = ended.out.split("\n\nTo publish\n")[0]
+    prose = ended.out.split("\n\nWhat to publish looks like\n")[0]
     assert max(map(len, prose.splitlines())) <= 80
 
 
@@ -117,10 +152,10 @@ def test_explain_of_ptr_missing_in_full(call: Callable[..., Ended]) -> None:
         "",
     ]
     lines = call("explain", "PTR_MISSING").out.splitlines()
-    start = lines.index("To publish")
+    start = lines.index("What to publish looks like")
     assert lines[start + 1 : start + 3] == [
-        "  <reverse>. IN PTR <host>.",
-        "  <host>. IN <type> <address>",
+        "  ; <reverse>. IN PTR <host>.",
+        "  ; <host>. IN <type> <address>",
     ]
 
 

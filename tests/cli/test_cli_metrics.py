@@ -12,10 +12,14 @@ from cli.watched import FINGERPRINT, INPUTS, FakeScan, events, told
 from prometheus_client.parser import text_string_to_metric_families
 from support.faulty import dead_port
 
+from auditor.errors import OutputError
+from auditor.output.sink import FileSink
+from auditor.run.outcome import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auditor.cli.reporting import Reports
+    from auditor.cli.run_reporter import RunReporter
 
 FILE = Path("auditor.prom")
 SCAN = ("scan", "--zones", ZONES, "--metrics", "auditor.prom")
@@ -30,7 +34,8 @@ def _read(path: Path) -> dict[str, float]:
 
 
 def test_the_metrics_say_what_the_manifest_says(here: Path, call: Callable[..., Ended]) -> None:
-    assert call(*SCAN, "-q", "198.51.100.0/24", "x!", "-o", "out.ndjson") == (0, "", "")
+    (here / "list.txt").write_text("198.51.100.0/24\nx!\n")
+    assert call(*SCAN, "-q", "-i", "list.txt", "-o", "out.ndjson") == (0, "", "")
     found, said = _read(here / "auditor.prom"), manifest(here / "out.ndjson")
     for name in ("verdicts", "ptr_statuses", "kinds"):
         counts = {k.split()[1]: v for k, v in found.items() if k.startswith(f"{name} ") and v}
@@ -61,6 +66,44 @@ def test_a_scan_that_fails_leaves_the_last_success(here: Path, call: Callable[..
     assert found["end_timestamp_seconds"] > success
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("-i", "absent.txt"),
+        ("192.0.2.1", "-x", "x!"),
+        ("192.0.2.1", "-o", "out.parquet"),
+        ("192.0.2.1", "-o", "there.ndjson"),
+    ],
+    ids=" ".join,
+)
+def test_a_scan_that_cannot_begin_is_one_that_failed(
+    here: Path, call: Callable[..., Ended], arguments: tuple[str, ...]
+) -> None:
+    call(*SCAN, "-q", "198.51.100.1")
+    (here / "there.ndjson").touch()
+    before = _read(here / "auditor.prom")
+    assert call(*SCAN, *arguments).code == 2
+    found = _read(here / "auditor.prom")
+    assert (found["exit_code"], found["outcome failed"], found["running"]) == (2, 1, 0)
+    assert found["end_timestamp_seconds"] > before["end_timestamp_seconds"]
+    success = "last_success_timestamp_seconds"
+    assert found[success] == before[success]
+    assert "records" not in found
+
+
+def test_an_output_that_cannot_be_taken_up_is_told_the_metrics(
+    here: Path, call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OutputError("out.ndjson.partial: cannot be taken up: Input/output error")
+
+    monkeypatch.setattr(FileSink, "recover", refuse)
+    assert call(*SCAN, "-q", "198.51.100.1", "-o", "out.ndjson").code == 3
+    found = _read(here / "auditor.prom")
+    assert (found["exit_code"], found["outcome failed"], found["running"]) == (3, 1, 0)
+
+
 def test_findings_are_a_success_with_an_exit_code(here: Path, call: Callable[..., Ended]) -> None:
     assert call(*SCAN, "-q", "--fail-on", "error", "198.51.100.40").code == 1
     found = _read(here / "auditor.prom")
@@ -68,8 +111,8 @@ def test_findings_are_a_success_with_an_exit_code(here: Path, call: Callable[...
     assert "last_success_timestamp_seconds" in found
 
 
-async def _story(reports: Reports, scan: FakeScan) -> None:
-    reports.begin(FINGERPRINT, INPUTS)
+async def _story(reports: RunReporter, scan: FakeScan) -> None:
+    reports.on_begin(FINGERPRINT, INPUTS)
     with reports.watching():
         assert _read(FILE)["running"] == 1
         scan.go_on(64)
@@ -77,7 +120,7 @@ async def _story(reports: Reports, scan: FakeScan) -> None:
         found = _read(FILE)
         assert (found["running"], found["records"], found["duration_seconds"]) == (1, 64, 60)
         assert "exit_code" not in found
-    reports.end("finished", 0)
+    reports.on_end("finished", Outcome(0))
 
 
 def test_they_are_brought_up_to_date_each_minute(here: Path) -> None:
@@ -85,13 +128,13 @@ def test_they_are_brought_up_to_date_each_minute(here: Path) -> None:
     assert _read(here / "auditor.prom")["exit_code"] == 0
 
 
-async def _lost(reports: Reports, scan: FakeScan) -> None:
-    reports.begin(FINGERPRINT, INPUTS)
+async def _lost(reports: RunReporter, scan: FakeScan) -> None:
+    reports.on_begin(FINGERPRINT, INPUTS)
     with reports.watching():
         await asyncio.to_thread(Path("node").rename, "gone")
         scan.go_on(64)
         await asyncio.sleep(180.5)
-    reports.end("finished", 0)
+    reports.on_end("finished", Outcome(0))
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

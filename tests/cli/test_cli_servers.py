@@ -40,7 +40,7 @@ def _asked(server: FaultyServer) -> list[str]:
 
 
 def _is_check(asked: Asked) -> bool:
-    return asked.name.endswith(".invalid")
+    return asked.name.endswith(".invalid") or asked.rdtype == "NS"
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -188,3 +188,30 @@ def test_an_ipv6_server_is_named_in_brackets(call: Callable[..., Ended]) -> None
     assert ended.err.splitlines()[-1].startswith(
         f"auditor: no server is left to ask: [::1]:{port} "
     )
+
+
+def test_a_scan_says_when_its_servers_disagree(call: Callable[..., Ended]) -> None:
+    stale = ZONE.replace("2 PTR two", "2 PTR old")
+    with FaultyServer(ZONE) as first, FaultyServer(stale) as second:
+        servers = (*_server(first.port), *_server(second.port))
+        ended = call("scan", *servers, "192.0.2.0/29")
+        assert len(records(ended.out)) == 8
+        (said,) = [line for line in ended.err.splitlines() if "disagree" in line]
+        assert "2.2.0.192.in-addr.arpa PTR" in said
+        assert f"127.0.0.1:{first.port} says two.example.net" in said
+        assert f"127.0.0.1:{second.port} says old.example.net" in said
+        quiet = call("scan", *servers, "--ignore", "SERVERS_DISAGREE", "192.0.2.0/29")
+        assert "disagree" not in quiet.err
+
+
+def test_servers_that_agree_or_are_alone_are_not_asked_again_about_what_is_known(
+    call: Callable[..., Ended],
+) -> None:
+    with FaultyServer(ZONE) as server:
+        call("scan", "-q", *_server(server.port), "192.0.2.1")
+        alone = len(_asked(server))
+    with FaultyServer(ZONE) as first, FaultyServer(ZONE) as second:
+        ended = call("scan", *_server(first.port), *_server(second.port), "192.0.2.1")
+        assert "disagree" not in ended.err
+        # Both questions of the evidence, PTR and A, once more of each.
+        assert len(_asked(first)) + len(_asked(second)) == alone + 4

@@ -88,7 +88,7 @@ def test_a_finding_has_its_place_reason_remedy_and_line(spf: Callable[..., Ended
         f"SPF_SYNTAX error: spf-syntax.example.org {known.title}. {place}",
         f"Why it matters: {known.why}",
         f"Remedy: {known.remedy}",
-        'spf-syntax.example.org. IN TXT "v=spf1 <the corrected terms> -all"',
+        'spf-syntax.example.org. IN TXT "v=spf1 ip4:198.51.100.65 -all"',
     ):
         assert part in text
 
@@ -320,8 +320,6 @@ def test_the_exit_code_is_by_the_findings_that_count(
         (("example.com", "--sender", "me"), "--sender says nothing without --ip or --range"),
         (("example.com", "--helo", "h.example"), "--helo says nothing without --ip or --range"),
         (("example.com", "--ip", "192.0.2.1", "--sender", "me@example.org"), "is not of"),
-        (("example.com", "--ip", "192.0.2.1", "--sender", "a b"), "--sender: "),
-        (("example.com", "--ip", "192.0.2.1", "--helo", "-"), "--helo: "),
     ],
 )
 def test_a_command_line_that_cannot_work_is_one_line_and_exit_2(

@@ -35,7 +35,7 @@ def test_the_progress_line_says_how_far_how_fast_and_how_long() -> None:
             terminal.read_until(lambda text: re.search(line, text))
             gate.open()
             shown = terminal.read_all()
-            assert scan.wait(30) == 0
+            assert scan.wait(120) == 0
     # It is gone at the end, and the summary stands in its place.
     rest = shown.rpartition("\x1b[2K")[2].replace("\r\n", "\n")
     assert re.match(r"3 records in [\d.]+ s \(\d+/s\): 2 pass · 1 fail\n", rest)

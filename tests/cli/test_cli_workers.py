@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
+from cli import driving
 from cli.driving import PROGRAM, ZONES, auditor, manifest, read_line, records, running, wait_until
+from support.effort import sample
 from support.faults import answer
 from support.faulty import FaultyServer, always
 from support.fleet import FLEET
@@ -22,7 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cli.driving import Ended
+    from support.faults import Action
     from support.held import Held
+
+pytestmark = pytest.mark.process
 
 _FLEET = ("--zones", ZONES, "-i", str(FLEET / "targets.txt"), "-i", str(FLEET / "targets.csv"))
 
@@ -57,13 +64,13 @@ def _begin(scan: subprocess.Popen[bytes], held: Held, output: Path) -> list[int]
     partial = output.with_name(output.name + ".partial")
     wait_until(lambda: partial.exists() and partial.stat().st_size > 0)
     _type(scan, "192.0.2.2")
-    assert held.asked.acquire(timeout=30)
+    assert held.asked.acquire(timeout=120)
     return _children(scan.pid)
 
 
 def _undisturbed(held: Held, *targets: str) -> str:
     held.gate.open()
-    ended = auditor("scan", "-q", *held.options, *targets)
+    ended = driving.call("scan", "-q", *held.options, *targets)
     assert ended.code == 0
     return ended.out
 
@@ -71,12 +78,14 @@ def _undisturbed(held: Held, *targets: str) -> str:
 # --- The same bytes
 
 
-@pytest.mark.parametrize("name", ["out.ndjson", "out.ndjson.zst", "out.ndjson.gz"])
+@pytest.mark.parametrize(
+    "name", sample(["out.ndjson", "out.ndjson.gz", "out.ndjson.zst"], fewest=2)
+)
 def test_two_workers_write_the_same_bytes_as_one(
     here: Path, call: Callable[..., Ended], name: str
 ) -> None:
     one, two = here / f"1-{name}", here / f"2-{name}"
-    rest = (*_FLEET, "198.51.0.0/19", "-x", "198.51.4.0/23")
+    rest = (*_FLEET, "198.51.0.0/20", "-x", "198.51.4.0/23")
     assert call("scan", "-q", *rest, "-o", one).code == 0
     assert call("scan", "-q", "--workers", "2", *rest, "-o", two).code == 0
     assert one.read_bytes() == two.read_bytes()
@@ -88,7 +97,7 @@ def test_two_workers_write_the_same_bytes_as_one(
     queries = second["queries"]
     assert queries["open"] == 0
     parts = ("cached", "joined", "answered", "failed")
-    assert queries["asked"] == sum(queries[part] for part in parts) > 8192
+    assert queries["asked"] == sum(queries[part] for part in parts) > 4096
 
 
 def test_what_is_typed_is_audited_while_more_is_waited_for(held: Held) -> None:
@@ -99,7 +108,7 @@ def test_what_is_typed_is_audited_while_more_is_waited_for(held: Held) -> None:
         assert '"three.example.net"' in read_line(scan.stdout)
         assert scan.stdin
         scan.stdin.close()
-        assert scan.wait(30) == 0
+        assert scan.wait(120) == 0
 
 
 def test_findings_decide_on_the_exit_code_also_with_workers(call: Callable[..., Ended]) -> None:
@@ -108,7 +117,7 @@ def test_findings_decide_on_the_exit_code_also_with_workers(call: Callable[..., 
     assert call(*given, "198.51.100.7", "--select", "PTR_WILDCARD").code == 0
 
 
-@pytest.mark.parametrize("spoilt", [("--zones", "nowhere"), ("--server", "127.0.0.1:1")])
+@pytest.mark.parametrize("spoilt", sample([("--zones", "nowhere"), ("--server", "127.0.0.1:1")]))
 def test_what_a_worker_cannot_do_is_said_as_by_one_process(
     call: Callable[..., Ended], spoilt: tuple[str, ...]
 ) -> None:
@@ -122,7 +131,7 @@ def test_what_a_worker_cannot_do_is_said_as_by_one_process(
 # --- Deaths
 
 
-@pytest.mark.parametrize("everybody", [False, True])
+@pytest.mark.parametrize("everybody", sample([True, False]))
 def test_a_worker_that_is_killed_costs_no_record(
     here: Path,
     held: Held,
@@ -137,7 +146,7 @@ def test_a_worker_that_is_killed_costs_no_record(
         wait_until(lambda: len(set(_children(scan.pid)) - {workers[0]}) == 2)
         held.gate.open()
         _type(scan, "192.0.2.3")
-        _, said = scan.communicate(timeout=30)
+        _, said = scan.communicate(timeout=120)
         assert scan.returncode == 0
     if everybody:
         assert "worker killed by SIGKILL: done again: 192.0.2.2" in said.decode()
@@ -154,7 +163,7 @@ def test_targets_that_kill_every_worker_are_reported_as_undetermined(
         workers = _begin(scan, held, output)
         for death in range(3):
             if death:
-                assert held.asked.acquire(timeout=30)
+                assert held.asked.acquire(timeout=120)
                 workers = _children(scan.pid)
             for worker in workers:
                 os.kill(worker, signal.SIGKILL)
@@ -162,7 +171,7 @@ def test_targets_that_kill_every_worker_are_reported_as_undetermined(
             held.forget()
         held.gate.open()
         _type(scan, "192.0.2.3")
-        _, said = scan.communicate(timeout=30)
+        _, said = scan.communicate(timeout=120)
         assert scan.returncode == 3
     assert said.decode().splitlines()[-1] == (
         "auditor: 1 target could not be audited (192.0.2.2): "
@@ -175,7 +184,7 @@ def test_targets_that_kill_every_worker_are_reported_as_undetermined(
     assert (two["verdict"], two["ptr"]["status"]) == ("unknown", "UNREACHABLE")
     targets = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
     typed = "".join(f"{target}\n" for target in targets).encode()
-    ended = auditor("scan", *held.options, "-", "-o", output, "--resume", stdin=typed)
+    ended = driving.call("scan", *held.options, "-", "-o", output, "--resume", stdin=typed)
     assert ended.code == 0
     assert output.read_text() == _undisturbed(held, *targets)
 
@@ -185,7 +194,7 @@ def test_workers_end_with_the_process_that_started_them(here: Path, held: Held) 
     with running("scan", "--workers", "2", *held.options, "-", "-o", output) as scan:
         workers = _begin(scan, held, output)
         scan.kill()
-        scan.wait(30)
+        scan.wait(120)
         wait_until(lambda: not any(map(_alive, workers)))
 
 
@@ -202,14 +211,14 @@ def test_a_signal_ends_all_workers_and_resume_goes_on(here: Path, held: Held) ->
             os.kill(pid, signal.SIGTERM)
         assert read_line(scan.stderr) == "auditor: interrupted, finishing what is under way"
         scan.send_signal(signal.SIGTERM)
-        _, said = scan.communicate(timeout=30)
+        _, said = scan.communicate(timeout=120)
         assert scan.returncode == 3
         assert not any(map(_alive, workers))
     assert "Traceback" not in said.decode()
     assert len(records(output.with_name("out.ndjson.partial").read_text())) == 1
     held.gate.open()
     targets = [f"192.0.2.{n}" for n in (1, 2, 3)]
-    ended = auditor(*given, "--resume", stdin="\n".join(targets).encode())
+    ended = driving.call(*given, "--resume", stdin="\n".join(targets).encode())
     assert ended.code == 0
     assert output.read_text() == _undisturbed(held, *targets)
 
@@ -221,7 +230,7 @@ def test_a_signal_lets_what_workers_have_begun_finish(here: Path, held: Held) ->
         scan.send_signal(signal.SIGTERM)
         assert read_line(scan.stderr) == "auditor: interrupted, finishing what is under way"
         held.gate.open()
-        scan.communicate(timeout=30)
+        scan.communicate(timeout=120)
         assert scan.returncode == 3
         assert not any(map(_alive, workers))
     assert len(records(output.with_name("out.ndjson.partial").read_text())) == 2
@@ -236,7 +245,7 @@ def test_a_run_that_was_stopped_is_gone_on_with_by_as_many_workers_as_one_likes(
         partial = output.with_name("out.ndjson.partial")
         wait_until(lambda: partial.exists() and partial.stat().st_size > 0)
         scan.send_signal(signal.SIGINT)
-        scan.communicate(timeout=30)
+        scan.communicate(timeout=120)
         assert scan.returncode == 3
     assert 0 < manifest(output)["records"] < 16_385
     assert call(*given, "--resume", "-o", output).code == 0
@@ -247,27 +256,25 @@ def test_a_run_that_was_stopped_is_gone_on_with_by_as_many_workers_as_one_likes(
 # --- Limits
 
 
+@pytest.mark.full
 def test_the_rate_holds_for_all_workers_together_also_when_one_is_replaced() -> None:
     rate = 1600
     with FaultyServer("198.in-addr.arpa. NS ns.example.net.", always(answer)) as server:
         given = ("--server", f"127.0.0.1:{server.port}", "--no-spf", "--no-server-check")
+        begun = time.monotonic()
         with running(
-            *("scan", "-q", "--workers", "2", "--qps", str(rate), *given, "198.18.0.0/20"),
+            *("scan", "-q", "--workers", "2", "--qps", str(rate), *given, "198.18.0.0/21"),
             stdout=subprocess.DEVNULL,
         ) as scan:
-            wait_until(lambda: len(server.queries) > 800)
+            wait_until(lambda: len(server.queries) > 400)
             os.kill(_children(scan.pid)[0], signal.SIGKILL)
-            _, said = scan.communicate(timeout=30)
+            _, said = scan.communicate(timeout=120)
             assert scan.returncode == 0
     times = sorted(query.at for query in server.queries)
-    assert b"done again" in said or len(times) >= 4096
+    assert b"done again" in said or len(times) >= 2048
     assert len({query.source_port for query in server.queries}) > 2
-    most = last = 0
-    for first, begin in enumerate(times):
-        while last < len(times) and times[last] < begin + 1:
-            last += 1
-        most = max(most, last - first)
-    assert 0.5 * rate < most <= 1.06 * rate
+    # A query may arrive late, on a busy machine, but none before the rate has let it go.
+    assert len(times) <= 1.06 * rate * (times[-1] - begun)
 
 
 # --- A folder of parts
@@ -281,11 +288,11 @@ def _part_lines(folder: Path) -> bytes:
     )
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", sample(["2", "1"]))
 def test_a_folder_takes_the_same_lines_in_parts(
     here: Path, call: Callable[..., Ended], workers: str
 ) -> None:
-    given = ("scan", "-q", *_FLEET, "198.51.0.0/19")
+    given = ("scan", "-q", *_FLEET, "198.51.0.0/20")
     assert call(*given, "-o", here / "one.ndjson").code == 0
     assert call(*given, "--workers", workers, "-o", f"{here}/out/").code == 0
     assert _part_lines(here / "out") == (here / "one.ndjson").read_bytes()
@@ -320,7 +327,7 @@ def test_a_folder_with_results_is_not_touched_without_a_word(
     assert ended.code == 2
     assert "is of another run: target was '198.51.100.7' and is '198.51.100.8'" in ended.err
     assert {path: path.read_bytes() for path in (here / "out").iterdir()} == before
-    assert call(*given, "--overwrite", "198.51.100.0/19").code == 0
+    assert call(*given, "--overwrite", "198.51.96.0/19").code == 0
     assert call(*given, "--overwrite", "198.51.100.8").code == 0
     assert [path.name for path in sorted((here / "out").iterdir())] == [
         "manifest.json",
@@ -332,7 +339,7 @@ def test_resume_makes_the_parts_that_are_missing_or_damaged_and_no_others(
     here: Path, call: Callable[..., Ended]
 ) -> None:
     folder = here / "out"
-    given = ("scan", "--zones", ZONES, "198.51.0.0/19", "-o", f"{folder}/")
+    given = ("scan", "--zones", ZONES, "198.51.96.0/19", "-o", f"{folder}/")
     assert call(*given, "-q").code == 0
     whole = _part_lines(folder)
     first, second, third, _ = (folder / name for name in _folder_manifest(folder)["parts"])
@@ -361,44 +368,47 @@ def test_resume_makes_the_parts_that_are_missing_or_damaged_and_no_others(
 def test_a_killed_run_leaves_whole_parts_that_the_next_one_keeps(
     here: Path, call: Callable[..., Ended]
 ) -> None:
-    given = ("scan", "-q", "--zones", ZONES, "198.51.0.0/16", "-o", f"{here}/out/")
+    given = ("scan", "-q", "--zones", ZONES, "-", "-o", f"{here}/out/")
     with running(*given, "--workers", "2") as scan:
+        # It waits for the rest of its input, and so cannot be faster than who kills it.
+        _type(scan, "198.51.96.0/20")
         second = here / "out" / "part-000001.ndjson.zst"
         wait_until(second.exists)
         scan.kill()
-        scan.wait(30)
+        scan.wait(120)
     kept = second.stat().st_mtime_ns
     # What there is can be read at any time.
     assert call("summary", "--json", f"{here}/out").code == 0
-    assert call(*given, "--resume").code == 0
+    typed = b"198.51.96.0/20\n198.51.112.0/20\n"
+    assert call(*given, "--resume", stdin=typed).code == 0
     assert second.stat().st_mtime_ns == kept
-    assert call(*given[:-2], "-o", here / "one.ndjson").code == 0
+    assert call(*given[:-2], "-o", here / "one.ndjson", stdin=typed).code == 0
     assert _part_lines(here / "out") == (here / "one.ndjson").read_bytes()
     said = _folder_manifest(here / "out")
     assert [session["how"] for session in said["sessions"]] == ["killed", "finished"]
-    assert (said["records"], said["queries_complete"]) == (65_536, False)
-    assert sum(session["records"] for session in said["sessions"]) == 65_536
+    assert (said["records"], said["queries_complete"]) == (8192, False)
+    assert sum(session["records"] for session in said["sessions"]) == 8192
 
 
 def test_a_folder_has_one_writer(here: Path, held: Held) -> None:
     given = ("scan", "-q", *held.options, "-o", f"{here}/out/")
     with running(*given, "192.0.2.2") as scan:
-        assert held.asked.acquire(timeout=30)
+        assert held.asked.acquire(timeout=120)
         ended = auditor(*given, "--overwrite", "192.0.2.1")
         assert (ended.code, ended.err) == (
             2,
             f"auditor: {here}/out/: another run is writing to it\n",
         )
         held.gate.open()
-        assert scan.wait(30) == 0
+        assert scan.wait(120) == 0
 
 
-def test_an_object_store_is_a_folder_as_well(here: Path, call: Callable[..., Ended]) -> None:
-    fsspec = pytest.importorskip("fsspec")
+def test_an_object_store_is_a_folder_as_well(
+    here: Path, call: Callable[..., Ended], memory_files: Any
+) -> None:
     given = ("scan", "-q", "--zones", ZONES, "198.51.100.0/24")
     assert call(*given, "-o", "memory://bucket/run").code == 0
-    store = fsspec.filesystem("memory")
-    assert sorted(store.ls("/bucket/run", detail=False)) == [
+    assert sorted(memory_files.ls("/bucket/run", detail=False)) == [
         "/bucket/run/manifest.json",
         "/bucket/run/part-000000.ndjson.zst",
     ]
@@ -412,7 +422,7 @@ def test_an_object_store_is_a_folder_as_well(here: Path, call: Callable[..., End
     assert call("summary", "--json", parts).out == seen.out
     assert call("diff", "memory://bucket/run/", here / "one.ndjson").code == 0
     assert call(*given, "-o", f"file://{here}/local", "--workers", "2").code == 0
-    assert (here / "local" / "part-000000.ndjson.zst").read_bytes() == store.cat_file(
+    assert (here / "local" / "part-000000.ndjson.zst").read_bytes() == memory_files.cat_file(
         "/bucket/run/part-000000.ndjson.zst"
     )
 
@@ -421,24 +431,23 @@ def test_an_object_store_is_a_folder_as_well(here: Path, call: Callable[..., End
     ("content", "message"),
     [
         ({}, "memory://spoilt: no results (*.ndjson) in this folder"),
-        ({"manifest.json": b"{"}, 'memory://spoilt/manifest.json: no list of names under "parts"'),
+        ({"manifest.json": b"{"}, "memory://spoilt/manifest.json: not JSON; expected the manifest"),
+        ({"manifest.json": b"{}"}, 'memory://spoilt/manifest.json: no list of names under "parts"'),
+        (
+            {"manifest.json": b'{"parts": ["../a.ndjson"]}'},
+            "memory://spoilt/manifest.json: '../a.ndjson' is no name of a part",
+        ),
         ({"manifest.json": b'{"parts": ["a.ndjson"]}'}, "memory://spoilt/a.ndjson: cannot be read"),
         ({"a.ndjson.zst": b"{}"}, "memory://spoilt/a.ndjson.zst: no zst data in it"),
         ({"a.ndjson": b"{}\n"}, "memory://spoilt/a.ndjson line 1: no record"),
     ],
 )
 def test_results_behind_a_url_that_are_none_are_said(
-    call: Callable[..., Ended], content: dict[str, bytes], message: str
+    call: Callable[..., Ended], memory_files: Any, content: dict[str, bytes], message: str
 ) -> None:
-    fsspec = pytest.importorskip("fsspec")
-    store = fsspec.filesystem("memory")
-    try:
-        for name, data in content.items():
-            store.pipe_file(f"/spoilt/{name}", data)
-        ended = call("summary", "memory://spoilt/")
-    finally:
-        if content:
-            store.rm("/spoilt", recursive=True)
+    for name, data in content.items():
+        memory_files.pipe_file(f"/spoilt/{name}", data)
+    ended = call("summary", "memory://spoilt/")
     assert ended.code == 2
     assert ended.err.startswith(f"auditor: {message}")
     assert ended.err.count("\n") == 1
@@ -489,6 +498,37 @@ def test_one_worker_starts_no_process_and_loads_no_crew() -> None:
     code = (
         "import sys; from auditor.cli.app import run; "
         f"run(['scan', '-q', '--zones', {ZONES!r}, '198.51.100.7', '-o', '/dev/null']); "
-        "assert not {'auditor.workers.fleet', 'auditor.workers.worker'} & set(sys.modules)"
+        "assert not {'auditor.workers.coordinator', 'auditor.workers.worker'} & set(sys.modules)"
     )
     subprocess.run([PROGRAM[0], "-c", code], check=True)
+
+
+@pytest.mark.parametrize("workers", sample(["2", "1"]))
+def test_a_folder_of_a_slow_scan_that_was_interrupted_keeps_all_that_was_finished(
+    here: Path, call: Callable[..., Ended], workers: str
+) -> None:
+    asked = itertools.count(1)
+
+    def plan(*_: Any) -> tuple[Action]:
+        if next(asked) == 200:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return (answer,)
+
+    with FaultyServer("198.in-addr.arpa. NS ns.example.net.", plan) as server:
+        given = ("scan", "-q", "--server", f"127.0.0.1:{server.port}", "--no-spf", "198.18.0.0/23")
+        slow = (*given, "--workers", workers, "--qps", "300", "-o", f"{here}/out/")
+        assert call(*slow).code == 3
+        said = _folder_manifest(here / "out")
+        # Each record took one query, and each query gave one.
+        assert said["how"] == "interrupted"
+        assert said["records"] == said["queries"]["answered"] > 100
+        assert _part_lines(here / "out").count(b"\n") == said["records"]
+        before = len(server.queries)
+        assert call(*given, "--resume", "-o", f"{here}/out/").code == 0
+        # Nothing is asked again but what says whether servers lie.
+        assert len(server.queries) - before < 512 - said["records"] + 10
+        assert call(*given, "-o", here / "one.ndjson").code == 0
+    assert _part_lines(here / "out") == (here / "one.ndjson").read_bytes()
+    said = _folder_manifest(here / "out")
+    assert [session["how"] for session in said["sessions"]] == ["interrupted", "finished"]
+    assert sum(session["records"] for session in said["sessions"]) == said["records"] == 512

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from support.virtual_time import run_virtual
 
-from auditor.cli.reporting import Reports
-from auditor.cli.streams import Voice
-from auditor.run.tally import Tally
+from auditor.cli.console import ErrorOutput
+from auditor.cli.run_reporter import RunReporter
+from auditor.output.tally import Tally
 from auditor.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,13 +26,14 @@ INPUTS: dict[str, Any] = {"arguments": ["192.0.2.0/24"], "files": [], "targets":
 
 
 class FakeScan:
-    """What `Reports` looks at of a scan."""
+    """What `RunReporter` looks at of a scan."""
 
     def __init__(self, total: int | None = 256) -> None:
         self.stream = SimpleNamespace(total=total)
         self.tally = Tally()
         self.open_targets = 0
         self.queries: dict[str, int | None] = {}
+        self.server_limits: dict[str, dict[str, int | str]] = {}
         self._lookups = 0
 
     def go_on(self, records: int, *, verdict: str = "pass", codes: Any = ()) -> None:
@@ -49,17 +50,17 @@ class FakeScan:
         }  # fmt: skip
 
 
-def told(story: Callable[[Reports, FakeScan], Awaitable[None]], **settings: Any) -> None:
+def told(story: Callable[[RunReporter, FakeScan], Awaitable[None]], **settings: Any) -> None:
     """Have a story told on a loop whose minutes take no time."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         scan = FakeScan(settings.pop("total", 256))
-        reports = Reports(
+        reports = RunReporter(
             Settings(**settings),
+            ErrorOutput(),
+            "-",
             scan,  # type: ignore[arg-type]  # it has all that is looked at
-            Voice(),
-            terminal=False,
             clock=loop.time,
             now=lambda: BEGAN + timedelta(seconds=loop.time()),
         )

@@ -1,4 +1,4 @@
-"""Standard output and standard error: data on one, everything else on the other (DESIGN §4)."""
+"""Standard output and standard error: data on one, everything else on the other."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditor.errors import OutputError
+from auditor.errors import ClosedOutputError, OutputError
+from auditor.quoting import printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Voice", "engine_messages", "flush", "prepare", "put", "say"]
+__all__ = [
+    "ErrorOutput",
+    "engine_messages",
+    "flush",
+    "prepare",
+    "print_data",
+    "print_json",
+    "print_message",
+]
 
 
 def prepare() -> None:
@@ -34,7 +43,7 @@ def prepare() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def put(text: str = "") -> None:
+def print_data(text: str = "") -> None:
     """Print data on standard output. Raises OutputError if it cannot be written."""
     if sys.stdout is None:
         raise OutputError("standard output is closed")
@@ -44,8 +53,16 @@ def put(text: str = "") -> None:
         raise unwritable(error) from error
 
 
-def say(text: str) -> None:
-    """Print a line about the run on standard error, if anybody can be told there."""
+def print_json(value: object, *, indent: bool = False) -> None:
+    """Print a value as JSON on standard output, fit for a terminal. Raises OutputError."""
+    import orjson  # noqa: PLC0415 - for few commands
+
+    option = orjson.OPT_INDENT_2 if indent else 0
+    print_data(printable_json(orjson.dumps(value, option=option).decode()))
+
+
+def print_message(text: str) -> None:
+    """Print a line about the run on standard error, if it is open."""
     # Not by click: it would go round the progress display, which stands in for sys.stderr.
     with suppress(OSError):
         if sys.stderr is not None:
@@ -53,7 +70,7 @@ def say(text: str) -> None:
             print(text if colour else click.unstyle(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
-class Voice:
+class ErrorOutput:
     """How the error that ends a command is said: in a line for people, or as a JSON event.
 
     It comes with the command's context (`obj`), so that whoever learns the log format sets it.
@@ -64,22 +81,22 @@ class Voice:
         self._said = ""
 
     @classmethod
-    def guessed(cls, arguments: Sequence[str], environ: Mapping[str, str]) -> Voice:
+    def from_arguments(cls, arguments: Sequence[str], environ: Mapping[str, str]) -> ErrorOutput:
         """Return the one that a command line seems to ask for, before it is understood."""
-        said = environ.get("AUDITOR_LOG_FORMAT", "")
+        choice = environ.get("AUDITOR_LOG_FORMAT", "")
         for text, following in zip(arguments, [*arguments[1:], ""], strict=True):
             name, equals, value = text.partition("=")
             if name == "--log-format":
-                said = value if equals else following
-        return cls(as_json=said == "json" and arguments[0] == "scan")
+                choice = value if equals else following
+        return cls(as_json=choice == "json" and arguments[0] == "scan")
 
     def fail(self, message: str, code: int) -> None:
         """Say what ended the command, once."""
         if not self.as_json:
-            say(f"auditor: {message}")
+            print_message(f"auditor: {message}")
         elif message != self._said:
             self._said = message
-            from auditor.cli.events import error_event  # noqa: PLC0415 - for few commands
+            from auditor.cli.log_json import error_event  # noqa: PLC0415 - for few commands
 
             error_event(message, code)
 
@@ -87,20 +104,20 @@ class Voice:
 def unwritable(error: OSError) -> OutputError:
     """Return the error for a standard output that takes no more."""
     if isinstance(error, BrokenPipeError):
-        return OutputError("standard output: closed by its reader")
+        return ClosedOutputError("standard output: closed by its reader")
     return OutputError(f"standard output: cannot be written: {error.strerror}")
 
 
-def flush() -> bool:
-    """Send off what standard output still holds; tell whether that worked."""
+def flush() -> OSError | None:
+    """Send off what standard output still holds; return what went wrong, if anything did."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         # It cannot be flushed by the interpreter either, which would complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+        return error
+    return None
 
 
 class _Messages(logging.Handler):
@@ -108,7 +125,7 @@ class _Messages(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print `auditor: ` and the message."""
-        say(f"auditor: {record.getMessage()}")
+        print_message(f"auditor: {record.getMessage()}")
 
 
 @contextmanager

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from auditor.cli.formatting import counted, paragraph
 from auditor.cli.spf_report import networks_of
-from auditor.cli.text import counted, paragraph
-from auditor.spf.problems import shown
-from auditor.targets.spans import address_text
+from auditor.spf.lint.problems import shown
+from auditor.wire.addresses import format_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from auditor.cli.spf_report import Explained, Partition
+    from auditor.spf.explain import AskedLookup, Trace, TraceStep
     from auditor.spf.ranges import RangeResult
-    from auditor.spf.trace import Asked, Trace, TraceStep
 
 __all__ = ["count_columns", "explained_lines", "partition_lines", "span_text"]
 
@@ -42,11 +42,11 @@ _OUTCOMES: Final[dict[str, dict[str, Any]]] = {
 def span_text(version: int, first: int, last: int) -> str:
     """Return an address, a prefix, or a range `a - b`: the shortest that it is."""
     if first == last:
-        return address_text(version, first)
+        return format_address(version, first)
     networks = networks_of(version, first, last)
     if len(networks) == 1:
         return str(networks[0])
-    return f"{address_text(version, first)} - {address_text(version, last)}"
+    return f"{format_address(version, first)} - {format_address(version, last)}"
 
 
 def count_columns(lookups: int | None = None, voids: tuple[int, int] | int = 0) -> str:
@@ -142,7 +142,7 @@ def _step_lines(step: TraceStep, depth: int) -> Iterator[str]:
         yield _line(depth, counts, f"{shown(step.term)}: {outcome}")
 
 
-def _asked(asked: Asked) -> str:
+def _asked(asked: AskedLookup) -> str:
     records = ", ".join(asked.records[:_MAX_SHOWN])
     more = ", ..." if len(asked.records) > _MAX_SHOWN else ""
     return f"{asked.rdtype} of {asked.name}: {records or asked.status}{more}"

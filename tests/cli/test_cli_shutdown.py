@@ -14,15 +14,17 @@ from support.faults import answer
 from support.faulty import FaultyServer, per_name
 from support.virtual_time import run_virtual
 
-from auditor.cli import ending as ending_module
-from auditor.cli.ending import Ending
-from auditor.run.tally import is_countable
+from auditor.output.tally import is_countable
+from auditor.run import shutdown as ending_module
+from auditor.run.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from auditor.run.scan import Scan
+
+pytestmark = pytest.mark.process
 
 ZONE = """
 $ORIGIN 2.0.192.in-addr.arpa.
@@ -38,6 +40,7 @@ class _Scan:
     """Has something under way for so many seconds after it was told to stop."""
 
     def __init__(self, seconds: float) -> None:
+        self.dropped = False
         self._seconds = seconds
         self._until: float | None = None
 
@@ -46,12 +49,15 @@ class _Scan:
         now = asyncio.get_running_loop().time()
         return int(self._until is None or now < self._until)
 
+    def drop(self) -> None:
+        self.dropped = True
+
     def stop(self) -> None:
         self._until = asyncio.get_running_loop().time() + self._seconds
 
 
 def _ended_at(
-    deadline: float | None, under_way: float, tell: Callable[[Ending], None] = lambda _: None
+    deadline: float | None, under_way: float, tell: Callable[[Shutdown], None] = lambda _: None
 ) -> tuple[float, str, list[str]]:
     """Return when a run that never ends by itself does, why, and what was said meanwhile."""
     said: list[str] = []
@@ -59,16 +65,18 @@ def _ended_at(
     async def main() -> tuple[float, str, list[str]]:
         loop = asyncio.get_running_loop()
         work: asyncio.Future[None] = loop.create_future()
-        ending = Ending(
-            cast("Scan", _Scan(under_way)),
+        scan = _Scan(under_way)
+        ending = Shutdown(
+            cast("Scan", scan),
             work,
             stopping=said.append,
             drop=lambda: said.append(f"dropped at {loop.time():.0f}"),
         )
-        with ending.heeded(deadline):
+        with ending.signals_handled(deadline):
             tell(ending)
             with pytest.raises(asyncio.CancelledError):
                 await work
+        assert scan.dropped
         return loop.time(), ending.why, said
 
     return run_virtual(main())
@@ -83,11 +91,11 @@ def test_a_deadline_ends_a_run_when_what_is_under_way_is_done(seconds: float, wh
 
 def test_what_is_under_way_has_a_time_of_grace_and_no_more() -> None:
     ended, _, _ = _ended_at(60.0, 1e6)
-    assert round(ended) == 65
+    assert round(ended) == 64
 
 
 def test_a_signal_before_the_deadline_is_what_is_said() -> None:
-    def tell(_ending: Ending) -> None:
+    def tell(_ending: Shutdown) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     ended, why, said = _ended_at(60.0, 1.0, tell)
@@ -95,7 +103,7 @@ def test_a_signal_before_the_deadline_is_what_is_said() -> None:
 
 
 def test_a_signal_after_the_deadline_drops_what_is_under_way() -> None:
-    def tell(ending: Ending) -> None:
+    def tell(ending: Shutdown) -> None:
         asyncio.get_running_loop().call_later(61.0, ending._on_signal)
 
     ended, why, said = _ended_at(60.0, 1e6, tell)
@@ -104,7 +112,7 @@ def test_a_signal_after_the_deadline_drops_what_is_under_way() -> None:
 
 
 def test_a_second_signal_drops_what_is_under_way_at_once() -> None:
-    def tell(ending: Ending) -> None:
+    def tell(ending: Shutdown) -> None:
         for seconds in (1.0, 2.0):
             asyncio.get_running_loop().call_later(seconds, ending._on_signal)
 
@@ -117,7 +125,7 @@ def test_a_third_signal_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> Non
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
 
-    def tell(ending: Ending) -> None:
+    def tell(ending: Shutdown) -> None:
         for _ in range(3):
             ending._on_signal()
 
@@ -131,10 +139,10 @@ def test_what_has_ended_is_not_told_to() -> None:
     async def main() -> None:
         work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         work.set_result(None)
-        ending = Ending(
+        ending = Shutdown(
             cast("Scan", _Scan(0)), work, stopping=said.append, drop=lambda: said.append("dropped")
         )
-        with ending.heeded(5.0):
+        with ending.signals_handled(5.0):
             await asyncio.sleep(60.0)
             ending._on_signal()
         assert (ending.why, said) == ("", [])
@@ -149,7 +157,7 @@ def test_what_has_ended_is_not_told_to() -> None:
 def test_a_deadline_is_exit_code_3_and_resume_goes_on(
     here: Path, call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    monkeypatch.setattr(ending_module, "_GRACE", 0.0)
+    monkeypatch.setattr(ending_module, "_GRACE_PERIOD_S", 0.0)
     output = here / f"out.ndjson{suffix}"
     answering = False
 
@@ -217,22 +225,22 @@ def test_a_scan_that_is_told_to_end_while_it_reads_what_there_is_leaves_it_as_it
     (here / "out.ndjson").rename(here / "out.ndjson.partial")
     said = (here / "out.ndjson.run.json").read_bytes()
     told, given_up = threading.Event(), threading.Event()
-    give_up = Ending.give_up
+    give_up = Shutdown.give_up
 
     def tell(value: object) -> bool:
         if not told.is_set():
             told.set()
             os.kill(os.getpid(), signal.SIGTERM)
-            assert given_up.wait(30)
+            assert given_up.wait(120)
         return is_countable(value)
 
-    def note(ending: Ending) -> None:
+    def note(ending: Shutdown) -> None:
         give_up(ending)
         given_up.set()
 
     with monkeypatch.context() as telling:
-        telling.setattr("auditor.cli.running.is_countable", tell)
-        telling.setattr(Ending, "give_up", note)
+        telling.setattr("auditor.session.is_countable", tell)
+        telling.setattr(Shutdown, "give_up", note)
         ended = call(*scan, "--resume")
     assert ended == (3, "", "auditor: interrupted, finishing what is under way\n")
     assert (here / "out.ndjson.partial").read_bytes() == whole

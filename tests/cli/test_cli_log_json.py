@@ -9,28 +9,29 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli.driving import ZONES, Ended, auditor, manifest, read_line, running
+from cli.driving import ZONES, Ended, manifest, read_line, running
 from cli.watched import FINGERPRINT, INPUTS, FakeScan, events, told
 from support.faults import answer
 from support.faulty import FaultyServer, dead_port, mute_port
 
 from auditor import __version__
-from auditor.cli.events import Events
-from auditor.cli.streams import Voice
+from auditor.cli.console import ErrorOutput
+from auditor.cli.log_json import JsonLog
+from auditor.run.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from auditor.cli.reporting import Reports
+    from auditor.cli.run_reporter import RunReporter
 
 JSON = ("--log-format", "json")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 ZONE = "1.2.0.192.in-addr.arpa. PTR one.example.net.\none.example.net. A 192.0.2.1\n"
 
 
-async def _two_minutes(reports: Reports, scan: FakeScan) -> None:
-    reports.begin(FINGERPRINT, INPUTS)
+async def _two_minutes(reports: RunReporter, scan: FakeScan) -> None:
+    reports.on_begin(FINGERPRINT, INPUTS)
     with reports.watching():
         scan.go_on(64)
         scan.open_targets = 10
@@ -39,7 +40,7 @@ async def _two_minutes(reports: Reports, scan: FakeScan) -> None:
         await asyncio.sleep(60)
         scan.go_on(64)
         scan.open_targets = 0
-    reports.end("finished", 0)
+    reports.on_end("finished", Outcome(0))
 
 
 def test_a_run_begins_goes_on_by_the_minute_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,12 +111,12 @@ def test_quiet_is_quiet_in_every_format(
     assert capsys.readouterr().err == ""
 
 
-async def _failing(reports: Reports, scan: FakeScan) -> None:
-    reports.begin(FINGERPRINT, INPUTS)
+async def _failing(reports: RunReporter, scan: FakeScan) -> None:
+    reports.on_begin(FINGERPRINT, INPUTS)
     with reports.watching():
         scan.go_on(3)
-        reports.stopping("interrupted")
-    reports.end("no server answers any more: 192.0.2.53:53", 3)
+        reports.on_stopping("interrupted")
+    reports.on_end("no server answers any more: 192.0.2.53:53", Outcome(3))
 
 
 @pytest.mark.parametrize("quiet", [False, True])
@@ -135,7 +136,7 @@ def test_what_ends_a_run_is_an_event_before_its_end(
 
 
 def test_an_error_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
-    voice = Voice(as_json=True)
+    voice = ErrorOutput(as_json=True)
     voice.fail("gone", 3)
     voice.fail("gone", 3)
     assert len(events(capsys.readouterr().err)) == 1
@@ -143,7 +144,7 @@ def test_an_error_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_record_without_fields_is_a_message(capsys: pytest.CaptureFixture[str]) -> None:
     record = logging.LogRecord("auditor", logging.WARNING, "", 1, "no TCP: %s", ("x\n\x1b",), None)
-    Events().emit(record)
+    JsonLog().emit(record)
     (event,) = events(capsys.readouterr().err)
     assert TIME.fullmatch(event["time"])
     assert (event["event"], event["level"]) == ("message", "warning")
@@ -160,8 +161,10 @@ def test_the_logger_is_left_as_it_was() -> None:
 # --- From the command line
 
 
-def test_a_scan_of_zone_files_tells_what_its_manifest_says(here: Path) -> None:
-    ended = auditor("scan", "--zones", ZONES, *JSON, "198.51.100.0/28", "-o", here / "out.ndjson")
+def test_a_scan_of_zone_files_tells_what_its_manifest_says(
+    here: Path, call: Callable[..., Ended]
+) -> None:
+    ended = call("scan", "--zones", ZONES, *JSON, "198.51.100.0/28", "-o", here / "out.ndjson")
     assert (ended.code, ended.out) == (0, "")
     start, end = events(ended.err)
     said = manifest(here / "out.ndjson")
@@ -238,7 +241,7 @@ def test_what_is_wrong_before_the_start_is_one_event(
 def test_the_file_may_set_the_format(here: Path, call: Callable[..., Ended]) -> None:
     (here / "auditor.toml").write_text(f'log-format = "json"\nzones = "{ZONES}"\n')
     names = [event["event"] for event in events(call("scan", "198.51.100.1").err)]
-    assert names == ["start", "end"]
+    assert names == ["settings", "start", "end"]
     assert call("scan", "-q", "198.51.100.1").err == ""
 
 
@@ -247,7 +250,8 @@ def test_the_file_sets_the_format_of_what_is_wrong_with_the_input_too(
 ) -> None:
     (here / "auditor.toml").write_text('log-format = "json"\n')
     ended = call("scan", "-i", "none.txt")
-    (event,) = events(ended.err)
+    read, event = events(ended.err)
+    assert (read["event"], read["path"]) == ("settings", "auditor.toml")
     assert (ended.code, ended.out, event["event"]) == (2, "", "error")
     assert event["message"] == "none.txt: cannot be read: No such file or directory"
 
@@ -258,7 +262,7 @@ def test_an_interrupted_scan_says_so(here: Path) -> None:
         start = events(read_line(process.stderr) + "\n")[0]
         assert (start["event"], start["targets"]) == ("start", None)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 3
+        assert process.wait(120) == 3
         assert process.stderr is not None
         stopping, end = events(process.stderr.read().decode())
     assert (stopping["event"], stopping["why"]) == ("stopping", "interrupted")

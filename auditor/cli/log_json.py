@@ -1,8 +1,11 @@
-"""What happens in a scan as JSON, one event a line, on standard error.
+"""JSON log of a scan on standard error, one event a line.
 
 Every event has `time` (UTC, ISO 8601, milliseconds), `event` and `level`; what else, by event:
 
+- `settings`: the `path` of a file with settings that nobody named: `auditor.toml`;
 - `start`: `version`, `fingerprint`, `servers`, `zones`, `engine`, `inputs`, `targets`;
+- `servers_disagree`: `name`, `type`, `differ` and `asked`: so many of the questions that every
+  server was asked at the end were answered differently, such as this one;
 - `server_left_out`, `server_benched`, `server_back`: `server`, and `why` for the first two;
 - `zone_dead`, `zone_back`: `zone`;
 - `worker_lost`: `why`, `targets`, and whether these are done `again`; `dashboard`: `url`;
@@ -29,13 +32,16 @@ import orjson
 
 from auditor import __version__
 from auditor.errors import AuditorError
+from auditor.quoting import printable_json
 from auditor.run.manifest import peak_memory
 
 if TYPE_CHECKING:
-    from auditor.run.moments import Begun, Ended, Snapshot
+    from pathlib import Path
+
+    from auditor.run.progress import Begun, Ended, Snapshot
     from auditor.settings import Settings
 
-__all__ = ["Events", "emit", "error_event"]
+__all__ = ["JsonLog", "emit", "error_event"]
 
 _LEVELS: Final = {
     logging.DEBUG: "debug",
@@ -47,10 +53,10 @@ _LEVELS: Final = {
 
 
 def emit(event: str, when: datetime, *, level: str = "info", **fields: Any) -> None:
-    """Print one event, if anybody can be told."""
+    """Print one event, if standard error is open."""
     time = when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head = {"time": time, "event": event, "level": level}
-    line = orjson.dumps({**head, **fields}, default=str).decode()
+    line = printable_json(orjson.dumps({**head, **fields}, default=str).decode())
     with suppress(OSError):
         if sys.stderr is not None:
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - the command line prints
@@ -61,7 +67,17 @@ def error_event(message: str, code: int) -> None:
     emit("error", datetime.now(UTC), level="error", message=message, code=code)
 
 
-class Events(logging.Handler):
+def settings_event(path: Path) -> None:
+    """Print the event of a file with settings that was found, not named."""
+    emit("settings", datetime.now(UTC), path=str(path))
+
+
+def ignored_event(message: str) -> None:
+    """Print the event of a variable that is no setting."""
+    emit("message", datetime.now(UTC), level="warning", message=message)
+
+
+class JsonLog(logging.Handler):
     """A `Listener` that prints events, and the handler of what the engines log.
 
     With `quiet` it prints nothing but errors.
@@ -71,7 +87,7 @@ class Events(logging.Handler):
         super().__init__(logging.ERROR if quiet else logging.INFO)
         self._quiet = quiet
 
-    def begin(self, begun: Begun) -> None:
+    def on_begin(self, begun: Begun) -> None:
         """Print `start`."""
         if self._quiet:
             return
@@ -88,7 +104,7 @@ class Events(logging.Handler):
             targets=begun.inputs.get("targets"),
         )
 
-    def minute(self, snapshot: Snapshot) -> None:
+    def on_progress(self, snapshot: Snapshot) -> None:
         """Print `progress`."""
         if self._quiet:
             return
@@ -100,12 +116,12 @@ class Events(logging.Handler):
             eta_seconds=None if remaining is None else round(remaining),
         )
 
-    def stopping(self, why: str, when: datetime) -> None:
+    def on_stopping(self, why: str, when: datetime) -> None:
         """Print `stopping`."""
         if not self._quiet:
             emit("stopping", when, level="warning", why=why)
 
-    def end(self, ended: Ended) -> None:
+    def on_end(self, ended: Ended) -> None:
         """Print `end`."""
         if self._quiet:
             return
@@ -144,7 +160,7 @@ def _servers(settings: Settings) -> list[str]:
     """Return the servers that will be asked, the system's if no others are named."""
     servers = settings.servers
     if not servers and settings.zones is None:
-        from auditor.resolve.cares import system_servers  # noqa: PLC0415 - which the run needs too
+        from auditor.resolve.resolv_conf import system_servers  # noqa: PLC0415 - which the run needs too
 
         with suppress(AuditorError):  # the run will say it
             servers = system_servers()

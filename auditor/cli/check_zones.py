@@ -1,0 +1,91 @@
+"""Notes of answers for `auditor check`: names that no zone file covers, and why servers failed.
+
+In an audit from files no server is to blame for what is not in them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from auditor.checks.address import is_reverse
+from auditor.cli.formatting import paragraph, severity_style
+from auditor.findings.catalogue import entry
+from auditor.quoting import printable
+from auditor.wire.codes import SETTLED, type_name
+from auditor.wire.extended_errors import extended_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from auditor.output.record_types import Finding, Record
+    from auditor.resolve.answer import Answer, Question, Steps
+
+__all__ = ["noting", "split_findings", "unfiled"]
+
+T = TypeVar("T")
+
+_NOT_AUTHORITATIVE: Final = 20  # RFC 8914 §4.21
+_MAX_NOTE_CHARACTERS: Final = 1024  # a name and three zones
+
+
+def noting(steps: Steps[T], outside: dict[str, str], errors: dict[str, str]) -> Steps[T]:
+    """Run the steps; note what the answers say besides.
+
+    To `outside` go the names that no zone file covers, with what was said of each, to `errors`
+    what failed, with its extended error (RFC 8914).
+    """
+    try:
+        questions = next(steps)
+        while True:
+            answers = yield questions
+            for question, answer in zip(questions, answers, strict=True):
+                for code, text in answer.how.ede if answer.how is not None else ():
+                    _note(question, answer, (code, text), outside, errors)
+            questions = steps.send(answers)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+def _note(
+    question: Question,
+    answer: Answer,
+    error: tuple[int, str],
+    outside: dict[str, str],
+    errors: dict[str, str],
+) -> None:
+    code, text = error[0], printable(error[1], _MAX_NOTE_CHARACTERS)
+    if answer.how is not None and answer.how.transport == "file":
+        if code == _NOT_AUTHORITATIVE:
+            outside[question.name] = text
+    elif answer.status not in SETTLED:
+        about = f"{question.name} {type_name(question.rdtype)}: {answer.status}"
+        errors[about] = extended_error(code, text)
+
+
+def split_findings(
+    record: Record, outside: Mapping[str, str]
+) -> tuple[list[Finding], list[Finding]]:
+    """Return the findings that are what they say, and those that only lack a zone file."""
+    lacking = [found for found in record["findings"] if _only_lacks(found, outside)]
+    return [found for found in record["findings"] if found not in lacking], lacking
+
+
+def _only_lacks(finding: Finding, outside: Mapping[str, str]) -> bool:
+    """Whether a finding could not be determined because of a name that no zone file covers."""
+    about = entry(finding["code"])
+    if not about.undetermined or not outside:
+        return False
+    if about.subject == "address":
+        return any(map(is_reverse, outside))
+    # A policy refers to names of other domains.
+    return finding["subject"] in outside or finding["code"] == "SPF_UNDETERMINED"
+
+
+def unfiled(finding: Finding) -> Iterator[str]:
+    """Yield the lines about a finding whose only reason is that a zone file is not there."""
+    shown = click.style(finding["severity"], **severity_style(finding["severity"]))
+    yield f"  {click.style(finding['code'], bold=True)} {shown}: {finding['subject']}"
+    yield paragraph("No zone file covers a name that had to be looked up (see the evidence).", 4)
+    yield paragraph("Remedy: Add the file of its zone, or check without --zones.", 4)

@@ -1,0 +1,60 @@
+"""Result of `auditor check` for a target: the record, and what was looked up besides."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from auditor.checks.follow_up import FollowUpFacts
+from auditor.cli.check_zones import split_findings
+from auditor.findings.plain_words import headline
+from auditor.findings.receivers import CODES_OF_FACTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from auditor.checks.reverse_zone import ReverseZone
+    from auditor.checks.server_agreement import ServerAnswers
+    from auditor.findings.receivers import Receiver
+    from auditor.output.record_types import Record
+
+__all__ = ["Checked"]
+
+
+class Checked(NamedTuple):
+    """A record with what was looked up for it.
+
+    `known`: what the advice needs. `zone`: that of the PTR record, None if it does not matter.
+    `outside`: names that no zone file covers, with what was said of each. `errors`: what failed,
+    with its extended error. `server_answers`: what several
+    servers answered.
+    """
+
+    record: Record
+    known: FollowUpFacts = FollowUpFacts()
+    zone: ReverseZone | None = None
+    outside: Mapping[str, str] = MappingProxyType({})
+    errors: Mapping[str, str] = MappingProxyType({})
+    server_answers: Sequence[ServerAnswers] = ()
+
+    def headline(self, chosen: Sequence[Receiver]) -> str:
+        """Return the result in a sentence; `chosen`: the receivers that count."""
+        if self.record["error"]:
+            return self.record["error"]
+        findings, lacking = split_findings(self.record, self.outside)
+        if lacking and not findings:
+            return "Undetermined: no zone file covers a name that had to be looked up."
+        return headline({**self.record, "findings": findings}, self.minding(chosen))
+
+    def minding(self, chosen: Sequence[Receiver]) -> Sequence[Receiver]:
+        """Return the receivers with the rules that apply to what was asked.
+
+        No lookup has failed where a name is merely in no zone file.
+        """
+        _, lacking = split_findings(self.record, self.outside)
+        if {finding["code"] for finding in lacking}.isdisjoint(CODES_OF_FACTS["temporary"]):
+            return chosen
+        return [
+            each._replace(rules=tuple(rule for rule in each.rules if "temporary" not in rule.when))
+            for each in chosen
+        ]

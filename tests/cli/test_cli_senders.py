@@ -1,0 +1,92 @@
+"""`auditor senders`: domains and hosts in, a table or lines out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from cli.driving import ZONES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cli.driving import Ended
+
+
+def test_domains_and_hosts_come_from_files_and_results(
+    tmp_path: Path, call: Callable[..., Ended]
+) -> None:
+    results, targets = tmp_path / "r.ndjson", tmp_path / "t.txt"
+    audited = ("198.51.100.16/30", "198.51.100.40", "example.net")
+    call("scan", "-q", "--zones", ZONES, *audited, "-o", results)
+    targets.write_text("example.com\n198.51.100.200\nno such thing\n")
+    ended = call(
+        "senders", "--zones", ZONES, "-i", targets, "--results", results, "--mine", "203.0.113.0/24"
+    )
+    assert ended.code == 0
+    assert ended.err.startswith(
+        f"auditor: {targets} line 3: 'no such thing' has more than one item"
+    )
+    assert ended.err.count("\n") == 1
+    assert ended.out.startswith("2 domains: 2 with an SPF policy, 0 without\n")
+    assert "hosts: 4 authorised, 2 by nobody" in ended.out
+    assert "  198.51.100.40  1 host without a PTR\n" in ended.out
+    assert "  198.51.100.200  1 host in no results\n" in ended.out
+    assert "Authorised outside --mine" in ended.out
+
+
+def test_what_is_wrong_with_policies_is_shown_by_domain(call: Callable[..., Ended]) -> None:
+    names = ("spf-world", "spf-macro", "spf-ptr", "spf-lookups", "spf-strings", "spf-wide")
+    ended = call("senders", "--zones", ZONES, *(f"{name}.example.org" for name in names))
+    assert "Authorise the world (1)\n  spf-world.example.org\n    +all\n" in ended.out
+    assert "    ptr: depends on the PTR name of the client\n" in ended.out
+    assert "    permerror at ip4:198.51.100.65include:example.org: not valid SPF\n" in ended.out
+
+
+def test_a_prefix_of_hosts_may_be_of_any_size(call: Callable[..., Ended]) -> None:
+    ended = call("senders", "--zones", ZONES, "example.com", "10.0.0.0/8", "198.0.0.0/7")
+    assert "hosts: 24 authorised, 50,331,624 by nobody" in ended.out
+
+
+def test_it_asks_no_faster_than_a_scan_may(call: Callable[..., Ended]) -> None:
+    limits = ("--qps", "50", "--server-qps", "50", "--concurrency", "9", "--cache-size", "100")
+    assert call("senders", "--zones", ZONES, "example.com", *limits).code == 0
+    ended = call("senders", "--zones", ZONES, "example.com", "--qps", "0")
+    assert (ended.code, ended.err.startswith("auditor: qps: 0.0 is not within")) == (2, True)
+
+
+def test_json_is_a_line_each(call: Callable[..., Ended]) -> None:
+    ended = call("senders", "--json", "--zones", ZONES, "-", stdin=b"example.com\n")
+    first, *_, last = (json.loads(line) for line in ended.out.splitlines())
+    assert (first["domain"], last["type"]) == ("example.com", "totals")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["192.0.2.1"],
+            "no domain to look up: give domains, -i FILE, or --results that have some",
+        ),
+        (
+            ["example.com", "--mine", "example.net"],
+            "mine: 'example.net' is a domain; expected a prefix or a range",
+        ),
+        (["-"], "no target: 12 lines, none of which is one"),
+    ],
+)
+def test_without_a_domain_there_is_nothing_to_do(
+    call: Callable[..., Ended], arguments: list[str], message: str
+) -> None:
+    ended = call("senders", "--zones", ZONES, *arguments, stdin=b"no such thing\n" * 12)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines()[-1] == f"auditor: {message}"
+
+
+def test_a_schema_describes_the_lines(call: Callable[..., Ended]) -> None:
+    assert '"oneOf"' in call("schema", "--senders").out
+    ended = call("schema", "--senders", "--for", "clickhouse")
+    message = "--for says nothing with --senders: it is about results"
+    assert (ended.code, ended.err) == (2, f"auditor: {message}\n")
