@@ -7,28 +7,31 @@ import contextlib
 import logging
 import queue
 import threading
+from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-import orjson
-
-from auditor.run.loop import run_loop
-from auditor.run.scan import Scan
+from auditor.auditor import Auditor
+from auditor.errors import UsageError
+from auditor.run.event_loop import run_loop
+from auditor.run.record_stream import records_of, stream_lines
+from auditor.run.zone_targets import ZoneTargets
 from auditor.settings import Settings
 from auditor.targets.stream import TargetStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
-    from auditor.output.record import Record
+    from auditor.auditor import Targets
+    from auditor.output.record_types import Record
     from auditor.targets.target import Target
 
 __all__ = ["scan", "scan_blocking"]
 
 #: Chunks of finished lines that wait for a slow consumer, each of a block or more.
-_WAITING: Final = 4
+_MAX_CHUNKS_WAITING: Final = 4
 
 #: Seconds until a thread that waits for a slow consumer looks whether it is still there.
-_LOOK: Final = 0.1
+_CONSUMER_CHECK_S: Final = 0.1
 
 #: Finished lines, what ended the run, or None for its end.
 _Item: TypeAlias = "bytes | BaseException | None"
@@ -37,22 +40,21 @@ _Item: TypeAlias = "bytes | BaseException | None"
 logging.getLogger("auditor").addHandler(logging.NullHandler())
 
 
-async def scan(
-    targets: Iterable[str | Target], settings: Settings | None = None
-) -> AsyncGenerator[Record, None]:
+async def scan(targets: Targets, settings: Settings | None = None) -> AsyncGenerator[Record, None]:
     """Audit targets and yield one record for each, in their order.
 
-    `targets` are texts as on the command line (addresses, prefixes, ranges, domains) or
+    `targets` are texts as on the command line (addresses, prefixes, ranges, domains, zones) or
     `Target`s; they are read as they are needed, in a thread, so an endless generator is
-    fine. Records are plain dictionaries of the shape in `auditor schema`.
+    fine, and so is an asynchronous one. Records are plain dictionaries of the shape in
+    `auditor schema`. With `workers` or `scheduler` in the settings, others do the work.
 
     Leaving the loop early stops the scan: `async with contextlib.aclosing(scan(...))`
     makes that happen at once. Raises AuditorError for settings that cannot work, zone
     files that cannot be read, and when no server is left; and what `targets` raises.
     """
-    async with contextlib.aclosing(_chunks(targets, settings)) as chunks:
-        async for chunk in chunks:
-            for record in _records(chunk):
+    async with contextlib.aclosing(_lines(targets, settings or Settings())) as chunks:
+        async for lines in chunks:
+            for record in records_of(lines):
                 yield record
 
 
@@ -64,14 +66,14 @@ def scan_blocking(
     The scan runs on a loop of its own, in a thread of its own, a little ahead of whoever
     iterates; closing the iterator ends it.
     """
-    items: queue.Queue[_Item] = queue.Queue(_WAITING)
+    items: queue.Queue[_Item] = queue.Queue(_MAX_CHUNKS_WAITING)
     over = threading.Event()
     stop: list[Callable[[], object]] = []
 
     def put(item: _Item) -> bool:
         while not over.is_set():
             with contextlib.suppress(queue.Full):
-                items.put(item, timeout=_LOOK)
+                items.put(item, timeout=_CONSUMER_CHECK_S)
                 return True
         return False
 
@@ -80,9 +82,9 @@ def scan_blocking(
         stop.append(lambda: loop.call_soon_threadsafe(task.cancel))
         if over.is_set():
             return
-        async with contextlib.aclosing(_chunks(targets, settings)) as chunks:
-            async for chunk in chunks:
-                if not await asyncio.to_thread(put, chunk):
+        async with contextlib.aclosing(_lines(targets, settings or Settings())) as chunks:
+            async for lines in chunks:
+                if not await asyncio.to_thread(put, lines):
                     return
 
     def work() -> None:
@@ -98,7 +100,7 @@ def scan_blocking(
         while (item := items.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
-            yield from _records(item)
+            yield from records_of(item)
     finally:
         over.set()
         with contextlib.suppress(RuntimeError):  # the loop has ended by itself
@@ -107,41 +109,21 @@ def scan_blocking(
         thread.join()
 
 
-def _records(lines: bytes) -> Iterator[Record]:
-    for line in lines.splitlines():
-        yield cast("Record", orjson.loads(line))
-
-
-async def _chunks(
-    targets: Iterable[str | Target], settings: Settings | None
-) -> AsyncGenerator[bytes, None]:
+async def _lines(targets: Targets, settings: Settings) -> AsyncGenerator[bytes, None]:
     """Yield the lines of a scan as they become final, some blocks at a time."""
-    chunks: asyncio.Queue[_Item] = asyncio.Queue(_WAITING)
-    run = Scan(TargetStream.of(targets), settings or Settings())
-    over = False
+    if settings.workers == 1 and settings.scheduler is None:
+        async with (
+            Auditor(settings) as auditor,
+            contextlib.aclosing(auditor.scan_lines(targets)) as chunks,
+        ):
+            async for lines in chunks:
+                yield lines
+        return
+    if isinstance(targets, AsyncIterable):
+        raise UsageError("workers: an asynchronous source is read by one process only")
+    from auditor.workers.factory import make_scan  # noqa: PLC0415 - for few programs
 
-    async def write(lines: bytes) -> None:
-        if not over:
-            await chunks.put(lines)
-
-    async def produce() -> None:
-        try:
-            await run.run(write)
-        except Exception as error:  # noqa: BLE001 - raised again where it is seen
-            await chunks.put(error)
-        else:
-            await chunks.put(None)
-
-    work = asyncio.create_task(produce())
-    try:
-        while (chunk := await chunks.get()) is not None:
-            if isinstance(chunk, BaseException):
-                raise chunk
-            yield chunk
-    finally:
-        # A run that is cancelled still hands out what it has: nobody takes that any more.
-        over = True
-        while not chunks.empty():
-            chunks.get_nowait()
-        work.cancel()
-        await asyncio.wait([work])
+    run = make_scan(TargetStream.of(targets, zones=ZoneTargets(settings)), settings).run
+    async with contextlib.aclosing(stream_lines(run)) as chunks:
+        async for lines in chunks:
+            yield lines

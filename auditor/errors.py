@@ -4,33 +4,43 @@
     ├── UsageError             a wrong option, setting or combination      exit 2
     ├── InputError             input that cannot be read                   exit 2
     │   ├── TargetError        one line that is not a target (never leaves the reader)
-    │   └── TooManyTargetsError  more than --max-targets
+    │   ├── TooManyTargetsError  more than --max-targets
+    │   └── TransferError      a zone that no server gives
     ├── ZoneFileError          a zone file that cannot be loaded           exit 2
     ├── NoServerError          no server answers                           exit 3
     ├── OutputError            the output cannot be written                exit 3
+    │   └── ClosedOutputError  nobody reads what a command prints          exit 0
     ├── WorkersError           workers or their scheduler are gone         exit 3
     └── WireError              bytes that are not a DNS message (never leaves the resolver)
 
-`exit_code` is what the command line ends with (DESIGN §4); the message is one line
+`exit_code` is what the command line ends with; the message is one line
 for a person: what is wrong, where, and what was expected.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 __all__ = [
     "AuditorError",
+    "ClosedOutputError",
     "InputError",
     "NoServerError",
     "OutputError",
     "TargetError",
     "TooManyTargetsError",
+    "TransferError",
     "UsageError",
     "WireError",
     "WorkersError",
     "ZoneFileError",
 ]
+
+
+#: Exit codes beside those of errors: finished, and a finding is what `--fail-on` names; not
+#: finished, or finished with more that is undetermined than is allowed.
+FINDINGS_FOUND: Final = 1
+NOT_FINISHED: Final = 3
 
 
 class AuditorError(Exception):
@@ -55,6 +65,10 @@ class TooManyTargetsError(InputError):
     """The targets add up to more than `--max-targets`."""
 
 
+class TransferError(InputError):
+    """A zone that no server gives."""
+
+
 class ZoneFileError(AuditorError):
     """A zone file that cannot be loaded."""
 
@@ -62,19 +76,25 @@ class ZoneFileError(AuditorError):
 class NoServerError(AuditorError):
     """No name server is left that answers."""
 
-    exit_code = 3
+    exit_code = NOT_FINISHED
 
 
 class OutputError(AuditorError):
     """The output cannot be written."""
 
-    exit_code = 3
+    exit_code = NOT_FINISHED
+
+
+class ClosedOutputError(OutputError):
+    """Standard output was closed by its reader, such as `head`: it has seen enough."""
+
+    exit_code = 0
 
 
 class WorkersError(AuditorError):
     """No worker is left, or too many died over the same targets."""
 
-    exit_code = 3
+    exit_code = NOT_FINISHED
 
 
 class WireError(AuditorError):

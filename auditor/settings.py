@@ -1,160 +1,398 @@
-"""The settings of a run: one frozen, validated object.
+"""The settings of a run, and the table of options: each is declared once, as a field of `Settings`.
 
-Made from files, `AUDITOR_*` variables and flags (`configuration`), or directly by a program
-that uses the library. Whatever is wrong raises `UsageError` with one line that names the
-setting, its value and what was expected.
+A field says how its value is read, what is allowed, and its help text. The key in a file, the
+`AUDITOR_*` variable, the command-line flag, the validation, and what `auditor config` and the
+manifest show all follow from it. To add an option, add a field here.
+
+Whatever is wrong with a value raises `UsageError` with one line that names the setting, its value
+and what was expected.
 """
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, field
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Mapping  # noqa: TC003 - of fields
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the same
+from typing import TYPE_CHECKING, Final
 
-from auditor.errors import TargetError, UsageError
+from auditor.errors import UsageError
+from auditor.settings_option import Group, Option, declared_options, option
+from auditor.settings_sources import DeclaredSettings
+from auditor.settings_values import (
+    AUTHORITY_MODES,
+    Route,
+    Server,
+    parse_authority,
+    parse_bool,
+    parse_codes,
+    parse_duration,
+    parse_float,
+    parse_int,
+    parse_key_path,
+    parse_path,
+    parse_percent,
+    parse_routes,
+    parse_server_list,
+    parse_severities,
+    parse_text,
+    parse_texts,
+    parse_worker_count,
+    parse_zone_names,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from typing import Unpack
 
-__all__ = ["Server", "Settings", "parse_server"]
+    from auditor.settings_given import GivenSettings
 
-ENGINES: Final = ("bulk", "cares")
-#: Batched datagrams need a loop that can wait for any socket: not on Windows.
-DEFAULT_ENGINE: Final = "cares" if sys.platform == "win32" else "bulk"
-FAIL_ON: Final = ("error", "warning", "never")
-LOG_FORMATS: Final = ("text", "json")
-_PORTS: Final = range(1, 65536)
-
-
-class Server(NamedTuple):
-    """A name server: an IP address and a port."""
-
-    address: str
-    port: int = 53
-
-    def __str__(self) -> str:
-        """Return `address:port`, an IPv6 address in brackets."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}"
-
-
-def parse_server(text: str) -> Server:
-    """Return the server that `ADDR`, `ADDR:PORT`, `V6` or `[V6]:PORT` names.
-
-    Raises UsageError for anything else, a host name included: resolving the resolver's
-    own name would need a resolver.
-    """
-    host, port = text.strip(), "53"
-    if host.startswith("["):
-        host, bracket, rest = host[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
-            raise _bad_server(text)
-        port = rest[1:] if rest else port
-    elif host.count(":") == 1:
-        host, _, port = host.partition(":")
-    try:
-        address = str(ip_address(host))
-    except ValueError:
-        raise _bad_server(text) from None
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) in _PORTS):  # noqa: PLR2004 - digits
-        raise _bad_server(text)
-    return Server(address, int(port))
-
-
-def _bad_server(text: str) -> UsageError:
-    return UsageError(
-        f"server {text!r}: expected an address, ADDR:PORT or [V6]:PORT, such as 127.0.0.1:53"
-    )
+__all__ = ["OPTIONS", "Server", "Settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Everything that decides what a run does.
+class Settings(DeclaredSettings):
+    """Everything that decides what a run does: the table of options.
 
-    `servers`: name servers; empty for the system's own. `zones`: a folder of zone files to
-    answer from instead. `concurrency`: queries in flight at most, None for the engine's own
-    choice; `qps`, `server_qps`: queries a second at most, in all and to one server, None for no
-    limit; `server_check`: whether servers are tried out first; `timeout`: seconds for one
-    try; `tries`: queries for one question at most; `cache_size`: answers kept at most.
-    `helo`, `mail_from`: SPF identities for every IP target, kept in lower-case A-labels;
-    `spf`: whether SPF is checked. `severities`: finding codes to severities; `select`,
-    `ignore`: codes or their beginnings.
-
-    Of the command line only: `deadline`: seconds after which a scan stops, None for never;
-    `quiet`, `log_format`: what it says on standard error; `metrics`: the file for Prometheus;
-    `workers`: processes; `scheduler`: the cluster that takes their place.
+    A value may also be text, as in a settings file: `Settings(zones="zones", helo="example.org")`.
+    `Settings.load()` reads files and variables. What each means says its `help`. None is the
+    engine's own choice, no limit, or "not asked for". `helo` and `mail_from` are kept with their
+    domains in lower-case A-labels.
     """
 
-    servers: tuple[Server, ...] = ()
-    zones: Path | None = None
-    engine: str = DEFAULT_ENGINE
-    concurrency: int | None = None
-    qps: float | None = None
-    server_qps: float | None = None
-    server_check: bool = True
-    timeout: float = 2.0
-    tries: int = 5
-    cache_size: int = 65_536
-    helo: str | None = None
-    mail_from: tuple[str, ...] = ()
-    spf: bool = True
-    trace: bool = False
-    fail_on: str = "never"
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    severities: Mapping[str, str] = field(default_factory=dict)
-    max_targets: int = 16_777_216
-    deadline: float | None = None
-    quiet: bool = False
-    log_format: str = "text"
-    metrics: Path | None = None
-    workers: int = 1
-    scheduler: str | None = None
+    servers: tuple[Server, ...] = option(
+        (),
+        Group.SERVERS,
+        parse_server_list,
+        key="server",
+        metavar="ADDR[:PORT]",
+        repeatable=True,
+        needs_trust=True,
+        displaces="zones",
+        unset="the system's resolvers",
+        help="Ask this name server, [V6]:PORT for IPv6; several with commas, or those in "
+        "@FILE; repeatable.  [default: the system's resolvers]",
+    )
+    zones: Path | None = option(
+        None,
+        Group.SERVERS,
+        parse_path,
+        metavar="DIR|FILE",
+        needs_trust=True,
+        displaces="server",
+        help="Answer from zone files: a folder, one file, or a named.conf; no network.",
+    )
+    engine: str = option(
+        "bulk",
+        Group.SERVERS,
+        parse_text,
+        choices=("bulk", "cares"),
+        help="bulk: batched UDP; cares: c-ares, portable.",
+    )
+    concurrency: int | None = option(
+        None,
+        Group.SCAN,
+        parse_int,
+        limits=(1, 1_000_000),
+        in_records=False,
+        unset="as many as the servers take",
+        help="Queries in flight at most.",
+    )
+    qps: float | None = option(
+        None,
+        Group.SCAN,
+        parse_float,
+        limits=(0.1, 10_000_000),
+        in_records=False,
+        unset="no limit",
+        help="Queries a second at most.",
+    )
+    server_qps: float | None = option(
+        None,
+        Group.SCAN,
+        parse_float,
+        limits=(0.1, 10_000_000),
+        in_records=False,
+        unset="no limit",
+        help="Queries a second to one server at most.",
+    )
+    server_check: bool = option(
+        True,
+        Group.SERVERS,
+        parse_bool,
+        in_records=False,
+        help="First send each server a test query that shows whether it answers and does not "
+        "invent names, or skip it.  [default: check]",
+    )
+    timeout: float = option(
+        2.0,
+        Group.SERVERS,
+        parse_float,
+        metavar="S",
+        limits=(0.05, 60),
+        in_records=False,
+        help="Seconds for one try.",
+    )
+    tries: int = option(
+        5,
+        Group.SERVERS,
+        parse_int,
+        limits=(1, 20),
+        in_records=False,
+        help="Queries for one question at most.",
+    )
+    cache_size: int = option(
+        65_536,
+        Group.SCAN,
+        parse_int,
+        limits=(0, 100_000_000),
+        in_records=False,
+        help="Answers kept at most.",
+    )
+    route: tuple[Route, ...] = option(
+        (),
+        Group.SERVERS,
+        parse_routes,
+        metavar="ZONE=ADDR[:PORT]",
+        repeatable=True,
+        needs_trust=True,
+        help="Ask these servers for names at or below a zone, several with commas; repeatable.",
+    )
+    direct: bool = option(
+        False,
+        Group.SERVERS,
+        parse_bool,
+        needs_trust=True,
+        help="Find the servers of the zones and ask them, not the resolvers.",
+    )
+    own: tuple[str, ...] = option(
+        (),
+        Group.SERVERS,
+        parse_zone_names,
+        metavar="ZONE",
+        repeatable=True,
+        needs_trust=True,
+        help="A zone of your own: that it is not delegated is a finding, and with --direct its "
+        "servers are asked as fast as they answer, others 20 times a second; repeatable.",
+    )
+    transfer_from: tuple[Server, ...] = option(
+        (),
+        Group.TRANSFERS,
+        parse_server_list,
+        metavar="ADDR[:PORT]",
+        repeatable=True,
+        needs_trust=True,
+        help="Transfer zones (AXFR) from this server; if it refuses, from the next; repeatable.",
+    )
+    tsig_file: Path | None = option(
+        None,
+        Group.TRANSFERS,
+        parse_key_path,
+        metavar="KEY",
+        needs_trust=True,
+        help="Sign transfers with the key in this file, as tsig-keygen writes it.",
+    )
+    authority: str | None = option(
+        None,
+        Group.AUTHORITY,
+        parse_authority,
+        metavar="[every]",
+        bare_value=AUTHORITY_MODES[0],
+        choices=AUTHORITY_MODES,
+        needs_trust=True,
+        in_records=False,
+        help="Ask the servers of the zones themselves; =every for each PTR record, too.",
+    )
+    authority_port: int = option(
+        53,
+        Group.AUTHORITY,
+        parse_int,
+        metavar="PORT",
+        limits=(1, 65535),
+        needs_trust=True,
+        in_records=False,
+        help="Port of the zones' servers.",
+    )
+    helo: str | None = option(
+        None,
+        Group.IDENTITIES,
+        parse_text,
+        metavar="NAME",
+        help="SPF HELO identity of addresses whose line gives none.",
+    )
+    mail_from: tuple[str, ...] = option(
+        (),
+        Group.IDENTITIES,
+        parse_texts,
+        metavar="DOMAIN|ADDRESS",
+        repeatable=True,
+        help="SPF MAIL FROM identity of addresses whose line gives none; repeatable.",
+    )
+    spf: bool = option(
+        True, Group.IDENTITIES, parse_bool, help="Check SPF, or skip it.  [default: check]"
+    )
+    trace: bool = option(
+        False,
+        Group.SCAN,
+        parse_bool,
+        help="Add to each record how its answers were obtained, or not.  [default: not]",
+    )
+    fail_on: str = option(
+        "never",
+        Group.FINDINGS,
+        parse_text,
+        choices=("error", "warning", "unknown", "never"),
+        in_records=False,
+        help="Exit 1 if a finding is at least this severe; unknown: if a record is "
+        "undetermined or fails.",
+    )
+    max_unknown: float | None = option(
+        None,
+        Group.SCAN,
+        parse_percent,
+        metavar="PERCENT",
+        limits=(0, 100),
+        in_records=False,
+        unset="anything but all",
+        help="Exit 3 if more of the records are undetermined, such as 5%.  "
+        "[default: if all of them are]",
+    )
+    select: tuple[str, ...] = option(
+        (),
+        Group.FINDINGS,
+        parse_codes,
+        metavar="CODES",
+        repeatable=True,
+        unset="every finding",
+        help="Only these findings; SPF,PTR_MISSING means all of SPF and one more.",
+    )
+    ignore: tuple[str, ...] = option(
+        (),
+        Group.FINDINGS,
+        parse_codes,
+        metavar="CODES",
+        repeatable=True,
+        unset="none",
+        help="Not these findings.",
+    )
+    severities: Mapping[str, str] = option(
+        {},
+        Group.FINDINGS,
+        parse_severities,
+        flag="--severity",
+        metavar="CODE=SEVERITY",
+        repeatable=True,
+        help="Weigh a finding differently, as in PTR_GENERIC=error; repeatable.",
+    )
+    receivers: tuple[str, ...] = option(
+        (),
+        Group.RECEIVERS,
+        parse_codes,
+        key="receiver",
+        metavar="NAME[,...]",
+        repeatable=True,
+        unset="none",
+        help="Let the published rules of these receivers make verdict and severities, and "
+        "--fail-on with them (`auditor receivers` lists them); repeatable.",
+    )
+    receivers_file: Path | None = option(
+        None,
+        Group.RECEIVERS,
+        parse_path,
+        metavar="FILE",
+        needs_trust=True,
+        help="Rules of receivers of your own, over the built-in ones.",
+    )
+    max_targets: int = option(
+        16_777_216,
+        Group.SCAN,
+        parse_int,
+        limits=(1, 1 << 40),
+        in_records=False,
+        help="Refuse more targets than this.",
+    )
+    deadline: float | None = option(
+        None,
+        Group.SCAN,
+        parse_duration,
+        metavar="DURATION",
+        limits=(1, 10_000_000),
+        in_records=False,
+        unset="none",
+        help="Stop after this time, such as 5h30m; exit 3, and --resume goes on.",
+    )
+    quiet: bool = option(
+        False,
+        Group.SCAN,
+        parse_bool,
+        short="-q",
+        in_records=False,
+        help="Say nothing but errors on stderr, or all.",
+    )
+    log_format: str = option(
+        "text",
+        Group.SCAN,
+        parse_text,
+        choices=("text", "json"),
+        in_records=False,
+        help="For people, or JSON with one event a line.",
+    )
+    metrics: Path | None = option(
+        None,
+        Group.SCAN,
+        parse_path,
+        metavar="FILE",
+        needs_trust=True,
+        in_records=False,
+        help="Keep a Prometheus text file up to date, for the node exporter.",
+    )
+    workers: int = option(
+        1,
+        Group.SCAN,
+        parse_worker_count,
+        metavar="N|auto",
+        limits=(1, 1024),
+        needs_trust=True,
+        in_records=False,
+        displaces="scheduler",
+        help="Processes on this machine; auto for one a core.",
+    )
+    scheduler: str | None = option(
+        None,
+        Group.SCAN,
+        parse_text,
+        metavar="URL",
+        needs_trust=True,
+        in_records=False,
+        displaces="workers",
+        help="Workers of a Dask cluster, such as tcp://HOST:8786.",
+    )
 
     def __post_init__(self) -> None:
-        """Check what no type can say."""
+        """Read texts as a settings file has them; check each value, and what several say."""
+        for declared in OPTIONS.values():
+            # The one way to set what a frozen object derives from its own values.
+            object.__setattr__(self, declared.attribute, declared.read(self))
         if self.zones is not None and self.servers:
             raise UsageError("zones: answers come from files or from servers, not from both")
-        _one_of("engine", self.engine, ENGINES)
         if self.scheduler is not None and self.workers != 1:
             raise UsageError("workers: processes of this machine or a scheduler's, not both")
-        _one_of("fail-on", self.fail_on, FAIL_ON)
-        _one_of("log-format", self.log_format, LOG_FORMATS)
-        _within("concurrency", self.concurrency, 1, 1_000_000)
-        _within("qps", self.qps, 0.1, 10_000_000)
-        _within("server-qps", self.server_qps, 0.1, 10_000_000)
-        _within("timeout", self.timeout, 0.05, 60)
-        _within("tries", self.tries, 1, 20)
-        _within("cache-size", self.cache_size, 0, 100_000_000)
-        _within("max-targets", self.max_targets, 1, 1 << 40)
-        _within("deadline", self.deadline, 1, 10_000_000)
-        _within("workers", self.workers, 1, 1024)
-        self._check_identities()
+        for declared in OPTIONS.values():
+            declared.validate(getattr(self, declared.attribute))
+        if self.authority is not None and self.zones is not None:
+            raise UsageError("authority: zone files have no servers to ask; use --server")
+        if (self.direct or self.route) and (self.zones is not None or self.engine != "bulk"):
+            name = "direct" if self.direct else "route"
+            raise UsageError(f"{name}: needs name servers and --engine bulk")
+        if self.helo is not None or self.mail_from:  # compared in lower-case A-labels
+            from auditor.targets.domains import helo_identity, mail_from_identity  # noqa: PLC0415 - for few
 
-    def _check_identities(self) -> None:
-        """Put the SPF identities into lower-case A-labels, in which they are compared."""
-        if self.helo is None and not self.mail_from:
-            return
-        # For the few who give identities: `import auditor` need not wait for it.
-        from auditor.targets.domains import parse_helo, parse_mail_from  # noqa: PLC0415 - see above
+            if self.helo is not None:
+                object.__setattr__(self, "helo", helo_identity(self.helo))
+            object.__setattr__(self, "mail_from", tuple(map(mail_from_identity, self.mail_from)))
 
-        try:
-            helo = None if self.helo is None else parse_helo(self.helo)
-            mail_from = tuple(parse_mail_from(sender) for sender in self.mail_from)
-        except TargetError as error:
-            raise UsageError(str(error).replace("mail_from", "mail-from", 1)) from None
-        # The one way to set what a frozen object derives from its own values.
-        object.__setattr__(self, "helo", helo)
-        object.__setattr__(self, "mail_from", mail_from)
+    if TYPE_CHECKING:  # what dataclass makes of the fields takes texts as well
+
+        def __init__(self, **given: Unpack[GivenSettings]) -> None: ...
 
 
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UsageError(f"{name}: {value!r} is not one of {', '.join(choices)}")
-
-
-def _within(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        raise UsageError(f"{name}: {value} is not within {low:,} and {high:,}")
+#: Every option by its key in a settings file, in the order of `auditor config`.
+OPTIONS: Final[Mapping[str, Option]] = declared_options(Settings)

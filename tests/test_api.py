@@ -60,10 +60,10 @@ def test_records_come_in_the_order_of_the_targets(run: Callable[..., Any]) -> No
 def test_the_records_are_those_of_the_command(run: Callable[..., Any]) -> None:
     scan = [sys.executable, "-m", "auditor", "scan", "-q", "--zones", str(FLEET / "zones")]
     done = subprocess.run(
-        [*scan, "198.51.100.0/24", "198.51.100.300"], capture_output=True, check=True
+        [*scan, "198.51.100.0/24", "mx-gone.example.org"], capture_output=True, check=True
     )
     expected = [orjson.loads(line) for line in done.stdout.splitlines()]
-    given = ["198.51.100.0/24", "198.51.100.300"]
+    given = ["198.51.100.0/24", "mx-gone.example.org"]
     assert run(_all(given)) == expected
     assert [assert_type(one, auditor.Record) for one in auditor.scan_blocking(given, ZONES)] == (
         expected

@@ -20,6 +20,8 @@ from auditor.cli.scan import command as scan_command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 pytest.importorskip("distributed", reason="pip install 'auditor[cluster]'")
 
 EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples" / "cluster"
@@ -73,6 +75,7 @@ def _alone(env: dict[str, str], cwd: Path) -> str:
     return _run("auditor", "scan", "-q", "--zones", ZONES, *_TARGETS, cwd=cwd, env=env).out
 
 
+@pytest.mark.full
 def test_the_script_scans_on_a_cluster_of_its_own_and_leaves_nothing_behind(
     tmp_path: Path, programs: dict[str, str]
 ) -> None:
@@ -90,6 +93,7 @@ def test_the_script_scans_on_a_cluster_of_its_own_and_leaves_nothing_behind(
     assert ended.code == 2
 
 
+@pytest.mark.full
 def test_the_program_for_slurm_asks_for_jobs_and_scans_with_them(
     tmp_path: Path, programs: dict[str, str]
 ) -> None:
@@ -112,6 +116,7 @@ def test_the_program_for_slurm_asks_for_jobs_and_scans_with_them(
         "memory": "16GB",
         "walltime": "06:00:00",
         "python": sys.executable,
+        "job_script_prologue": ["export PYTHONSAFEPATH=1"],
         "minimum_jobs": 3,
         "maximum_jobs": 3,
     }

@@ -20,19 +20,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 import pytest
+from support.data import installed
 from support.fleet import FLEET
 
 from auditor.cli.app import app
 from auditor.cli.progress import describe
-from auditor.configuration import load, read_config
 from auditor.findings.catalogue import ENTRIES
-from auditor.settings import Settings
+from auditor.settings import OPTIONS, Settings
+from auditor.settings_sources import load, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 _FOLDERS: Final = (
+    "docs",
     "examples",
     "examples/fleet",
     "examples/cluster",
@@ -48,6 +50,12 @@ DOCUMENTS: Final = tuple(
     )
 )
 README: Final = (ROOT / "README.md").read_text("utf-8")
+#: What a user reads: the README and the pages of docs/.
+MANUAL: Final = "\n".join(
+    (ROOT / name).read_text("utf-8")
+    for name in DOCUMENTS
+    if name == "README.md" or name.startswith("docs/")
+)
 CONTEXT: Final = click.Context(app)
 COMMANDS: Final = {name: app.get_command(CONTEXT, name) for name in app.list_commands(CONTEXT)}
 
@@ -147,8 +155,10 @@ def test_commands_print_what_is_shown(
         # `$?` of an example is that of the command before it.
         lines += [f"(exit ${{code:-0}}); {example.command}", "code=$?", f"echo '{mark}' $code"]
     script = "\n".join(lines)
+    if re.search(r"\bjq\b", script):
+        installed("jq", "jq")
     done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, check=True, timeout=60, **beside_the_examples
+        ["bash", "-c", script], capture_output=True, check=True, timeout=180, **beside_the_examples
     )
     outputs = re.split(rf"^{mark} (\d+)\n", done.stdout.decode(), flags=re.MULTILINE)
     for number, example in enumerate(session):
@@ -201,42 +211,49 @@ def test_the_record_that_is_explained_is_real(beside_the_examples: dict[str, Any
         **beside_the_examples,
     )
     assert json.loads(done.stdout) == shown
-    rows = re.findall(r"^\| `(\w+)` \| ", README.split("## The record")[1], flags=re.MULTILINE)
+    page = (ROOT / "docs" / "record.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ", page, flags=re.MULTILINE)
     assert rows[: len(shown)] == list(shown)
 
 
 def test_the_progress_line_is_real() -> None:
     verdicts = {"pass": 15_572, "fail": 812}
-    assert f"\n{describe(16_384, 65_536, 4_096, verdicts, 1.331)}\n" in README
+    assert f"\n{describe(16_384, 65_536, 4_096, verdicts, 1.331)}\n" in MANUAL
 
 
 def test_the_settings_that_are_shown_work(tmp_path: Path) -> None:
     (block,) = (block for block in BLOCKS if block.language == "toml")
     (tmp_path / "auditor.toml").write_text(block.text)
-    keys = read_config(tmp_path / "auditor.toml")
-    settings = load(tmp_path / "auditor.toml", {}, {}).settings
+    keys = read_config(tmp_path / "auditor.toml", OPTIONS)
+    settings = load(Settings, tmp_path / "auditor.toml", {}, {}).settings
     assert len(keys) == 6
     assert settings != Settings()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_readme_names_every_option(name: str) -> None:
+def test_the_manual_names_every_option(name: str) -> None:
     command = COMMANDS[name]
     assert command is not None
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             option = max(parameter.opts, key=len)
-            assert re.search(rf"{option}\b", README), f"{name} {option} is not documented"
+            assert re.search(rf"{option}\b", MANUAL), f"{name} {option} is not documented"
 
 
-def test_the_defaults_that_the_readme_names_are_those_in_force() -> None:
+def test_the_defaults_that_the_manual_names_are_those_in_force() -> None:
     defaults = Settings()
-    assert f"seconds for one try ({defaults.timeout:g})" in README
-    assert f"queries for one question ({defaults.tries})" in README
-    assert f"answers kept ({defaults.cache_size:,})" in README
-    assert f"`--max-targets` ({defaults.max_targets:,}, a /8)" in README
-    assert f"- **{defaults.engine}**, the default: " in README
-    assert f"`{defaults.fail_on}` by default" in README
+    assert f"seconds for one try ({defaults.timeout:g})" in MANUAL
+    assert f"queries for one question ({defaults.tries})" in MANUAL
+    assert f"answers kept ({defaults.cache_size:,})" in MANUAL
+    assert f"`--max-targets` ({defaults.max_targets:,}, a /8)" in MANUAL
+    assert f"- **{defaults.engine}**, the default: " in MANUAL
+    assert f"`{defaults.fail_on}` by default" in MANUAL
+
+
+def test_the_readme_is_short_and_links_every_page() -> None:
+    assert README.count("\n") <= 200
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"](docs/{page.name})" in README, page
 
 
 def test_every_option_that_a_document_names_is_there() -> None:
@@ -245,7 +262,8 @@ def test_every_option_that_a_document_names_is_there() -> None:
         assert command is not None
         for parameter in command.params:
             known |= {*parameter.opts, *parameter.secondary_opts}
-    for document in ("README.md", "CHANGELOG.md", "examples/README.md", "examples/fleet/README.md"):
+    ours = ("README.md", "CHANGELOG.md", "docs/", "examples/README.md", "examples/fleet/")
+    for document in (name for name in DOCUMENTS if name.startswith(ours)):
         text = (ROOT / document).read_text("utf-8")
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known, document
 
@@ -254,7 +272,7 @@ def test_every_finding_that_a_document_names_is_there() -> None:
     codes = {entry.code for entry in ENTRIES}
     for document in DOCUMENTS:
         text = (ROOT / document).read_text("utf-8")
-        named = set(re.findall(r"\b(?:PTR|FORWARD|SPF|MX|ADDRESS|TARGET)_[A-Z0-9_]+\b", text))
+        named = set(re.findall(r"\b(?:PTR|FORWARD|HELO|SPF|MX|ADDRESS|TARGET)_[A-Z0-9_]+\b", text))
         assert named <= codes, document
 
 
@@ -266,6 +284,15 @@ def test_every_target_of_make_that_a_document_names_is_there() -> None:
         named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", text, flags=re.MULTILINE))
         assert named <= targets, document
     assert {"demo", "test", "lint", "bench", "test-oldest"} <= targets
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    text = _FENCE.sub("", (ROOT / "ARCHITECTURE.md").read_text("utf-8"))
+    named = set(re.findall(r"`([\w/]+\.(?:py|toml))`", text))
+    files = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("[at]*/**/*.*")]
+    assert named
+    for name in named:
+        assert any(f"/{file}".endswith(f"/{name}") for file in files), name
 
 
 def _anchors(path: Path) -> set[str]:

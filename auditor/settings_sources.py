@@ -1,0 +1,286 @@
+"""Where settings come from: files, `AUDITOR_*` variables, flags; later ones win.
+
+`auditor.toml` of the working directory comes first, then the file that `--config` (or
+`AUDITOR_CONFIG`) names, then the other variables, then the flags. A setting has one name
+everywhere: `cache-size` in a file is `AUDITOR_CACHE_SIZE` and `--cache-size`.
+
+The working directory may be anybody's. So what an `auditor.toml` that nobody named says of
+servers, files and workers counts only if nobody but the user can have written it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+
+from auditor.errors import UsageError
+from auditor.quoting import printable, quoted
+from auditor.settings_option import Option, declared_options
+from auditor.settings_trust import check_trust
+from auditor.settings_values import plain_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Self, Unpack
+
+    from auditor.settings_given import GivenSettings
+
+__all__ = [
+    "DEFAULT_FILE",
+    "DeclaredSettings",
+    "Loaded",
+    "Source",
+    "ignored_text",
+    "load",
+    "read_config",
+]
+
+S = TypeVar("S", bound="DeclaredSettings")
+
+#: By the keys of a settings file.
+_Options: TypeAlias = "Mapping[str, Option]"
+
+#: Read if it is there and nothing says otherwise.
+DEFAULT_FILE: Final = Path("auditor.toml")
+
+_MAX_FILE_OCTETS: Final = 1 << 20
+
+_PREFIX: Final = "AUDITOR_"
+
+#: How similar a variable's name must be to a setting's to be taken for a misspelling: other
+#: programs, and Kubernetes for a service called auditor, have variables of that prefix too.
+_MIN_SIMILARITY: Final = 0.8
+
+#: What Kubernetes sets in every container of a namespace that has a service called auditor.
+_OF_KUBERNETES: Final = re.compile(
+    r"AUDITOR_(SERVICE_(HOST|PORT(_.*)?)|PORT(_[0-9]+_[A-Z]+(_.*)?)?)"
+)
+
+
+class Source(NamedTuple):
+    """Where a value comes from: `default`, `file`, `variable` or `flag`, and which one."""
+
+    kind: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        """Return it for a person: `default`, the file's path, the variable, the flag."""
+        return printable(self.where) or self.kind
+
+
+class Loaded(NamedTuple, Generic[S]):
+    """Settings, the files that were read, and where each value comes from.
+
+    `found` is the file among them that nobody named, if there was one. `origins` is by the
+    names of the flags; of severities each code has its own, as `severities.PTR_GENERIC`.
+    What is not in it is a default. `ignored`: AUDITOR_* variables that are no setting.
+    """
+
+    settings: S
+    files: tuple[Path, ...]
+    origins: Mapping[str, Source]
+    found: Path | None = None
+    ignored: tuple[str, ...] = ()
+
+    def blamed(self, error: UsageError) -> UsageError:
+        """Return an error about a setting with the file or variable that it comes from."""
+        return _blamed(error, self.origins)
+
+
+class DeclaredSettings:
+    """Base of a dataclass whose fields are declared with `option`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def load(cls, config: Path | str | None = None, **given: Unpack[GivenSettings]) -> Self:
+        """Return settings from files, `AUDITOR_*` variables and what is given, as the command does.
+
+        `config` names a TOML file; an `auditor.toml` of the working directory is read as well.
+        `given` wins: `Settings.load("audit.toml", qps=100, servers="192.0.2.53")`. Raises
+        UsageError.
+        """
+        keys = {option.attribute: key for key, option in declared_options(cls).items()}
+        for name in given:
+            if name not in keys:
+                raise UsageError(f"unknown setting {quoted(name)}{_suggestion(name, keys)}")
+        flags = {keys[name]: value for name, value in given.items()}
+        loaded = load(cls, None if config is None else Path(config), os.environ, flags)
+        for name in loaded.ignored:
+            logging.getLogger("auditor").warning("%s", ignored_text(name))
+        return loaded.settings
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings by attribute as plain JSON values."""
+        names = [option.attribute for option in declared_options(type(self)).values()]
+        return {name: plain_value(getattr(self, name)) for name in names}
+
+
+def ignored_text(name: str) -> str:
+    """Return what is said of an `AUDITOR_*` variable that is no setting."""
+    return f"{printable(name)}: no setting has this variable; it is ignored"
+
+
+def load(
+    kind: type[S], config: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
+) -> Loaded[S]:
+    """Join files, `AUDITOR_*` variables and flags into settings; later ones win.
+
+    `config` is the file that `--config` names, `flags` holds what was given on the command
+    line, by the names of the flags without dashes in front (`cache-size`). Raises UsageError.
+    """
+    options = declared_options(kind)
+    values: dict[str, Any] = {}
+    origins: dict[str, Source] = {}
+    found, named = _files(config, environ)
+    files = tuple(path for path in (found, named) if path is not None)
+    sources: list[tuple[Mapping[str, Source], Mapping[str, Any]]] = []
+    for path in files:
+        table = read_config(path, options)
+        if path is found:
+            check_trust(path, table, options)
+        sources.append((dict.fromkeys(table, Source("file", str(path))), table))
+    variables, ignored = _environment(environ, options)
+    sources.append(({key: Source("variable", _variable(key)) for key in variables}, variables))
+    sources.append(({key: Source("flag", options[key].flag) for key in flags}, flags))
+    for source_of, given in sources:
+        # Drop the settings in whose place others are put here, such as `server` for `zones`.
+        for displaced in filter(None, [options[key].displaces for key in given]):
+            values.pop(displaced, None)
+            origins.pop(displaced, None)
+        for key, value in given.items():
+            _take(options[key], value, source_of[key], values, origins)
+    try:
+        settings = kind(**{options[key].attribute: value for key, value in values.items()})
+    except UsageError as error:
+        raise _blamed(error, origins) from None
+    return Loaded(settings, files, origins, found, ignored)
+
+
+def _take(
+    option: Option, value: Any, origin: Source, values: dict[str, Any], origins: dict[str, Source]
+) -> None:
+    """Convert a value and note where it comes from. Raises UsageError."""
+    key = option.key
+    try:
+        converted = option.parse(value)
+    except UsageError as error:
+        raise _blamed(error, {key: origin}) from None
+    except (TypeError, ValueError, OverflowError) as error:
+        name = origin.where if origin.kind == "flag" else key
+        raise _blamed(UsageError(f"{name}: {error}"), {key: origin}) from error
+    if isinstance(converted, dict):
+        # One finding code at a time, so that a flag for one leaves a file's others alone.
+        values[key] = {**values.get(key, {}), **converted}
+        origins.update({f"{key}.{code}": origin for code in converted})
+        return
+    values[key] = converted
+    negated = converted is False and origin.kind == "flag"
+    origins[key] = Source("flag", f"--no-{key}") if negated else origin
+
+
+def _blamed(error: UsageError, origins: Mapping[str, Source]) -> UsageError:
+    text = str(error)
+    key = re.split(r"[: ]", text, maxsplit=1)[0]
+    named = {origin for name, origin in origins.items() if name.partition(".")[0] == key}
+    if len(named) == 1:
+        (origin,) = named
+        if origin.kind == "file":
+            return UsageError(f"{origin}: {text}")
+        if origin.kind == "variable":
+            return UsageError(f"{origin}: {text.removeprefix(f'{key}: ')}")
+    return error
+
+
+def _files(config: Path | None, environ: Mapping[str, str]) -> tuple[Path | None, Path | None]:
+    """Return the file that is found, unless it is the one that is named, and the one named."""
+    variable = environ.get(f"{_PREFIX}CONFIG", "")
+    named = config or (Path(variable) if variable else None)
+    # A working directory that may not be looked into has none: cron and sudo start in such.
+    with contextlib.suppress(OSError):
+        status = DEFAULT_FILE.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{DEFAULT_FILE}: not a regular file; expected settings in TOML")
+        with contextlib.suppress(OSError):
+            if named is not None and named.samefile(DEFAULT_FILE):
+                return None, named
+        return DEFAULT_FILE, named
+    return None, named
+
+
+def read_config(path: Path, options: _Options) -> dict[str, Any]:
+    """Return the settings of a TOML file, by the names of the flags.
+
+    Raises UsageError for a file that cannot be read, is not TOML, or has an unknown key.
+    """
+    import tomllib  # noqa: PLC0415 - only if there is a file
+
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_FILE_OCTETS + 1)
+        if len(text) > _MAX_FILE_OCTETS:
+            raise UsageError(f"{path}: larger than {_MAX_FILE_OCTETS >> 20} MiB; expected settings")
+        table = tomllib.loads(text.decode())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not TOML: {error}") from error
+    for key in table:
+        if key not in options:
+            raise UsageError(f"{path}: unknown setting {quoted(key)}{_suggestion(key, options)}")
+    return table
+
+
+def _suggestion(key: str, known: Iterable[str]) -> str:
+    near = _nearest(key, known)
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def _nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the name that is meant, most likely: the same letters before all others."""
+    import difflib  # noqa: PLC0415 - only for an error message
+
+    names = tuple(names)
+    turned = [each for each in names if sorted(each) == sorted(name)]
+    return next(iter(turned or difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
+
+
+def _variable(key: str) -> str:
+    return _PREFIX + key.replace("-", "_").upper()
+
+
+def _environment(
+    environ: Mapping[str, str], options: _Options
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what the variables say, and those that say nothing.
+
+    Raises UsageError for one whose name is a slip.
+    """
+    known = {_variable(key): key for key in options}
+    known_endings = [name.removeprefix(_PREFIX) for name in known]
+    found: dict[str, Any] = {}
+    ignored: list[str] = []
+    for name, value in environ.items():
+        # An empty variable is one that somebody means to unset.
+        if not name.startswith(_PREFIX) or not value or name == f"{_PREFIX}CONFIG":
+            continue
+        if name not in known:
+            near = _nearest(name[len(_PREFIX) :], known_endings, _MIN_SIMILARITY)
+            if near:
+                raise UsageError(
+                    f"{printable(name)}: no setting has this variable; "
+                    f"did you mean {_PREFIX}{near}?"
+                )
+            if not _OF_KUBERNETES.fullmatch(name):
+                ignored.append(name)
+            continue
+        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise UsageError(f"{name}: {quoted(value)}: not UTF-8 text")
+        key = known[name]
+        found[key] = value.split(",") if options[key].repeatable else value
+    return found, tuple(ignored)
