@@ -3,29 +3,123 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import random
 import socket
+from contextlib import nullcontext
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, TypeVar
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from zlib import crc32
 
 import pytest
 import uvloop
-from hypothesis import settings
 from support.data import DATA, WHY_NOT
+from support.effort import is_quick, register_profiles
 from support.held import Held
+from support.process_state import end_of_threads, shared_state, signals_put_back
+
+from auditor import session
+from auditor.run.manifest_writer import ManifestWriter
+from auditor.workers import worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Coroutine, Generator, Iterator
 
 T = TypeVar("T")
 
-# A busy machine is no finding.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+_LOOPS: Final = ("uvloop", "asyncio")
+_REAL: Final = Path(__file__).parent / "real"
+
+register_profiles()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", metavar="SEED", help="run the tests in a random order")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Let `-n auto` be a process more than there are cores: many tests wait for servers."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Freeze what is there for all tests: a collection that walks over it takes 0.3 seconds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of real servers, and shuffle files and their tests if that is wanted."""
+    for item in items:
+        if item.path.is_relative_to(_REAL):
+            item.add_marker(pytest.mark.process)
+    if is_quick():
+        left_out = [item for item in items if not _is_quick(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _is_quick(item)]
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        # The same way in all processes.
+        places: dict[Path, float] = {}
+        chance = random.Random(seed)
+        order = [(places.setdefault(item.path, chance.random()), chance.random()) for item in items]
+        items[:] = [item for _, item in sorted(zip(order, items, strict=True), key=itemgetter(0))]
+
+
+def _is_quick(item: pytest.Item) -> bool:
+    """Tell whether a quick run has a test; of one for both kinds of loop it has one of them."""
+    if item.get_closest_marker("full"):
+        return False
+    callspec = getattr(item, "callspec", None)
+    loop = None if callspec is None else callspec.params.get("run")
+    return loop is None or loop == _LOOPS[crc32(item.nodeid.replace(loop, "").encode()) % 2]
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    seed = config.getoption("--shuffle")
+    return None if seed is None else f"in the random order of --shuffle {seed}"
 
 
 @pytest.fixture(autouse=True)
-def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def _leaves_the_process_as_it_was() -> Iterator[None]:
+    """Fail a test that changes what all tests of its process share: no order may matter."""
+    before = shared_state()
+    with signals_put_back():
+        yield
+    end_of_threads()
+    assert shared_state() == before
+
+
+@pytest.fixture(autouse=True)
+def _what_is_frozen_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no command thaw what is there for all tests, as one in a process of its own may."""
+    for module in (session, worker):
+        monkeypatch.setattr(module, "garbage_collected_by_clock", nullcontext)
+
+
+@pytest.fixture
+def memory_files() -> Iterator[Any]:
+    """Yield fsspec's file system in memory, which all tests of a process share, empty."""
+    fsspec = pytest.importorskip("fsspec", reason="pip install 'auditor[cluster]'")
+    store = fsspec.filesystem("memory")
+    yield store
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(_leaves_the_process_as_it_was: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse to connect or send anywhere else: a test must not depend on the world."""
 
     def guard(name: str) -> None:
@@ -50,9 +144,9 @@ def shared_data() -> Path:
     return DATA
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
+@pytest.fixture(params=_LOOPS)
 def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, T]], T]:
-    """Run a coroutine to its end, once on each kind of event loop, in debug mode."""
+    """Run a coroutine to its end on an event loop in debug mode; in a full run, on each kind."""
     factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
 
     def runner(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -62,6 +156,22 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, T]], T]
             return loop.run(coroutine)
 
     return runner
+
+
+@pytest.fixture
+def closed_ledgers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the ledgers that a test has begun, which keep a file open until a run closes them."""
+    begun: list[ManifestWriter] = []
+    keep_room = ManifestWriter._keep_room
+
+    def noted(ledger: ManifestWriter) -> None:
+        begun.append(ledger)
+        keep_room(ledger)
+
+    monkeypatch.setattr(ManifestWriter, "_keep_room", noted)
+    yield
+    for ledger in begun:
+        ledger.close()
 
 
 @pytest.fixture

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 from support import servers
+from support.data import installed
+from support.delayed import set_link
+from support.effort import sample
 from support.fleet import FLEET
 
 if TYPE_CHECKING:
@@ -50,8 +55,25 @@ def unbound_server(nsd_server: Server, fleet_zones: Path) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session", params=["nsd", "knot", "bind", "powerdns", "unbound"])
+@pytest.fixture(
+    scope="session", params=sample(["nsd", "knot", "bind", "powerdns", "unbound"], fewest=3)
+)
 def name_server(request: pytest.FixtureRequest) -> Server:
-    """Each of them in turn, with the example fleet."""
+    """Each of them in turn, with the example fleet; in a quick run some."""
     server: Server = request.getfixturevalue(f"{request.param}_server")
     return server
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """Make a network namespace with a link of its own, where that is permitted."""
+    name = f"auditor-{os.getpid()}"
+    program = installed("ip", "iproute2")
+    made = subprocess.run([program, "netns", "add", name], check=False, capture_output=True)
+    if made.returncode:
+        pytest.skip(f"no network namespaces here: {made.stderr.decode().strip()}")
+    try:
+        set_link(name, "up")
+        yield name
+    finally:
+        subprocess.run([program, "netns", "delete", name], check=True)

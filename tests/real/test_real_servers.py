@@ -34,7 +34,7 @@ ELSEWHERE = [
 ]
 
 
-class Said(NamedTuple):
+class ServerAnswers(NamedTuple):
     """A reply without what servers are free to add: RCODE, and the RRset at the name asked."""
 
     rcode: str
@@ -58,7 +58,7 @@ def _ask(server: Server, query: dns.message.Message, address: str = "") -> dns.m
     return reply
 
 
-def _said(reply: dns.message.Message) -> Said:
+def _said(reply: dns.message.Message) -> ServerAnswers:
     asked = reply.question[0]
     for rdtype in (asked.rdtype, dns.rdatatype.CNAME):
         for rrset in reply.answer:
@@ -69,8 +69,8 @@ def _said(reply: dns.message.Message) -> Said:
                     str(rdata) if rdtype == dns.rdatatype.TXT else str(rdata).lower()
                     for rdata in rrset
                 )
-                return Said(dns.rcode.to_text(rcode), found)
-    return Said(dns.rcode.to_text(reply.rcode()), frozenset())
+                return ServerAnswers(dns.rcode.to_text(rcode), found)
+    return ServerAnswers(dns.rcode.to_text(reply.rcode()), frozenset())
 
 
 def _questions(authority: Authority) -> Iterator[tuple[dns.name.Name, str]]:
@@ -187,7 +187,7 @@ def test_a_missing_server_skips_the_test_unless_it_is_required(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("AUDITOR_REQUIRE_SERVERS", required)
+    monkeypatch.setenv("REQUIRE_SERVERS", required)
     recipe = processes.Recipe("ghost", "no-such-program", "ghost-server", lambda _: [])
     with (
         pytest.raises(outcome, match="apt-get install ghost-server"),

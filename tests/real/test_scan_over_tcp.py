@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from support import servers
+from support.effort import sample
 from support.fleet import FLEET
 from support.fronts import truncating
 
@@ -23,7 +24,7 @@ def _scan(output: Path, *arguments: str | Path) -> tuple[bytes, dict[str, int]]:
     """Return the records of a scan, and what its manifest says of queries."""
     command = [sys.executable, "-m", "auditor", "scan", "--quiet", "--overwrite"]
     command += ["-o", str(output), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=180)
     assert (done.returncode, done.stderr) == (0, b"")
     manifest = json.loads(output.with_name(f"{output.name}.run.json").read_text("utf-8"))
     return output.read_bytes(), manifest["queries"]
@@ -38,7 +39,10 @@ def test_a_server_says_over_tcp_what_it_says_by_datagram(
     with truncating(name_server) as port:
         over_tcp, queries = _scan(output, "--server", f"127.0.0.1:{port}", *TARGETS)
     assert over_tcp == by_datagram
-    assert queries["answered"] + queries["failed"] == queries["tcp"] > 500
+    # What fails is asked once more over TCP, without validation.
+    twice = queries["tcp"] - queries["answered"] - queries["failed"]
+    assert 0 <= twice <= queries["persisted"]
+    assert queries["tcp"] > 500
     assert queries["tcp_sent"] - queries["tcp_lost"] == queries["tcp_accepted"] >= queries["tcp"]
 
 
@@ -63,7 +67,9 @@ def test_a_server_that_limits_its_rate_gives_the_same_bytes_each_time(tmp_path: 
     expected, _ = _scan(output, "--zones", zones, "10.100.0.0/21")
     with servers.nsd(zones) as server:
         where = ("--server", f"127.0.0.1:{server.port}", "10.100.0.0/21")
-        for options in ((), ("--concurrency", "20"), ("--concurrency", "400", "--tries", "2")):
+        for options in sample(
+            [(), ("--concurrency", "20"), ("--concurrency", "400", "--tries", "2")]
+        ):
             found, queries = _scan(output, *where, *options)
             assert found == expected
             assert queries["failed"] == 0

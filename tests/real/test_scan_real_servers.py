@@ -9,10 +9,14 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from cli.driving import call
 from support import faults, servers
+from support.effort import is_quick, sample
 from support.faults import answer, delay
 from support.faulty import Chaos, FaultyServer, per_name
-from support.fleet import FLEET
+from support.fleet import FLEET, expected
+
+from auditor.wire.reverse import reverse_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,14 +34,23 @@ ODD_NAMES: Final = {"198.51.100.47", "198.51.100.48", "198.51.100.63"}
 DEAD_ALIASES: Final = {"198.51.100.77", *(f"198.51.100.{number}" for number in range(111, 127))}
 FOLLOWING: Final = {"nsd", "powerdns", "unbound"}
 
-#: What a wild card answers for in the scan of a /16.
-MANY: Final = 65_536
+#: What wild cards answer for, 256 addresses each.
+PREFIX: Final = "20.30.0.0/20" if is_quick() else "20.30.0.0/16"
+MANY: Final = 4_096 if is_quick() else 65_536
 MEMORY: Final = 200_000_000
 
 
-def _scan(*arguments: str | Path) -> bytes:
+def _scan(*arguments: str | Path, lame: bool = False) -> bytes:
+    # That a server refuses what it has not got is nothing that files say: see below.
+    ended = call("scan", "--quiet", *([] if lame else ["--ignore", "SERVER_LAME"]), *arguments)
+    assert (ended.code, ended.err) == (0, "")
+    return ended.out.encode()
+
+
+def _scan_apart(*arguments: str | Path) -> bytes:
+    """Scan in a process of its own, since this one is the server."""
     command = [sys.executable, "-m", "auditor", "scan", "--quiet", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=180)
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout
 
@@ -77,6 +90,15 @@ def _as_powerdns_says(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return records
 
 
+def _hide_zones(value: Any) -> None:
+    """Take out who denied a PTR: of a failure c-ares drops the SOA."""
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            _hide_zones(inner)
+    if isinstance(value, dict) and "zone" in value:
+        value["zone"] = None
+
+
 def _as_cares_says(records: list[dict[str, Any]], server: str) -> list[dict[str, Any]]:
     """Take out what c-ares does not pass on; see the head of `resolve/cares.py`."""
     for record in records:
@@ -84,6 +106,8 @@ def _as_cares_says(records: list[dict[str, Any]], server: str) -> list[dict[str,
             _without_an_answer(record, "FORMERR")
         if record["target"] in DEAD_ALIASES and server in FOLLOWING:
             record["ptr"]["chain"] = []
+            record["ptr"]["owner"] = reverse_name(record["target"])
+        _hide_zones(record)
         # Where strings end, and records of types that it has no parser for.
         record["findings"] = [
             finding
@@ -93,7 +117,7 @@ def _as_cares_says(records: list[dict[str, Any]], server: str) -> list[dict[str,
     return records
 
 
-@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("version", sample([4, 6]))
 def test_a_server_gives_the_records_of_its_zone_files(
     name_server: Server, version: int, from_files: bytes
 ) -> None:
@@ -104,12 +128,19 @@ def test_a_server_gives_the_records_of_its_zone_files(
         assert found == from_files
 
 
-@pytest.mark.parametrize("version", [4, 6])
+def test_what_a_server_refuses_is_named_as_the_readme_says(nsd_server: Server) -> None:
+    found = _scan("--server", _where(nsd_server, 4), "--select", "SERVER_LAME", *TARGETS, lame=True)
+    lame = {record["target"] for record in _records(found) if record["findings"]}
+    assert lame == {row.target for row in expected("targets.txt") if "SERVER_LAME" in row.codes}
+
+
+@pytest.mark.parametrize("version", sample([6, 4]))
 def test_cares_gives_them_too_but_for_what_it_hides(
     name_server: Server, version: int, from_files: bytes
 ) -> None:
-    found = _scan("--server", _where(name_server, version), "--engine", "cares", *TARGETS)
-    assert _records(found) == _as_cares_says(_records(from_files), name_server.name)
+    found = _records(_scan("--server", _where(name_server, version), "--engine", "cares", *TARGETS))
+    _hide_zones(found)  # an alias to a name without a PTR comes with the SOA from some servers
+    assert found == _as_cares_says(_records(from_files), name_server.name)
 
 
 def test_what_cares_hides_is_there_to_be_hidden(from_files: bytes) -> None:
@@ -121,6 +152,7 @@ def test_what_cares_hides_is_there_to_be_hidden(from_files: bytes) -> None:
     assert all(len(whole[target]["ptr"]["chain"]) == 1 for target in DEAD_ALIASES)
 
 
+@pytest.mark.full
 def test_several_servers_and_rates_change_nothing(
     nsd_server: Server, knot_server: Server, from_files: bytes
 ) -> None:
@@ -147,14 +179,14 @@ def large_zones(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _scan_many(folder: Path, *where: str | Path) -> None:
-    """Scan a /16 and look at what came of it."""
+    """Scan all of them and look at what came of it."""
     output = folder / "out.ndjson"
     # By a shell: the peak of a process begins with that of whoever started it.
-    command = [sys.executable, "-m", "auditor", "scan", "-q", "-o", output, *where, "20.30.0.0/16"]
+    command = [sys.executable, "-m", "auditor", "scan", "-q", "-o", output, *where, PREFIX]
     subprocess.run(["sh", "-c", '"$@"; exit $?', "sh", *map(str, command)], check=True)
     said = json.loads((folder / "out.ndjson.run.json").read_text("utf-8"))
     assert said["records"] == MANY
-    assert said["verdicts"] == {"fail": MANY - 256, "pass": 256}
+    assert said["verdicts"] == {"fail": MANY - MANY // 256, "pass": MANY // 256}
     assert said["queries"]["failed"] == 0
     assert said["peak_memory"] < MEMORY
     with output.open("rb") as lines:
@@ -163,11 +195,11 @@ def _scan_many(folder: Path, *where: str | Path) -> None:
     assert number == MANY - 1
 
 
-def test_a_slash_16_from_zone_files_takes_little_memory(large_zones: Path, tmp_path: Path) -> None:
+def test_many_targets_from_zone_files_take_little_memory(large_zones: Path, tmp_path: Path) -> None:
     _scan_many(tmp_path, "--zones", large_zones)
 
 
-def test_a_slash_16_from_a_server_takes_little_memory(large_zones: Path, tmp_path: Path) -> None:
+def test_many_targets_from_a_server_take_little_memory(large_zones: Path, tmp_path: Path) -> None:
     with servers.nsd(large_zones) as server:
         _scan_many(tmp_path, "--server", _where(server, 4))
 
@@ -224,7 +256,7 @@ def test_every_fault_has_its_status_and_every_target_its_record(engine: str) -> 
     names = [name for name in FAULTS if engine == "bulk" or name not in BEYOND_CARES]
     zone, actions = _faulty(names)
     with FaultyServer(zone, per_name(actions)) as server:
-        lines = _scan(
+        lines = _scan_apart(
             "--server", f"127.0.0.1:{server.port}", "--engine", engine, "--timeout", "0.25",
             "--tries", "2", f"192.0.2.1-192.0.2.{len(names)}",
         )  # fmt: skip
@@ -243,19 +275,23 @@ def test_every_fault_has_its_status_and_every_target_its_record(engine: str) -> 
 
 
 def test_a_truncated_answer_that_no_tcp_completes_is_not_called_empty() -> None:
-    zone, actions = _faulty(["truncating", "cutting short"])
+    # The sound one is there because a scan that determines nothing at all ends with an error.
+    zone, actions = _faulty(["truncating", "cutting short", "sound"])
     with FaultyServer(zone, per_name(actions), tcp=False) as server:
         where = ("--server", f"127.0.0.1:{server.port}")
-        found = _records(_scan(*where, "192.0.2.1-192.0.2.2"))
-    assert [record["ptr"]["status"] for record in found] == ["TRUNCATED", "TRUNCATED"]
-    assert [record["iprev"]["result"] for record in found] == ["temperror", "temperror"]
+        found = _records(_scan_apart(*where, "192.0.2.1-192.0.2.3"))
+    assert [record["ptr"]["status"] for record in found] == ["TRUNCATED", "TRUNCATED", "NOERROR"]
+    results = [record["iprev"]["result"] for record in found]
+    assert results == ["temperror", "temperror", "pass"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", [1, 2])
 def test_chance_changes_nothing_as_long_as_there_is_an_answer(seed: int, from_files: bytes) -> None:
     chaos = Chaos(seed, lose=0.1, repeat=0.1, reorder=0.1, patience=4)
     with FaultyServer(FLEET / "zones", chaos) as server:
-        found = _scan(
-            "--server", f"127.0.0.1:{server.port}", "--tries", "6", "--timeout", "0.5", *TARGETS
-        )
+        found = _scan_apart(
+            "--server", f"127.0.0.1:{server.port}", "--tries", "6", "--timeout", "0.5",
+            "--ignore", "SERVER_LAME", *TARGETS,
+        )  # fmt: skip
     assert found == from_files

@@ -4,19 +4,16 @@
         opened = visit(path)
 
 Debian's program is driven, not one that playwright brings. If either is not installed the test
-is skipped, or failed if `AUDITOR_REQUIRE_SERVERS=1`. Playwright keeps an event loop in the
+is skipped, or failed if `REQUIRE_SERVERS=1`. Playwright keeps an event loop in the
 thread that starts it: as long as the browser is there, no other can run in it.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
-import pytest
-
+from support.data import installed, missing
 from support.reports import curve
 
 if TYPE_CHECKING:
@@ -150,13 +147,11 @@ def visits(browser: Browser) -> Iterator[Callable[..., Opened]]:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Run a browser for as long as the context lasts."""
-    program = shutil.which(_PROGRAM)
-    if program is None:
-        _not_there(f"{_PROGRAM} is not installed: apt-get install {_PROGRAM}")
+    program = installed(_PROGRAM, _PROGRAM)
     try:
         from playwright.sync_api import sync_playwright  # noqa: PLC0415 - may not be there
     except ModuleNotFoundError:
-        _not_there("playwright is not installed: pip install playwright")
+        missing("playwright is not installed: pip install playwright")
     # Its sandbox does not work for root, nor in most containers; the pages are our own.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -164,9 +159,3 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
-
-
-def _not_there(why: str) -> NoReturn:
-    if os.environ.get("AUDITOR_REQUIRE_SERVERS") == "1":
-        pytest.fail(why)
-    pytest.skip(why)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from auditor.errors import AuditorError
-    from auditor.resolve.answer import Answer, Deliver, Question
+    from auditor.resolve.answer import Answer, AnswerCallback, Question
 
 __all__ = ["FakeEngine"]
 
@@ -22,7 +22,7 @@ class FakeEngine:
 
     def __init__(self, zone: Callable[[Question], Answer], *, at_once: bool = False) -> None:
         self.asked: list[Question] = []
-        self.open: dict[Question, Deliver] = {}
+        self.open: dict[Question, AnswerCallback] = {}
         self.waiting = 0
         self.started = self.closed = False
         self.fail: Callable[[AuditorError], None] | None = None
@@ -34,7 +34,7 @@ class FakeEngine:
     async def start(self) -> None:
         self.started = True
 
-    def submit(self, questions: Sequence[Question], deliver: Deliver) -> None:
+    def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
         for question in questions:
             assert question not in self.open, f"{question} was asked twice at the same time"
             self.open[question] = deliver
@@ -44,7 +44,7 @@ class FakeEngine:
 
     def reply(self, questions: Iterable[Question] | None = None) -> None:
         """Answer these questions, one batch for each who waits; without any, all open ones."""
-        batches: dict[Deliver, list[tuple[Question, Answer]]] = {}
+        batches: dict[AnswerCallback, list[tuple[Question, Answer]]] = {}
         for question in list(self.open) if questions is None else list(questions):
             deliver = self.open.pop(question)
             batches.setdefault(deliver, []).append((question, self._zone(question)))

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from auditor.resolve.answer import Answer, Question
-from auditor.resolve.cares import Cares
+from auditor.resolve.cares.engine import CaresEngine
 from auditor.settings import Server
 from auditor.wire.codes import A
 from support.faulty import FaultyServer
@@ -46,7 +46,7 @@ class Outcome(list[Answer]):
     counters: dict[str, int]
 
 
-async def ask(engine: Cares, questions: Sequence[Question]) -> Outcome:
+async def ask(engine: CaresEngine, questions: Sequence[Question]) -> Outcome:
     """Start an engine, ask, and close it when all is answered; nothing may be left of it."""
     await engine.start()
     found: dict[Question, Answer] = {}
@@ -75,7 +75,7 @@ def asked(server: FaultyServer | Sequence[Server], *questions: Question, **optio
     named = (
         [Server(server.address, server.port)] if isinstance(server, FaultyServer) else list(server)
     )
-    return asyncio.run(ask(Cares(named, **options), questions or [MAIL]))
+    return asyncio.run(ask(CaresEngine(named, **options), questions or [MAIL]))
 
 
 def one(plan: Plan | None, *, tcp: bool = True, **options: Any) -> Answer:

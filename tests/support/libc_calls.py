@@ -1,4 +1,4 @@
-"""What `auditor.resolve.libc_calls` is made from: `python tests/support/libc_calls.py`.
+"""What `auditor.resolve.bulk.udp._mmsg_ffi` is made from: `python tests/support/libc_calls.py`.
 
 cffi reads C with a parser that takes longer to start than a lookup takes to make, so what it
 has read is kept as Python (its out-of-line ABI mode): nothing is compiled, then or later.
@@ -12,7 +12,7 @@ from typing import Final
 
 import cffi
 
-MODULE: Final = Path(__file__).parents[2] / "auditor" / "resolve" / "libc_calls.py"
+MODULE: Final = Path(__file__).parents[2] / "auditor/resolve/bulk/udp/_mmsg_ffi.py"
 
 DECLARATIONS: Final = """
     struct iovec { void *iov_base; size_t iov_len; };
@@ -42,7 +42,7 @@ def made() -> str:
     """Return the module's text."""
     ffi = cffi.FFI()
     ffi.cdef(DECLARATIONS)
-    ffi.set_source("auditor.resolve.libc_calls", None)
+    ffi.set_source("auditor.resolve.bulk.udp._mmsg_ffi", None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "made.py"
         ffi.emit_python_code(str(path))

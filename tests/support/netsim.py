@@ -1,6 +1,6 @@
 """A name server behind a network path, in time steps of its own: no clock, no socket.
 
-What a `Window` meets: a delay each way, a bounded socket buffer in front of a server that
+What a `CongestionWindow` meets: a delay each way, a bounded socket buffer in front of a server that
 takes so many queries a second, packets lost at random; and a client with questions without
 end that notices losses by silence and asks again, as the bulk engine does.
 """
@@ -13,8 +13,8 @@ import random
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from auditor.resolve.pacing import RoundTrip
-from auditor.resolve.window import Window
+from auditor.resolve.bulk.server.congestion_window import CongestionWindow
+from auditor.resolve.bulk.server.rtt import RttEstimator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,13 +88,13 @@ class World:
     ) -> None:
         self.path = path
         self.now = 0.0
-        self.window = Window(most, 0.0)
+        self.window = CongestionWindow(most, 0.0)
         self.sent = self.answered = self.overrun = self.silent = 0
         self.in_flight = 0
         self._step = step
         self._demand = math.inf if demand is None else demand
         self._random = random.Random(seed)
-        self._round_trip = RoundTrip(_LEAST_TIMEOUT, _PATIENCE)
+        self._round_trip = RttEstimator(_LEAST_TIMEOUT, _PATIENCE)
         self._there: deque[tuple[float, _Query]] = deque()
         self._buffer: deque[_Query] = deque()
         self._thinking: list[tuple[float, int, _Query]] = []
@@ -123,14 +123,14 @@ class World:
             if self._again:
                 question = self._again.popleft()
                 if not question.settled:
-                    self._dispatch(question)
+                    self._scheduler(question)
                 continue
             if self._asked < 1:
                 return
             self._asked -= 1
-            self._dispatch(_Question())
+            self._scheduler(_Question())
 
-    def _dispatch(self, question: _Question) -> None:
+    def _scheduler(self, question: _Question) -> None:
         self.sent += 1
         self.in_flight += 1
         question.tries += 1

@@ -7,17 +7,18 @@ import contextlib
 import gc
 import logging
 import tempfile
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from auditor.pipeline import Limits, Pipeline
+from auditor.output.tally import Tally
+from auditor.pipeline.pipeline import Limits, Pipeline
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.cache import Cache
-from auditor.resolve.lookup import Lookup
-from auditor.run.tally import Tally
+from auditor.resolve.resolver import CachingResolver
 from auditor.targets.target import Origin, Target
 from auditor.wire.codes import A
 from support.fake_engine import FakeEngine
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from auditor.output.record import Record
-    from auditor.resolve.answer import Deliver, Steps
+    from auditor.output.record_types import Record
+    from auditor.resolve.answer import AnswerCallback, Steps
     from auditor.targets.target import Block
 
 __all__ = [
+    "PacedEngine",
     "TimedEngine",
     "Writer",
     "alone",
@@ -78,11 +80,15 @@ def open_files() -> list[str]:
 class TimedEngine(FakeEngine):
     """Answers each question after its own time."""
 
-    def __init__(self, delay: Callable[[Question], float]) -> None:
-        super().__init__(lambda _question: Answer("NODATA"))
+    def __init__(
+        self,
+        delay: Callable[[Question], float],
+        zone: Callable[[Question], Answer] | None = None,
+    ) -> None:
+        super().__init__(zone or (lambda _question: Answer("NODATA")))
         self._delay = delay
 
-    def submit(self, questions: Sequence[Question], deliver: Deliver) -> None:
+    def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
         super().submit(questions, deliver)
         loop = asyncio.get_running_loop()
         for question in questions:
@@ -90,6 +96,47 @@ class TimedEngine(FakeEngine):
 
     def _reply_one(self, question: Question) -> None:
         if not self.closed and question in self.open:
+            self.reply([question])
+
+
+class PacedEngine(FakeEngine):
+    """Sends `rate` questions a second, first come, first served; each is answered `rtt` later."""
+
+    def __init__(
+        self, rate: float, zone: Callable[[Question], Answer] | None = None, *, rtt: float = 0.02
+    ) -> None:
+        super().__init__(zone or (lambda _question: Answer("NODATA")))
+        self.rate = rate
+        self._rtt = rtt
+        self._unsent: deque[Question] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
+        super().submit(questions, deliver)
+        self._unsent += questions
+        if self._timer is None:
+            self._wait()
+
+    def backlog(self) -> int:
+        return len(self._unsent)
+
+    async def close(self) -> None:
+        self._unsent.clear()
+        await super().close()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(1 / self.rate, self._send)
+
+    def _send(self) -> None:
+        self._timer = None
+        if self._unsent:
+            asyncio.get_running_loop().call_later(self._rtt, self._answer, self._unsent.popleft())
+            self._wait()
+        if self.wake is not None:
+            self.wake()
+
+    def _answer(self, question: Question) -> None:
+        if question in self.open:
             self.reply([question])
 
 
@@ -159,7 +206,7 @@ def make_pipeline(
 ) -> tuple[Pipeline, Tally]:
     """Return a pipeline without a cache, and what it counts on."""
     tally = Tally()
-    lookup = Lookup(engine, Cache(0))
+    lookup = CachingResolver(engine, Cache(0))
     pipeline = Pipeline(lookup, audit, writer, tally=tally, limits=Limits()._replace(**limits))
     return pipeline, tally
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +23,8 @@ import dns.message
 import dns.query
 import dns.rcode
 import pytest
+
+from support.data import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -221,15 +222,7 @@ def _try_bind(port: int) -> None:
 
 @contextmanager
 def running(recipe: Recipe, zones: Path) -> Iterator[Server]:
-    # Debian keeps servers in sbin, which is not on every user's path.
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    program = shutil.which(recipe.program, path=path)
-    if program is None:
-        why = f"{recipe.program} is not installed: apt-get install {recipe.package}"
-        if os.environ.get("AUDITOR_REQUIRE_SERVERS") == "1":
-            pytest.fail(why)
-        pytest.skip(why)
-    recipe = recipe._replace(program=program)
+    recipe = recipe._replace(program=installed(recipe.program, recipe.package))
     for attempt in range(1, _PORT_TRIES + 1):
         with ExitStack() as stack:
             # Not pytest's folder: the path of a control socket has 107 octets at most.

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from auditor.findings.catalogue import entry
+from auditor.wire.addresses import parse_address
+from auditor.wire.reverse import reverse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,16 +30,29 @@ def address_record(
 ) -> dict[str, Any]:
     """Return the record of an address with some findings, each about its first name."""
     subject = names[0] if names else target
+    confirms = not any(code.startswith("FORWARD_") for code in codes)
     return {
         "target": target,
         "kind": "ip",
         "verdict": _verdict(codes),
         "findings": [_finding(code, subject) for code in codes],
-        "ptr": {"status": "NOERROR" if names else "NXDOMAIN", "names": [*names], "chain": []},
+        "ptr": {
+            "status": "NOERROR" if names else "NXDOMAIN",
+            "names": [*names],
+            "chain": [],
+            "owner": reverse_name(target) if parse_address(target) else f"{target}.in-addr.arpa",
+            "zone": None if names else "in-addr.arpa",
+        },
+        "helo": None,
         "iprev": {
             "result": "pass" if names else "permerror",
             "names": [
-                {"name": name, "status": "NOERROR", "addresses": [target], "confirms": True}
+                {
+                    "name": name,
+                    "status": "NOERROR" if confirms else "NXDOMAIN",
+                    "addresses": [target] if confirms else [],
+                    "confirms": confirms,
+                }
                 for name in names
             ],
         },

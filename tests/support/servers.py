@@ -12,7 +12,7 @@ files in a temporary folder. They listen when the context is entered, and are go
 with that folder, when it is left. How each is configured stands here, how a program is kept
 running in `processes`.
 
-A program that is not installed skips the test, or fails it if `AUDITOR_REQUIRE_SERVERS=1`.
+A program that is not installed skips the test, or fails it if `REQUIRE_SERVERS=1`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Server", "bind", "knot", "nsd", "powerdns", "unbound"]
+__all__ = [
+    "Server",
+    "bind",
+    "configure_knot",
+    "configure_nsd",
+    "knot",
+    "nsd",
+    "powerdns",
+    "unbound",
+]
 
 
 def _write(place: Place, name: str, text: str) -> str:
@@ -35,7 +44,8 @@ def _write(place: Place, name: str, text: str) -> str:
     return str(path)
 
 
-def _configure_nsd(place: Place) -> list[str]:
+def configure_nsd(place: Place) -> list[str]:
+    """Write the configuration of NSD; return its command line."""
     folder = place.folder
     listen = "".join(f"  ip-address: {a}@{place.port}\n" for a in place.addresses)
     text = f"""server:
@@ -56,7 +66,8 @@ remote-control:
     return ["nsd", "-d", "-c", _write(place, "nsd.conf", text)]
 
 
-def _configure_knot(place: Place) -> list[str]:
+def configure_knot(place: Place) -> list[str]:
+    """Write the configuration of Knot DNS; return its command line."""
     folder = place.folder
     listen = ", ".join(f'"{address}@{place.port}"' for address in place.addresses)
     text = f"""server:
@@ -152,14 +163,14 @@ def _configure_unbound(place: Place, upstream_port: int) -> list[str]:
 @contextmanager
 def nsd(zones: Path) -> Iterator[Server]:
     """Run NSD with the zone files of a folder."""
-    with running(Recipe("nsd", "nsd", "nsd", _configure_nsd), zones) as server:
+    with running(Recipe("nsd", "nsd", "nsd", configure_nsd), zones) as server:
         yield server
 
 
 @contextmanager
 def knot(zones: Path) -> Iterator[Server]:
     """Run Knot DNS with the zone files of a folder."""
-    with running(Recipe("knot", "knotd", "knot", _configure_knot), zones) as server:
+    with running(Recipe("knot", "knotd", "knot", configure_knot), zones) as server:
         yield server
 
 

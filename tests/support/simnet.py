@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 import pytest
 
-from auditor.resolve import bulk, upstream
 from auditor.resolve.answer import Answer, Question
-from auditor.resolve.bulk import Bulk
-from auditor.resolve.datagrams import BATCH, Sent
+from auditor.resolve.bulk import engine as bulk
+from auditor.resolve.bulk.engine import BulkEngine
+from auditor.resolve.bulk.server import nameserver
+from auditor.resolve.bulk.udp.datagram import BATCH, Sent
 from auditor.settings import Server
 from auditor.wire.codes import NODATA, NXDOMAIN, A
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from auditor.errors import AuditorError
-    from auditor.resolve.attempts import Course
+    from auditor.resolve.bulk.retry_policy import PendingQuery
 
 __all__ = [
     "ONE",
@@ -63,12 +64,16 @@ RTT: Final = 0.01
 _HEADER: Final = 12
 _OPT: Final = 11
 _TC: Final = 0x0200
+_CD: Final = 0x0010
 _MOST_EVENTS: Final = 3_000_000
 _TCP_SECONDS: Final = 0.05
 
 
 class Query(NamedTuple):
-    """One query as a server sees it: `question` is name, type and class as they came."""
+    """One query as a server sees it: `question` is name, type and class as they came.
+
+    `unchecked`: without validation, CD is set.
+    """
 
     id: int
     name: str
@@ -76,6 +81,7 @@ class Query(NamedTuple):
     edns: bool
     question: bytes
     now: float
+    unchecked: bool = False
 
 
 class Reply(NamedTuple):
@@ -106,15 +112,15 @@ def truth(question: Question) -> Answer:
 
 def parse(data: bytes, now: float) -> Query:
     """Read a query."""
-    qid, _, _, _, _, additional = struct.unpack("!6H", data[:_HEADER])
+    qid, flags, _, _, _, additional = struct.unpack("!6H", data[:_HEADER])
     end = len(data) - _OPT * additional
     question = data[_HEADER:end]
-    labels, place = [], 0
-    while question[place]:
-        labels.append(question[place + 1 : place + 1 + question[place]].decode().lower())
-        place += 1 + question[place]
+    labels, query_id = [], 0
+    while question[query_id]:
+        labels.append(question[query_id + 1 : query_id + 1 + question[query_id]].decode().lower())
+        query_id += 1 + question[query_id]
     rdtype = int.from_bytes(question[-4:-2])
-    return Query(qid, ".".join(labels), rdtype, additional > 0, question, now)
+    return Query(qid, ".".join(labels), rdtype, additional > 0, question, now, flags & _CD > 0)
 
 
 def respond(query: Query, rcode: int | None = None, *, truncated: bool = False) -> bytes:
@@ -228,17 +234,20 @@ class Simulation:
         self.over_tcp: list[Question] = []
         self.delivered: list[tuple[Question, Answer]] = []
         self.failures: list[AuditorError] = []
+        self._arriving: dict[tuple[int, float], list[bytes]] = {}
         self._patch = pytest.MonkeyPatch()
-        self.engine = Bulk([Server(address) for address in servers], check=False, **options)
+        self.engine = BulkEngine([Server(address) for address in servers], check=False, **options)
         self.engine.on_failure(self.failures.append)
-        self.engine._streams = SimpleNamespace(  # type: ignore[assignment]
-            ask=self._ask_tcp, send=lambda _now: None, in_flight=0
+        self.engine._tcp = SimpleNamespace(  # type: ignore[assignment]
+            ask=self._ask_tcp, send=lambda _now: None, in_flight=0, backlog=lambda: 0
         )
 
     def __enter__(self) -> Self:
         loop = SimpleNamespace(get_running_loop=lambda: self.loop)
         self._patch.setattr(bulk, "asyncio", loop)
-        self._patch.setattr(upstream, "open_datagrams", lambda to, _: _Datagrams(self, to))
+        # The engine waits a moment for more replies: nothing arrives meanwhile, here.
+        self._patch.setattr(bulk, "time", SimpleNamespace(sleep=lambda _seconds: None))
+        self._patch.setattr(nameserver, "open_datagrams", lambda to, _: _Datagrams(self, to))
         asyncio.run(self.engine.start())
         return self
 
@@ -254,7 +263,14 @@ class Simulation:
             self.loop.call_later(0.0001, self._refuse, sender)
             return
         for reply in behaviour(query):
-            self.loop.call_later(reply.after, self._arrive, sender, reply.data)
+            # What arrives at the same moment is read at once, as from a real socket.
+            key = (id(sender), self.loop.now + reply.after)
+            waiting = self._arriving.get(key)
+            if waiting is not None:
+                waiting.append(reply.data)
+                continue
+            self._arriving[key] = [reply.data]
+            self.loop.call_later(reply.after, self._arrive, sender, key)
 
     def submit(self, questions: Sequence[Question]) -> None:
         """Ask the engine; the answers come to `delivered`."""
@@ -293,11 +309,11 @@ class Simulation:
         kinds = ("accepted", "strays", "duplicates", "late", "forged")
         assert count["received"] == sum(count[kind] for kind in kinds)
         assert 0 <= count["lost"] <= count["sent"]
-        assert not self.engine._courses.again
-        for one in self.engine._upstreams:
-            assert one.in_flight == one.later == 0
-            for port in one.ports:
-                assert all(len(flight) == 3 for flight in port.flights.values()), (
+        assert not self.engine._retries.again
+        for one in self.engine._nameservers:
+            assert one.in_flight.count == one.in_flight.later == 0
+            for port in one.sockets:
+                assert all(len(entry) == 3 for entry in port.outstanding.values()), (
                     "a question is left"
                 )
 
@@ -305,14 +321,14 @@ class Simulation:
         sender.reported += 1
         self.loop.readers[sender.sock]()
 
-    def _arrive(self, sender: _Datagrams, data: bytes) -> None:
-        sender.arrived.append(data)
+    def _arrive(self, sender: _Datagrams, key: tuple[int, float]) -> None:
+        sender.arrived += self._arriving.pop(key)
         self.loop.readers[sender.sock]()
 
-    def _ask_tcp(self, course: Course) -> None:
-        self.over_tcp.append(course.question)
-        answer = self.tcp(course.question)
-        self.loop.call_later(_TCP_SECONDS, self.engine._on_streams, [(course, answer)])
+    def _ask_tcp(self, query: PendingQuery) -> None:
+        self.over_tcp.append(query.question)
+        answer = self.tcp(query.question)
+        self.loop.call_later(_TCP_SECONDS, self.engine._on_tcp_answers, [(query, answer)])
 
 
 def honest(query: Query) -> Sequence[Reply]:

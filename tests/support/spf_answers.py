@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from auditor.resolve.answer import Answer, Question, make_answer
-from auditor.spf.evaluate import check_host
+from auditor.spf.check_host import check_host
 from auditor.wire.codes import CNAME, NODATA, NOERROR, NXDOMAIN, TIMEOUT, type_number
 from auditor.wire.names import normalise
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from auditor.resolve.answer import Rdata
-    from auditor.spf.evaluate import SpfFact
+    from auditor.spf.result import SpfFact
 
 #: What may stand for the records of a type: one value, several, or a status.
 Given = str | tuple[int, str] | list[str] | list[tuple[int, str]]

@@ -22,6 +22,7 @@ __all__ = ["fleet_lines", "fleet_records", "made_records", "put_back", "rounded"
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 _DOUBLE = "addresses_v6"
+_KEYS = frozenset(record_schema()["properties"])
 
 
 def fleet_lines(*files: str, zones: Path = FLEET / "zones", **options: Any) -> list[bytes]:
@@ -54,7 +55,7 @@ def made_records() -> st.SearchStrategy[dict[str, Any]]:
 
 def put_back(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the record that a row of the table of records was made from."""
-    record = {name: value for name, value in row.items() if name not in {"address", "prefix"}}
+    record = {name: value for name, value in row.items() if name in _KEYS}
     record["labels"] = dict(record["labels"])
     if record["trace"] is None:
         del record["trace"]

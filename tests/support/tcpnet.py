@@ -15,11 +15,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from auditor.resolve.attempts import Course, Policy, Stage, Try
-from auditor.resolve.counters import Counters
-from auditor.resolve.streams import Streams
-from auditor.resolve.tcp import Frames
-from auditor.resolve.upstream import Upstream
+from auditor.resolve.bulk.counters import Counters
+from auditor.resolve.bulk.query_state import QueryState
+from auditor.resolve.bulk.retry_policy import Attempt, PendingQuery, RetryPolicy
+from auditor.resolve.bulk.server.nameserver import NameServer
+from auditor.resolve.bulk.tcp.connection import Frames
+from auditor.resolve.bulk.tcp.transport import TcpTransport
 from auditor.settings import Server
 from support.simnet import Query, parse, respond, truth
 
@@ -33,12 +34,12 @@ __all__ = [
     "Closing",
     "Dropping",
     "Far",
-    "Lane",
     "Mute",
     "Refusing",
     "Saying",
     "Sending",
     "Wire",
+    "WorkerRun",
     "right",
 ]
 
@@ -227,10 +228,10 @@ class Sending(Far):
         (wire.reply if self._framed else wire.raw)(self._make(query))
 
 
-class Lane:
+class WorkerRun:
     """The lane, with servers numbered from 0, and what came out of it.
 
-    `grant` as for `Streams`, all by default.
+    `grant` as for `TcpTransport`, all by default.
     """
 
     def __init__(
@@ -239,13 +240,13 @@ class Lane:
         timeout: float = 2.0,
         tries: int = 5,
         trace: bool = False,
-        grant: Callable[[Upstream, int, float], tuple[int, float]] | None = None,
+        grant: Callable[[NameServer, int, float], tuple[int, float]] | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.counters = Counters()
-        self.found: list[tuple[Course, Answer]] = []
-        self.upstreams = [
-            Upstream(
+        self.found: list[tuple[PendingQuery, Answer]] = []
+        self.nameservers = [
+            NameServer(
                 number,
                 Server(f"192.0.2.{number + 1}"),
                 concurrency=1000,
@@ -255,14 +256,14 @@ class Lane:
             )
             for number in range(len(fars))
         ]
-        at = {one.server: far for one, far in zip(self.upstreams, fars, strict=True)}
+        at = {one.server: far for one, far in zip(self.nameservers, fars, strict=True)}
 
         def connect(loop: asyncio.AbstractEventLoop, server: Server, **callbacks: Any) -> Wire:
             return Wire(loop, at[server], **callbacks)
 
-        self.streams = Streams(
-            self.upstreams,
-            Policy(tries, timeout),
+        self.streams = TcpTransport(
+            self.nameservers,
+            RetryPolicy(tries, timeout),
             self.counters,
             grant=grant or (lambda _upstream, wanted, _now: (wanted, 0.0)),
             on_answers=self.found.extend,
@@ -270,18 +271,18 @@ class Lane:
             connect=connect,
         )
 
-    def submit(self, questions: Sequence[Question], server: int = 0) -> list[Course]:
+    def submit(self, questions: Sequence[Question], server: int = 0) -> list[PendingQuery]:
         """Bring questions whose datagrams `server` truncated."""
         now = self.loop.time()
-        courses = []
+        queries = []
         for question in questions:
-            course = Course(question, lambda _pairs: None)
-            course.tries.append(Try(server, None, 0, now))
-            course.stage = Stage.OVER_TCP
-            courses.append(course)
-            self.streams.ask(course)
+            query = PendingQuery(question, lambda _pairs: None)
+            query.tries.append(Attempt(server, None, 0, now))
+            query.state = QueryState.OVER_TCP
+            queries.append(query)
+            self.streams.ask(query)
         self.streams.send(now)
-        return courses
+        return queries
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Let time pass until something is so."""
@@ -294,7 +295,7 @@ class Lane:
         before = len(self.found)
         self.submit(questions, server)
         await self.until(lambda: len(self.found) - before >= len(questions))
-        answers = {course.question: answer for course, answer in self.found[before:]}
+        answers = {query.question: answer for query, answer in self.found[before:]}
         assert len(self.found) - before == len(questions)
         assert set(answers) == set(questions)
         return answers
@@ -303,7 +304,7 @@ class Lane:
         """Wait until nothing is open any more, as when nobody asks for a while; check the books."""
         await self.until(lambda: self.streams._ticker is None)
         assert self.streams.backlog() == self.streams.in_flight == 0
-        assert all(not peer.talks for peer in self.streams._peers.values())
+        assert all(not server.sessions for server in self.streams._servers.values())
         count = self.counters
         assert count.tcp_accepted <= min(count.tcp_sent, count.tcp_received)
 

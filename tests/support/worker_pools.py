@@ -6,56 +6,58 @@ import asyncio
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import TYPE_CHECKING, Any
 
-from auditor.workers.abandon import abandon
+from auditor.output.tally import Tally
+from auditor.workers.given_up import give_up_shard
+from auditor.workers.messages import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from auditor.errors import AuditorError
-    from auditor.workers.orders import Order, Result, Share, Word
+    from auditor.workers.messages import Command, Quota, ShardTask
 
 __all__ = ["Hand", "Hands", "settled"]
 
 
 class Hand(Executor):
-    """A member: `orders` are those that it has not answered yet, in order."""
+    """A member: `tasks` are those that it has not answered yet, in order."""
 
     def __init__(self) -> None:
-        self.orders: list[Order] = []
+        self.tasks: list[ShardTask] = []
         self._futures: dict[int, Future[Result]] = {}
 
     def submit(self, _fn: Any, /, *args: Any, **_kwargs: Any) -> Future[Any]:
         """Take an order."""
-        (order,) = args
-        self.orders.append(order)
-        future = self._futures[order.shard.number] = Future[Any]()
+        (task,) = args
+        self.tasks.append(task)
+        future = self._futures[task.shard.number] = Future[Any]()
         return future
 
     @property
     def numbers(self) -> list[int]:
         """The numbers of the shards that it works on."""
-        return [order.shard.number for order in self.orders]
+        return [task.shard.number for task in self.tasks]
 
     def finish(self, *numbers: int, result: Result | BaseException | None = None) -> None:
         """Answer orders: as if no server had, unless `result` is what comes of them."""
-        for order in [order for order in self.orders if order.shard.number in numbers]:
-            self.orders.remove(order)
-            future = self._futures.pop(order.shard.number)
+        for task in [task for task in self.tasks if task.shard.number in numbers]:
+            self.tasks.remove(task)
+            future = self._futures.pop(task.shard.number)
             if isinstance(result, BaseException):
                 future.set_exception(result)
             else:
-                made = result or abandon(order.shard, order.settings)
+                made = result or give_up_shard(task.shard, task.settings)
                 future.set_result(made._replace(engine=str(id(self))))
 
     def cancel(self) -> None:
         """Cancel all that it has, as a scheduler does that loses a worker."""
-        self.orders.clear()
+        self.tasks.clear()
         while self._futures:
             self._futures.popitem()[1].cancel()
 
     def die(self, why: str) -> None:
         """Fail all that it has."""
-        self.orders.clear()
+        self.tasks.clear()
         while self._futures:
             self._futures.popitem()[1].set_exception(BrokenExecutor(why))
 
@@ -66,7 +68,7 @@ class Hands:
     def __init__(self, *names: str) -> None:
         self.error: AuditorError | None = None
         self.hands = {name: Hand() for name in names}
-        self.told: list[tuple[set[str], Word | Share]] = []
+        self.told: list[tuple[set[str], Command | Quota]] = []
         self.closed = False
         self._changed: Callable[[], None] = lambda: None
 
@@ -77,18 +79,26 @@ class Hands:
         """Take note of whom to tell."""
         self._changed = changed
 
-    def members(self) -> Mapping[str, Executor]:
+    def workers(self) -> Mapping[str, Executor]:
         """Return those who are there."""
         return self.hands
 
-    def fate(self, name: str) -> str:
+    def exit_reason(self, name: str) -> str:
         """Return the same of everybody."""
         return f"{name} was killed"
 
-    async def tell(self, names: Collection[str], run: str, word: Word | Share) -> None:
-        """Take note of it."""
+    async def send_command(
+        self, names: Collection[str], run: str, command: Command | Quota
+    ) -> None:
+        """Take note of it; what is to be dropped is given back with no record."""
         del run
-        self.told.append((set(names), word))
+        self.told.append((set(names), command))
+        if command == "drop":
+            for name in names:
+                for task in list(self.hands[name].tasks):
+                    number = task.shard.number
+                    nothing = Result(number, (), Tally(), "", 0, {})
+                    self.hands[name].finish(number, result=nothing)
 
     async def close(self) -> None:
         """Take note of it."""
