@@ -36,10 +36,12 @@ def main() -> int:
         memory=arguments.memory,
         walltime=arguments.walltime,
         python=sys.executable,
+        # No worker looks for modules in the folder that it happens to start in.
+        job_script_prologue=["export PYTHONSAFEPATH=1"],
     ) as cluster:
         # A job that ends is submitted again, as long as the scan goes on.
         cluster.adapt(minimum_jobs=arguments.jobs, maximum_jobs=arguments.jobs)
-        command = [sys.executable, "-m", "auditor", "scan", *arguments.scan]
+        command = [sys.executable, "-P", "-m", "auditor", "scan", *arguments.scan]
         address = ["--scheduler", cluster.scheduler_address]
         return subprocess.run([*command, *address], check=False).returncode  # noqa: S603 - our own
 
