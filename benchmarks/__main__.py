@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,10 @@ _PARTS: Final = {
     "d": "delay and loss",
     "e": "targets that are slow or silent",
     "f": "memory and time by the number of targets",
+    "g": "resolvers at their limits",
+    "direct": "a block through a cold recursor, and from its zones' own servers",
+    "transfer": "a reverse zone by AXFR, beside dnspython's",
+    "work": "the work that users have, beside what is wanted",
     "start": "starting up, and checking one address",
 }
 _RUNS: Final = 5
@@ -67,7 +72,7 @@ def _head(part: str, options: Options) -> str:
     command = " ".join(["python -m benchmarks", *_shown_arguments()])
     return f"""{heading(part)}: {_PARTS[part]}
 
-Printed by `{command}` on {machine()}.
+Printed by `{command}` on {machine()}, {datetime.now(UTC):%d %B %Y}.
 
 {shown}.
 """

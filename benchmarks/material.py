@@ -17,6 +17,7 @@ __all__ = [
     "BLOCK",
     "DOMAIN",
     "PAIRS",
+    "addresses",
     "host",
     "hosts",
     "reverse_names",
@@ -57,20 +58,28 @@ def hosts() -> Iterator[str]:
     return (host(30, third, fourth) for third, fourth in _block())
 
 
+def addresses() -> Iterator[str]:
+    """Return the addresses of `BLOCK`, in order."""
+    return (f"20.30.{third}.{fourth}" for third, fourth in _block())
+
+
 def reverse_names() -> Iterator[str]:
     """Return the owner names of the PTR records of `BLOCK`, in order."""
     return (f"{fourth}.{third}.30.20.in-addr.arpa" for third, fourth in _block())
 
 
-def write_zones(folder: Path, *, txt: str | None = None) -> Path:
-    """Write the zones of `BLOCK`: PTR and A for every address, and this TXT if there is one."""
+def write_zones(folder: Path, *, txt: str | None = None, server: str = "20.30.0.1") -> Path:
+    """Write the zones of `BLOCK`: PTR and A for every address, and this TXT if there is one.
+
+    `server`: the address of their name server.
+    """
     folder.mkdir(parents=True)
     with (folder / "30.20.in-addr.arpa.zone").open("w", encoding="ascii") as file:
         file.write(_HEAD.format(origin="30.20.in-addr.arpa"))
         for third, fourth in _block():
             file.write(f"{fourth}.{third} IN PTR {host(30, third, fourth)}.\n")
     with (folder / f"{DOMAIN}.zone").open("w", encoding="ascii") as file:
-        file.write(_HEAD.format(origin=DOMAIN) + "ns IN A 20.30.0.1\n")
+        file.write(_HEAD.format(origin=DOMAIN) + f"ns IN A {server}\n")
         for third, fourth in _block():
             owner = host(30, third, fourth)
             file.write(f"{owner}. IN A 20.30.{third}.{fourth}\n")

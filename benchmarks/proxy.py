@@ -21,8 +21,8 @@ from typing import Final, TypeAlias
 
 import uvloop
 
-from auditor.resolve.batched import BatchDatagrams, open_datagrams
-from auditor.resolve.datagrams import BATCH, Datagrams, packed
+from auditor.resolve.bulk.udp.datagram import BATCH, Datagrams, packed
+from auditor.resolve.bulk.udp.mmsg import BatchDatagrams, open_datagrams
 from benchmarks.queueing import Delay
 
 _HOST: Final = "127.0.0.1"

@@ -1,13 +1,14 @@
 """A name server of the benchmark's own for 20.0.0.0/8, some of whose zones are ill.
 
-    python -m benchmarks.responder KIND LAYOUT PERCENT
+    python -m benchmarks.responder KIND LAYOUT PERCENT [DELAY_MS [MOST]]
 
 It has the hosts of `material`: PTR for each address, A for each name, no TXT. PERCENT of the
 addresses are ill in a way: KIND `servfail` says SERVFAIL after five seconds, as a recursor
 does that tried in vain; `mute` says nothing. LAYOUT `zones` makes whole /24s ill, `scattered`
-single addresses, evenly in each /24. It prints its port, and when it is told to end, how
-long it took from the first question about a healthy address to the last one of all and to
-the last one of 99 % of them.
+single addresses, evenly in each /24. Sound replies take DELAY_MS. Of each second's queries all
+but the first MOST are dropped. It prints its port, and when it is told to end, how long it took
+from the first question about a healthy address to the last one of all and to the last one of
+99 % of them.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _ONE: Final = b"\x84\x00\x00\x01\x00\x01\x00\x00\x00\x00"
 _NODATA: Final = b"\x84\x00\x00\x01\x00\x00\x00\x01\x00\x00"
 _NXDOMAIN: Final = b"\x84\x03\x00\x01\x00\x00\x00\x01\x00\x00"
 _SERVFAIL: Final = b"\x80\x02\x00\x01\x00\x00\x00\x00\x00\x00"
+_REFUSED: Final = b"\x80\x05\x00\x01\x00\x00\x00\x00\x00\x00"
 _TTL: Final = struct.pack(">I", 3600)
 _NAMES: Final = b"\x02ns" + _FORWARD + b"\x0ahostmaster" + _FORWARD
 _SOA: Final = (
@@ -72,7 +74,7 @@ class _Illness(NamedTuple):
 class _Responder:
     """One socket, and a reply made for each question."""
 
-    def __init__(self, illness: _Illness) -> None:
+    def __init__(self, illness: _Illness, delay: float = 0.0, most: int = 0) -> None:
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.settimeout(0)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -80,7 +82,10 @@ class _Responder:
         self._sock.bind((_HOST, 0))
         self.port: int = self._sock.getsockname()[1]
         self._illness = illness
+        self._most = most
+        self._second = self._taken = 0
         self._late: Delay[tuple[bytes, tuple[str, int]]] = Delay(_LATE, self._send)
+        self._sound: Delay[tuple[bytes, tuple[str, int]]] = Delay(delay, self._send)
         self._ill = {
             (second, third, fourth)
             for second in (30, 31)
@@ -113,6 +118,8 @@ class _Responder:
 
     def _answer(self, packet: bytes, client: tuple[str, int]) -> None:
         self.queries += 1
+        if self._most and self._is_too_much():
+            return
         end = packet.find(b"\x00", 12) + 5
         question = packet[12:end]
         # The case of letters is the client's to choose; it is given back as it came.
@@ -122,10 +129,20 @@ class _Responder:
         elif len(name) == 1 + _LABEL + len(_FORWARD) and name.endswith(_FORWARD):
             self.asked[name[1 : 1 + _LABEL]] = self._now()
             reply = _forward(packet, question, name, kind)
+        elif name == b"\x00":
+            reply = packet[:2] + _REFUSED + question  # it is no root server
         else:
             reply = packet[:2] + _NXDOMAIN + question + _FORWARD + _SOA
         if reply:
-            self._send((reply, client))
+            self._sound.put((reply, client))
+
+    def _is_too_much(self) -> bool:
+        """Count a query; tell whether it is beyond what is taken in this second."""
+        second = int(self._now())
+        if second != self._second:
+            self._second, self._taken = second, 0
+        self._taken += 1
+        return self._taken > self._most
 
     def _reverse(
         self, packet: bytes, question: bytes, name: bytes, kind: bytes, client: tuple[str, int]
@@ -167,16 +184,17 @@ def _forward(packet: bytes, question: bytes, name: bytes, kind: bytes) -> bytes:
 
 
 async def _main() -> None:
-    kind, layout, percent = sys.argv[1:4]
-    responder = _Responder(_Illness(kind, layout, int(percent)))
+    kind, layout, percent, delay, most = [*sys.argv[1:], "0", "0"][:5]
+    illness = _Illness(kind, layout, int(percent))
+    responder = _Responder(illness, float(delay) / 1000, int(most))
     end = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
     print(json.dumps({"port": responder.port}), flush=True)
     await end.wait()
     times = sorted(responder.asked.values())
     seen = {
-        "seconds": times[-1] - responder.first,
-        "most_seconds": times[len(times) * 99 // 100] - responder.first,
+        "seconds": times[-1] - responder.first if times else 0.0,
+        "most_seconds": times[len(times) * 99 // 100] - responder.first if times else 0.0,
         "healthy": len(times),
         "queries": responder.queries,
         "ill_queries": responder.ill_queries,

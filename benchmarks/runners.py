@@ -52,7 +52,7 @@ def missing(name: str, peers: str) -> str | None:
             run([peers, "-c", f"import {library}"])
         except BenchError:
             return f"{name}: not importable; pip install {name}, and --peers its python"
-    if name in {"massdns", "dnsperf"} and program(name) is None:
+    if name in {"massdns", "dnsperf", "zdns", "dnsx"} and program(name) is None:
         return f"{name}: not on PATH"
     return None
 

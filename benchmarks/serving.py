@@ -12,7 +12,7 @@ from benchmarks.measure import ROOT, BenchError
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support import servers
+from support import limited_resolvers, servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from support.servers import Server
 
-__all__ = ["AUTHORITIES", "TITLES", "serve", "serve_unbound"]
+__all__ = ["AUTHORITIES", "RESOLVERS", "TITLES", "serve", "serve_resolver", "serve_unbound"]
 
 _AUTHORITIES = {
     "nsd": servers.nsd,
@@ -30,6 +30,9 @@ _AUTHORITIES = {
 }
 AUTHORITIES = tuple(_AUTHORITIES)
 TITLES = {"nsd": "NSD", "knot": "Knot DNS", "bind": "BIND", "powerdns": "PowerDNS"}
+
+
+RESOLVERS = limited_resolvers.RESOLVERS
 
 
 @contextmanager
@@ -43,6 +46,13 @@ def serve(name: str, zones: Path) -> Iterator[Server]:
 def serve_unbound(upstream: Server, zones: Path) -> Iterator[Server]:
     """Run Unbound in front of a server. Raises BenchError if it cannot be."""
     with _outcomes(), servers.unbound(upstream.port, zones) as server:
+        yield server
+
+
+@contextmanager
+def serve_resolver(name: str, authority: int) -> Iterator[Server]:
+    """Run one of `RESOLVERS` in front of an authority. Raises BenchError if it cannot be."""
+    with _outcomes(), limited_resolvers.resolver(name, authority) as server:
         yield server
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from auditor.resolve.answer import Answer, Question
-from auditor.spf.evaluate import check_host
+from auditor.spf.check_host import check_host
 from auditor.spf.ranges import check_range, range_table
 from auditor.wire.codes import NOERROR, NXDOMAIN, TXT
 

@@ -10,8 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from auditor.resolve.answer import Question
-from auditor.resolve.choose import make_engine
-from auditor.run.loop import new_loop, run_loop, seldom_collected
+from auditor.resolve.factory import make_engine
+from auditor.run.event_loop import garbage_collected_by_clock, new_loop, run_loop
 from auditor.settings import Server, Settings
 from auditor.wire import codes
 from benchmarks.clients.report import Task
@@ -46,7 +46,7 @@ async def _main(task: Task, engine_name: str) -> None:
             done.set_result(None)
 
     engine.on_room(room.set)
-    async with seldom_collected():
+    async with garbage_collected_by_clock():
         for start in range(0, left, _BLOCK):
             await asyncio.sleep(0)
             while engine.backlog() > _BACKLOG:
@@ -62,9 +62,6 @@ async def _main(task: Task, engine_name: str) -> None:
 if __name__ == "__main__":
     # What is imported when it is first used: have that done before the clock starts, as it is
     # for the other clients.
-    import auditor.resolve.bulk
-    import auditor.resolve.cares
-    import auditor.resolve.libc_calls  # noqa: F401 - see above
 
     new_loop().close()
 

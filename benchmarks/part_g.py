@@ -1,0 +1,198 @@
+"""(g) Resolvers at their limits: whether anything is lost, and what finding the limit costs."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice, zip_longest
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from benchmarks import material
+from benchmarks.measure import BenchError, helper
+from benchmarks.runners import Place, massdns, missing, scan
+from benchmarks.serving import RESOLVERS, serve_resolver
+from benchmarks.tables import Samples, Table, count, percent, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from benchmarks.measure import Run
+    from benchmarks.options import Options
+
+__all__ = ["run"]
+
+_ABOUT: Final = """\
+`auditor scan --server … {block}` ({targets} targets, default settings) through a resolver with
+an authority {delay} ms away behind it. Right: records that are octet for octet those of a scan
+without a limit. Queries: sent for each question that had to be asked. Limit: what the questions
+take by the limit's arithmetic, as many at a time as it allows or as many a second; the last
+column is how much longer it took. massdns asks for the PTR records alone; shares answered at
+`-s` 100, 1000 and 10000."""
+
+_DROPPER: Final = "1,024 a second, the rest dropped"
+_DROPPER_MOST: Final = 1024
+_WINDOWS: Final = ("100", "1000", "10000")
+_LONGEST_S: Final = 1800.0
+_MASSDNS_LONGEST_S: Final = 120.0
+
+#: Queries a question at most, where so many at a time are the limit, or so many a second.
+_MOST_QUERIES: Final = {True: 1.5, False: 2.0}
+_MOST_TIME: Final = 1.3
+
+
+class _Setting(NamedTuple):
+    """How much is scanned, and how far away the authority is."""
+
+    block: str
+    targets: int
+    delay_ms: int
+
+
+_SETTINGS: Final = {
+    True: [_Setting("20.30.0.0/20", 4096, 20)],
+    False: [_Setting("20.30.0.0/16", 65_536, 20), _Setting("20.30.0.0/20", 4096, 200)],
+}
+
+
+class _Limit(NamedTuple):
+    """What a server bears: so many `at_a_time`, or so many `a_second`."""
+
+    at_a_time: int | None
+    a_second: int | None
+
+    def seconds(self, questions: int, delay: float) -> float:
+        """Return how long so many questions take, 0 without a limit."""
+        if self.a_second is not None:
+            return questions / self.a_second
+        return 0.0 if self.at_a_time is None else questions * delay / self.at_a_time
+
+
+_LIMITS: Final = {
+    **{name: _Limit(kind.at_a_time, kind.a_second) for name, kind in RESOLVERS.items()},
+    _DROPPER: _Limit(None, _DROPPER_MOST),
+}
+
+
+def run(options: Options) -> Iterator[Table]:
+    """Scan behind each resolver, and compare the records with those of a scan without limits."""
+    for setting in _SETTINGS[options.quick]:
+        yield _table(_measure(options, setting), setting)
+
+
+def _measure(options: Options, setting: _Setting) -> Samples:
+    right, output = options.folder / "right.ndjson", options.folder / "g.ndjson"
+    with helper("responder", "mute", "zones", "0") as responder:
+        scan(right, "--server", f"127.0.0.1:{responder.port}", setting.block)
+    names = islice(material.reverse_names(), setting.targets)
+    ptr_names = material.write_lines(options.folder / "g.txt", names)
+    windows = () if missing("massdns", options.peers) else _WINDOWS
+    samples = Samples()
+    for _ in range(options.runs):
+        for row in _LIMITS:
+            if row in samples.failed:
+                continue
+            try:
+                with _served(row, setting.delay_ms) as port:
+                    done = scan(
+                        output,
+                        *("--server", f"127.0.0.1:{port}", setting.block),
+                        limit=_LONGEST_S,
+                    )
+                shares = []
+                for window in windows:
+                    # A server of its own for each: what was asked before is in its cache.
+                    with _served(row, setting.delay_ms) as port:
+                        place = Place(port, options.folder)
+                        shares.append(_massdns_share(place, ptr_names, window))
+            except BenchError as error:
+                samples.failed[row] = str(error)
+                options.say(f"  {row}: {error}")
+                continue
+            detail = {**done.detail, "right": _share_right(right, output), "massdns": shares}
+            samples.add(row, replace(done, detail=detail))
+            options.say(f"  {row}: {done.wall:.1f} s, {detail['right']:.3%}")
+    return samples
+
+
+def _massdns_share(place: Place, names: Path, window: str) -> str:
+    try:
+        return percent(massdns(place, names, "PTR", window, limit=_MASSDNS_LONGEST_S).share)
+    except BenchError:
+        return f"not after {_MASSDNS_LONGEST_S:.0f} s"
+
+
+@contextmanager
+def _served(row: str, delay_ms: int) -> Iterator[int]:
+    """Yield the port of a server with a limit."""
+    sound = ("responder", "mute", "zones", "0", str(delay_ms))
+    if row == _DROPPER:
+        with helper(*sound, str(_DROPPER_MOST)) as responder:
+            yield responder.port
+    else:
+        with helper(*sound) as responder, serve_resolver(row, responder.port) as server:
+            yield server.port
+
+
+def _share_right(right: Path, output: Path) -> float:
+    with right.open("rb") as expected, output.open("rb") as found:
+        equal = [one == other for one, other in zip_longest(expected, found)]
+    return float(sum(equal) / len(equal))
+
+
+def _questions(run: Run) -> int:
+    queries = run.detail["queries"]
+    return int(queries["answered"] + queries["failed"])
+
+
+def _queries(run: Run) -> float:
+    return float(run.detail["queries"]["sent"] / _questions(run))
+
+
+def _table(samples: Samples, setting: _Setting) -> Table:
+    about = _ABOUT.format(
+        block=setting.block, targets=count(setting.targets), delay=setting.delay_ms
+    )
+    columns = ["resolver", "n", "right", "queries", "wall s", "limit s", "÷ limit", "massdns"]
+    table = Table(f"(g) Resolvers at their limits, {setting.delay_ms} ms", columns, about)
+    table.left_out += [f"{row}: {why}" for row, why in samples.failed.items()]
+    for row in samples.rows():
+        wall = samples.median(row, lambda r: r.wall)
+        limit = samples.median(
+            row,
+            lambda r, row=row: _LIMITS[row].seconds(_questions(r), setting.delay_ms / 1000),  # type: ignore[misc]
+        )
+        table.add(
+            row,
+            str(len(samples[row])),
+            percent(_worst_right(samples[row])),
+            f"{samples.median(row, _queries):.2f}",
+            seconds(wall),
+            seconds(limit) if limit else "-",
+            f"{wall / limit:.2f}" if limit else "-",
+            ", ".join(samples[row][-1].detail["massdns"]) or "-",
+        )
+    _add_goals(table, samples, setting)
+    return table
+
+
+def _worst_right(runs: Sequence[Run]) -> float:
+    return min(float(run.detail["right"]) for run in runs)
+
+
+def _add_goals(table: Table, samples: Samples, setting: _Setting) -> None:
+    rows = samples.rows()
+    worst = min((_worst_right(samples[row]) for row in rows), default=0.0)
+    table.goal("every record right", percent(worst), met=worst == 1)
+    for is_window, most in _MOST_QUERIES.items():
+        alike = [row for row in rows if (_LIMITS[row].a_second is None) is is_window]
+        asked = max((samples.median(row, _queries) for row in alike), default=0.0)
+        what = f"at most {most} queries a question where the limit is one of "
+        kind = "number" if is_window else "rate"
+        table.goal(what + kind, f"{asked:.2f}", met=asked <= most)
+    for row in rows:
+        limit = _LIMITS[row].seconds(_questions(samples[row][-1]), setting.delay_ms / 1000)
+        if limit:
+            factor = samples.median(row, lambda r: r.wall) / limit
+            what = f"{row}: at most {_MOST_TIME} times what the limit takes"
+            table.goal(what, f"{factor:.2f}", met=factor <= _MOST_TIME)
