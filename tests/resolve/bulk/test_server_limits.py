@@ -344,13 +344,18 @@ def test_a_higher_limit_that_is_refused_is_left_at_once() -> None:
     assert pressure.size(1000) == 40
 
 
-@pytest.mark.parametrize("is_paced", [False, True])
-def test_few_at_a_time_prove_nothing_where_the_limit_is_a_rate(*, is_paced: bool) -> None:
+@pytest.mark.parametrize(
+    ("is_paced", "alive", "is_own"),
+    [(False, False, True), (False, True, False), (True, False, False)],
+)
+def test_few_at_a_time_prove_nothing_where_the_limit_is_or_may_be_a_rate(
+    *, is_paced: bool, alive: bool, is_own: bool
+) -> None:
     pressure = Pressure()
     pressure.on_answers(100, 5, 0.5)
     pressure._proven, pressure.is_paced = 8, is_paced
-    found = pressure.on_failure(4, 1.0, 1.0, tried=4, calm=True, alive=True)
-    assert (found is Belief.OWN) is not is_paced
+    found = pressure.on_failure(4, 1.0, 1.0, tried=4, calm=True, alive=alive)
+    assert (found is Belief.OWN) is is_own
 
 
 # --- Authoritative servers: they refuse what they do not serve, `.invalid` included

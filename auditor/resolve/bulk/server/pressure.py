@@ -178,6 +178,8 @@ class Pressure:
         if self.is_hopeless or self._is_alone(held):
             return Belief.OWN
         trial = self.trial
+        # Where it is the rate that is too much, few at a time prove nothing.
+        may_be_rate = self.is_paced or (alive and self._is_wary(now))
         if trial is not None:
             if sent_at >= trial.begun:
                 if tried is not None:
@@ -185,8 +187,7 @@ class Pressure:
                     trial.persisted += 1
                     return Belief.PERSISTED
                 trial.failed += 1
-        elif calm and tried is not None and tried <= self._proven and not self.is_paced:
-            # Where it is the rate that is too much, few at a time prove nothing.
+        elif calm and tried is not None and tried <= self._proven and not may_be_rate:
             return Belief.OWN
         self._doubted_at = now
         if not self.doubts:
@@ -257,7 +258,7 @@ class Pressure:
                 self.trial = Trial(int(min(size, _MOST_GENTLE)), now, self.answered)
                 return Verdict.BEGUN
             if self.doubts and not waiting and now - self._doubted_at >= _FORGOTTEN_S:
-                self._finish()
+                self.forget()
             if self.cap is not None:
                 self._probe_up(now)
             return None
@@ -275,7 +276,8 @@ class Pressure:
             return self._overload(now)
         answered = trial.answered + trial.recovered
         if trial.persisted >= _PERSISTED or (trial.persisted and is_done):
-            if self._may_be_rate(trial, now):
+            many_alive = 2 * trial.persisted_alive > trial.persisted
+            if many_alive and not trial.has_rested and self._is_wary(now):
                 trial.rest(now)
                 return Verdict.IN_VAIN
             # Without a question that it answers at all, time has to do: limits are by the second.
@@ -287,21 +289,20 @@ class Pressure:
             trial.size = min(trial.size * 2, _MOST_GENTLE)
         if is_done and not trial.persisted:
             # What was put aside has been answered otherwise.
-            self._finish()
+            self.forget()
         elif not (in_flight or answered) and (trial.persisted or trial.failed):
             # Not even this much is borne now, unless the probe is yet to be answered.
             is_known = trial.has_control or not self.has_controls
             return self._in_vain(trial, now) if is_known or now - trial.begun >= _CHECK_S else None
         return None
 
-    def _may_be_rate(self, trial: Trial, now: float) -> bool:
-        """Tell whether names may have failed again for how much their zones are asked a second.
+    def _is_wary(self, now: float) -> bool:
+        """Tell whether names whose zones have answered may fail for how much is asked a second.
 
-        Zones that have answered are hardly broken. Where such names have turned out to fail by
-        themselves, and no limit was found of late, the next ones are believed at once.
+        Such zones are hardly broken. Where such names have turned out to fail by themselves, and
+        no limit was found of late, the next ones are believed at once.
         """
-        is_new = self._need == _DOUBTS or now - self.found_at < _WARY_S
-        return is_new and not trial.has_rested and 2 * trial.persisted_alive > trial.persisted
+        return self._need == _DOUBTS or now - self.found_at < _WARY_S
 
     def _check(self, trial: Trial, now: float) -> Verdict | None:
         """Believe what failed again if the server still answers what it answered before."""
@@ -320,16 +321,13 @@ class Pressure:
             trial.first, trial.answers_before = now, self.answered
         if never or now - trial.first > _LAST_HOPE_S:
             self.is_hopeless = True
-            self._finish()
+            self.forget()
             return Verdict.HOPELESS
         trial.begin_anew(now)
         return Verdict.IN_VAIN
 
     def forget(self) -> None:
-        """Forget what is doubtful: it is asked of others, or the server is gone."""
-        self._finish()
-
-    def _finish(self) -> None:
+        """Forget what is doubtful: it is judged, asked of others, or the server is gone."""
         self.trial = None
         self.doubts = self._alive_doubts = 0
         self._held = self._pressed = 0
@@ -349,7 +347,7 @@ class Pressure:
             self.suspects_rate = True
             self.cap = None
             self._repeats = 0
-            self._finish()
+            self.forget()
             return Verdict.OVERLOAD
         held, self._ceiling = int(self._held * _BELOW), self._held + 1.0
         if self._held < _LEAST_HELD * self._pressed:
@@ -367,7 +365,7 @@ class Pressure:
         self._proven = min(self._proven, held // 2)
         self._at_cap = 0
         self._next_probe = now + _PROBE_S
-        self._finish()
+        self.forget()
         return Verdict.OVERLOAD
 
     def _own(self) -> Verdict:
@@ -377,7 +375,7 @@ class Pressure:
             borne = self._pressed if self._are_few(self.doubts) else self._held
             self._proven = max(self._proven, borne)
         self._need = min(self._need * 2, _MOST_DOUBTS)
-        self._finish()
+        self.forget()
         return Verdict.OWN
 
     def _probe_up(self, now: float) -> None:
