@@ -6,9 +6,10 @@ once. Nothing is lost by it: putting the texts back in place of the marks gives 
 and what is made of a line text by text may have them put back afterwards as well.
 
 It is sound because it replaces whole JSON strings, by others: no line with an escape is folded, so
-that a quote is always the beginning or the end of a string, and no text that could begin with
-what stands between two strings (one colon may, two never do). Nor could any be a key, a code or another word of the form: these
-have no dot and no colon. The keys of labels may have: `fold_for` is for whoever looks for one.
+that a quote is always the beginning or the end of a string, and no text that could begin with what
+stands between two strings (one colon may, two never do). Nor could any be a key, a code or another
+word of the form: these have no dot and no colon. The keys of labels may have: `fold_for` is for
+whoever looks for one.
 """
 
 from __future__ import annotations
