@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from auditor.checks.address import is_reverse, without_origin
 from auditor.checks.follow_up import FollowUpFacts, follow_up
-from auditor.findings.advice_address import MENDED_CODES, is_host_name, mending_of
+from auditor.findings.advice_address import is_host_name, mending_of
+from auditor.findings.catalogue import entry
 from auditor.fix.changes import OWN, Change, Mends, Plan, Undecided
-from auditor.fix.policies import replace_policy, rewrite
+from auditor.fix.holders import holders_of
+from auditor.fix.policies import replace_policy, result_refusing, rewrite
 from auditor.fix.settle import settle
 from auditor.fix.zone_data import rrset_at
 from auditor.quoting import printable
-from auditor.resolve.answer import make_answer
+from auditor.resolve.answer import Question, make_answer
 from auditor.wire.codes import AAAA, CNAME, NODATA, NOERROR, PTR, SETTLED, SOA, TXT, A
 from auditor.wire.names import parent_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from auditor.findings.advice_address import Mending
+    from auditor.fix.holders import Holder
     from auditor.fix.zone_data import ZoneData
-    from auditor.resolve.answer import Answer, Question, Rdata
+    from auditor.resolve.answer import Answer, Rdata
     from auditor.resolve.zones.zone import Zone
 
 __all__ = ["Planner", "ZoneParty"]
@@ -45,20 +48,6 @@ class ZoneParty(NamedTuple):
 
     party: str
     contact: str
-
-
-class _Holder(NamedTuple):
-    """An address of a record, with the facts about it and the findings that a PTR may mend."""
-
-    address: str
-    ptr: Mapping[str, Any]
-    forward: Sequence[Mapping[str, Any]]
-    found: Sequence[tuple[str, str]]
-
-    @property
-    def codes(self) -> frozenset[str]:
-        """The codes of the findings."""
-        return frozenset(code for code, _ in self.found)
 
 
 class _PtrChange(NamedTuple):
@@ -90,7 +79,7 @@ class Planner:
         self._hosts: dict[str, str] = {}
         #: Domains with findings about their policies: targets and codes.
         self._policies: dict[str, list[tuple[str, str]]] = {}
-        #: Names of domains and mail hosts, whose addresses are audited, too.
+        #: Names of targets, mail hosts and addresses: all that they have is audited, too.
         self._audited: set[str] = set()
         #: Addresses that are added before the PTR record of somebody else is there.
         self._early: dict[tuple[str, int], str] = {}
@@ -101,6 +90,8 @@ class Planner:
         if facts is not None:
             self._audited.add(record["target"])
             self._audited.update(host["name"] for host in facts["mx"]["hosts"])
+        if record["ptr"]:
+            self._audited.update(record["ptr"]["names"])
         if not record["findings"] or record["kind"] == "invalid":
             return
         helo = record["helo"]
@@ -112,7 +103,7 @@ class Planner:
             known = known._replace(
                 addresses={helo["name"]: tuple(helo["addresses"]), **known.addresses}
             )
-        for holder in _holders(record):
+        for holder in holders_of(record):
             self._mend(record, holder, known)
         for finding in record["findings"]:
             if finding["code"] == "DELEGATION_MISSING" and record["ptr"]:
@@ -125,13 +116,17 @@ class Planner:
         """Return what all records come to."""
         for domain, found in self._policies.items():
             self._mend_policy(domain, found)
+        for change in self._changes.values():
+            if change.rdtype == PTR:
+                self._leave_refused(change)
         changes = dict(self._changes)
+        audited = {self._end_of(Question(name, A)) for name in self._audited}
         for key, target in self._early.items():
-            if key[0] in self._audited and key in changes:
+            if key[0] in audited and key in changes:
                 change = changes.pop(key)
                 self._leave(
                     target,
-                    f"{key[0]} takes mail: add the {change.type} record when the PTR record of "
+                    f"{key[0]} has other uses: add the {change.type} record when the PTR record of "
                     f"{target} is there",
                 )
         kept = [change for change in changes.values() if change.edits]
@@ -140,7 +135,7 @@ class Planner:
 
     # --- addresses -------------------------------------------------------------------------
 
-    def _mend(self, record: Mapping[str, Any], holder: _Holder, known: FollowUpFacts) -> None:
+    def _mend(self, record: Mapping[str, Any], holder: Holder, known: FollowUpFacts) -> None:
         """Plan the PTR record of an address, and the address record of its name."""
         address = holder.address
         expected = self._names.get(address, "")
@@ -161,7 +156,8 @@ class Planner:
         if mending.lacks_address and not self._add_address(
             mending, ptr.why, is_asked=mending.host == expected
         ):
-            if "PTR_DOT_MISSING" not in holder.codes or mending.host in known.addresses:
+            is_mended = "PTR_DOT_MISSING" in holder.codes and not mending.others
+            if not is_mended or mending.host in known.addresses:
                 return
             ptr = ptr._replace(why=tuple(code for code in ptr.why if code.startswith("PTR_")))
         chosen = self._hosts.setdefault(address, mending.host)
@@ -175,7 +171,7 @@ class Planner:
         ptr.change.edit("add", mending.host, ptr.why, address)
 
     def _mending(
-        self, record: Mapping[str, Any], holder: _Holder, known: FollowUpFacts
+        self, record: Mapping[str, Any], holder: Holder, known: FollowUpFacts
     ) -> Mending | None:
         """Return which name an address is to have, and what is there of it already."""
         code = min(holder.codes)
@@ -211,7 +207,7 @@ class Planner:
             )
         return mending
 
-    def _ptr(self, mending: Mending, holder: _Holder, *, is_sure: bool) -> _PtrChange | None:
+    def _ptr(self, mending: Mending, holder: Holder, *, is_sure: bool) -> _PtrChange | None:
         """Return what the PTR records of an address become; None if they are left alone.
 
         `is_sure`: somebody has said which name it is to have, and so that no other is.
@@ -286,12 +282,39 @@ class Planner:
         if change is not None:
             replace_policy(change, rewritten, target)
 
+    def _leave_refused(self, change: Change) -> None:
+        """Leave it to people to give an address a PTR name whose own policy refuses it mail.
+
+        Not where somebody has asked for the name, nor where mail is refused as it is.
+        """
+        for edit in change.edits:
+            address, host = edit.target, cast("str", edit.value)
+            is_asked = self._names.get(address) == host
+            is_refused = any(entry(code).severity == "error" for code in edit.why)
+            if edit.op == "delete" or is_asked or is_refused:
+                continue
+            result = result_refusing(address, host, self._answer)
+            if result:
+                self._leave(
+                    address,
+                    f"its PTR name might be {host}, whose SPF policy gives it {result}: change "
+                    "that first",
+                )
+                change.edits.clear()
+                return
+
+    def _end_of(self, question: Question) -> str:
+        """Return the name that has the records of a question, at the end of its aliases."""
+        return self._zones.answer(question).canonical or question.name
+
     def _answer(self, question: Question) -> Answer:
         """Answer from the zones as they are with what is planned already."""
-        change = self._changes.get((question.name, question.rdtype))
+        answer = self._zones.answer(question)
+        change = self._changes.get((answer.canonical or question.name, question.rdtype))
         if change is None or not change.edits or change.mends.party != OWN:
-            return self._zones.answer(question)
-        return make_answer(NOERROR if change.after else NODATA, change.after)
+            return answer
+        after = make_answer(NOERROR if change.after else NODATA, change.after)
+        return after._replace(chain=answer.chain, canonical=answer.canonical)
 
     # --- changes ---------------------------------------------------------------------------
 
@@ -347,28 +370,6 @@ def _is_free(zone: Zone, owner: str, rdtype: int) -> bool:
         return CNAME not in node
     found = zone.find(owner)
     return found is None or (isinstance(found, dict) and found.keys() == {PTR} == {rdtype})
-
-
-def _holders(record: Mapping[str, Any]) -> Iterator[_Holder]:
-    """Yield the addresses of a record that have findings which a PTR record may mend."""
-    found = [
-        (finding["code"], finding["subject"])
-        for finding in record["findings"]
-        if finding["code"] in MENDED_CODES
-    ]
-    if not found:
-        return
-    if record["kind"] == "ip":
-        yield _Holder(record["target"], record["ptr"], record["iprev"]["names"], found)
-        return
-    facts = record["domain"]
-    holders = [each for host in facts["mx"]["hosts"] for each in host["addresses"]]
-    seen = set()
-    for each in (*holders, *facts["addresses"]["list"]):
-        about = [pair for pair in found if pair[1] == each["address"]]
-        if about and each["address"] not in seen:
-            seen.add(each["address"])
-            yield _Holder(each["address"], each["ptr"], each["iprev"]["names"], about)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from auditor.fix.changes import Change
     from auditor.resolve.answer import Answer
 
-__all__ = ["Rewritten", "replace_policy", "rewrite"]
+__all__ = ["Rewritten", "replace_policy", "result_refusing", "rewrite"]
 
 #: Problems whose correction lets the same hosts send as the policy was written to let.
 _CERTAIN: Final = frozenset(
@@ -39,6 +39,9 @@ _PROBLEMS: Final = frozenset({"error", "warning"})
 _UNCERTAIN: Final = frozenset(
     {"SPF_NEUTRAL_ALL", "SPF_NO_ALL", "SPF_INCLUDE_LOOP", "SPF_TERM_RESOLVES_TO_NOTHING"}
 )
+
+#: Results for which receivers refuse mail or count it against the sender.
+_REFUSING: Final = frozenset({"fail", "softfail", "permerror"})
 
 
 class Rewritten(NamedTuple):
@@ -92,3 +95,11 @@ def replace_policy(change: Change, rewritten: Rewritten, target: str) -> None:
         if strings != rewritten.strings and policies([strings]):
             change.edit("delete", strings, rewritten.why, target)
     change.edit("add", rewritten.strings, rewritten.why, target)
+
+
+def result_refusing(address: str, host: str, answer: Callable[[Question], Answer]) -> str:
+    """Return what the policy of a host's own name gives an address, "" if it does not refuse it."""
+    from auditor.spf.check_host import check_host  # noqa: PLC0415 - loads pyspf
+
+    result = settle(check_host(address, "helo", "", host), answer).result
+    return result if result in _REFUSING else ""

@@ -173,6 +173,41 @@ def test_of_several_confirmed_ptr_names_none_is_deleted_unless_somebody_says_whi
     assert (lines, undecided) == ([f"delete 7.{REVERSE} PTR a.example.net."], [])
 
 
+def test_a_name_whose_own_policy_refuses_the_address_is_left_to_people_unless_asked_for() -> None:
+    generic = f"host-192-0-2-7.dyn.{NET}"
+    zones = (
+        f"7 PTR {generic}.\n",
+        'host-192-0-2-7.dyn A 192.0.2.7\nmail A 192.0.2.7\nmail TXT "v=spf1 -all"\n',
+    )
+    lines, undecided = _plan(*zones)
+    assert lines == []
+    assert undecided == [
+        "its PTR name might be mail.example.net, whose SPF policy gives it fail: change that first"
+    ]
+    change = [f"delete 7.{REVERSE} PTR {generic}.", f"add 7.{REVERSE} PTR mail.example.net."]
+    assert _plan(*zones, names={"192.0.2.7": "mail.example.net"}) == (change, [])
+    authorised = (zones[0], zones[1].replace("v=spf1", "v=spf1 a"))
+    assert _plan(*authorised) == (change, [])
+
+
+def test_a_name_whose_policy_refuses_is_better_than_none() -> None:
+    lines, undecided = _plan("", 'mail A 192.0.2.7\nmail TXT "v=spf1 -all"\n')
+    assert (lines, undecided) == ([f"add 7.{REVERSE} PTR mail.example.net."], [])
+
+
+@pytest.mark.parametrize("published", ["new A 192.0.2.8", "old CNAME new"])
+def test_a_name_with_other_uses_gets_no_address_before_the_ptr_record_of_somebody_else(
+    published: str,
+) -> None:
+    """What leads to the name today would lead to the address tomorrow."""
+    used = published.split(maxsplit=1)[0]
+    zones = zone_data({REVERSE: f"8 PTR {used}.{NET}.\n", NET: f"{published}\n"}, [NET])
+    records = audited(zones, ["192.0.2.7", "192.0.2.8"])
+    plan = planned(zones, records, {"192.0.2.7": f"new.{NET}"})
+    assert [line for line in lines_of(plan) if " A " in line] == []
+    assert plan.undecided[-1].why.startswith(f"new.{NET} has other uses: add the A record when the")
+
+
 def test_an_address_that_nobody_sees_is_left_alone() -> None:
     zones = zone_data({"2.0.10.in-addr.arpa": "", NET: "mail A 10.0.2.7\n"})
     assert lines_of(planned(zones, audited(zones, ["10.0.2.7"]))) == []

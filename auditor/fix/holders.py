@@ -1,0 +1,48 @@
+"""The addresses of a record whose findings a PTR record may mend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from auditor.findings.advice_address import MENDED_CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["Holder", "holders_of"]
+
+
+class Holder(NamedTuple):
+    """An address of a record, with the facts about it and the findings that a PTR may mend."""
+
+    address: str
+    ptr: Mapping[str, Any]
+    forward: Sequence[Mapping[str, Any]]
+    found: Sequence[tuple[str, str]]
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """The codes of the findings."""
+        return frozenset(code for code, _ in self.found)
+
+
+def holders_of(record: Mapping[str, Any]) -> Iterator[Holder]:
+    """Yield the addresses of a record that have findings which a PTR record may mend."""
+    found = [
+        (finding["code"], finding["subject"])
+        for finding in record["findings"]
+        if finding["code"] in MENDED_CODES
+    ]
+    if not found:
+        return
+    if record["kind"] == "ip":
+        yield Holder(record["target"], record["ptr"], record["iprev"]["names"], found)
+        return
+    facts = record["domain"]
+    holders = [each for host in facts["mx"]["hosts"] for each in host["addresses"]]
+    seen = set()
+    for each in (*holders, *facts["addresses"]["list"]):
+        about = [pair for pair in found if pair[1] == each["address"]]
+        if about and each["address"] not in seen:
+            seen.add(each["address"])
+            yield Holder(each["address"], each["ptr"], each["iprev"]["names"], about)
