@@ -174,7 +174,7 @@ class Auditor:
 
         Raises UsageError for a text that is several targets, such as a prefix.
         """
-        given = [each for block in TargetStream.of([target]).blocks() for each in block]
+        given = [entry for block in TargetStream.of([target]).blocks() for entry in block]
         if len(given) != 1:
             raise UsageError(f"{target!s}: {len(given):,} targets; check takes one, scan takes any")
         (single,) = given
@@ -185,7 +185,7 @@ class Auditor:
             record = yield from auditor.audit(single)
             helo = single.origin.helo or self._settings.helo or ""
             known = yield from follow_up(record, helo, single.origin.expected)
-            findings = [explain_finding(record, found, known) for found in record["findings"]]
+            findings = [explain_finding(record, finding, known) for finding in record["findings"]]
             # Lists and dictionaries only, as those of a scan.
             (plain,) = records_of(orjson.dumps(record))
             return CheckResult(plain, tuple(findings))

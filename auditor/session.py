@@ -191,7 +191,7 @@ class ScanSession:
         work = asyncio.ensure_future(self._work())
         shutdown = Shutdown(self._scan, work, stopping=self._reporter.on_stopping, drop=self._drop)
         deadline = self._settings.deadline
-        found = Outcome(NOT_FINISHED)
+        ending = Outcome(NOT_FINISHED)
         try:
             with shutdown.signals_handled(deadline and deadline - (self._clock() - self._began)):
                 try:
@@ -201,7 +201,7 @@ class ScanSession:
                     if not shutdown.why:
                         self._require_target()
                         await self._finish()
-                        found = outcome(
+                        ending = outcome(
                             self._settings, self._scan.tally, self._zone_facts.severities
                         )
                 except asyncio.CancelledError:
@@ -213,7 +213,7 @@ class ScanSession:
                 if self._ended_how != FINISHED:
                     self._leave_partial()
         except AuditorError as error:
-            self._ended_how, found = str(error), Outcome(error.exit_code)
+            self._ended_how, ending = str(error), Outcome(error.exit_code)
             with contextlib.suppress(OutputError):  # what ended the run is what matters
                 self._leave_partial()
             raise
@@ -224,8 +224,8 @@ class ScanSession:
                 self._manifest_writer.close()
             if self._device is not None:
                 os.close(self._device)
-            self._report_end(found)
-        return found.code
+            self._report_end(ending)
+        return ending.code
 
     async def _work(self) -> None:
         """Count the records of earlier sessions, and scan the rest."""
@@ -376,18 +376,18 @@ class ScanSession:
         if self._is_empty:
             raise nothing_given(self._scan.stream, self._files)
 
-    def _report_end(self, found: Outcome) -> None:
+    def _report_end(self, ending: Outcome) -> None:
         """Report how the run ended, and where its records are."""
         if self._file is None or self._manifest_writer is None or self._discarded:
-            self._reporter.on_end(self._ended_how, found)
+            self._reporter.on_end(self._ended_how, ending)
             return
         if self._parts is not None:
             folder = self._parts.folder.name
             where = f"{folder}/{MANIFEST}"
-            self._reporter.on_end(self._ended_how, found, records=f"{folder}/", manifest=where)
+            self._reporter.on_end(self._ended_how, ending, records=f"{folder}/", manifest=where)
             return
         path = self._file.path
         output_path = path if self._ended_how == FINISHED else partial_path(path)
         self._reporter.on_end(
-            self._ended_how, found, records=output_path, manifest=self._manifest_writer.path
+            self._ended_how, ending, records=output_path, manifest=self._manifest_writer.path
         )

@@ -108,16 +108,16 @@ def option(default: T, group: Group, parse: Callable[[Any], T], **details: Any) 
 def declared_options(settings: type[Any]) -> dict[str, Option]:
     """Return the options of a class by their keys in a settings file."""
     options: dict[str, Option] = {}
-    for each in fields(settings):
-        declared: Option = each.metadata["option"]
-        key = declared.key or each.name.replace("_", "-")
+    for declaration in fields(settings):
+        declared: Option = declaration.metadata["option"]
+        key = declared.key or declaration.name.replace("_", "-")
         options[key] = replace(
             declared,
             key=key,
-            attribute=each.name,
+            attribute=declaration.name,
             flag=declared.flag or f"--{key}",
             metavar=declared.metavar
             or ("N" if declared.parse in {parse_int, parse_float} else None),
-            default=None if each.default is MISSING else each.default,
+            default=None if declaration.default is MISSING else declaration.default,
         )
     return options

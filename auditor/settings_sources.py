@@ -137,12 +137,12 @@ def load(
     options = declared_options(kind)
     values: dict[str, Any] = {}
     origins: dict[str, Source] = {}
-    found, named = _files(config, environ)
-    files = tuple(path for path in (found, named) if path is not None)
+    discovered, named = _files(config, environ)
+    files = tuple(path for path in (discovered, named) if path is not None)
     sources: list[tuple[Mapping[str, Source], Mapping[str, Any]]] = []
     for path in files:
         table = read_config(path, options)
-        if path is found:
+        if path is discovered:
             check_trust(path, table, options)
         sources.append((dict.fromkeys(table, Source("file", str(path))), table))
     variables, ignored = _environment(environ, options)
@@ -159,7 +159,7 @@ def load(
         settings = kind(**{options[key].attribute: value for key, value in values.items()})
     except UsageError as error:
         raise _blamed(error, origins) from None
-    return Loaded(settings, files, origins, found, ignored)
+    return Loaded(settings, files, origins, discovered, ignored)
 
 
 def _take(
@@ -246,7 +246,7 @@ def _nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None
     import difflib  # noqa: PLC0415 - only for an error message
 
     names = tuple(names)
-    turned = [each for each in names if sorted(each) == sorted(name)]
+    turned = [known_name for known_name in names if sorted(known_name) == sorted(name)]
     return next(iter(turned or difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
 
 

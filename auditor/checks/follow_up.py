@@ -90,7 +90,7 @@ def _hosts(
         if answer.canonical:  # one of a loop leads to nothing
             aliases[name] = "" if answer.canonical in answer.chain else answer.canonical
         if all(answer.status in SETTLED for answer in pair):
-            addresses[name] = tuple(str(each) for answer in pair for each in answer.records)
+            addresses[name] = tuple(str(record) for answer in pair for record in answer.records)
     return aliases, addresses
 
 
@@ -117,7 +117,9 @@ def _wildcards(
 
     These are the owners of policies with findings, and the hosts of an address.
     """
-    domains = [each["subject"] for each in record["findings"] if each["code"].startswith("SPF_")]
+    domains = [
+        finding["subject"] for finding in record["findings"] if finding["code"].startswith("SPF_")
+    ]
     names = [name for name in (owners.get(domain, domain) for domain in domains) if "." in name]
     if record["kind"] == "ip" and record["findings"]:
         names += [name for name in hosts if not is_reverse(name)]

@@ -190,7 +190,11 @@ def _complaint(error: click.UsageError, arguments: Sequence[str]) -> str:
     where = "auditor" if command is None else f"auditor {command.name}"
     if isinstance(error, click.NoSuchOption):
         parameters = (command or app).params
-        known = [name for each in parameters for name in (*each.opts, *each.secondary_opts)]
+        known = [
+            name
+            for parameter in parameters
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        ]
         name = error.option_name
         text = peer_option(name, arguments) or f"{name}{did_you_mean(name, known)}"
         text = f"no option {text}"

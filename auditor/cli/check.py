@@ -69,12 +69,14 @@ def command(target: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
     checked = _check(settings, targets, rule_set)
     chosen = select_receivers(settings.receivers, settings.receivers_file)
     if as_json:
-        for each in checked:
-            print_json(check_data(each, chosen))
+        for result in checked:
+            print_json(check_data(result, chosen))
     else:
         _explain(checked, chosen)
-    severities = {found["severity"] for each in checked for found in each.record["findings"]}
-    verdicts = {each.record["verdict"] for each in checked}
+    severities = {
+        finding["severity"] for result in checked for finding in result.record["findings"]
+    }
+    verdicts = {result.record["verdict"] for result in checked}
     return FINDINGS_FOUND if fails(settings.fail_on, severities, verdicts) else 0
 
 
@@ -83,7 +85,9 @@ def _check(settings: Settings, targets: Sequence[Target], rule_set: RuleSet) -> 
     audit = TargetAuditor(settings, rule_set).audit
     patience = WaitNotice(settings.servers, at_terminal=terminal_width(_STDERR) is not None)
     steps = patience.noting(
-        together([_examined(audit(each), each.origin, settings.helo or "") for each in targets])
+        together(
+            [_examined(audit(target), target.origin, settings.helo or "") for target in targets]
+        )
     )
     with engine_messages():
         # Only answers that say how they were obtained tell why a server failed.
@@ -91,12 +95,12 @@ def _check(settings: Settings, targets: Sequence[Target], rule_set: RuleSet) -> 
         checked = run_loop(patience.with_word(run_steps(traced, steps)))
     if len(settings.servers) > 1 and "SERVERS_DISAGREE" in rule_set.severities:
         with engine_messages(quiet=True):  # what is wrong with a server has been told above
-            server_answers = run_loop(ask_each(settings, [each.record for each in checked]))
+            server_answers = run_loop(ask_each(settings, [result.record for result in checked]))
         checked = [
-            each._replace(
-                record=with_disagreement(each.record, answers, rule_set), server_answers=answers
+            result._replace(
+                record=with_disagreement(result.record, answers, rule_set), server_answers=answers
             )
-            for each, answers in zip(checked, server_answers, strict=True)
+            for result, answers in zip(checked, server_answers, strict=True)
         ]
     return checked
 
@@ -115,8 +119,8 @@ def _examined(audit: Steps[Record], origin: Origin, helo: str) -> Steps[Checked]
 
 def _explain(checked: Sequence[Checked], chosen: Sequence[Receiver]) -> None:
     explained: set[str] = set()
-    for number, each in enumerate(checked):
+    for number, result in enumerate(checked):
         if number:
             print_data()
-        for line in describe(each, explained, chosen):
+        for line in describe(result, explained, chosen):
             print_data(line)

@@ -21,11 +21,11 @@ def with_disagreement(
     record: Record, server_answers: Sequence[ServerAnswers], rule_set: RuleSet
 ) -> Record:
     """Return a record with the findings about its servers, and the verdict that follows."""
-    found = [
+    findings = [
         Finding(noted["code"], noted["severity"], noted["subject"]) for noted in record["findings"]
     ]
-    found = sorted(
-        {*found, *judge_servers(server_answers, rule_set)},
-        key=lambda each: (each.code, each.subject),
+    findings = sorted(
+        {*findings, *judge_servers(server_answers, rule_set)},
+        key=lambda finding: (finding.code, finding.subject),
     )
-    return with_findings(record, found)
+    return with_findings(record, findings)

@@ -115,11 +115,11 @@ def _address(margin: int, ptr: PtrLookup, iprev: Iprev) -> Iterator[str]:
         yield _fact(margin, "", "alias: " + " -> ".join((*ptr["chain"], ptr["owner"])))
     yield _fact(margin, "FCrDNS", f"{iprev['result']} (iprev)")
     for name in iprev["names"]:
-        found = ", ".join(name["addresses"]) or name["status"]
+        outcome = ", ".join(name["addresses"]) or name["status"]
         back = "points back" if name["confirms"] else "does not point back"
         if name["status"] not in SETTLED:
             back = "not known whether it points back"
-        yield paragraph(f"{name['name']} -> {found}: {back}", margin + _COLUMN, hanging=2)
+        yield paragraph(f"{name['name']} -> {outcome}: {back}", margin + _COLUMN, hanging=2)
 
 
 def _zone(zone: ReverseZone, denied_by: str) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _lifetime(lifetime: Lifetime) -> str:
 
 
 def _helo(helo: HeloLookup) -> str:
-    found = (
+    outcome = (
         ", ".join(helo["addresses"])
         or helo["status"]
         or "no fully qualified host name, not looked up"
@@ -156,7 +156,7 @@ def _helo(helo: HeloLookup) -> str:
     unread = helo["status"] is not None and helo["status"] not in SETTLED
     back = "not known" if unread else "has the address" if helo["confirms"] else "another address"
     leads = f": {back}" if helo["addresses"] or unread else ""
-    return _fact(4, "HELO", f"{helo['name']} -> {found}{leads}")
+    return _fact(4, "HELO", f"{helo['name']} -> {outcome}{leads}")
 
 
 def _spf(spf: SpfCheck) -> Iterator[str]:
@@ -226,7 +226,7 @@ def _replacing(finding: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]
     """Return the finding that has the name replaced which another one would give an address."""
     if not finding["code"].startswith("FORWARD_"):
         return ""
-    codes = {each["code"] for each in findings if each["subject"] == finding["subject"]}
+    codes = {other["code"] for other in findings if other["subject"] == finding["subject"]}
     return next((code for code in NAMES_TO_REPLACE if code in codes), "")
 
 

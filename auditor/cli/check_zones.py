@@ -68,8 +68,8 @@ def split_findings(
     record: Record, outside: Mapping[str, str]
 ) -> tuple[list[Finding], list[Finding]]:
     """Return the findings that are what they say, and those that only lack a zone file."""
-    lacking = [found for found in record["findings"] if _only_lacks(found, outside)]
-    return [found for found in record["findings"] if found not in lacking], lacking
+    lacking = [finding for finding in record["findings"] if _only_lacks(finding, outside)]
+    return [finding for finding in record["findings"] if finding not in lacking], lacking
 
 
 def _only_lacks(finding: Finding, outside: Mapping[str, str]) -> bool:

@@ -55,6 +55,8 @@ class Checked(NamedTuple):
         if {finding["code"] for finding in lacking}.isdisjoint(CODES_OF_FACTS["temporary"]):
             return chosen
         return [
-            each._replace(rules=tuple(rule for rule in each.rules if "temporary" not in rule.when))
-            for each in chosen
+            receiver._replace(
+                rules=tuple(rule for rule in receiver.rules if "temporary" not in rule.when)
+            )
+            for receiver in chosen
         ]

@@ -74,9 +74,9 @@ def _describe(line: Mapping[str, Any]) -> Iterator[str]:
         f"{head}{said}, {line['differing']:,} of {counted(line['compared'], 'record set')} "
         f"differ, {line['undetermined']:,} undetermined"
     )
-    for each in line["differences"][:_MAX_SHOWN]:
-        yield f"  {each['owner']} {each['type']}"
-        yield f"    primary: {', '.join(each['primary']) or _NONE}"
-        yield f"    server:  {', '.join(each['server']) or _NONE} ({each['status']})"
+    for difference in line["differences"][:_MAX_SHOWN]:
+        yield f"  {difference['owner']} {difference['type']}"
+        yield f"    primary: {', '.join(difference['primary']) or _NONE}"
+        yield f"    server:  {', '.join(difference['server']) or _NONE} ({difference['status']})"
     if line["differing"] > _MAX_SHOWN:
         yield f"  and {line['differing'] - _MAX_SHOWN:,} more; --json shows up to 1,000"

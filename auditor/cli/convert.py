@@ -132,7 +132,7 @@ def _source(names: tuple[str, ...], columns: Sequence[Column], *, flat: bool) ->
     results = None if facts else Results(names)
     paths = {name: Path(locate(name).path) for name in facts}
     manifests = {name: _manifest(name) for name in names if name != _STDOUT}
-    stamps = {name: _stamp(found) for name, found in manifests.items()}
+    stamps = {name: _stamp(manifest) for name, manifest in manifests.items()}
     if results is not None:
         return _Source(manifests, stamps, columns, results)
     zones = (
@@ -218,9 +218,9 @@ def _packed(file: IO[bytes], ending: str) -> IO[bytes]:
 def _notes(source: _Source, *, flat: bool) -> dict[str, str]:
     """Return what a table says of itself: who made it, what of, from which runs."""
     runs = [
-        {"file": name, **{key: found[key] for key in _KEPT if key in found}}
-        for name, found in source.manifests.items()
-        if found
+        {"file": name, **{key: manifest[key] for key in _KEPT if key in manifest}}
+        for name, manifest in source.manifests.items()
+        if manifest
     ]
     return {
         "auditor.version": __version__,

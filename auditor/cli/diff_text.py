@@ -94,7 +94,7 @@ def _by_kind(
     if every:  # read once for each kind: there may be too many for memory
         for kind in CHANGES:
             if diff.counts[kind]:
-                yield kind, (each for each in diff.changes() if each["change"] == kind)
+                yield kind, (change for change in diff.changes() if change["change"] == kind)
         return
     first: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for change in diff.changes():
@@ -108,23 +108,23 @@ def _by_kind(
 
 def _places(diff: Diff) -> Iterator[str]:
     """Yield which findings came and went, and where most of them did."""
-    found = diff.places.found()
-    if not found:
+    changed = diff.places.found()
+    if not changed:
         return
-    added = max(len(f"{each.added:,}") for each in found) + 1
-    removed = max(len(f"{each.removed:,}") for each in found) + 1
-    letters = max(len(printable(each.code)) for each in found[:_FINDINGS_SHOWN])
-    for each in found[:_FINDINGS_SHOWN]:
-        came = f"+{each.added:,}" if each.added else ""
-        went = f"-{each.removed:,}" if each.removed else ""
-        line = f"{came:>{added}} {went:>{removed}}  {printable(each.code):<{letters}}"
-        if each.prefix is not None:
-            most = max(each.added, each.removed)
-            share = "" if each.inside == most else "most "
-            line += f"  {share}in {each.prefix}"
+    added = max(len(f"{finding.added:,}") for finding in changed) + 1
+    removed = max(len(f"{finding.removed:,}") for finding in changed) + 1
+    letters = max(len(printable(finding.code)) for finding in changed[:_FINDINGS_SHOWN])
+    for finding in changed[:_FINDINGS_SHOWN]:
+        came = f"+{finding.added:,}" if finding.added else ""
+        went = f"-{finding.removed:,}" if finding.removed else ""
+        line = f"{came:>{added}} {went:>{removed}}  {printable(finding.code):<{letters}}"
+        if finding.prefix is not None:
+            most = max(finding.added, finding.removed)
+            share = "" if finding.inside == most else "most "
+            line += f"  {share}in {finding.prefix}"
         yield line.rstrip()
-    if len(found) > _FINDINGS_SHOWN:
-        yield f"and {counted(len(found) - _FINDINGS_SHOWN, 'more finding')}"
+    if len(changed) > _FINDINGS_SHOWN:
+        yield f"and {counted(len(changed) - _FINDINGS_SHOWN, 'more finding')}"
     yield ""
 
 
@@ -177,9 +177,9 @@ def _change(change: dict[str, Any]) -> Iterator[str]:
 def _findings(change: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each finding that came or went."""
     for key, mark in _MARKS:
-        for found in change["findings"][key]:
-            code = click.style(printable(found["code"]), **severity_style(found["severity"]))
-            subject = found["subject"]
+        for finding in change["findings"][key]:
+            code = click.style(printable(finding["code"]), **severity_style(finding["severity"]))
+            subject = finding["subject"]
             about = "" if subject == change["target"] else f"  {printable(subject, _limit())}"
             yield f"    {mark} {code}{about}"
 

@@ -71,14 +71,14 @@ def command(
 
 def _explain(text: str, own: Path | None, *, as_json: bool) -> None:
     try:
-        found = entry(text.strip().upper())
+        known = entry(text.strip().upper())
     except KeyError:
         _explain_bounce(text, "", own, as_json=as_json)
         return
     if as_json:
-        print_json(_entry_data(found))
+        print_json(_entry_data(known))
     else:
-        print_data(_page(found))
+        print_data(_page(known))
 
 
 def _explain_bounce(text: str, where: str, own: Path | None, *, as_json: bool) -> None:

@@ -42,16 +42,16 @@ def command(file: tuple[str, ...], *, as_json: bool, quiet: bool) -> None:
     uses: Counter[HeloUse] = Counter()
     for name in file:
         source = locate(name, dash=True)
-        found = 0
+        count = 0
         for use in helo_uses(_lines(source)):
-            found += 1
+            count += 1
             if use.address:
                 uses[HeloUse(use.address, printable(use.helo))] += 1
             elif not quiet:
                 print_message(f"auditor: {source.label}: {_without_address(use)}")
             if len(uses) > _MAX_USES:
                 raise InputError(f"{source.label}: more than {_MAX_USES:,} hosts and names so far")
-        if not found and not quiet:
+        if not count and not quiet:
             print_message(f"auditor: {source.label}: no host with a HELO name in it")
     if not uses:
         raise InputError("no address with a HELO name to make a table of")

@@ -67,18 +67,18 @@ def command(
         raise UsageError("no history without nights: give .parquet files, or a folder of them")
     wanted = _wanted(findings, targets)
     with History(nights, wanted) as history:
-        found = (
+        shown = (
             line for line in history.finding_lines() if not only_open or line["state"] == "open"
         )
         if as_json:
             for line in history.night_lines():
                 print_json(line)
-            for line in found:
+            for line in shown:
                 print_json(line)
             return
         from auditor.cli.history_text import as_text  # noqa: PLC0415 - not needed for JSON
 
-        for text in as_text(list(history.night_lines()), found, top):
+        for text in as_text(list(history.night_lines()), shown, top):
             print_data(text)
 
 

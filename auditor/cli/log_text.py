@@ -92,7 +92,7 @@ class TextLog(logging.Handler):
                 (finding.split(), count) for finding, count in tally.findings.items()
             )
         ]
-        found.sort(key=lambda each: (-_RANK[each[1]], -each[2], each[0]))
+        found.sort(key=lambda row: (-_RANK[row[1]], -row[2], row[0]))
         digits = max((len(f"{count:,}") for _, _, count in found), default=0)
         letters = max((len(code) for code, _, _ in found), default=0)
         columns = terminal_width(_STDERR)
@@ -124,7 +124,7 @@ def _whole_prefixes(ended: Ended) -> list[str]:
         faults = scan_faults(output)
     except AuditorError:  # whoever moved the output away will know
         return []
-    rows = list(fault_rows([fault_json(each, _MOST_FAULTS) for each in faults]))[:_MOST_FAULTS]
+    rows = list(fault_rows([fault_json(fault, _MOST_FAULTS) for fault in faults]))[:_MOST_FAULTS]
     letters = max((len(code) for code, *_ in rows), default=0)
     return [
         f"  {'whole prefixes:' if not at else '':<15}  {code:<{letters}}  {prefixes}"

@@ -151,7 +151,7 @@ def _space(texts: Sequence[str]) -> Mapping[int, list[Interval]] | None:
             raise UsageError(f"mine: {quoted(item.text)} is a domain; expected a prefix or a range")
         spans.append(item)
     return {
-        version: joined((first, last) for each, first, last in spans if each == version)
+        version: joined((first, last) for ip, first, last in spans if ip == version)
         for version in (V4, V6)
     }
 

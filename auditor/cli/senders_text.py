@@ -95,7 +95,7 @@ def _errors(line: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unclear(line: Mapping[str, Any]) -> Iterator[str]:
-    return (f"{_way(each)}: {_shown(each['why'])}" for each in line["undetermined"])
+    return (f"{_way(way)}: {_shown(way['why'])}" for way in line["undetermined"])
 
 
 def _includes(found: Mapping[str, Any]) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _cut(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _way(way: Mapping[str, Any]) -> str:
     """Return the terms on a way; of the last also the domain, as it stands in its policy."""
-    terms = [way["term"], *(each["term"] for each in way["through"])]
+    terms = [way["term"], *(term["term"] for term in way["through"])]
     texts = [_shown(term) if term else "its end" for term in terms]
     return " > ".join(texts)
 

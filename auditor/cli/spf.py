@@ -72,7 +72,7 @@ def command(
     rule_set = RuleSet.of(settings)
     with engine_messages():
         report = run_loop(run_steps(settings, spf_report(name, wanted)))
-    problems = [found for found in report.lint.problems if found.code in rule_set.severities]
+    problems = [problem for problem in report.lint.problems if problem.code in rule_set.severities]
     if as_data:
         from auditor.cli.spf_json import as_json  # noqa: PLC0415 - not needed for text
 
@@ -82,9 +82,9 @@ def command(
 
         for line in as_text(report, problems, rule_set.severities):
             print_data(line)
-    severities = {rule_set.severities[found.code] for found in problems}
+    severities = {rule_set.severities[problem.code] for problem in problems}
     reached = verdict(
-        Finding(found.code, rule_set.severities[found.code], name) for found in problems
+        Finding(problem.code, rule_set.severities[problem.code], name) for problem in problems
     )
     return FINDINGS_FOUND if fails(settings.fail_on, severities, {reached}) else 0
 

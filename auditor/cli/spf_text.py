@@ -105,7 +105,7 @@ def _policy_lines(tree: TreePolicy, depth: int, spent: _Spent) -> Iterator[str]:
 
     `spent` are the lookups and void lookups before its first term.
     """
-    costly = {found.term.start: found for found in tree.terms}
+    costly = {costly_term.term.start: costly_term for costly_term in tree.terms}
     if tree.policy.problems:
         wrong = click.style("a syntax error: permerror", **severity_style("error"))
         yield f"{count_columns()}{'  ' * depth}{wrong}"
@@ -117,35 +117,35 @@ def _policy_lines(tree: TreePolicy, depth: int, spent: _Spent) -> Iterator[str]:
             yield _line(depth, count_columns(), _networks(run))
             continue
         for term in run:
-            found = costly.get(term.start)
-            if found is None:
+            costly_term = costly.get(term.start)
+            if costly_term is None:
                 yield _line(depth, count_columns(), shown(term.text))
                 continue
-            yield from _costly_lines(found, depth, spent)
-            spent = found.lookups, found.voids
+            yield from _costly_lines(costly_term, depth, spent)
+            spent = costly_term.lookups, costly_term.voids
     behind = [term for term in terms[end:] if term.kind != "redirect"]
     if behind:
         text = f"{counted(len(behind), 'term')} behind all, never evaluated"
         yield _line(depth, count_columns(), text)
 
 
-def _costly_lines(found: TreeTerm, depth: int, spent: _Spent) -> Iterator[str]:
+def _costly_lines(costly_term: TreeTerm, depth: int, spent: _Spent) -> Iterator[str]:
     """Yield a term that costs lookups, and what it leads to."""
-    text = shown(found.term.text)
-    if not found.reached:
+    text = shown(costly_term.term.text)
+    if not costly_term.reached:
         yield _line(depth, count_columns(), f"{text}  not reached")
         return
-    if found.policy is None:
-        if found.trouble is not None:
-            text += f"  {click.style(found.trouble, **severity_style('error'))}"
-        yield _line(depth, count_columns(found.lookups, found.voids), text)
+    if costly_term.policy is None:
+        if costly_term.trouble is not None:
+            text += f"  {click.style(costly_term.trouble, **severity_style('error'))}"
+        yield _line(depth, count_columns(costly_term.lookups, costly_term.voids), text)
         return
     lookups, voids = spent
-    if found.lookups > lookups + 1:
-        text += f"  ({found.lookups - lookups} lookups in all)"
+    if costly_term.lookups > lookups + 1:
+        text += f"  ({costly_term.lookups - lookups} lookups in all)"
     entered = lookups + 1, voids
     yield _line(depth, count_columns(*entered), text)
-    yield from _policy_lines(found.policy, depth + 1, entered)
+    yield from _policy_lines(costly_term.policy, depth + 1, entered)
 
 
 def _line(depth: int, counts: str, text: str) -> str:

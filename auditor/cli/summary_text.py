@@ -129,20 +129,20 @@ def _bar(part: int, whole: int, style: str) -> Text:
 
 
 def _verdicts(data: Mapping[str, Any]) -> RenderableType:
-    kinds = {kind: found for kind, found in data["kinds"].items() if found["records"]}
+    kinds = {kind: counts for kind, counts in data["kinds"].items() if counts["records"]}
     total = data["records"]
     table = _table("verdict", "records", "share", "", *(_KINDS[kind] for kind in kinds))
     table.columns[3].justify = "left"
     table.columns[3].min_width = _BAR
     for verdict, count in data["verdicts"].items():
         style = _STYLES[verdict]
-        cells = [f"{found['verdicts'][verdict]:,}" for found in kinds.values()]
+        cells = [f"{counts['verdicts'][verdict]:,}" for counts in kinds.values()]
         table.add_row(
             Text(verdict, style), f"{count:,}", _share(count, total), _bar(count, total, style),
             *cells,
         )  # fmt: skip
     table.add_row(
-        "all", f"{total:,}", "", "", *(f"{found['records']:,}" for found in kinds.values())
+        "all", f"{total:,}", "", "", *(f"{counts['records']:,}" for counts in kinds.values())
     )
     return table
 
@@ -151,19 +151,19 @@ def _findings(findings: list[dict[str, Any]], top: int, width: int) -> list[Rend
     if not findings:
         return [Text(""), Text("No findings.")]
     # Mostly a target has one finding of a code, so that there is nothing to tell apart.
-    several = any(found["count"] != found["targets"] for found in findings[:top])
+    several = any(finding["count"] != finding["targets"] for finding in findings[:top])
     figures = ("count", "targets") if several else ("count",)
     table = _table("finding", *figures, "severity", "")
     table.columns[-2].justify = table.columns[-1].justify = "left"
-    letters = max(len(printable(found["code"])) for found in findings[:top])
+    letters = max(len(printable(finding["code"])) for finding in findings[:top])
     room = width - letters - _BESIDE_TITLE - (_TARGETS if several else 0)
-    for found in findings[:top]:
-        style = _STYLES[found["severity"]]
+    for finding in findings[:top]:
+        style = _STYLES[finding["severity"]]
         table.add_row(
-            _text(found["code"], style),
-            *(f"{found[figure]:,}" for figure in figures),
-            Text(found["severity"], style),
-            _title(found["code"], room),
+            _text(finding["code"], style),
+            *(f"{finding[figure]:,}" for figure in figures),
+            Text(finding["severity"], style),
+            _title(finding["code"], room),
         )
     parts: list[RenderableType] = [Text(""), table]
     more = len(findings) - top
@@ -180,13 +180,13 @@ def _title(code: str, room: int) -> str:
     return title if len(title) <= room else f"{title[: room - 1].rstrip()}…"
 
 
-def _labels(found: Mapping[str, Any]) -> list[RenderableType]:
+def _labels(labels: Mapping[str, Any]) -> list[RenderableType]:
     """Return the counts by the values of a label, and the most frequent finding of each."""
-    table = _table(printable(f"by {found['label']}"), "records", *VERDICTS, "mostly")
+    table = _table(printable(f"by {labels['label']}"), "records", *VERDICTS, "mostly")
     table.columns[-1].justify = "left"
-    rows = [(row["value"], row) for row in found["values"]]
-    if found["others"]["records"]:
-        rows.append(("(others)", found["others"]))
+    rows = [(row["value"], row) for row in labels["values"]]
+    if labels["others"]["records"]:
+        rows.append(("(others)", labels["others"]))
     for value, row in rows:
         counts = (f"{row['verdicts'][verdict]:,}" for verdict in VERDICTS)
         mostly = row["findings"][0] if row["findings"] else None
@@ -196,8 +196,8 @@ def _labels(found: Mapping[str, Any]) -> list[RenderableType]:
             *counts,
             _text(f"{mostly['code']} {mostly['targets']:,}") if mostly else "",
         )
-    more = found["rows"] - len(found["values"])
-    notes = [Text(f"and {more:,} more: --top {found['rows']} shows all")] if more else []
+    more = labels["rows"] - len(labels["values"])
+    notes = [Text(f"and {more:,} more: --top {labels['rows']} shows all")] if more else []
     return [Text(""), table, *notes]
 
 
@@ -239,18 +239,18 @@ def _blocks(data: Mapping[str, Any], top: int) -> list[RenderableType]:
 
 def _prefixes(prefixes: list[dict[str, Any]]) -> list[RenderableType]:
     parts: list[RenderableType] = []
-    for found in prefixes:
-        if found["worst_in_use"]:
+    for level in prefixes:
+        if level["worst_in_use"]:
             rows = [
                 {
                     "prefix": row["prefix"],
                     "records": row["in_use"],
                     "failing": row["failing_in_use"],
                 }
-                for row in found["worst_in_use"]
+                for row in level["worst_in_use"]
             ]
-            title = f"worst /{found['length']} of those in use"
-            parts += _worst(title, "prefix", {**found, "worst": rows})
+            title = f"worst /{level['length']} of those in use"
+            parts += _worst(title, "prefix", {**level, "worst": rows})
     return parts or [Text(""), Text("No address in use fails.")]
 
 
@@ -260,55 +260,55 @@ def _domains(domains: dict[str, Any]) -> list[RenderableType]:
     return _worst("PTR names of domain", "domain", domains)
 
 
-def _worst(title: str, key: str, found: Mapping[str, Any]) -> list[RenderableType]:
+def _worst(title: str, key: str, worst: Mapping[str, Any]) -> list[RenderableType]:
     table = _table(title, "addresses", "failing", "share", "")
     table.columns[4].justify = "left"
-    for row in found["worst"]:
+    for row in worst["worst"]:
         failing, records = row["failing"], row["records"]
         table.add_row(
             _text(row[key]), f"{records:,}", f"{failing:,}", _share(failing, records),
             _bar(failing, records, _STYLES["fail"]),
         )  # fmt: skip
-    return [Text(""), table, *_cut(found, "failing")]
+    return [Text(""), table, *_cut(worst, "failing")]
 
 
-def _spf(found: Mapping[str, Any]) -> list[RenderableType]:
+def _spf(spf: Mapping[str, Any]) -> list[RenderableType]:
     shown = [
         result
-        for result in found["domains"][0]["results"]
-        if any(row["results"][result] for row in found["domains"])
+        for result in spf["domains"][0]["results"]
+        if any(row["results"][result] for row in spf["domains"])
     ]
     table = _table(
         "SPF of domain", "identity", *(_SPF_HEADS.get(result, result) for result in shown)
     )
     table.columns[1].justify = "left"
-    for row in found["domains"]:
+    for row in spf["domains"]:
         name = _text(row["domain"]) if row["domain"] else Text("(address)")
         results = (row["results"][result] for result in shown)
         table.add_row(
             name, row["identity"], *(_short(count) if count else "-" for count in results)
         )
-    return [Text(""), table, *_cut(found, "counted")]
+    return [Text(""), table, *_cut(spf, "counted")]
 
 
-def _receivers(found: Mapping[str, Any]) -> list[RenderableType]:
+def _receivers(receivers: Mapping[str, Any]) -> list[RenderableType]:
     """Return what receivers do, as published; those without a rule for any address are counted."""
     table = _table("receiver, as published", *_EFFECT_HEADS.values())
-    shown = [row for row in found["receivers"] if any(row[effect] for effect in _EFFECT_HEADS)]
+    shown = [row for row in receivers["receivers"] if any(row[effect] for effect in _EFFECT_HEADS)]
     for row in shown:
         counts = (f"{row[effect]:,}" if row[effect] else "-" for effect in _EFFECT_HEADS)
         table.add_row(_text(row["name"]), *counts)
     legend = "depends: on DKIM, the sender's volume or a setting of the operator"
-    return [Text(""), table, Text(f"of {found['addresses']:,} addresses; {legend}")]
+    return [Text(""), table, Text(f"of {receivers['addresses']:,} addresses; {legend}")]
 
 
-def _zones(found: Mapping[str, Any]) -> list[RenderableType]:
-    if not found["findings"]:
-        return [Text(""), Text(f"{counted(found['zones'], 'zone')}: no findings about them.")]
+def _zones(zones_data: Mapping[str, Any]) -> list[RenderableType]:
+    if not zones_data["findings"]:
+        return [Text(""), Text(f"{counted(zones_data['zones'], 'zone')}: no findings about them.")]
     table = _table("fault of zones", "targets", "zones", "severity", "can mend it", "")
     for column in table.columns[3:]:
         column.justify = "left"
-    for fault in found["findings"]:
+    for fault in zones_data["findings"]:
         style = _STYLES[fault["severity"]]
         table.add_row(
             _text(fault["code"], style),
@@ -318,9 +318,9 @@ def _zones(found: Mapping[str, Any]) -> list[RenderableType]:
             _text(", ".join(party for party, zones in fault["mends"].items() if zones)),
             _text(fault["subject"]),
         )
-    more = found["rows"] - len(found["findings"])
-    more_lines = [Text(f"and {more:,} more: --top {found['rows']} shows all")] if more else []
-    return [Text(""), table, *more_lines, *_cut(found, "targets")]
+    more = zones_data["rows"] - len(zones_data["findings"])
+    more_lines = [Text(f"and {more:,} more: --top {zones_data['rows']} shows all")] if more else []
+    return [Text(""), table, *more_lines, *_cut(zones_data, "targets")]
 
 
 def _short(count: int) -> str:
@@ -331,10 +331,10 @@ def _short(count: int) -> str:
     return f"{count:,}"
 
 
-def _cut(found: Mapping[str, Any], noun: str) -> Iterable[Text]:
+def _cut(table: Mapping[str, Any], noun: str) -> Iterable[Text]:
     """Yield a line if there were more rows than fit."""
-    if found["dropped"]:
+    if table["dropped"]:
         yield Text(
-            f"Too many to keep all: {found['dropped']:,} of the lightest were let go, so a row"
-            f" may lack up to {found['missed']:,} {noun}."
+            f"Too many to keep all: {table['dropped']:,} of the lightest were let go, so a row"
+            f" may lack up to {table['missed']:,} {noun}."
         )

@@ -65,7 +65,7 @@ def command(target: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
                 print_data()
             for text in describe_zone(line):
                 print_data(text)
-    severities = {found["severity"] for line in lines for found in line["findings"]}
+    severities = {finding["severity"] for line in lines for finding in line["findings"]}
     return FINDINGS_FOUND if fails(settings.fail_on, severities, ()) else 0
 
 
@@ -77,7 +77,7 @@ async def _lines(settings: Settings, target: Sequence[str]) -> list[dict[str, An
             f"zones of {_MAX_TARGETS:,} addresses at most: use auditor scan --authority"
         )
     owners = Owners(every=settings.authority == "every")
-    addresses = [each.text for each in targets if each.kind == "ip"]
+    addresses = [target.text for target in targets if target.kind == "ip"]
     for address, fact in zip(
         addresses, await run_steps(settings, _ptr_facts(addresses)), strict=True
     ):

@@ -38,14 +38,15 @@ def describe_zone(line: Mapping[str, Any]) -> Iterator[str]:
         asked = any(row["status"] != NOT_ASKED for row in line["servers"])
         yield f"  No problems {'found' if asked else 'looked for: nobody was asked'}."
         return
-    for found in line["findings"]:
-        known = entry(found["code"])
-        style = severity_style(found["severity"])
+    for finding in line["findings"]:
+        known = entry(finding["code"])
+        style = severity_style(finding["severity"])
         yield ""
-        yield f"  {click.style(found['code'], **style)} {found['severity']}: {found['subject']}"
+        code = click.style(finding["code"], **style)
+        yield f"  {code} {finding['severity']}: {finding['subject']}"
         yield paragraph(f"{known.title}. {known.why}", 4)
         yield paragraph(f"Remedy: {known.remedy}", 4)
-        for text in _lines(found, line):
+        for text in _lines(finding, line):
             yield f"      {text}"
     yield ""
     contact = f"; write to {line['contact']}" if line["contact"] else ""
@@ -66,12 +67,12 @@ def _said(row: Mapping[str, Any]) -> str:
     return {NO_ROUTE: "no route to it from here", NOT_ASKED: "not asked"}.get(status, status)
 
 
-def _lines(found: Mapping[str, str], line: Mapping[str, Any]) -> tuple[str, ...]:
+def _lines(finding: Mapping[str, str], line: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the lines to publish, filled in with the servers that are known.
 
     What the zone itself says goes into its parent, else what others of the parent say.
     """
-    code, subject = found["code"], found["subject"]
+    code, subject = finding["code"], finding["subject"]
     names = {name for row in line["servers"] for name in row["ns"]}
     names = names or {name for row in line["parent_servers"] for name in row["ns"]}
     if entry(code).subject != "zone" or not names:

@@ -90,7 +90,9 @@ def _holders(
                 [
                     other["name"]
                     for other in hosts
-                    if any(each["address"] == address for each in other["addresses"])
+                    if any(
+                        host_address["address"] == address for host_address in other["addresses"]
+                    )
                 ],
             )
     for holder in domain["addresses"]["list"]:
@@ -148,10 +150,10 @@ class _Address:
         self._names = names
         self._ptr = facts["ptr"]
         self._forward = facts["iprev"]["names"]
-        found = {(each["code"], each["subject"]) for each in record["findings"]}
-        codes = {code for code, _ in found}
-        self._aliases = {name for code, name in found if code in {"FORWARD_CNAME", "MX_CNAME"}}
-        for code, subject in found:
+        raised = {(finding["code"], finding["subject"]) for finding in record["findings"]}
+        codes = {code for code, _ in raised}
+        self._aliases = {name for code, name in raised if code in {"FORWARD_CNAME", "MX_CNAME"}}
+        for code, subject in raised:
             if code == "PTR_UNEXPECTED":
                 self._expected = subject
         self._is_wildcard = "PTR_WILDCARD" in codes
@@ -236,7 +238,7 @@ class _Address:
         """Return the addresses of the family that a name has without having this one."""
         if self._address in present:
             return ()
-        return tuple(each for each in present if (":" in each) == (":" in self._address))
+        return tuple(text for text in present if (":" in text) == (":" in self._address))
 
     def _notes(self, host: str, *, lacks_ptr: bool) -> Iterator[str]:
         others = [name for name in self._ptr["names"] if name != host]

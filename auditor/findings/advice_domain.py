@@ -45,7 +45,9 @@ def _is_name_of_host(record: Mapping[str, Any]) -> bool:
         return False
     facts = record["domain"]
     holders = facts["addresses"]["list"]
-    return facts["spf"]["record"] is None or any(name in each["ptr"]["names"] for each in holders)
+    return facts["spf"]["record"] is None or any(
+        name in holder["ptr"]["names"] for holder in holders
+    )
 
 
 def _host_note(name: str) -> str:
@@ -110,7 +112,7 @@ def _not_a_host(record: Mapping[str, Any], subject: str, known: FollowUpFacts) -
     addresses = _addresses(record, subject)[:_MOST_ADDRESSES]
     lines = (
         f"{owner} IN MX {preference} <host>.",
-        *(f"<host>. IN {'AAAA' if ':' in each else 'A'} {each}" for each in addresses),
+        *(f"<host>. IN {'AAAA' if ':' in address else 'A'} {address}" for address in addresses),
     )
     return lines, (f"In place of the record with {subject}.",)
 
@@ -119,7 +121,7 @@ def _addresses(record: Mapping[str, Any], name: str) -> list[str]:
     """Return the addresses of an MX host; of an address in place of a name, that address."""
     for host in record["domain"]["mx"]["hosts"]:
         if host["name"] == name and host["addresses"]:
-            return [each["address"] for each in host["addresses"]]
+            return [fact["address"] for fact in host["addresses"]]
     address = _address_in(name)
     return [address] if address else []
 

@@ -99,8 +99,8 @@ def diagnose(text: str, known: Mapping[str, Receiver] | None = None) -> Diagnosi
     """
     events = _BETWEEN_EVENTS.split(_unpacked(text[:BOUNCE_LIMIT_OCTETS]))
     rules = receivers() if known is None else known
-    meanings = [found for event in events[:_MAX_EVENTS] for found in _meanings(event, rules)]
-    return max(meanings, key=lambda found: bool(found.findings), default=None)
+    meanings = [meaning for event in events[:_MAX_EVENTS] for meaning in _meanings(event, rules)]
+    return max(meanings, key=lambda meaning: bool(meaning.findings), default=None)
 
 
 def _meanings(event: str, known: Mapping[str, Receiver]) -> Iterator[Diagnosis]:
@@ -108,9 +108,9 @@ def _meanings(event: str, known: Mapping[str, Receiver]) -> Iterator[Diagnosis]:
     domain = match[1].lower() if (match := _SENDER.search(event)) else ""
     helo = match[1] if (match := _HELO.search(event)) else ""
     for reply in sorted(_replies(event), key=lambda reply: not reply.basic):
-        if found := _meaning(reply, known):
+        if meaning := _meaning(reply, known):
             address = _sending_address(reply.text) or _sending_address(event)
-            yield found._replace(address=address, domain=domain, helo=helo)
+            yield meaning._replace(address=address, domain=domain, helo=helo)
 
 
 class _Reply(NamedTuple):

@@ -94,30 +94,30 @@ def judge_ip(
     rule_set: RuleSet,
 ) -> list[Finding]:
     """Return the findings about an address; `expected`: the PTR name that it is to have."""
-    found: list[tuple[str, str]] = []
+    codes: list[tuple[str, str]] = []
     if not is_global(target_text, version):
-        found.append(("TARGET_NOT_GLOBAL", target_text))
+        codes.append(("TARGET_NOT_GLOBAL", target_text))
     names = ptr.names
     if not names:
-        _judge_nameless(target_text, ptr, found)
+        _judge_nameless(target_text, ptr, codes)
         if undelegated:
-            found.append(("DELEGATION_MISSING", undelegated))
+            codes.append(("DELEGATION_MISSING", undelegated))
     else:
-        for name in names if len(names) == 1 else _several(target_text, names, found):
-            judge_name(name, target_text, found, ptr.owner)
+        for name in names if len(names) == 1 else _several(target_text, names, codes):
+            judge_name(name, target_text, codes, ptr.owner)
         if ptr.wildcard:
-            found.append(("PTR_WILDCARD", ptr.wildcard))
-        _judge_iprev(iprev, found)
-        judge_expected(expected, names, found)
+            codes.append(("PTR_WILDCARD", ptr.wildcard))
+        _judge_iprev(iprev, codes)
+        judge_expected(expected, names, codes)
     if helo is not None:
-        judge_helo(helo, names, found)
+        judge_helo(helo, names, codes)
     for fact in spf:
         if fact.result != "pass" or fact.differs:
-            judge_spf(fact, found)
-    return weigh(found, rule_set) if found else []
+            judge_spf(fact, codes)
+    return weigh(codes, rule_set) if codes else []
 
 
-def judge_name(name: str, address: str, found: list[tuple[str, str]], owner: str = "") -> None:
+def judge_name(name: str, address: str, codes: list[tuple[str, str]], owner: str = "") -> None:
     """Judge a PTR name by itself, adding (code, subject) to `found`.
 
     `owner` is where the PTR record stands, "" for the reverse name of the address.
@@ -125,10 +125,10 @@ def judge_name(name: str, address: str, found: list[tuple[str, str]], owner: str
     if name.endswith("arpa") or (owner and not is_reverse(owner)):
         owner = owner or reverse_name(address)
         if without_origin(name, owner):
-            found.append(("PTR_DOT_MISSING", name))
+            codes.append(("PTR_DOT_MISSING", name))
             return
         if is_reverse(name):
-            found.append(("PTR_IN_ARPA", name))
+            codes.append(("PTR_IN_ARPA", name))
             return
     head, _, parent = name.partition(".")
     # What follows the first label is the same for a whole block as a rule.
@@ -139,17 +139,17 @@ def judge_name(name: str, address: str, found: list[tuple[str, str]], owner: str
         and len(name) <= _MAX_PLAIN_CHARACTERS
     ):
         if not is_hostname(name):
-            found.append(("PTR_INVALID_NAME", name))
+            codes.append(("PTR_INVALID_NAME", name))
         elif not is_public(name):
-            found.append(("PTR_UNKNOWN_TLD", name))
+            codes.append(("PTR_UNKNOWN_TLD", name))
     if is_generic(name, address) is not None:
-        found.append(("PTR_GENERIC", name))
+        codes.append(("PTR_GENERIC", name))
 
 
-def judge_expected(expected: str, names: Sequence[str], found: list[tuple[str, str]]) -> None:
+def judge_expected(expected: str, names: Sequence[str], codes: list[tuple[str, str]]) -> None:
     """Judge PTR names by the one that the input expects, "" for none, adding to `found`."""
     if expected and expected not in names:
-        found.append(("PTR_UNEXPECTED", expected))
+        codes.append(("PTR_UNEXPECTED", expected))
 
 
 def perhaps_judged(names: Sequence[str], addresses: Sequence[str]) -> list[bool]:
@@ -189,12 +189,12 @@ def _is_plain(parent: str) -> bool:
     return is_hostname(parent) and is_public(parent) and not is_reverse(parent)
 
 
-def _judge_nameless(subject: str, ptr: PtrFact, found: list[tuple[str, str]]) -> None:
+def _judge_nameless(subject: str, ptr: PtrFact, codes: list[tuple[str, str]]) -> None:
     if ptr.status in SETTLED:
-        found.append(("PTR_ALIAS_TO_HOST" if ptr.is_host_alias else "PTR_MISSING", subject))
+        codes.append(("PTR_ALIAS_TO_HOST" if ptr.is_host_alias else "PTR_MISSING", subject))
         return
-    found.append((_unread("PTR", ptr.status), subject))
-    _judge_server(ptr.status, subject, found)
+    codes.append((_unread("PTR", ptr.status), subject))
+    _judge_server(ptr.status, subject, codes)
 
 
 def _unread(kind: str, status: str) -> str:
@@ -202,21 +202,21 @@ def _unread(kind: str, status: str) -> str:
     return f"{kind}_BOGUS" if status == BOGUS else f"{kind}_UNDETERMINED"
 
 
-def _several(address: str, names: Sequence[str], found: list[tuple[str, str]]) -> Sequence[str]:
+def _several(address: str, names: Sequence[str], codes: list[tuple[str, str]]) -> Sequence[str]:
     """Judge the number of names; return those to look at, as many as are confirmed."""
     if len(names) <= MAX_NAMES:
-        found.append(("PTR_MULTIPLE", address))
+        codes.append(("PTR_MULTIPLE", address))
         return names
-    found.append(("PTR_TOO_MANY", address))
+    codes.append(("PTR_TOO_MANY", address))
     return names[:MAX_NAMES]
 
 
-def _judge_server(status: str, subject: str, found: list[tuple[str, str]]) -> None:
+def _judge_server(status: str, subject: str, codes: list[tuple[str, str]]) -> None:
     if status in _LAME:
-        found.append(("SERVER_LAME", subject))
+        codes.append(("SERVER_LAME", subject))
 
 
-def _judge_iprev(iprev: IprevFact, found: list[tuple[str, str]]) -> None:
+def _judge_iprev(iprev: IprevFact, codes: list[tuple[str, str]]) -> None:
     """Judge the PTR names that do not lead back, by what that means for the whole.
 
     Only if iprev fails is each of them an error. Where another name confirms, or might, a
@@ -226,51 +226,51 @@ def _judge_iprev(iprev: IprevFact, found: list[tuple[str, str]]) -> None:
     result = iprev.result
     for name, status, _, confirms, alias in iprev.names:
         if alias:
-            found.append(("FORWARD_CNAME", name))
+            codes.append(("FORWARD_CNAME", name))
         if confirms:
             continue
         if status not in SETTLED:
             if result != "pass":
-                found.append((_unread("FORWARD", status), name))
-            _judge_server(status, name, found)
+                codes.append((_unread("FORWARD", status), name))
+            _judge_server(status, name, codes)
         elif result != "fail":
-            found.append(("FORWARD_PARTIAL", name))
+            codes.append(("FORWARD_PARTIAL", name))
         else:
-            found.append(("FORWARD_MISMATCH" if status == NOERROR else "FORWARD_MISSING", name))
+            codes.append(("FORWARD_MISMATCH" if status == NOERROR else "FORWARD_MISSING", name))
 
 
-def judge_helo(helo: HeloFact, names: Sequence[str], found: list[tuple[str, str]]) -> None:
+def judge_helo(helo: HeloFact, names: Sequence[str], codes: list[tuple[str, str]]) -> None:
     """Judge the HELO name of an address with PTR names `names`, adding to `found`.
 
     A lookup that failed says nothing about the name.
     """
     if helo.status is None:
-        found.append(("HELO_NOT_FQDN", helo.name))
+        codes.append(("HELO_NOT_FQDN", helo.name))
     elif helo.status in SETTLED:
         if not helo.addresses:
-            found.append(("HELO_UNRESOLVABLE", helo.name))
+            codes.append(("HELO_UNRESOLVABLE", helo.name))
         elif not helo.confirms:
-            found.append(("HELO_MISMATCH", helo.name))
+            codes.append(("HELO_MISMATCH", helo.name))
         if helo.addresses and names and helo.name not in names:
-            found.append(("HELO_NOT_PTR", helo.name))
+            codes.append(("HELO_NOT_PTR", helo.name))
 
 
-def judge_spf(fact: SpfFact, found: list[tuple[str, str]]) -> None:
+def judge_spf(fact: SpfFact, codes: list[tuple[str, str]]) -> None:
     """Judge an SPF fact, adding (code, subject) to `found`."""
     if fact.differs:
-        found.append(("SPF_VERIFIERS_DIFFER", fact.domain))
+        codes.append(("SPF_VERIFIERS_DIFFER", fact.domain))
     if fact.result == "none":
         # Nobody expects a policy of a HELO name, and an address literal or a single label
         # cannot have one.
         if fact.identity == "mailfrom" and is_multi_label(fact.domain):
-            found.append(("SPF_NONE", fact.domain))
+            codes.append(("SPF_NONE", fact.domain))
     elif fact.result == "permerror" and fact.record is None:
         # The one permerror without a policy: there are several (RFC 7208 §4.5).
-        found.append(("SPF_MULTIPLE_RECORDS", fact.domain))
+        codes.append(("SPF_MULTIPLE_RECORDS", fact.domain))
     elif fact.result == "temperror" and is_bogus(fact):
-        found.append(("SPF_BOGUS", fact.domain))
+        codes.append(("SPF_BOGUS", fact.domain))
     elif fact.result != "pass":
-        found.append((_SPF_CODES[fact.result], fact.domain))
+        codes.append((_SPF_CODES[fact.result], fact.domain))
 
 
 def judge_domain(target_text: str, fact: DomainFact, rule_set: RuleSet) -> list[Finding]:
@@ -280,79 +280,80 @@ def judge_domain(target_text: str, fact: DomainFact, rule_set: RuleSet) -> list[
     (implicit MX, RFC 5321 §5.1). Taking mail needs no PTR, so one that is not confirmed is
     `MX_UNCONFIRMED`, not the error that it is for an address which is audited as a sender.
     """
-    found: list[tuple[str, str]] = []
+    codes: list[tuple[str, str]] = []
     unread = fact.status not in SETTLED
     if unread:
-        found.append((_unread("ADDRESS", fact.status), target_text))
-        _judge_server(fact.status, target_text, found)
+        codes.append((_unread("ADDRESS", fact.status), target_text))
+        _judge_server(fact.status, target_text, codes)
     if fact.mx:
         for address in fact.addresses:
-            _judge_own_address(address, found)
-        _judge_hosts(target_text, fact.mx, found)
+            _judge_own_address(address, codes)
+        _judge_hosts(target_text, fact.mx, codes)
     else:
         for address in fact.addresses:
-            _judge_mail_address(address, found)
+            _judge_mail_address(address, codes)
         if fact.mx_status not in SETTLED:
-            found.append((_unread("MX", fact.mx_status), target_text))
-            _judge_server(fact.mx_status, target_text, found)
+            codes.append((_unread("MX", fact.mx_status), target_text))
+            _judge_server(fact.mx_status, target_text, codes)
         elif fact.addresses:
-            found.append(("MX_MISSING", target_text))
+            codes.append(("MX_MISSING", target_text))
         elif not unread:
-            found.append(("ADDRESS_MISSING", target_text))
+            codes.append(("ADDRESS_MISSING", target_text))
     policy = fact.spf
     if policy.status not in SETTLED:
-        found.append((_unread("SPF", policy.status), target_text))
-        _judge_server(policy.status, target_text, found)
+        codes.append((_unread("SPF", policy.status), target_text))
+        _judge_server(policy.status, target_text, codes)
     elif policy.policies != 1:
-        found.append(("SPF_MULTIPLE_RECORDS" if policy.policies else "SPF_NONE", target_text))
-    found.extend(policy.problems)
-    return weigh(found, rule_set)
+        codes.append(("SPF_MULTIPLE_RECORDS" if policy.policies else "SPF_NONE", target_text))
+    codes.extend(policy.problems)
+    return weigh(codes, rule_set)
 
 
-def _judge_hosts(domain: str, hosts: Sequence[MxHost], found: list[tuple[str, str]]) -> None:
+def _judge_hosts(domain: str, hosts: Sequence[MxHost], codes: list[tuple[str, str]]) -> None:
     for host in hosts:
         name = host.name
         if name == NULL_MX and len(hosts) == 1:
-            found.append(("MX_NULL", domain))
+            codes.append(("MX_NULL", domain))
         elif not is_hostname(name.replace("_", "x")):
-            found.append(("MX_INVALID_NAME", name))
+            codes.append(("MX_INVALID_NAME", name))
         elif host.status not in SETTLED:
-            found.append((_unread("MX", host.status), name))
-            _judge_server(host.status, name, found)
+            codes.append((_unread("MX", host.status), name))
+            _judge_server(host.status, name, codes)
         elif not host.addresses:
-            found.append(("MX_UNRESOLVABLE", name))
+            codes.append(("MX_UNRESOLVABLE", name))
         if not is_hostname(name) and is_hostname(name.replace("_", "x")):
-            found.append(("MX_UNDERSCORE", name))
+            codes.append(("MX_UNDERSCORE", name))
         if host.alias:
-            found.append(("MX_CNAME", name))
+            codes.append(("MX_CNAME", name))
         for address in host.addresses:
-            _judge_mail_address(address, found)
+            _judge_mail_address(address, codes)
 
 
-def _judge_mail_address(fact: AddressFact, found: list[tuple[str, str]]) -> None:
+def _judge_mail_address(fact: AddressFact, codes: list[tuple[str, str]]) -> None:
     address, ptr, iprev = fact
     if not is_global(address, 6 if ":" in address else 4):
-        found.append(("TARGET_NOT_GLOBAL", address))
+        codes.append(("TARGET_NOT_GLOBAL", address))
     elif iprev.result == "temperror":
         statuses = [name.status for name in iprev.names if name.status not in SETTLED]
         status = BOGUS if {BOGUS}.issuperset(statuses or (ptr.status,)) else ""
-        found.append((_unread("FORWARD" if ptr.names else "PTR", status), address))
+        codes.append((_unread("FORWARD" if ptr.names else "PTR", status), address))
     elif iprev.result != "pass":
-        found.append(("MX_UNCONFIRMED", address))
+        codes.append(("MX_UNCONFIRMED", address))
 
 
-def _judge_own_address(fact: AddressFact, found: list[tuple[str, str]]) -> None:
+def _judge_own_address(fact: AddressFact, codes: list[tuple[str, str]]) -> None:
     address, _, iprev = fact
     if not is_global(address, 6 if ":" in address else 4):
-        found.append(("TARGET_NOT_GLOBAL", address))
+        codes.append(("TARGET_NOT_GLOBAL", address))
     elif iprev.result in {"fail", "permerror"}:  # nothing hangs on it: unread is no finding
-        found.append(("ADDRESS_UNCONFIRMED", address))
+        codes.append(("ADDRESS_UNCONFIRMED", address))
 
 
 def judge_servers(said: Iterable[ServerAnswers], rule_set: RuleSet) -> list[Finding]:
     """Return the findings about servers that say different things of the same owner."""
     return weigh(
-        [("SERVERS_DISAGREE", each.question.name) for each in said if each.differs], rule_set
+        [("SERVERS_DISAGREE", answers.question.name) for answers in said if answers.differs],
+        rule_set,
     )
 
 
@@ -361,12 +362,12 @@ def judge_invalid(target: Target, rule_set: RuleSet) -> list[Finding]:
     return weigh([("TARGET_INVALID", target.text)], rule_set)
 
 
-def weigh(found: list[tuple[str, str]], rule_set: RuleSet) -> list[Finding]:
+def weigh(codes: list[tuple[str, str]], rule_set: RuleSet) -> list[Finding]:
     """Return what counts in this run of (code, subject), sorted by both, each once."""
     severities = rule_set.severities
     return [
         Finding(code, severities[code], subject)
-        for code, subject in sorted(set(found))
+        for code, subject in sorted(set(codes))
         if code in severities
     ]
 
@@ -394,4 +395,4 @@ def fails(fail_on: str, severities: Iterable[str], verdicts: Iterable[str]) -> b
     """
     if fail_on == "unknown":
         return not {"unknown", "fail"}.isdisjoint(verdicts)
-    return fail_on != "never" and any(_RANK[each] >= _RANK[fail_on] for each in severities)
+    return fail_on != "never" and any(_RANK[severity] >= _RANK[fail_on] for severity in severities)

@@ -179,11 +179,11 @@ def _reverse_facts(ptr: Mapping[str, Any], iprev: str) -> list[str]:
 
 def _spf_facts(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the facts about SPF: those of MAIL FROM where it was checked, else those of HELO."""
-    if all(each["result"] == "pass" for each in results):  # as most are
+    if all(check["result"] == "pass" for check in results):  # as most are
         return []
-    found = {(each["identity"], each["result"]) for each in results}
-    sender = {result for identity, result in found if identity == "mailfrom"}
-    counting = sender or {result for _, result in found}
+    pairs = {(check["identity"], check["result"]) for check in results}
+    sender = {result for identity, result in pairs if identity == "mailfrom"}
+    counting = sender or {result for _, result in pairs}
     facts = [_SPF_FACTS[result] for result in counting if result in _SPF_FACTS]
     # Most HELO names have no policy of their own, and none is expected.
     return [*facts, "spf-none"] if "none" in sender else facts

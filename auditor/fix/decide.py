@@ -109,13 +109,13 @@ class Planner:
             if finding["code"] == "DELEGATION_MISSING" and record["ptr"]:
                 self.undelegated[finding["subject"]] = record["ptr"]["zone"] or ""
             if finding["code"].startswith("SPF_"):
-                found = self._policies.setdefault(finding["subject"], [])
-                found.append((record["target"], finding["code"]))
+                problems = self._policies.setdefault(finding["subject"], [])
+                problems.append((record["target"], finding["code"]))
 
     def plan(self) -> Plan:
         """Return what all records come to."""
-        for domain, found in self._policies.items():
-            self._mend_policy(domain, found)
+        for domain, problems in self._policies.items():
+            self._mend_policy(domain, problems)
         for change in self._changes.values():
             if change.rdtype == PTR:
                 self._leave_refused(change)
@@ -263,15 +263,15 @@ class Planner:
 
     # --- policies --------------------------------------------------------------------------
 
-    def _mend_policy(self, domain: str, found: Sequence[tuple[str, str]]) -> None:
+    def _mend_policy(self, domain: str, problems: Sequence[tuple[str, str]]) -> None:
         """Plan the policy of a domain if it is certain once it is corrected.
 
         `found`: targets, with the codes of their findings about it.
         """
-        rewritten = rewrite(domain, {code for _, code in found}, self._answer)
+        rewritten = rewrite(domain, {code for _, code in problems}, self._answer)
         if rewritten is None or self._zones.own_zone_of(rewritten.owner) is None:
             return
-        target = found[0][0]
+        target = problems[0][0]
         if rewritten.new_problems:
             listed = ", ".join(sorted(rewritten.new_problems))
             self._leave(
@@ -368,8 +368,8 @@ def _is_free(zone: Zone, owner: str, rdtype: int) -> bool:
         return False
     if node is not None:
         return CNAME not in node
-    found = zone.find(owner)
-    return found is None or (isinstance(found, dict) and found.keys() == {PTR} == {rdtype})
+    existing = zone.find(owner)
+    return existing is None or (isinstance(existing, dict) and existing.keys() == {PTR} == {rdtype})
 
 
 def _listed(names: Sequence[str]) -> str:

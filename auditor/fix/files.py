@@ -84,8 +84,10 @@ def _of_others(faults: Sequence[ZoneFault], zones: ZoneData) -> Iterator[ZoneFau
         if fault.zone not in zones.own:
             yield fault
         elif fault.parent not in zones.own:
-            found = [each for each in fault.findings if each["code"] in DELEGATION_CODES]
-            yield fault._replace(findings=found)
+            findings = [
+                finding for finding in fault.findings if finding["code"] in DELEGATION_CODES
+            ]
+            yield fault._replace(findings=findings)
 
 
 def _servers(zones: ZoneData) -> dict[str, list[str]]:

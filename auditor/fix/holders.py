@@ -39,10 +39,10 @@ def holders_of(record: Mapping[str, Any]) -> Iterator[Holder]:
         yield Holder(record["target"], record["ptr"], record["iprev"]["names"], found)
         return
     facts = record["domain"]
-    holders = [each for host in facts["mx"]["hosts"] for each in host["addresses"]]
+    holders = [fact for host in facts["mx"]["hosts"] for fact in host["addresses"]]
     seen = set()
-    for each in (*holders, *facts["addresses"]["list"]):
-        about = [pair for pair in found if pair[1] == each["address"]]
-        if about and each["address"] not in seen:
-            seen.add(each["address"])
-            yield Holder(each["address"], each["ptr"], each["iprev"]["names"], about)
+    for fact in (*holders, *facts["addresses"]["list"]):
+        about = [pair for pair in found if pair[1] == fact["address"]]
+        if about and fact["address"] not in seen:
+            seen.add(fact["address"])
+            yield Holder(fact["address"], fact["ptr"], fact["iprev"]["names"], about)

@@ -47,13 +47,13 @@ def letters(
     for change in plan.others:
         lines[_recipient(change.mends.contact, change.mends.zone)] += _asked(change)
     for fault in faults:
-        told = [found for found in fault.findings if found["severity"] in _TOLD]
+        told = [finding for finding in fault.findings if finding["severity"] in _TOLD]
         if told:
-            of_parent = DELEGATION_CODES.issuperset(found["code"] for found in told)
+            of_parent = DELEGATION_CODES.issuperset(finding["code"] for finding in told)
             zone = fault.parent if of_parent else fault.zone
             lines[_recipient(fault.contact, zone)] += [
-                f"Zone {fault.zone}: {found['code']} {found['subject']}: {_title(found['code'])}"
-                for found in told
+                f"Zone {fault.zone}: {code} {subject}: {_title(code)}"
+                for code, subject in [(finding["code"], finding["subject"]) for finding in told]
             ]
             if of_parent:
                 lines[_recipient(fault.contact, zone)] += [
@@ -103,7 +103,7 @@ def registry_requests(faults: Iterable[ZoneFault], servers: Mapping[str, Sequenc
     """
     lines = []
     for fault in faults:
-        codes = sorted({found["code"] for found in fault.findings} & DELEGATION_CODES)
+        codes = sorted({finding["code"] for finding in fault.findings} & DELEGATION_CODES)
         if codes and fault.party == "rir":
             known = servers.get(fault.zone) or fault.servers
             lines.append(f"domain:         {_bare(fault.zone)}")
@@ -121,7 +121,7 @@ def _bare(name: str) -> str:
 
 def undecided_text(undecided: Sequence[Undecided]) -> bytes:
     """Return what only people can decide, a line each."""
-    return _text([f"{each.target}: {each.why}" for each in undecided])
+    return _text([f"{target.target}: {target.why}" for target in undecided])
 
 
 def _title(code: str) -> str:

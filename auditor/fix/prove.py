@@ -95,8 +95,8 @@ async def audit_again(
             engine.record(record)
         unsettled: set[str] = set()
         steps = _noting_unsettled(TargetAuditor(settings, rule_set).audit(target), unsettled)
-        found = await answer_steps(steps, resolver.resolve_many)
-        yield record if unsettled and target.text not in planned else found
+        audited = await answer_steps(steps, resolver.resolve_many)
+        yield record if unsettled and target.text not in planned else audited
 
 
 def _noting_unsettled(steps: Steps[T], names: set[str]) -> Steps[T]:
@@ -132,7 +132,7 @@ class Promises:
     def note(self, record: Mapping[str, Any]) -> None:
         """Take a record as it is with the plan."""
         codes = self._codes.get(record["target"], set())
-        still = {found["code"] for found in record["findings"]} & codes
+        still = {finding["code"] for finding in record["findings"]} & codes
         self.broken += [(record["target"], code) for code in sorted(still)]
 
 
@@ -175,7 +175,7 @@ def _answers(record: Mapping[str, Any]) -> Iterator[tuple[Question, Answer]]:
 
 def _of_address(record: Mapping[str, Any]) -> Iterator[tuple[Question, Answer]]:
     ptr, owner = record["ptr"], reverse_name(record["target"])
-    subjects = {found["code"]: found["subject"] for found in record["findings"]}
+    subjects = {finding["code"]: finding["subject"] for finding in record["findings"]}
     wildcard = subjects.get("PTR_WILDCARD", "")
     # Whether there is a wildcard, which is asked for with every PTR record.
     yield Question(f"*.{parent_of(owner)}", PTR), make_answer(NXDOMAIN)
@@ -187,7 +187,9 @@ def _of_address(record: Mapping[str, Any]) -> Iterator[tuple[Question, Answer]]:
         owner = ptr["owner"]
     zone = ptr["zone"] or ""
     yield Question(owner, PTR), make_answer(ptr["status"], ptr["names"], zone=zone)
-    aliases = {each["subject"] for each in record["findings"] if each["code"] == "FORWARD_CNAME"}
+    aliases = {
+        finding["subject"] for finding in record["findings"] if finding["code"] == "FORWARD_CNAME"
+    }
     for name in record["iprev"]["names"]:
         if name["name"] not in aliases:  # where they lead is not recorded
             yield _forward(name["name"], name, record["target"])
@@ -206,7 +208,12 @@ def _target(record: Mapping[str, Any]) -> Target | None:
         f"postmaster@{fact['domain']}" for fact in record["spf"] if fact["identity"] == "mailfrom"
     )
     expected = next(
-        (each["subject"] for each in record["findings"] if each["code"] == "PTR_UNEXPECTED"), ""
+        (
+            finding["subject"]
+            for finding in record["findings"]
+            if finding["code"] == "PTR_UNEXPECTED"
+        ),
+        "",
     )
     origin = Origin(
         helo=helo["name"] if helo else None,

@@ -111,19 +111,19 @@ def of_line(path: str, *, each: str | None = None) -> Callable[..., list[Any]]:
     """
 
     def values(records: Sequence[Record], _: Sequence[Finding]) -> list[Any]:
-        found: list[Any] = list(records)
+        column: list[Any] = list(records)
         for key in path.split("."):
-            found = [None if value is None else value[key] for value in found]
+            column = [None if value is None else value[key] for value in column]
         if each is None:
-            return found
-        return [None if value is None else [item[each] for item in value] for value in found]
+            return column
+        return [None if value is None else [item[each] for item in value] for value in column]
 
     return values
 
 
 def of_finding(key: str) -> Callable[..., list[Any]]:
     """Return a key of the finding of each row, None for one without."""
-    return lambda _, findings: [found and found[key] for found in findings]
+    return lambda _, findings: [finding and finding[key] for finding in findings]
 
 
 def _addresses(records: Sequence[Record], _: Sequence[Finding]) -> list[bytes | None]:
@@ -211,10 +211,10 @@ def label_column(label: str, seen: set[str]) -> Column:
     """
 
     def values(records: Sequence[Record], _: Sequence[Finding]) -> list[str | None]:
-        found = [record["labels"].get(label) for record in records]
-        if label not in seen and any(value is not None for value in found):
+        column = [record["labels"].get(label) for record in records]
+        if label not in seen and any(value is not None for value in column):
             seen.add(label)
-        return found
+        return column
 
     return Column(f"label_{label}", "text", f"The label {printable(label)}", values)
 
@@ -223,7 +223,7 @@ def title_column() -> Column:
     """Return the column that has each finding in words."""
 
     def values(_: Sequence[Record], findings: Sequence[Finding]) -> list[str | None]:
-        return [None if found is None else _TITLES.get(found["code"]) for found in findings]
+        return [None if finding is None else _TITLES.get(finding["code"]) for finding in findings]
 
     return Column("title", "text", "The finding in words, as auditor explain has it", values)
 
@@ -336,8 +336,10 @@ def column_values(
     """
     findings: list[Finding] = []
     if flat:
-        pairs = [(record, found) for record in records for found in record["findings"] or (None,)]
-        records, findings = [record for record, _ in pairs], [found for _, found in pairs]
+        pairs = [
+            (record, finding) for record in records for finding in record["findings"] or (None,)
+        ]
+        records, findings = [record for record, _ in pairs], [finding for _, finding in pairs]
     return [column.values(records, findings) for column in columns]
 
 

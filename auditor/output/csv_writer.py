@@ -104,7 +104,7 @@ def csv_rows(
     """Return the rows of each record, in UTF-8. Raises one of MISFITS if one is not like one."""
     check_keys(records, keys)
     values = column_values(records, columns, flat=flat)
-    cells = [_CELLS[column.kind](each) for column, each in zip(columns, values, strict=True)]
+    cells = [_CELLS[column.kind](value) for column, value in zip(columns, values, strict=True)]
     lines = _lines(zip(*cells, strict=True))
     if flat:
         rest = iter(lines)

@@ -64,7 +64,7 @@ def is_at(handle: int, path: Path) -> bool:
     """Tell whether the file of a descriptor is the one that the path leads to."""
     mine = os.fstat(handle)
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return False
-    return (mine.st_dev, mine.st_ino) == (found.st_dev, found.st_ino)
+    return (mine.st_dev, mine.st_ino) == (status.st_dev, status.st_ino)

@@ -310,7 +310,7 @@ def _type(pa: Any, schema: Mapping[str, Any]) -> Any:
     if named == "array":
         return pa.list_(_field(pa, "element", schema["items"]))
     if named == "object" and "properties" in schema:
-        return pa.struct([_field(pa, name, each) for name, each in schema["properties"].items()])
+        return pa.struct([_field(pa, name, child) for name, child in schema["properties"].items()])
     if named == "object":
         return pa.map_(pa.string(), pa.string())
     plain = {

@@ -25,11 +25,11 @@ class OnlyVerdicts:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        found = {part.strip().lower() for text in texts for part in text.split(",")}
-        unknown = sorted(found.difference(_VERDICTS))
+        verdicts = {part.strip().lower() for text in texts for part in text.split(",")}
+        unknown = sorted(verdicts.difference(_VERDICTS))
         if unknown:
             raise UsageError(f"--only: {quoted(unknown[0])} is not one of {', '.join(_VERDICTS)}")
-        self.verdicts = [verdict for verdict in _VERDICTS if verdict in found]
+        self.verdicts = [verdict for verdict in _VERDICTS if verdict in verdicts]
         self._head = re.compile(_HEAD % "|".join(self.verdicts).encode())
 
     def __call__(self, lines: bytes) -> bytes:

@@ -118,7 +118,7 @@ def _failure(record: Record) -> str:
     """Return what failed first of what an undetermined record is made of."""
     parts = (record["ptr"], record["iprev"], record["domain"])
     failed = (status for status in _statuses(parts) if status not in SETTLED)
-    codes = (each["code"] for each in record["findings"] if each["code"] in _UNDETERMINED)
+    codes = (finding["code"] for finding in record["findings"] if finding["code"] in _UNDETERMINED)
     return next(chain(failed, codes), "?")
 
 
@@ -131,8 +131,8 @@ def _statuses(value: Any) -> Iterator[str]:
         value = value.values()
     elif not isinstance(value, list | tuple):
         return
-    for each in value:
-        yield from _statuses(each)
+    for child in value:
+        yield from _statuses(child)
 
 
 def is_countable(value: Any) -> bool:

@@ -134,7 +134,7 @@ class TargetAuditor:
             return record
         severities = self._by_receivers.of_record(record).severities
         return with_findings(
-            record, [found._replace(severity=severities[found.code]) for found in findings]
+            record, [finding._replace(severity=severities[finding.code]) for finding in findings]
         )
 
     def _given_for(self, target: Target) -> Sequence[SpfIdentity]:

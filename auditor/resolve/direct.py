@@ -98,7 +98,9 @@ class ServerAsker:
     async def ask_many(self, questions: Sequence[ServerQuestion]) -> list[ServerReply]:
         """Return what the servers say, in the order asked. Nothing is raised."""
         if len(self._asked) > _MAX_KEPT_REPLIES:
-            self._asked = {each: task for each, task in self._asked.items() if not task.done()}
+            self._asked = {
+                question: task for question, task in self._asked.items() if not task.done()
+            }
         for asked in questions:
             if asked not in self._asked:
                 self._asked[asked] = asyncio.ensure_future(self._ask(asked))
@@ -232,8 +234,8 @@ async def answer_both(
 
     Without an asker nobody but the resolver is asked.
     """
-    to_servers = [each for each in asked if isinstance(each, ServerQuestion)]
-    others = [each for each in asked if not isinstance(each, ServerQuestion)]
+    to_servers = [question for question in asked if isinstance(question, ServerQuestion)]
+    others = [question for question in asked if not isinstance(question, ServerQuestion)]
     if asker is None:
         replies, answers = (
             [ServerReply(NOT_ASKED)] * len(to_servers),
@@ -245,6 +247,6 @@ async def answer_both(
         )
     from_servers, from_resolver = iter(replies), iter(answers)
     return [
-        next(from_servers) if isinstance(each, ServerQuestion) else next(from_resolver)
-        for each in asked
+        next(from_servers) if isinstance(question, ServerQuestion) else next(from_resolver)
+        for question in asked
     ]

@@ -76,20 +76,20 @@ def system_servers(*, tell: bool = False) -> tuple[Server, ...]:
     can be used.
     """
     try:
-        found = read_system_servers(_PATH.read_text("utf-8", "replace"))
+        system = read_system_servers(_PATH.read_text("utf-8", "replace"))
     except OSError:
-        found = SystemServers(())
-    if not found.servers and not found.unusable:
-        found = _known_to_cares()
+        system = SystemServers(())
+    if not system.servers and not system.unusable:
+        system = _known_to_cares()
     if tell:
-        for entry, why in found.unusable:
+        for entry, why in system.unusable:
             extra = {"event": "server_left_out", "fields": {"server": entry, "why": why}}
             _log.warning("nameserver %s of %s %s: left out", entry, _PATH, why, extra=extra)
-    if not found.servers:
-        entries = "".join(f": nameserver {entry} {why}" for entry, why in found.unusable[:1])
+    if not system.servers:
+        entries = "".join(f": nameserver {entry} {why}" for entry, why in system.unusable[:1])
         problem = "names no server that can be used" if entries else "names no server"
         raise NoServerError(f"the system's configuration {problem}{entries}: give --server")
-    return found.servers
+    return system.servers
 
 
 def _known_to_cares() -> SystemServers:

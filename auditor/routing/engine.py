@@ -122,7 +122,9 @@ class RoutedEngine:
         try:
             for zone, servers in self._settings.route:
                 engines = [await self._given_server(zone, server) for server in servers]
-                self._given[zone] = _Route([each for each in engines if each is not None])
+                self._given[zone] = _Route(
+                    [server_engine for server_engine in engines if server_engine is not None]
+                )
         except BaseException:
             await self.close()
             raise
@@ -145,8 +147,8 @@ class RoutedEngine:
         """Begin, or go on, with other limits than those it was made with."""
         self._limits = concurrency, qps, server_qps
         self._resolvers.limit(concurrency, qps, server_qps)
-        for each in self._servers.values():
-            each.engine.limit(concurrency, qps, self._qps_of(foreign=each.is_foreign))
+        for server in self._servers.values():
+            server.engine.limit(concurrency, qps, self._qps_of(foreign=server.is_foreign))
 
     def rate(self) -> float | None:
         """Return how many queries a second the resolvers' limits allow; None for any number."""
@@ -154,21 +156,23 @@ class RoutedEngine:
 
     def limits_found(self) -> dict[str, dict[str, int | str]]:
         """Return the limits that were found, by server."""
-        engines = [self._resolvers, *(each.engine for each in self._servers.values())]
-        return {name: found for each in engines for name, found in each.limits_found().items()}
+        engines = [self._resolvers, *(server.engine for server in self._servers.values())]
+        return {
+            name: limits for engine in engines for name, limits in engine.limits_found().items()
+        }
 
     def backlog(self) -> int:
         """Return how many questions have not been sent yet."""
         held = [part for route in self._groups.values() for part, _ in route.held or ()]
-        servers = [each.engine.backlog() for each in self._servers.values()]
+        servers = [server.engine.backlog() for server in self._servers.values()]
         return self._resolvers.backlog() + sum(servers) + sum(map(len, held))
 
     def on_room(self, wake: Callable[[], None]) -> None:
         """Have `wake` called when little is left to be sent anywhere."""
         self._wake = wake
         self._resolvers.on_room(wake)
-        for each in self._servers.values():
-            each.engine.on_room(wake)
+        for server in self._servers.values():
+            server.engine.on_room(wake)
 
     def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
         """Have `fail` called, once, when no resolver is left."""
@@ -182,9 +186,9 @@ class RoutedEngine:
         see whether they have a zone.
         """
         total: Counter[str] = Counter(self._resolvers.counters())
-        for each in self._servers.values():
+        for server in self._servers.values():
             # What has failed there is asked of the resolvers, and counted there.
-            total.update({**each.engine.counters(), "failed": 0})
+            total.update({**server.engine.counters(), "failed": 0})
         total["asked"] -= self._handed_back
         # Nobody has asked this engine for what it asked to find servers.
         total.subtract(self._lookup_counts)
@@ -202,8 +206,8 @@ class RoutedEngine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._asker.close()
-        for each in self._servers.values():
-            await each.engine.close()
+        for server in self._servers.values():
+            await server.engine.close()
         await self._resolvers.close()
 
     # --- Which way
@@ -253,15 +257,15 @@ class RoutedEngine:
         if route.held is not None:
             route.held.append((questions, deliver))
             return
-        alive = [each for each in route.servers if each.is_alive]
+        alive = [server for server in route.servers if server.is_alive]
         if not alive:
             self._resolvers.submit(questions, deliver)
             return
         if len(questions) < len(alive):
-            self._ask(min(alive, key=lambda each: each.load), questions, deliver)
+            self._ask(min(alive, key=lambda server: server.load), questions, deliver)
             return
-        for number, each in enumerate(alive):
-            self._ask(each, questions[number :: len(alive)], deliver)
+        for number, server in enumerate(alive):
+            self._ask(server, questions[number :: len(alive)], deliver)
 
     def _ask(
         self, server: ServerEngine, questions: Sequence[Question], deliver: AnswerCallback
@@ -270,7 +274,7 @@ class RoutedEngine:
         twice = server.asked_already(questions)
         if twice:
             self._resolvers.submit(twice, deliver)
-            questions = [each for each in questions if each not in twice]
+            questions = [question for question in questions if question not in twice]
         self._direct += len(questions)
         server.submit(questions, deliver)
 
@@ -292,7 +296,7 @@ class RoutedEngine:
                 if task is None:
                     if len(self._zones) >= _MAX_ZONES:
                         self._zones = {
-                            z: each for z, each in self._zones.items() if not each.done()
+                            z: task for z, task in self._zones.items() if not task.done()
                         }
                     task = self._zones[found.zone] = asyncio.ensure_future(self._open(found))
                 route.servers = (await task).servers
@@ -308,7 +312,7 @@ class RoutedEngine:
         for address in found.addresses:
             server = Server(address, self._settings.authority_port)
             opened.append(await self._server(server, foreign=foreign, recurse=False))
-        return _Route([each for each in opened if each is not None])
+        return _Route([server for server in opened if server is not None])
 
     async def _given_server(self, zone: str, server: Server) -> ServerEngine | None:
         """Open the way to a server of a route that was given; see whether it looks further."""

@@ -87,7 +87,7 @@ class ServerEngine:
         """Return those of the questions that are on their way."""
         if self._waiting.keys().isdisjoint(questions):
             return []
-        return [each for each in questions if each in self._waiting]
+        return [question for question in questions if question in self._waiting]
 
     def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
         """Ask the server questions that are not on their way to it."""

@@ -143,7 +143,7 @@ def manifest(
         "queries_complete": all(session.how != KILLED for session in sessions),
         "lookups_per_second": round((queries.get("asked") or 0) / seconds, 1),
         "peak_memory": max(session.peak_memory for session in sessions),
-        **({"given_up": [each._asdict() for each in given_up]} if given_up else {}),
+        **({"given_up": [targets._asdict() for targets in given_up]} if given_up else {}),
         **({"server_limits": server_limits} if server_limits else {}),
         **({"zones": zones} if zones is not None else {}),
         "sessions": [session.noted() for session in sessions],

@@ -77,8 +77,8 @@ class ServerSample:
         with _engines_muted(), suppress(AuditorError, TimeoutError):
             async with asyncio.timeout(_COMPARISON_TIMEOUT_S):
                 server_answers = await ask_each(self._settings, records)
-        distinct = {each.question: each for answers in server_answers for each in answers}
-        differing = [each for each in distinct.values() if each.differs]
+        distinct = {answer.question: answer for answers in server_answers for answer in answers}
+        differing = [answer for answer in distinct.values() if answer.differs]
         if differing:
             _warn(differing, len(distinct))
 

@@ -50,8 +50,8 @@ async def compare_zones(
     try:
         async with open_resolver(settings) as resolver:
             for zone, _ in zones:
-                found = await _compare(zone, resolver, asker)
-                lines += [each.as_json(zone.origin) for each in found]
+                comparisons = await _compare(zone, resolver, asker)
+                lines += [comparison.as_json(zone.origin) for comparison in comparisons]
     finally:
         if asker is not None:
             await asker.close()
@@ -66,20 +66,22 @@ async def _compare(
     rows = await answer_steps(
         ask_servers(zone.origin, names, {}), partial(answer_both, resolver, asker)
     )
-    found = [ServerComparison(row, zone.serial) for row in rows]
-    serving = [each for each in found if each.row.serves and each.row.address]
+    comparisons = [ServerComparison(row, zone.serial) for row in rows]
+    serving = [
+        comparison for comparison in comparisons if comparison.row.serves and comparison.row.address
+    ]
     if asker is None:
-        return found
+        return comparisons
     record_sets = zone.record_sets(COMPARED_TYPES)
     while some := list(islice(record_sets, _AT_ONCE)):
         asked = [
-            ServerQuestion(str(each.row.address), Question(owner, rdtype))
-            for each in serving
+            ServerQuestion(str(comparison.row.address), Question(owner, rdtype))
+            for comparison in serving
             for owner, rdtype, _, _ in some
         ]
         replies = iter(await asker.ask_many(asked))
-        for each in serving:
+        for comparison in serving:
             for record_set in some:
-                each.note(record_set, next(replies))
+                comparison.note(record_set, next(replies))
         asker.forget()
-    return found
+    return comparisons

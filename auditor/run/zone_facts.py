@@ -83,8 +83,8 @@ class ZoneFacts:
         from auditor.run.authority import survey_zones  # noqa: PLC0415 - for few runs
 
         lines = await survey_zones(self._settings, self._owners)
-        self.severities = {found["severity"] for line in lines for found in line["findings"]}
-        codes = Counter(found["code"] for line in lines for found in line["findings"])
+        self.severities = {finding["severity"] for line in lines for finding in line["findings"]}
+        codes = Counter(finding["code"] for line in lines for finding in line["findings"])
         self.counts = {"zones": len(lines), "findings": dict(sorted(codes.items()))}
         data = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
         try:

@@ -38,7 +38,7 @@ class Hosts:
     def __init__(self, listed: Iterable[tuple[int, int, int]] = ()) -> None:
         spans = list(listed)
         self._listed = {
-            version: joined((first, last) for each, first, last in spans if each == version)
+            version: joined((first, last) for ip, first, last in spans if ip == version)
             for version in (V4, V6)
         }
         self._numbers: dict[tuple[int, str], list[int]] = {}
@@ -88,12 +88,12 @@ class Hosts:
             for first, last in _runs(self._numbers.get((version, kind), ())):
                 take(listed, first, last)
                 runs += [
-                    HostRun(version, *each, kind) for each in without(covered, first, last)
+                    HostRun(version, *gap, kind) for gap in without(covered, first, last)
                 ]  # fmt: skip
         runs += [
-            HostRun(version, *each, PTR_KINDS[-1])
+            HostRun(version, *gap, PTR_KINDS[-1])
             for first, last in listed
-            for each in without(covered, first, last)
+            for gap in without(covered, first, last)
         ]
         yield from sorted(runs)
 
@@ -117,7 +117,7 @@ class Hosts:
 def _ptr_kind(record: Mapping[str, Any]) -> str:
     status = record["ptr"]["status"]
     if status == "NOERROR":
-        is_generic = any(found["code"] == "PTR_GENERIC" for found in record["findings"])
+        is_generic = any(finding["code"] == "PTR_GENERIC" for finding in record["findings"])
         return "generic" if is_generic else "named"
     return "missing" if status in _DENIED else "undetermined"
 

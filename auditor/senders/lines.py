@@ -132,10 +132,10 @@ def _domain_line(fact: DomainPolicy, sizes: _Sizes) -> dict[str, Any]:
 
 def _beyond_ranges(ranges: Mapping[int, PolicyRanges]) -> dict[str, Any]:
     """Return what a policy says of all other addresses, once for both IP versions."""
-    otherwise = {each.otherwise for each in ranges.values()}
-    wide = dict.fromkeys(path for each in ranges.values() for path in each.wide)
-    undetermined = dict.fromkeys(path for each in ranges.values() for path in each.undetermined)
-    errors = dict.fromkeys(error for each in ranges.values() for error in each.errors)
+    otherwise = {policy.otherwise for policy in ranges.values()}
+    wide = dict.fromkeys(path for policy in ranges.values() for path in policy.wide)
+    undetermined = dict.fromkeys(path for policy in ranges.values() for path in policy.undetermined)
+    errors = dict.fromkeys(error for policy in ranges.values() for error in policy.errors)
     return {
         "otherwise": otherwise.pop() if len(otherwise) == 1 else ranges[V4].otherwise,
         "world": [_way(path) for path in wide],
@@ -258,7 +258,7 @@ class _Totals:
             if has_mine
             else None,
             "hosts": {
-                "authorised": sum(hosts.covered(each, covered[each]) for each in _VERSIONS),
+                "authorised": sum(hosts.covered(v, covered[v]) for v in _VERSIONS),
                 "unauthorised": self.unauthorised,
             }
             if hosts
@@ -315,4 +315,4 @@ def _amount(pieces: Sequence[Piece]) -> int:
 
 def _outside(ranges: list[Interval], mine: list[Interval]) -> int:
     """Return how many addresses of a set are in no other."""
-    return size(each for first, last in ranges for each in without(mine, first, last))
+    return size(gap for first, last in ranges for gap in without(mine, first, last))

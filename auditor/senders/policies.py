@@ -62,16 +62,18 @@ class PolicyReader:
         if len(self._kept) > _MAX_KEPT:
             self._kept.clear()
         answers = yield [Question(domain, TXT) for domain in domains]
-        found = [helo_policy(name, each) for name, each in zip(domains, answers, strict=True)]
+        outcomes = [
+            helo_policy(name, answer) for name, answer in zip(domains, answers, strict=True)
+        ]
         known = dict(self._kept)
         published = [
             (domain, policy)
-            for domain, policy in zip(domains, found, strict=True)
+            for domain, policy in zip(domains, outcomes, strict=True)
             if isinstance(policy, bytes)
         ]
         yield from self._ask_ahead(published, known)
         facts = []
-        for domain, policy in zip(domains, found, strict=True):
+        for domain, policy in zip(domains, outcomes, strict=True):
             if isinstance(policy, bytes):
                 ranges = {}
                 for version in (V4, V6):
@@ -89,7 +91,7 @@ class PolicyReader:
         self, published: Sequence[tuple[str, bytes]], known: dict[Question, Answer]
     ) -> Steps[None]:
         """Ask what policies refer to, all of them at once; no result depends on it."""
-        own = [each for domain, policy in published for each in _questions(domain, policy)]
+        own = [question for domain, policy in published for question in _questions(domain, policy)]
         included: list[Question] = []
         allowed = _MAX_AHEAD * len(published)
         while allowed > 0:
@@ -103,14 +105,14 @@ class PolicyReader:
             kept += set(included).intersection(lacking)
             self._kept.update((q, known[q]) for q in kept if known[q].status in SETTLED)
             mine = set(own)
-            own = [q for each in lacking if each in mine for q in _hosts(each, known[each])]
+            own = [q for domain in lacking if domain in mine for q in _hosts(domain, known[domain])]
             included = [
                 q
-                for each in lacking
+                for domain in lacking
                 for q in (
-                    _included(each, known[each])
-                    if each.rdtype == TXT
-                    else () if each in mine else _hosts(each, known[each])
+                    _included(domain, known[domain])
+                    if domain.rdtype == TXT
+                    else () if domain in mine else _hosts(domain, known[domain])
                 )
             ]  # fmt: skip
 

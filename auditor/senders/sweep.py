@@ -160,7 +160,9 @@ def users_of(facts: Sequence[DomainPolicy], version: int) -> dict[SharedRanges, 
     users: dict[SharedRanges, array[int]] = {}
     for place, fact in enumerate(facts):
         if version in fact.ranges:
-            for shared in dict.fromkeys(each for each, _ in fact.ranges[version].shared):
+            for shared in dict.fromkeys(
+                shared_ranges for shared_ranges, _ in fact.ranges[version].shared
+            ):
                 users.setdefault(shared, array("I")).append(place)
     return dict(users)
 

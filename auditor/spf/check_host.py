@@ -82,17 +82,17 @@ def _published(
     if answer.status not in SETTLED:  # RFC 7208 §4.4
         trouble = f"TXT of {domain}: {answer.status}"
         return SpfFact(identity, domain, "temperror", None, 0, 0, None, trouble)
-    found = policies(answer.records)
-    if not found:
+    texts = policies(answer.records)
+    if not texts:
         return SpfFact(identity, domain, "none", None, 0, 0, None, None)
-    if len(found) > 1:  # RFC 7208 §4.5
-        trouble = f"{len(found)} SPF records at {domain}, expected one"
+    if len(texts) > 1:  # RFC 7208 §4.5
+        trouble = f"{len(texts)} SPF records at {domain}, expected one"
         return SpfFact(identity, domain, "permerror", None, 0, 0, None, trouble)
-    if not found[0].isascii():  # RFC 7208 §3.1
+    if not texts[0].isascii():  # RFC 7208 §3.1
         trouble = f"octets outside ASCII in the SPF record of {domain}"
-        record = printable(found[0])
+        record = printable(texts[0])
         return SpfFact(identity, domain, "permerror", None, 0, 0, record, trouble)
-    return found[0]
+    return texts[0]
 
 
 def _domain_of(text: str) -> str | None:

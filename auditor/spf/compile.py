@@ -160,17 +160,17 @@ def _joined(ops: list[CompiledTerm]) -> tuple[CompiledTerm, ...]:
     """Return the terms with many networks in a row as one."""
     if len(ops) < _MIN_TABLE_NETWORKS:
         return tuple(ops)
-    found: list[CompiledTerm] = []
+    terms: list[CompiledTerm] = []
     for kind, group in groupby(ops, key=attrgetter("kind")):
         row = list(group)
         if kind != IS_NET or len(row) < _MIN_TABLE_NETWORKS:
-            found += row
+            terms += row
             continue
         nets: dict[int, dict[int, tuple[int, str, str]]] = {}
         for place, op in enumerate(row):
             nets.setdefault(op.shift, {}).setdefault(op.network, (place, op.text, op.result))
-        found.append(CompiledTerm(IS_NETS, "", "", "", "", 0, 0, tuple(nets.items())))
-    return tuple(found)
+        terms.append(CompiledTerm(IS_NETS, "", "", "", "", 0, 0, tuple(nets.items())))
+    return tuple(terms)
 
 
 def _op(term: Term, version: int) -> CompiledTerm | None:

@@ -295,8 +295,8 @@ class _Evaluation:
             raise _EndError("permerror", f"more than {MAX_MX} MX records: MX of {name}")
         questions = [Question(host, self._rdtype) for host in hosts]
         if self._eager:
-            found = [self._records(question) for question in questions]
-            return any(self._matches(shift, addresses) for addresses in found)
+            record_lists = [self._records(question) for question in questions]
+            return any(self._matches(shift, addresses) for addresses in record_lists)
         for place, question in enumerate(questions):
             if self._matches(shift, self._records(question)):
                 self._skip(questions[place + 1 :])
@@ -314,13 +314,13 @@ class _Evaluation:
 
     def _include(self, op: CompiledTerm) -> bool:
         """Tell whether an included policy passes the client (§5.2)."""
-        found = self._referred(op.owner)
-        if found is None:
+        referred = self._referred(op.owner)
+        if referred is None:
             return False
-        if not found:
+        if not referred:
             lookup_text = f"No valid SPF record for included domain: {op.name}"
             raise _EndError("permerror", f"{lookup_text}: {op.text}")
-        program = compiled_policy(found, self._version)
+        program = compiled_policy(referred, self._version)
         return self.policy(program, op.name, op.owner, included=True)[0] == "pass"
 
     def _redirect(self, op: CompiledTerm, included: bool) -> tuple[str, str | None]:  # noqa: FBT001 - as it is
@@ -329,21 +329,21 @@ class _Evaluation:
         if op.kind == IS_OPAQUE:
             self._leave()
             return "neutral", None
-        found = self._referred(op.owner)
-        if found is None:
+        referred = self._referred(op.owner)
+        if referred is None:
             return "neutral", None
-        if not found:
+        if not referred:
             raise _EndError("permerror", f"no SPF record to redirect to: {op.text}")
-        program = compiled_policy(found, self._version)
+        program = compiled_policy(referred, self._version)
         return self.policy(program, op.name, op.owner, included=included)
 
     def _referred(self, owner: str) -> bytes | None:
         """Return the policy of a name, b"" without one; None if that is not known yet."""
         question = Question(owner, TXT)
-        found = policies(self._records(question))
-        if len(found) > 1:  # §4.5
-            trouble = f"{len(found)} SPF records at {owner}, expected one"
+        texts = policies(self._records(question))
+        if len(texts) > 1:  # §4.5
+            trouble = f"{len(texts)} SPF records at {owner}, expected one"
             raise _EndError("permerror", trouble)
-        if found:
-            return found[0]
+        if texts:
+            return texts[0]
         return None if question in self.lacking else b""

@@ -100,9 +100,9 @@ def _remember(
     try:
         questions = next(steps)
         while True:
-            found = yield questions
-            answers.update(zip(questions, found, strict=True))
-            questions = steps.send(found)
+            received = yield questions
+            answers.update(zip(questions, received, strict=True))
+            questions = steps.send(received)
     except StopIteration as end:
         fact: SpfFact = end.value
         return fact

@@ -50,7 +50,7 @@ class Outline(NamedTuple):
     @property
     def asking(self) -> tuple[CostlyTerm, ...]:
         """The costly terms before `all`, with the redirect."""
-        end = next((at for at, each in enumerate(self.costly) if each.term.kind == "all"), None)
+        end = next((at for at, costly in enumerate(self.costly) if costly.term.kind == "all"), None)
         if end is not None:
             return self.costly[:end]
         return self.costly if self.redirect is None else (*self.costly, self.redirect)

@@ -39,17 +39,17 @@ class PolicyMemo(Generic[K, T]):
 
     def __call__(self, text: K) -> T:
         """Return what the text comes to."""
-        found = self._young.get(text)
-        if found is not None:
-            return found
-        found = self._old.get(text)
-        if found is None:
-            found = self._make(text)
+        made = self._young.get(text)
+        if made is not None:
+            return made
+        made = self._old.get(text)
+        if made is None:
+            made = self._make(text)
             if len(text) > MAX_KEPT_OCTETS:
-                return found
+                return made
         self._octets += len(text)
         if self._octets > _GENERATION_OCTETS:
             self._old, self._young = self._young, {}
             self._octets = len(text)
-        self._young[text] = found
-        return found
+        self._young[text] = made
+        return made

@@ -220,8 +220,8 @@ class _TreeBuilder:
         found: list[TreeTerm] = []
         passes = ended = False
         end = None
-        for each in costly:
-            term = each.term
+        for costly_term in costly:
+            term = costly_term.term
             if self._terms >= _MAX_TERMS:
                 self.complete = False
                 break
@@ -230,11 +230,11 @@ class _TreeBuilder:
                     found.append(self._unreached(term))
                 continue
             if term.kind == "all":
-                self._pass(each.before)
+                self._pass(costly_term.before)
                 ended = True
             else:
-                self._pass(each.before)
-                entry, ended = yield from self._follow(each, domain, lineage)
+                self._pass(costly_term.before)
+                entry, ended = yield from self._follow(costly_term, domain, lineage)
                 found.append(entry)
             if ended:
                 end = term
@@ -268,9 +268,9 @@ class _TreeBuilder:
         for spent in self._spent.values():
             spent.ended = True
 
-    def _target(self, each: CostlyTerm, domain: str) -> tuple[str | None, str | None]:
+    def _target(self, costly_term: CostlyTerm, domain: str) -> tuple[str | None, str | None]:
         """Return the owner name that a term is about, and what is wrong with it."""
-        term, is_fixed, owner, _ = each
+        term, is_fixed, owner, _ = costly_term
         if term.spec is None:
             owner = owner_of(domain)
         elif not is_fixed:
@@ -289,9 +289,9 @@ class _TreeBuilder:
             questions: list[Question] = []
             referred: list[str] = []
             for policy, name in level:
-                for each in outline_of(policy).asking:
-                    kind = each.term.kind
-                    owner, _ = self._target(each, name)
+                for costly_term in outline_of(policy).asking:
+                    kind = costly_term.term.kind
+                    owner, _ = self._target(costly_term, name)
                     if owner is None or kind not in _ASKED:
                         continue
                     questions += [Question(owner, rdtype) for rdtype in _ASKED[kind]]
@@ -311,7 +311,7 @@ class _TreeBuilder:
             ]
 
     def _follow(
-        self, each: CostlyTerm, domain: str, lineage: tuple[str, ...]
+        self, costly_term: CostlyTerm, domain: str, lineage: tuple[str, ...]
     ) -> Steps[tuple[TreeTerm, bool]]:
         """Return a term with what it leads to, and whether it matches every address."""
         self._terms += 1
@@ -322,8 +322,8 @@ class _TreeBuilder:
                 reached = True
         policy = None
         matches = False
-        term = each.term
-        target, trouble = self._target(each, domain)
+        term = costly_term.term
+        target, trouble = self._target(costly_term, domain)
         self.is_open |= (target is None and trouble is None) or term.kind == "ptr"
         if target is not None and self._answers.exhausted:
             self.complete = False

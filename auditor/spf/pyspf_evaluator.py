@@ -276,10 +276,10 @@ class PyspfQuery(spf.query):  # type: ignore[misc] # pyspf has no type informati
     def dns_spf(self, domain: str) -> str | None:
         """Return the policy of a domain, None without one (§4.5)."""
         owner = owner_of(domain)
-        found = policies(self.lookup(owner, TXT)) if owner else []
-        if len(found) > 1:
-            raise spf.PermError(f"{len(found)} SPF records at {owner}, expected one")
-        return cast("str", spf.to_ascii(found[0])) if found else None
+        texts = policies(self.lookup(owner, TXT)) if owner else []
+        if len(texts) > 1:
+            raise spf.PermError(f"{len(texts)} SPF records at {owner}, expected one")
+        return cast("str", spf.to_ascii(texts[0])) if texts else None
 
     def dns_mx(self, domainname: str) -> Sequence[Rdata] | _Hosts:
         """Return the MX hosts (§5.4), ten at most (§4.6.4); if eager their addresses."""
@@ -295,8 +295,8 @@ class PyspfQuery(spf.query):  # type: ignore[misc] # pyspf has no type informati
         """Return those of the first ten PTR names that lead back to the client (§5.5)."""
         self.void_counted = None if self.eager else False
         try:
-            found = cast("Sequence[str]", self.dns_ptr(self.i))
-            names = [name for name in found[: spf.MAX_PTR] if name != _ROOT]
+            ptr_names = cast("Sequence[str]", self.dns_ptr(self.i))
+            names = [name for name in ptr_names[: spf.MAX_PTR] if name != _ROOT]
             self.gather(names)
             return [name for name in names if self._leads_back(name)]
         except spf.TempError:

@@ -361,9 +361,9 @@ class RangeEvaluation:
             level.end(text, None)
             return []
         yield from self._records(Question(owner, TXT), text, level)
-        found = only_policy(self._answers.known[Question(owner, TXT)])
-        if found is None:
+        policy = only_policy(self._answers.known[Question(owner, TXT)])
+        if policy is None:
             level.end(text, "permerror", "no policy")
             return []
         groups, level.groups = level.groups, {}
-        return (yield from self.policy(found, target, groups, included=included)) if groups else []
+        return (yield from self.policy(policy, target, groups, included=included)) if groups else []

@@ -45,10 +45,10 @@ def csv_entries(
     columns: _Columns | None = None
     separators: tuple[str, ...] = _SEPARATORS
     while columns is None:
-        found = feed.fetch()
-        if found is None:
+        fetched = feed.fetch()
+        if fetched is None:
             yield None
-        elif not found:
+        elif not fetched:
             raise InputError(
                 f"{source.label}: no CSV header; expected one with a column "
                 f"{options.expected_column}"
@@ -236,10 +236,10 @@ class _LineFeeder:
 
     def __next__(self) -> str:
         while True:
-            found = self.fetch()
-            if found:
+            fetched = self.fetch()
+            if fetched:
                 break
-            if found is False:
+            if fetched is False:
                 raise StopIteration
         if len(self._row) >= _MAX_ROW_LINES or self._size > MAX_LINE_OCTETS:
             raise csv.Error("a quote is not closed for many lines")
@@ -256,10 +256,10 @@ def _rows(feed: _LineFeeder, separator: str) -> Iterator[_Row | None]:
     """Yield the rows, blank lines among them as rows without cells; None for a wait."""
     reader = csv.reader(feed, delimiter=separator, strict=True)
     while True:
-        found = feed.fetch()
-        if found is None:
+        fetched = feed.fetch()
+        if fetched is None:
             yield None
-        elif not found:
+        elif not fetched:
             return
         else:
             yield _read_row(feed, separator, reader)

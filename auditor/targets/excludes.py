@@ -83,7 +83,7 @@ class _Intervals:
     __slots__ = ("_before", "_firsts", "_lasts")
 
     def __init__(self, spans: Iterable[Span], version: int) -> None:
-        merged = joined((first, last) for each, first, last in spans if each == version)
+        merged = joined((first, last) for ip, first, last in spans if ip == version)
         self._firsts = [first for first, _ in merged]
         self._lasts = [last for _, last in merged]
         self._before = list(accumulate((last - first + 1 for first, last in merged), initial=0))

@@ -38,7 +38,7 @@ def first_targets(arguments: Sequence[str], most: int) -> list[Target]:
     # A prefix of any size is cut off by `most`, not by --max-targets.
     stream = TargetStream(arguments, max_targets=1 << 128)
     targets = list(islice(chain.from_iterable(stream.blocks()), most))
-    if all(each.kind == "invalid" for each in targets):
+    if all(target.kind == "invalid" for target in targets):
         files = [text for text in arguments if text == "-"]
         raise nothing_given(stream, files, next(iter(targets), None))
     return targets

@@ -143,9 +143,9 @@ def _received(line: str) -> tuple[str, str] | None:
     first, rest = match[1], _BY.split(match[2], maxsplit=1)[0]
     helo = _RECEIVED_HELO.search(rest)
     name = (helo[1] or helo[2]) if helo else first
-    found = _RECEIVED_ADDRESS.search(_RECEIVED_HELO.sub("", rest))
-    if found is not None:
-        return found[1], name
+    address_match = _RECEIVED_ADDRESS.search(_RECEIVED_HELO.sub("", rest))
+    if address_match is not None:
+        return address_match[1], name
     literal = _LITERAL.match(first)
     # Exim: the address takes the place of the name that it has not got.
     return (literal[1], name if helo else "") if literal else None
@@ -155,7 +155,7 @@ def _configured(parameters: dict[str, str]) -> Iterator[HeloUse]:
     """Yield what a configuration of Postfix says of its SMTP client."""
     value = parameters.get(_HELO_NAME, f"${_HOST_NAME}")
     for _ in range(_MAX_EXPANSIONS):
-        value = _REFERENCE.sub(lambda found: parameters.get(found[found.lastindex or 0], ""), value)
+        value = _REFERENCE.sub(lambda match: parameters.get(match[match.lastindex or 0], ""), value)
         value = value[:_LINE_CHARACTERS]
     helo = "" if "$" in value else helo_identity(value)
     texts = [parameters.get(name, "") for name in _BIND]

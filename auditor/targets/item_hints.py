@@ -78,14 +78,14 @@ def _faults(text: str) -> Iterator[_Fault]:
     """Yield what may be wrong, the likeliest first."""
     if text.startswith("zone:"):
         yield _Fault("is a zone, which scans read", f"{_EXPECTED} here")
-    found = _SCHEME.match(text)
-    if found:
-        scheme = printable(found[1], 10)
-        yield _Fault(f"is a URL ({scheme})", "expected only its host", _host(found[2]) or "-")
+    match = _SCHEME.match(text)
+    if match:
+        scheme = printable(match[1], 10)
+        yield _Fault(f"is a URL ({scheme})", "expected only its host", _host(match[2]) or "-")
     yield from _address_faults(text)
-    found = _SPF_TERM.fullmatch(text)
-    if found:
-        yield _Fault("is a term of an SPF record", "expected what it names", found[1], sure=False)
+    match = _SPF_TERM.fullmatch(text)
+    if match:
+        yield _Fault("is a term of an SPF record", "expected what it names", match[1], sure=False)
     yield from _letter_faults(text)
     inside = text.strip(_PUNCTUATION)
     if inside != text:
@@ -128,19 +128,19 @@ def _address_faults(text: str) -> Iterator[_Fault]:
     joined = "/".join(part.strip() for part in text.split("/"))
     if joined != text:
         yield _Fault("has a space beside the slash", "expected a prefix", joined, sure=False)
-    found = _NETMASK.fullmatch(text)
-    if found:
-        length = _mask_length(found[2])
+    match = _NETMASK.fullmatch(text)
+    if match:
+        length = _mask_length(match[2])
         if length is not None:
-            yield _Fault("has a netmask", "expected a prefix", _network(found[1], length))
-    found = _WILDCARD.fullmatch(text)
-    if found:
-        octets = found[1].count(".")
-        network = found[1] + ".".join("0" * (4 - octets))
+            yield _Fault("has a netmask", "expected a prefix", _network(match[1], length))
+    match = _WILDCARD.fullmatch(text)
+    if match:
+        octets = match[1].count(".")
+        network = match[1] + ".".join("0" * (4 - octets))
         yield _Fault("has a wildcard", "expected a prefix", f"{network}/{8 * octets}", sure=False)
-    found = _DOTTED_RANGE.fullmatch(text)
-    if found:
-        yield _Fault("has dots between", "expected a range", f"{found[1]}-{found[2]}", sure=False)
+    match = _DOTTED_RANGE.fullmatch(text)
+    if match:
+        yield _Fault("has dots between", "expected a range", f"{match[1]}-{match[2]}", sure=False)
     yield from _abridged(text)
     if _LEADING_ZEROS.fullmatch(text) and _PADDED.search(text):
         # Some programs read such octets as octal numbers, so none is guessed.
@@ -150,12 +150,12 @@ def _address_faults(text: str) -> Iterator[_Fault]:
 
 def _abridged(text: str) -> Iterator[_Fault]:
     """Yield what a prefix may be meant by that lacks octets, or its length."""
-    found = _SHORT_PREFIX.fullmatch(text)
-    if found is None:
+    match = _SHORT_PREFIX.fullmatch(text)
+    if match is None:
         return
-    octets = found[1].count(".") + 1
-    if octets > 1 or found[2]:
-        network = found[1] + ".0" * (4 - octets) + (found[2] or f"/{8 * octets}")
+    octets = match[1].count(".") + 1
+    if octets > 1 or match[2]:
+        network = match[1] + ".0" * (4 - octets) + (match[2] or f"/{8 * octets}")
         yield _Fault("has too few octets", "expected a prefix", network, sure=False)
 
 

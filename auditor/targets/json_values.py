@@ -100,14 +100,14 @@ class _Splitter:
                 if ended and not self._depth:
                     yield self._finish()
                 continue
-            found = _OUTSIDE.search(data, position)
-            start, end = found.span() if found else (len(data), len(data))
+            match = _OUTSIDE.search(data, position)
+            start, end = match.span() if match else (len(data), len(data))
             if self._in_word and start != position:
                 yield self._finish()
-            if found is None:
+            if match is None:
                 self._keep(data[position:])
                 return
-            token = found[0]
+            token = match[0]
             if self._in_word and token[0] in b'[]{},"\n':
                 yield self._finish()
             if token == b"{" and not self._depth and (flat := _FLAT_OBJECT.match(data, start)):
@@ -152,11 +152,11 @@ class _Splitter:
             self._escaped = False
             self._append(data[position : position + 1])
             return position + 1, False
-        found = _INSIDE.search(data, position)
-        end = found.end() if found else len(data)
+        match = _INSIDE.search(data, position)
+        end = match.end() if match else len(data)
         self._append(data[position:end])
-        self._escaped = found is not None and found[0] == b"\\"
-        ended = found is not None and found[0] == b'"'
+        self._escaped = match is not None and match[0] == b"\\"
+        ended = match is not None and match[0] == b'"'
         self._in_string = not ended
         return end, ended
 
@@ -182,12 +182,12 @@ def _entry(text: bytes, origin: Origin, options: InputOptions) -> Entry:
         utf8, foreign = _as_utf8(text)
         if b"\\u" in utf8:
             utf8 = _ESCAPE.sub(_without_lone_surrogate, utf8)
-        found = _loaded(utf8)
-        if isinstance(found, str) and not options.column:
-            return row_entry(found, options.slash, origin)
-        key = _target_key(found, options)
-        _check_target(key, found[key], foreign=foreign)
-        return _object(found, _exact(found, utf8, key), key, origin, options)
+        value = _loaded(utf8)
+        if isinstance(value, str) and not options.column:
+            return row_entry(value, options.slash, origin)
+        key = _target_key(value, options)
+        _check_target(key, value[key], foreign=foreign)
+        return _object(value, _exact(value, utf8, key), key, origin, options)
     except TargetError as error:
         return invalid(text.decode(errors="surrogateescape"), origin, str(error))
 
@@ -213,13 +213,13 @@ def _smaller(token: re.Match[bytes]) -> bytes:
     return b"0" if _NUMBER.fullmatch(token[0]) else token[0]
 
 
-def _target_key(found: Any, options: InputOptions) -> str:
+def _target_key(value: Any, options: InputOptions) -> str:
     """Return the key under which an object has its target, a string."""
-    names: list[str] = list(found) if isinstance(found, dict) else []
+    names: list[str] = list(value) if isinstance(value, dict) else []
     place = options.target_column(names)
     if place < 0:
         wrong = f"expected a JSON object with the key {options.expected_column}"
-        inner = next((name for name in names if isinstance(found[name], list)), None)
+        inner = next((name for name in names if isinstance(value[name], list)), None)
         if inner is not None:
             wrong += f"; there is a list at {quoted(inner)}, whose elements may be meant"
         raise TargetError(wrong)
@@ -235,32 +235,32 @@ def _check_target(key: str, target: Any, *, foreign: bool) -> None:
 
 
 def _object(
-    found: dict[str, Any], exact: Mapping[str, str], key: str, origin: Origin, options: InputOptions
+    item: dict[str, Any], exact: Mapping[str, str], key: str, origin: Origin, options: InputOptions
 ) -> Entry:
     """Return what an object gives: as it was loaded, and with its values as they stand."""
     labels = {name: value for name, value in exact.items() if name not in {key, HELO, MAIL_FROM}}
     return row_entry(
-        found[key],
+        item[key],
         options.slash_in(key),
         origin,
-        helo="" if found.get(HELO) is None else exact[HELO],
-        mail_from=_senders(found.get(MAIL_FROM), exact.get(MAIL_FROM, "")),
+        helo="" if item.get(HELO) is None else exact[HELO],
+        mail_from=_senders(item.get(MAIL_FROM), exact.get(MAIL_FROM, "")),
         labels=labels or NO_LABELS,
     )
 
 
-def _exact(found: dict[str, Any], text: bytes, key: str) -> Mapping[str, str]:
+def _exact(item: dict[str, Any], text: bytes, key: str) -> Mapping[str, str]:
     """Return the members of an object as they stand in its text.
 
     Strings are as they are, everything else is its text without white space. Raises
     TargetError if `key` is there twice.
     """
     if (
-        all(isinstance(value, str) for value in found.values())
+        all(isinstance(value, str) for value in item.values())
         and b"\\" not in text
         and text.count(f'"{key}"'.encode()) == 1
     ):
-        return found
+        return item
     members: dict[str, str] = {}
     depth = 0
     name = b""
@@ -281,12 +281,12 @@ def _exact(found: dict[str, Any], text: bytes, key: str) -> Mapping[str, str]:
     return members
 
 
-def _senders(found: Any, text: str) -> tuple[str, ...]:
+def _senders(value: Any, text: str) -> tuple[str, ...]:
     """Return the MAIL FROM identities of an object: a string, a list of them, or what it is."""
-    if found is None:
+    if value is None:
         return ()
-    if isinstance(found, list) and all(isinstance(sender, str) for sender in found):
-        return tuple(map(mail_from_identity, found))
+    if isinstance(value, list) and all(isinstance(sender, str) for sender in value):
+        return tuple(map(mail_from_identity, value))
     return mail_from_identities(text)
 
 

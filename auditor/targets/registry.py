@@ -62,8 +62,8 @@ def registry_entries(
             origin = Origin(source.name, line, labels=options.labels)
             if len(raw) > MAX_LINE_OCTETS:
                 yield invalid(_text(item), origin, f"longer than {MAX_LINE_OCTETS:,} octets")
-            elif found := _OBJECT.fullmatch(item):
-                yield read_item(_whole(_text(found[2]).strip()), origin, options.slash)
+            elif match := _OBJECT.fullmatch(item):
+                yield read_item(_whole(_text(match[2]).strip()), origin, options.slash)
             elif b"|" in item:
                 entry = _delegation(_text(item), origin)
                 if entry is not None:

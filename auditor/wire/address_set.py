@@ -103,7 +103,7 @@ def common(some: list[Interval], others: list[Interval]) -> list[Interval]:
     """Return the intersection of two sets."""
     if len(some) > len(others):
         some, others = others, some
-    return [each for first, last in some for each in overlaps(others, first, last)]
+    return [part for first, last in some for part in overlaps(others, first, last)]
 
 
 def without(ranges: list[Interval], first: int, last: int) -> list[Interval]:

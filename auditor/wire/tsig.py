@@ -120,13 +120,13 @@ class ReplyVerifier:
             if self._is_first or len(self._unsigned) > _MAX_UNSIGNED:
                 raise TsigError("a reply without a signature", len(data))
             return
-        found = _read(signature)
-        if signature.name != self._key.name or found.algorithm != self._key.algorithm:
+        fields = _read(signature)
+        if signature.name != self._key.name or fields.algorithm != self._key.algorithm:
             raise TsigError(f"signed with another key, {signature.name}", signed)
-        if found.error:
-            raise TsigError(_ERRORS.get(found.error, f"error {found.error}"), signed)
-        message = found.original_id + _with_additional(data[:signed], -1)[_SHORT.size :]
-        timers = _timers(found.time, found.fudge)
+        if fields.error:
+            raise TsigError(_ERRORS.get(fields.error, f"error {fields.error}"), signed)
+        message = fields.original_id + _with_additional(data[:signed], -1)[_SHORT.size :]
+        timers = _timers(fields.time, fields.fudge)
         content = b"".join(
             (
                 _SHORT.pack(len(self._mac)),
@@ -136,11 +136,11 @@ class ReplyVerifier:
                 _variables(self._key, timers) if self._is_first else timers,
             )
         )
-        if not hmac.compare_digest(self._key.mac(content), found.mac):
+        if not hmac.compare_digest(self._key.mac(content), fields.mac):
             raise TsigError("a signature that is not right", signed)
-        if abs(now - found.time) > found.fudge:
+        if abs(now - fields.time) > fields.fudge:
             raise TsigError("a signature of another time: do the clocks differ?", signed)
-        self._mac, self._is_first, self._unsigned = found.mac, False, []
+        self._mac, self._is_first, self._unsigned = fields.mac, False, []
 
     def finish(self) -> None:
         """Raise TsigError unless the last message was signed."""

@@ -158,7 +158,9 @@ class Coordinator:
     def open_targets(self) -> int:
         """How many targets are under way, or finished and not yet written."""
         held = self._held.values()
-        return sum(each.shard.size for each in held if each.worker or each.result)
+        return sum(
+            held_shard.shard.size for held_shard in held if held_shard.worker or held_shard.result
+        )
 
     # --- Giving out shards
 

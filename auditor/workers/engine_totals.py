@@ -47,9 +47,9 @@ class EngineTotals:
         """Return what servers bear from all engines together: each finds a part of it."""
         total: dict[str, dict[str, int | str]] = {}
         for report in self._reports.values():
-            for server, found in report.server_limits.items():
+            for server, server_limits in report.server_limits.items():
                 limits = total.setdefault(server, {})
-                for name, value in found.items():
+                for name, value in server_limits.items():
                     before = limits.get(name, 0)
                     if isinstance(value, int) and isinstance(before, int):
                         limits[name] = before + value

@@ -51,7 +51,7 @@ def give_up_shard(shard: Shard, settings: Settings, skip: int = 0) -> Result:
 def not_audited(given_up: Sequence[GivenUp]) -> WorkersError:
     """Return the error of a run that had to give targets up."""
     first, *others = given_up
-    size = sum(each.records for each in given_up)
+    size = sum(given.records for given in given_up)
     return WorkersError(
         f"{size:,} target{'s' * (size > 1)} could not be audited ({first.targets}"
         f"{', …' if others else ''}): {first.why}; --resume tries again"

@@ -300,7 +300,9 @@ class FolderManifestWriter(ManifestWriter):
         if self._earlier:
             # It may have made parts that it did not come to list.
             *before, last = self._earlier
-            records = max(self._listed, self._parts.found) - sum(each.records for each in before)
+            records = max(self._listed, self._parts.found) - sum(
+                session.records for session in before
+            )
             ended = KILLED if last.how == RUNNING else last.how
             self._earlier = [*before, last._replace(records=max(records, 0), how=ended)]
         return {**super().content(how), "output": self._parts.folder.name}

@@ -76,7 +76,9 @@ def shard_size(number: int, pace: float | None = None) -> int:
     )
     if pace is None:
         return size
-    seconds = next((each for start, each in _LONGER_FROM if number >= start), _SHARD_DURATION_S)
+    seconds = next(
+        (duration for start, duration in _LONGER_FROM if number >= start), _SHARD_DURATION_S
+    )
     return max(1, min(size, int(pace * seconds)))
 
 

@@ -67,7 +67,7 @@ class ServerComparison:
             self.differing += 1
             if len(self.differences) < _MAX_DIFFERENCES:
                 texts = (
-                    tuple(rdata_text(rdtype, each) for each in side)
+                    tuple(rdata_text(rdtype, record) for record in side)
                     for side in (records, answer.records)
                 )
                 self.differences.append(_Difference(owner, rdtype, answer.status, *texts))
@@ -89,12 +89,12 @@ class ServerComparison:
             "undetermined": self.undetermined,
             "differences": [
                 {
-                    "owner": each.owner,
-                    "type": type_name(each.rdtype),
-                    "status": each.status,
-                    "primary": list(each.primary),
-                    "server": list(each.found),
+                    "owner": difference.owner,
+                    "type": type_name(difference.rdtype),
+                    "status": difference.status,
+                    "primary": list(difference.primary),
+                    "server": list(difference.found),
                 }
-                for each in self.differences
+                for difference in self.differences
             ],
         }

@@ -29,32 +29,32 @@ _REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
 def judge_zone(fact: ZoneFact, rule_set: RuleSet) -> list[Finding]:
     """Return the findings about a zone, sorted by code and subject."""
     zone = fact.zone
-    found: list[tuple[str, str]] = []
+    codes: list[tuple[str, str]] = []
     delegating = [row for row in fact.parent_servers if row.ns]
     if fact.denied:
-        found.append(("DELEGATION_MISSING", zone))
+        codes.append(("DELEGATION_MISSING", zone))
     elif delegating and any(row.denies for row in fact.parent_servers):
-        found.append(("DELEGATION_PARTIAL", zone))
+        codes.append(("DELEGATION_PARTIAL", zone))
     judged = [row for row in fact.servers if not row.is_proxy]
     for row in judged:
         if (code := _fault(row, fact)) is not None:
-            found.append((code, row.name))
+            codes.append((code, row.name))
         if row.is_alias:
-            found.append(("SERVER_WITHOUT_ADDRESS", row.name))
+            codes.append(("SERVER_WITHOUT_ADDRESS", row.name))
     serving = [row for row in judged if row.serves]
     faulty = any(_fault(row, fact) for row in judged)
     if len(judged) == len(fact.servers) and not serving and faulty:
-        found.append(("ZONE_UNSERVED", zone))
+        codes.append(("ZONE_UNSERVED", zone))
     sets = {row.ns for row in delegating} | {row.ns for row in serving if row.ns}
     if len(sets) > 1:
-        found.append(("NS_MISMATCH", zone))
+        codes.append(("NS_MISMATCH", zone))
     if any(len(ns) > MAX_NAMES for ns in sets):
-        found.append(("NS_TOO_MANY", zone))
+        codes.append(("NS_TOO_MANY", zone))
     if len({row.soa.serial for row in serving if row.soa is not None}) > 1:
-        found.append(("SERIALS_DIFFER", zone))
-    found += [("SERVERS_DISAGREE", owner) for owner in fact.differing[:_MOST_DIFFERING]]
-    found += [("ANCESTOR_NXDOMAIN", name) for name in fact.hidden]
-    return weigh(found, rule_set)
+        codes.append(("SERIALS_DIFFER", zone))
+    codes += [("SERVERS_DISAGREE", owner) for owner in fact.differing[:_MOST_DIFFERING]]
+    codes += [("ANCESTOR_NXDOMAIN", name) for name in fact.hidden]
+    return weigh(codes, rule_set)
 
 
 def _fault(row: ServerRow, fact: ZoneFact) -> str | None:
@@ -62,7 +62,7 @@ def _fault(row: ServerRow, fact: ZoneFact) -> str | None:
     if row.address is None:
         # Without glue nobody finds the servers of a zone whose names are in it.
         is_circular = f".{row.name}".endswith(f".{fact.zone}") and not any(
-            each.address for each in fact.servers
+            row.address for row in fact.servers
         )
         return "SERVER_WITHOUT_ADDRESS" if row.status in SETTLED or is_circular else None
     if row.status in _SILENT:

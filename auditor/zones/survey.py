@@ -222,13 +222,13 @@ def _addresses(
     places: list[tuple[str, str | None, str, bool]] = []
     for name, pair in zip(wanted, zip(answers[::2], answers[1::2], strict=True), strict=True):
         v4, v6 = cast("tuple[Answer, Answer]", pair)
-        found = {str(address) for address in (*v4.records, *v6.records)} | glue.get(name, set())
-        found = {address for address in found if _is_host(address)}
+        texts = {str(address) for address in (*v4.records, *v6.records)} | glue.get(name, set())
+        texts = {address for address in texts if _is_host(address)}
         alias = bool(v4.chain or v6.chain)
-        addresses = sorted(found, key=_by_family)[:MAX_ADDRESSES]
+        addresses = sorted(texts, key=_by_family)[:MAX_ADDRESSES]
         places.extend((name, address, NOERROR, alias) for address in addresses)
-        if not found:
-            failed = [each.status for each in (v4, v6) if each.status not in SETTLED]
+        if not texts:
+            failed = [answer.status for answer in (v4, v6) if answer.status not in SETTLED]
             places.append((name, None, failed[0] if failed else v4.status, alias))
     return places
 
@@ -288,7 +288,7 @@ def _compare(
     differing = []
     only: list[list[str]] = [[] for _ in serving]
     for owner in owners:
-        known = [(place, one[owner]) for place, one in enumerate(said)]
+        known = [(place, names[owner]) for place, names in enumerate(said)]
         known = [(place, answer) for place, answer in known if answer.status in SETTLED]
         if len({(answer.status, answer.records) for _, answer in known}) <= 1:
             continue

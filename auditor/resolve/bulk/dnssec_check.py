@@ -134,7 +134,10 @@ class DnssecChecks:
 
     def _rounds(self) -> int:
         pressures = [nameserver.limits.pressure for nameserver in self._nameservers]
-        return max(rounds_needed(each.answered_lately, each.passed_lately) for each in pressures)
+        return max(
+            rounds_needed(pressure.answered_lately, pressure.passed_lately)
+            for pressure in pressures
+        )
 
     def _note(self, zone: str) -> None:
         if len(self._in_vain) >= _MOST_ZONES:

@@ -394,4 +394,4 @@ class RetryManager:
         query.timer = 0
 
     def _usable(self) -> frozenset[int]:
-        return frozenset(each.number for each in self._nameservers if each.health is Health.GOOD)
+        return frozenset(ns.number for ns in self._nameservers if ns.health is Health.GOOD)

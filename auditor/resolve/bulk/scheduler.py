@@ -114,4 +114,8 @@ class SendScheduler:
 
     def _room(self) -> int:
         """Return how many more queries may be in flight, over UDP and TCP together."""
-        return self.most - self._over_tcp() - sum(one.in_flight.count for one in self._nameservers)
+        return (
+            self.most
+            - self._over_tcp()
+            - sum(nameserver.in_flight.count for nameserver in self._nameservers)
+        )

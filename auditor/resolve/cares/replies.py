@@ -40,13 +40,13 @@ def read_answer(question: Question, result: pycares.DNSResult) -> Answer:
 
 
 def _records(records: Sequence[pycares.DNSRecord]) -> list[Record]:
-    found = []
+    converted = []
     for record in records:
         read = _READERS.get(record.type)
         if read is not None:
             rdata = read(record.data)
-            found.append(Record(_name(record.name), record.type, IN, record.ttl, rdata))
-    return found
+            converted.append(Record(_name(record.name), record.type, IN, record.ttl, rdata))
+    return converted
 
 
 def _name(text: str | bytes) -> str:

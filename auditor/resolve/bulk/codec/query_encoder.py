@@ -150,7 +150,7 @@ class QueryEncoder:
 
     def _table(self) -> bytes:
         drawn = self._random.getrandbits(len(ascii_lowercase))
-        chosen = "".join(one for at, one in enumerate(ascii_lowercase) if drawn >> at & 1)
+        chosen = "".join(letter for at, letter in enumerate(ascii_lowercase) if drawn >> at & 1)
         return bytes.maketrans(chosen.encode(), chosen.upper().encode())
 
 

@@ -97,7 +97,9 @@ class HealthMonitor:
         nothing is named in the log and left out. Those that return the letters' case as sent
         are noted, and those that answer only without EDNS.
         """
-        usable = [one for one in self._nameservers if one.health is Health.GOOD]
+        usable = [
+            nameserver for nameserver in self._nameservers if nameserver.health is Health.GOOD
+        ]
         await asyncio.gather(*(self._check_one(nameserver) for nameserver in usable))
 
     async def _check_one(self, nameserver: NameServer) -> None:

@@ -69,7 +69,9 @@ class TailProbe:
             self._timer.cancel()
 
     def _watch(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
-        times = [when for one in self._nameservers if (when := one.stuck_at()) is not None]
+        times = [
+            when for nameserver in self._nameservers if (when := nameserver.stuck_at()) is not None
+        ]
         # Before the first answer nobody knows how long they take.
         if times and min(times) < math.inf:
             delay = max(min(times) - now, _MIN_WAIT_S)

@@ -130,6 +130,9 @@ class TcpTransport:
         """Return what is said of a question when a server says nothing."""
         return Answer(status, how=Provenance(nameserver.name, "tcp") if self._trace else None)
 
+    def _in_health(self, health: Health) -> list[NameServer]:
+        return [nameserver for nameserver in self._nameservers if nameserver.health is health]
+
     def _choose(self, asking: TcpQuery, preferred: int, now: float) -> TcpServer | None:
         """Return the best server for a question: the preferred one if TCP works there."""
         server = self._servers.get(preferred)
@@ -138,10 +141,8 @@ class TcpTransport:
         if len(asking.failed) >= self._policy.tries:
             return None
         # Over TCP a suspended one may answer; one that was left out at the start is no choice.
-        usable = [one for one in self._nameservers if one.health is Health.GOOD] or [
-            one for one in self._nameservers if one.health is Health.SUSPENDED
-        ]
-        servers = [self._server(one) for one in usable if one.number not in asking.failed]
+        usable = self._in_health(Health.GOOD) or self._in_health(Health.SUSPENDED)
+        servers = [self._server(ns) for ns in usable if ns.number not in asking.failed]
         return min(
             (server for server in servers if not server.is_shut(now)),
             key=lambda server: (
@@ -171,12 +172,12 @@ class TcpTransport:
             if not server.queue[0].is_wanted:
                 server.queue.popleft()
                 continue
-            found = server.talk_with_room()
-            if found is None:
+            free = server.talk_with_room()
+            if free is None:
                 if server.may_connect(now):
                     self._connect(server, now)
                 return
-            session, room = found
+            session, room = free
             granted, delay = self._grant(server.nameserver, min(room, len(server.queue)), now)
             if granted:
                 self._put(server, session, granted, now)
@@ -300,8 +301,8 @@ class TcpTransport:
 
     def _hand_over(self) -> None:
         if self._found:
-            found, self._found = self._found, []
-            self._on_answers(found)
+            outcomes, self._found = self._found, []
+            self._on_answers(outcomes)
 
     # --- What is late, and what is over
 
@@ -349,10 +350,8 @@ class TcpTransport:
         timeout, tries = self._policy.timeout, self._policy.tries
         known = asking.failed | {server.nameserver.number}
         others = len(known) < tries and any(
-            one.number not in known
-            and one.health is Health.GOOD
-            and not self._server(one).is_shut(now)
-            for one in self._nameservers
+            nameserver.number not in known and not self._server(nameserver).is_shut(now)
+            for nameserver in self._in_health(Health.GOOD)
         )
         return timeout if others else max(tries * timeout - asking.spent, timeout)
 
