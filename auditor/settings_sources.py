@@ -263,7 +263,7 @@ def _environment(
     """
     known = {_variable(key): key for key in options}
     known_endings = [name.removeprefix(_PREFIX) for name in known]
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     ignored: list[str] = []
     for name, value in environ.items():
         # An empty variable is one that somebody means to unset.
@@ -282,5 +282,5 @@ def _environment(
         if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
             raise UsageError(f"{name}: {quoted(value)}: not UTF-8 text")
         key = known[name]
-        found[key] = value.split(",") if options[key].repeatable else value
-    return found, tuple(ignored)
+        values[key] = value.split(",") if options[key].repeatable else value
+    return values, tuple(ignored)

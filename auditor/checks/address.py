@@ -147,14 +147,16 @@ def confirm(address: str, names: Sequence[str], answers: Sequence[Answer]) -> Ip
     that points back is a pass. Without one, a lookup that failed might have been it, so
     the result is temperror; otherwise it is a fail, also when no name has any address.
     """
-    found = []
+    forward_names = []
     result = "fail"
     for name, answer in zip(names, answers, strict=True):
         addresses = cast("tuple[str, ...]", answer.records)
         confirms = address in addresses
-        found.append(ForwardName(name, answer.status, addresses, confirms, answer.canonical))
+        forward_names.append(
+            ForwardName(name, answer.status, addresses, confirms, answer.canonical)
+        )
         if confirms:
             result = "pass"
         elif result == "fail" and answer.status not in SETTLED:
             result = "temperror"
-    return IprevFact(result, tuple(found))
+    return IprevFact(result, tuple(forward_names))

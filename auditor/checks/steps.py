@@ -43,6 +43,6 @@ def together(stages: Sequence[Steps[T]]) -> Steps[list[T]]:
                 ends.append(len(questions))
         if not waiting:
             return [facts[index] for index in range(len(stages))]
-        found = yield questions
-        answers = [found[start:end] for start, end in pairwise(ends)]
+        received = yield questions
+        answers = [received[start:end] for start, end in pairwise(ends)]
         running = waiting

@@ -113,26 +113,26 @@ def _file_text(source: Path) -> str:
         raise InputError(f"{printable(str(source))}: cannot be read: {error.strerror}") from None
 
 
-def _line(found: Entry) -> str:
-    head = f"{found.code:<26} {found.severity:<8}"
-    text = paragraph(f"{head} {found.title}", 0, hanging=len(head) + 1)
-    severity = click.style(f"{found.severity:<8}", **severity_style(found.severity))
-    return f"{found.code:<26} {severity}{text[len(head) :]}"
+def _line(known: Entry) -> str:
+    head = f"{known.code:<26} {known.severity:<8}"
+    text = paragraph(f"{head} {known.title}", 0, hanging=len(head) + 1)
+    severity = click.style(f"{known.severity:<8}", **severity_style(known.severity))
+    return f"{known.code:<26} {severity}{text[len(head) :]}"
 
 
-def _page(found: Entry) -> str:
-    kind = ", undetermined" if found.undetermined else ""
-    severity = click.style(found.severity + kind, **severity_style(found.severity))
+def _page(known: Entry) -> str:
+    kind = ", undetermined" if known.undetermined else ""
+    severity = click.style(known.severity + kind, **severity_style(known.severity))
     parts = [
-        f"{click.style(found.code, bold=True)} ({severity})\n{paragraph(found.title, 0)}",
-        f"Why it matters\n{paragraph(found.why)}",
-        f"What to do\n{paragraph(found.remedy)}",
+        f"{click.style(known.code, bold=True)} ({severity})\n{paragraph(known.title, 0)}",
+        f"Why it matters\n{paragraph(known.why)}",
+        f"What to do\n{paragraph(known.remedy)}",
     ]
-    lines = zone_lines(found.code)
+    lines = zone_lines(known.code)
     if lines:
         parts.append("What to publish looks like\n" + "\n".join(f"  ; {line}" for line in lines))
-    if found.references:
-        parts.append(paragraph(f"See {', '.join(found.references)}", 0, hanging=4))
+    if known.references:
+        parts.append(paragraph(f"See {', '.join(known.references)}", 0, hanging=4))
     return "\n\n".join(parts)
 
 
@@ -171,14 +171,14 @@ def _next_commands(diagnosis: Diagnosis) -> Iterator[str]:
         yield "auditor check ADDRESS    (the text names no sending address)"
 
 
-def _entry_data(found: Entry) -> dict[str, Any]:
+def _entry_data(known: Entry) -> dict[str, Any]:
     return {
-        "code": found.code,
-        "severity": found.severity,
-        "undetermined": found.undetermined,
-        "title": found.title,
-        "why": found.why,
-        "remedy": found.remedy,
-        "references": list(found.references),
-        "zone_lines": list(zone_lines(found.code)),
+        "code": known.code,
+        "severity": known.severity,
+        "undetermined": known.undetermined,
+        "title": known.title,
+        "why": known.why,
+        "remedy": known.remedy,
+        "references": list(known.references),
+        "zone_lines": list(zone_lines(known.code)),
     }

@@ -86,17 +86,17 @@ class TextLog(logging.Handler):
         counts = f": {verdicts}" if verdicts else ""
         records = counted(tally.records, "record")
         print_message(f"{records} in {snapshot.seconds:.1f} s ({snapshot.rate:,.0f}/s){counts}")
-        found = [
+        rows = [
             (code, severity, count)
             for (code, severity), count in (
                 (finding.split(), count) for finding, count in tally.findings.items()
             )
         ]
-        found.sort(key=lambda row: (-_RANK[row[1]], -row[2], row[0]))
-        digits = max((len(f"{count:,}") for _, _, count in found), default=0)
-        letters = max((len(code) for code, _, _ in found), default=0)
+        rows.sort(key=lambda row: (-_RANK[row[1]], -row[2], row[0]))
+        digits = max((len(f"{count:,}") for _, _, count in rows), default=0)
+        letters = max((len(code) for code, _, _ in rows), default=0)
         columns = terminal_width(_STDERR)
-        for code, severity, count in found:
+        for code, severity, count in rows:
             shown = click.style(f"{severity:<7}", **severity_style(severity))
             title = entry(code).title
             if columns is not None:
@@ -105,7 +105,7 @@ class TextLog(logging.Handler):
             print_message(f"  {count:>{digits},}  {shown}  {code:<{letters}}  {title}")
         for line in _whole_prefixes(ended):
             print_message(line)
-        if found:
+        if rows:
             print_message("`auditor explain CODE` says why a finding matters and what to do.")
 
 

@@ -88,13 +88,13 @@ def describe(
     parts += [f"{count:,} {verdict}" for verdict, count in sorted(verdicts.items())]
     if total is not None and rate > 0:
         parts.append(f"ETA {_duration((total - done) / rate)}")
-    parts += [_limits(server, found) for server, found in (server_limits or {}).items()]
+    parts += [_limits(server, limits) for server, limits in (server_limits or {}).items()]
     return " · ".join(parts)
 
 
-def _limits(server: str, found: Mapping[str, int | str]) -> str:
+def _limits(server: str, bounds: Mapping[str, int | str]) -> str:
     words = {"at_a_time": "at a time", "a_second": "a second"}
-    limits = [f"{found[kind]:,} {text}" for kind, text in words.items() if kind in found]
+    limits = [f"{bounds[kind]:,} {text}" for kind, text in words.items() if kind in bounds]
     return f"{server} bears {', '.join(limits)}"
 
 

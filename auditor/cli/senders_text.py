@@ -65,22 +65,22 @@ def _totals(totals: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _domains(
-    found: Mapping[str, Any],
+    ranking: Mapping[str, Any],
     title: str,
     severity: str,
     describe: Callable[[Mapping[str, Any]], Iterable[str]],
 ) -> Iterator[str]:
     """Yield the domains of which something is to be said, each with that."""
-    if not found["rows"]:
+    if not ranking["rows"]:
         return
-    yield from _head(title, found["rows"], severity)
-    for line in found["first"]:
+    yield from _head(title, ranking["rows"], severity)
+    for line in ranking["first"]:
         yield f"  {_shown(line['domain'])}"
         texts = list(describe(line))
         yield from (f"    {text}" for text in texts[:_NAMED])
         if len(texts) > _NAMED:
             yield f"    and {len(texts) - _NAMED:,} more"
-    yield from _cut(found)
+    yield from _cut(ranking)
 
 
 def _world(line: Mapping[str, Any]) -> Iterator[str]:
@@ -98,10 +98,10 @@ def _unclear(line: Mapping[str, Any]) -> Iterator[str]:
     return (f"{_way(way)}: {_shown(way['why'])}" for way in line["undetermined"])
 
 
-def _includes(found: Mapping[str, Any]) -> Iterator[str]:
-    if not found["rows"]:
+def _includes(ranking: Mapping[str, Any]) -> Iterator[str]:
+    if not ranking["rows"]:
         return
-    has_mine = found["first"][0]["outside"] is not None
+    has_mine = ranking["first"][0]["outside"] is not None
     heads = ["included policy", "domains", "addresses", *(["outside --mine"] if has_mine else [])]
     rows = [
         [
@@ -110,19 +110,19 @@ def _includes(found: Mapping[str, Any]) -> Iterator[str]:
             _both(line),
             *([_both(line["outside"])] if has_mine else []),
         ]
-        for line in found["first"]
+        for line in ranking["first"]
     ]
     yield ""
     yield from text_table(heads, rows, right=len(heads) - 1)
-    yield from _cut(found)
+    yield from _cut(ranking)
 
 
-def _ranges(found: Mapping[str, Any], title: str) -> Iterator[str]:
-    if not found["rows"]:
+def _ranges(ranking: Mapping[str, Any], title: str) -> Iterator[str]:
+    if not ranking["rows"]:
         return
-    yield from _head(title, found["rows"], None)
-    rows = found["first"]
-    if len(rows) == found["rows"]:
+    yield from _head(title, ranking["rows"], None)
+    rows = ranking["first"]
+    if len(rows) == ranking["rows"]:
         rows = sorted(rows, key=_place)
     for line in rows:
         yield f"  {line['range']}  {counted(line['domains'], 'domain')}"
@@ -130,32 +130,32 @@ def _ranges(found: Mapping[str, Any], title: str) -> Iterator[str]:
             yield f"    {_named(way['domains'], way['count'])}: {_way(way)}"
         if len(line["ways"]) > _NAMED:
             yield f"    and {len(line['ways']) - _NAMED:,} more ways"
-    yield from _cut(found)
+    yield from _cut(ranking)
 
 
-def _hosts(found: Mapping[str, Any], kind: str, title: str) -> Iterator[str]:
+def _hosts(ranking: Mapping[str, Any], kind: str, title: str) -> Iterator[str]:
     """Yield the ranges with hosts that are authorised and have something wrong."""
-    if not found["rows"]:
+    if not ranking["rows"]:
         return
-    yield from _head(title, found["rows"], "warning")
-    for line in found["first"]:
+    yield from _head(title, ranking["rows"], "warning")
+    for line in ranking["first"]:
         hosts = line["hosts"][kind]
         domains = [name for way in line["ways"] for name in way["domains"]]
         some = _named(hosts["first"], hosts["count"])
         yield f"  {line['range']}  {some}  by {_named(sorted(domains), line['domains'])}"
-    yield from _cut(found)
+    yield from _cut(ranking)
 
 
-def _unauthorised(found: Mapping[str, Any]) -> Iterator[str]:
-    if not found["rows"]:
+def _unauthorised(ranking: Mapping[str, Any]) -> Iterator[str]:
+    if not ranking["rows"]:
         return
-    yield from _head("Hosts that nobody authorises", found["rows"], "warning")
-    rows = found["first"]
-    if len(rows) == found["rows"]:
+    yield from _head("Hosts that nobody authorises", ranking["rows"], "warning")
+    rows = ranking["first"]
+    if len(rows) == ranking["rows"]:
         rows = sorted(rows, key=_place)
     for line in rows:
         yield f"  {line['range']}  {counted(line['hosts'], 'host')} {_PTR[line['ptr']]}"
-    yield from _cut(found)
+    yield from _cut(ranking)
 
 
 def _head(title: str, number: int, severity: str | None) -> Iterator[str]:
@@ -164,10 +164,10 @@ def _head(title: str, number: int, severity: str | None) -> Iterator[str]:
     yield f"{click.style(title, **style)} ({number:,})"
 
 
-def _cut(found: Mapping[str, Any]) -> Iterator[str]:
-    more = found["rows"] - len(found["first"])
+def _cut(ranking: Mapping[str, Any]) -> Iterator[str]:
+    more = ranking["rows"] - len(ranking["first"])
     if more:
-        yield f"  and {more:,} more: --top {found['rows']} or --json shows all"
+        yield f"  and {more:,} more: --top {ranking['rows']} or --json shows all"
 
 
 def _way(way: Mapping[str, Any]) -> str:

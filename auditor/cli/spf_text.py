@@ -195,12 +195,12 @@ def _finding_lines(
         yield "  Nothing to mend."
         return
     order = {"error": 0, "warning": 1, "notice": 2, "info": 3}
-    found: dict[tuple[str, str], list[Problem]] = {}
+    by_finding: dict[tuple[str, str], list[Problem]] = {}
     for problem in sorted(problems, key=lambda problem: order[severities[problem.code]]):
-        found.setdefault((problem.code, problem.domain), []).append(problem)
+        by_finding.setdefault((problem.code, problem.domain), []).append(problem)
     explained: set[str] = set()
     published: set[str] = set()
-    for number, ((code, domain), places) in enumerate(found.items()):
+    for number, ((code, domain), places) in enumerate(by_finding.items()):
         if number and not short:
             yield ""
         severity = severities[code]

@@ -66,11 +66,11 @@ def command(
         raise UsageError("--receivers-file is for --receivers")
     if not results:
         raise UsageError("nothing to count: give results of `auditor scan`, or - to read them")
-    found = Results(results)
+    source = Results(results)
     from auditor.views.summary.summary import Summary, summarise  # noqa: PLC0415 - a wrong name is told before
 
     chosen = select_receivers((), receivers_file) if receivers else None
-    summary = summarise(found, Summary(receivers=chosen, by=label))
+    summary = summarise(source, Summary(receivers=chosen, by=label))
     if generate:
         from auditor.cli.summary_blocks import generate_text  # noqa: PLC0415 - seldom asked for
 

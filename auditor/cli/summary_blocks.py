@@ -19,11 +19,11 @@ _NAMED_PREFIXES: Final = 3
 _TELLING_SHARE: Final = 0.1
 
 
-def in_use_line(found: Mapping[str, int]) -> str:
+def in_use_line(counts: Mapping[str, int]) -> str:
     """Say how many addresses are in use, by which sign, and how many of them fail."""
-    used, failing = found["in_use"], found["failing"]
+    used, failing = counts["in_use"], counts["failing"]
     return (
-        f"in use (a PTR name, or a HELO name was given): {used:,} of {found['addresses']:,},"
+        f"in use (a PTR name, or a HELO name was given): {used:,} of {counts['addresses']:,},"
         f" {failing:,} of them failing"
     )
 
@@ -56,14 +56,14 @@ def template_rows(naming: Mapping[str, Any], top: int) -> Iterator[tuple[str, st
         )
 
 
-def empty_lines(found: Mapping[str, Any]) -> list[str]:
+def empty_lines(empty: Mapping[str, Any]) -> list[str]:
     """Return what to say of empty /24s, with the lines for the first of them."""
-    if not found["networks"]:
+    if not empty["networks"]:
         return []
-    prefixes = found["prefixes"][:_NAMED_PREFIXES]
-    more = " …" if len(found["prefixes"]) > len(prefixes) else ""
-    first = found["generate"][0]
-    networks = counted(found["networks"], "/24")
+    prefixes = empty["prefixes"][:_NAMED_PREFIXES]
+    more = " …" if len(empty["prefixes"]) > len(prefixes) else ""
+    first = empty["generate"][0]
+    networks = counted(empty["networks"], "/24")
     where = f"{', '.join(prefixes)}{more}"
     return [
         f"{networks} without any PTR record, in zones that answer: {where}",

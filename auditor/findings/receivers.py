@@ -214,7 +214,7 @@ def rule_data(rule: Rule) -> dict[str, Any]:
 
 
 def _read(table: Mapping[str, Any], where: str) -> dict[str, Receiver]:
-    found = {}
+    ways = {}
     for key, entry in table.items():
         place = f"{printable(where)}: {key}"
         if not isinstance(entry, dict):
@@ -224,7 +224,7 @@ def _read(table: Mapping[str, Any], where: str) -> dict[str, Receiver]:
         if not isinstance(entry.get("name"), str) or not isinstance(rules, list):
             raise UsageError(f"{place}: needs a name and a list of rules")
         defaults = {name: entry[name] for name in entry.keys() - {"name", "rules"}}
-        found[key.lower()] = Receiver(
+        ways[key.lower()] = Receiver(
             key.lower(),
             entry["name"],
             tuple(
@@ -232,7 +232,7 @@ def _read(table: Mapping[str, Any], where: str) -> dict[str, Receiver]:
                 for number, rule in enumerate(rules, 1)
             ),
         )
-    return found
+    return ways
 
 
 def _rule(own: Any, defaults: Mapping[str, Any], place: str) -> Rule:

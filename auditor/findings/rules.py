@@ -71,14 +71,14 @@ class RuleSet:
 
 def _matching(setting: str, names: Iterable[str]) -> set[str]:
     """Return the codes that are meant by codes and beginnings of codes."""
-    found: set[str] = set()
+    matching: set[str] = set()
     for name in names:
         start = name.upper().rstrip("_")
         codes = {code for code in _CODES if f"{code}_".startswith(f"{start}_")} if start else set()
         if not codes:
             raise _unknown(setting, name)
-        found |= codes
-    return found
+        matching |= codes
+    return matching
 
 
 def _severity(code: str, text: str) -> Severity:

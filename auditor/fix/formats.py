@@ -100,7 +100,7 @@ def octodns(changes: Sequence[Change]) -> dict[str, bytes]:
 
 
 def _octodns_zone(zone: str, changes: Sequence[Change]) -> dict[str, Any]:
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_zone: dict[str, list[dict[str, Any]]] = {}
     for change in changes:
         if change.after:
             entry = {
@@ -108,8 +108,8 @@ def _octodns_zone(zone: str, changes: Sequence[Change]) -> dict[str, Any]:
                 "type": change.type,
                 "values": [_octodns_value(change, value) for value in change.after],
             }
-            found.setdefault(_label(change, zone, ""), []).append(entry)
-    return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
+            by_zone.setdefault(_label(change, zone, ""), []).append(entry)
+    return dict(sorted(by_zone.items(), key=lambda item: _natural(item[0])))
 
 
 def _natural(text: str) -> list[str | int]:

@@ -63,13 +63,13 @@ class Rewritten(NamedTuple):
 
 
 def rewrite(
-    domain: str, found: Collection[str], answer: Callable[[Question], Answer]
+    domain: str, codes: Collection[str], answer: Callable[[Question], Answer]
 ) -> Rewritten | None:
     """Return the corrected policy of a domain; None if nothing is to be done, or certain.
 
     `found`: the codes of the findings about it.
     """
-    why = tuple(sorted(_CERTAIN.intersection(found)))
+    why = tuple(sorted(_CERTAIN.intersection(codes)))
     if not why:
         return None
     from auditor.spf.lint.correction import correct, policy_owner  # noqa: PLC0415 - loads pyspf

@@ -126,10 +126,10 @@ def read_zone_data(
             raise UsageError(
                 f"--own {quoted(text)}: neither a zone that is loaded nor a file{hint}"
             )
-    for found in transferred(lacking) if transferred is not None and lacking else ():
-        file = found.master_file()
-        sources[found.origin] = ZoneSource(file, read_zone(file))
-        owned.add(found.origin)
+    for zone in transferred(lacking) if transferred is not None and lacking else ():
+        file = zone.master_file()
+        sources[zone.origin] = ZoneSource(file, read_zone(file))
+        owned.add(zone.origin)
     return ZoneData(sources, owned)
 
 

@@ -79,5 +79,5 @@ def _contact(fact: Mapping[str, Any]) -> str:
 def _server_names(fact: Mapping[str, Any]) -> list[str]:
     servers = fact.get("servers")
     rows = servers if isinstance(servers, list) else []
-    found = [row.get("name") for row in rows if isinstance(row, dict)]
-    return list(dict.fromkeys(name for name in found if isinstance(name, str)))
+    zone_names = [row.get("name") for row in rows if isinstance(row, dict)]
+    return list(dict.fromkeys(name for name in zone_names if isinstance(name, str)))

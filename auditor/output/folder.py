@@ -191,10 +191,10 @@ class RemoteFolder:
     def _names(self) -> Collection[str]:
         self._system.invalidate_cache()
         try:
-            found = self._system.ls(self._root, detail=False)
+            paths = self._system.ls(self._root, detail=False)
         except FileNotFoundError:
             return ()  # an object store has no folders, only names
-        return [str(path).rstrip("/").rpartition("/")[2] for path in found]
+        return [str(path).rstrip("/").rpartition("/")[2] for path in paths]
 
     def read_file(self, name: str) -> bytes:
         """Return the content of a file."""

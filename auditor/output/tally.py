@@ -101,8 +101,8 @@ class Tally:
         for code, severity in codes:
             self.findings[f"{code} {severity}"] += times
         if verdict == "unknown":
-            found = [code for code, _ in codes if code in _UNDETERMINED]
-            self.undetermined[found[0] if status in SETTLED else status] += times
+            undetermined = [code for code, _ in codes if code in _UNDETERMINED]
+            self.undetermined[undetermined[0] if status in SETTLED else status] += times
 
     def add(self, other: Tally) -> None:
         """Count all that another tally has counted."""

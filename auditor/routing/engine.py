@@ -288,28 +288,28 @@ class RoutedEngine:
     async def _find(self, group: str, route: _Route) -> None:
         """Find the servers for the names below a name, and send what has waited for them."""
         try:
-            found = await answer_steps(
+            servers = await answer_steps(
                 find_servers(group), partial(answer_both, self._lookup, self._asker)
             )
-            if found.addresses:
-                task = self._zones.get(found.zone)
+            if servers.addresses:
+                task = self._zones.get(servers.zone)
                 if task is None:
                     if len(self._zones) >= _MAX_ZONES:
                         self._zones = {
                             z: task for z, task in self._zones.items() if not task.done()
                         }
-                    task = self._zones[found.zone] = asyncio.ensure_future(self._open(found))
+                    task = self._zones[servers.zone] = asyncio.ensure_future(self._open(servers))
                 route.servers = (await task).servers
         finally:
             held, route.held = route.held or [], None
             for questions, deliver in held:
                 self._send(route, questions, deliver)
 
-    async def _open(self, found: ZoneServers) -> _Route:
+    async def _open(self, servers: ZoneServers) -> _Route:
         """Open the way to the servers of a zone."""
-        foreign = not any(_is_within(found.zone, zone) for zone in self._own)
+        foreign = not any(_is_within(servers.zone, zone) for zone in self._own)
         opened = []
-        for address in found.addresses:
+        for address in servers.addresses:
             server = Server(address, self._settings.authority_port)
             opened.append(await self._server(server, foreign=foreign, recurse=False))
         return _Route([server for server in opened if server is not None])

@@ -104,8 +104,8 @@ class ServerEngine:
                 answered.setdefault(deliver, []).append((question, told))
             else:
                 failed.setdefault(deliver, []).append(question)
-        for deliver, found in answered.items():
-            deliver(found)
+        for deliver, answered_pairs in answered.items():
+            deliver(answered_pairs)
         for deliver, questions in failed.items():
             self._hand_back(questions, deliver)
 
@@ -121,10 +121,10 @@ class ServerEngine:
 def _by_deliver(
     waiting: Iterable[tuple[Question, AnswerCallback]],
 ) -> dict[AnswerCallback, list[Question]]:
-    found: dict[AnswerCallback, list[Question]] = {}
+    by_callback: dict[AnswerCallback, list[Question]] = {}
     for question, deliver in waiting:
-        found.setdefault(deliver, []).append(question)
-    return found
+        by_callback.setdefault(deliver, []).append(question)
+    return by_callback
 
 
 def _first_alias(answer: Answer) -> Answer:

@@ -61,23 +61,23 @@ class Identity(NamedTuple):
         """Return what is not as a manifest says, for a person; "" if nothing is."""
         if manifest.get("fingerprint") == self.fingerprint:
             return ""
-        found = []
+        differences = []
         if manifest.get("auditor") != self.version:
-            found.append(_change("auditor", manifest.get("auditor"), self.version))
+            differences.append(_change("auditor", manifest.get("auditor"), self.version))
         before = _table(manifest.get("settings"))
         for name, value in self.settings.items():
             if before.get(name) != value:
                 called = "server" if name == "servers" else name.replace("_", "-")
-                found.append(_change(called, before.get(name), value))
+                differences.append(_change(called, before.get(name), value))
         before = _table(manifest.get("inputs"))
         for name, value in self.inputs.items():
             if before.get(name) != value:
-                found.append(_change(_INPUT_NAMES[name], before.get(name), value))
+                differences.append(_change(_INPUT_NAMES[name], before.get(name), value))
         before = _table(manifest.get("digests"))
         for name, digest in self.digests.items():
             if name in before and before[name] != digest:
-                found.append(f"{printable(name, _MAX_NAME_CHARACTERS)} has changed")
-        return ", ".join(found[:_MAX_NAMED_DIFFERENCES]) or "the fingerprint is another one"
+                differences.append(f"{printable(name, _MAX_NAME_CHARACTERS)} has changed")
+        return ", ".join(differences[:_MAX_NAMED_DIFFERENCES]) or "the fingerprint is another one"
 
 
 def identify(

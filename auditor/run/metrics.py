@@ -147,8 +147,8 @@ class MetricsFile:
         if text and not any(sample.name.startswith("auditor_") for sample in samples):
             raise UsageError(f"{self._path}: exists, and holds no metrics of auditor")
         kept = (_LAST_SUCCESS, _LAST_END, _EXIT_CODE)
-        found = {sample.name: sample.value for sample in samples if sample.name in kept}
-        return found | {
+        values = {sample.name: sample.value for sample in samples if sample.name in kept}
+        return values | {
             sample.labels["outcome"]: sample.value
             for sample in samples
             if sample.name == _OUTCOME and sample.labels.get("outcome") in _OUTCOMES

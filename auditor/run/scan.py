@@ -280,8 +280,8 @@ def allowed_rate(qps: float | None, server_qps: float | None, servers: int) -> f
 
 def borne_rate(engine: object, allowed: float | None) -> float | None:
     """Return what is allowed, or what the servers turn out to take where that is less."""
-    found = engine.rate() if isinstance(engine, LimitFindingEngine) else None
-    return min((rate for rate in (allowed, found) if rate is not None), default=None)
+    borne = engine.rate() if isinstance(engine, LimitFindingEngine) else None
+    return min((rate for rate in (allowed, borne) if rate is not None), default=None)
 
 
 def found_limits(engine: object) -> Mapping[str, Mapping[str, int | str]]:

@@ -151,8 +151,8 @@ async def _find(text: str, loaded: Mapping[str, Zone], settings: Settings) -> Fo
         )
     from auditor.resolve.transfer import transfer_zones  # noqa: PLC0415 - for few runs
 
-    (found,) = await transfer_zones([name], settings.transfer_from, settings.tsig_file)
-    return FoundZone(found.zone(), found.server)
+    (zone,) = await transfer_zones([name], settings.transfer_from, settings.tsig_file)
+    return FoundZone(zone.zone(), zone.server)
 
 
 def _span_in_place_of(text: str) -> Span | None:

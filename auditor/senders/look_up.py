@@ -32,16 +32,16 @@ async def look_up_policies(
     """
     reader = PolicyReader()
     remaining = iter(domains)
-    found: dict[str, DomainPolicy] = {}
+    policies: dict[str, DomainPolicy] = {}
 
     async def work() -> None:
         while block := list(islice(remaining, _BLOCK_DOMAINS)):
             facts = await answer_steps(reader.read(block), resolver.resolve_many)
-            found.update((fact.domain, fact) for fact in facts)
+            policies.update((fact.domain, fact) for fact in facts)
             if note is not None:
-                note(len(found))
+                note(len(policies))
 
     async with open_resolver(settings) as resolver:
         workers = asyncio.gather(*(work() for _ in range(_BLOCKS_AT_ONCE)))
         await until_failure(resolver, workers)
-    return [found[domain] for domain in domains]
+    return [policies[domain] for domain in domains]

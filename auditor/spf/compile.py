@@ -190,14 +190,13 @@ def _op(term: Term, version: int) -> CompiledTerm | None:
         kind = IS_OPAQUE
     elif term.spec is not None:
         # What a percent sign begins is not plain, so there are no macros in it.
-        found = owner_of(name := fit_domain(term.spec))
+        owner = owner_of(name := fit_domain(term.spec))
         if (
-            found is None
+            owner is None
             or len(term.text) > _MAX_TERM_CHARACTERS
             or not _PLAIN.fullmatch(term.spec)
         ):
             raise _NotCompilableError
-        owner = found
     # Of redirect= pyspf tells the name in lower case.
     text = term.text if term.qualifier else f"redirect={term.spec}"
     op = CompiledTerm(kind, text, result, name, owner, shift, 0)

@@ -303,11 +303,11 @@ class _TreeBuilder:
             yield from self._answers.ask(questions[:_MAX_ABREAST])
             known = self._answers.known
             level = [
-                (found, owner)
+                (record, owner)
                 for owner in referred
                 if (answer := known.get(Question(owner, TXT)))
-                and (found := only_policy(answer))
-                and len(found) <= MAX_KEPT_OCTETS
+                and (record := only_policy(answer))
+                and len(record) <= MAX_KEPT_OCTETS
             ]
 
     def _follow(

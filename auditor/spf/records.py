@@ -37,18 +37,18 @@ def policies(records: Sequence[Rdata]) -> list[bytes]:
     The strings of a record are joined; a policy starts with `v=spf1`, in any case, and
     goes on with a space or not at all.
     """
-    found = []
+    texts = []
     for strings in cast("Sequence[tuple[bytes, ...]]", records):
         text = strings[0] if len(strings) == 1 else b"".join(strings)
         if text[:6].lower() == _VERSION and (text[6:7] == _SPACE or len(text) == len(_VERSION)):
-            found.append(text)
-    return found
+            texts.append(text)
+    return texts
 
 
 def only_policy(answer: Answer) -> bytes | None:
     """Return the one policy among TXT records (§4.5), in ASCII (§3.1); else None."""
-    found = policies(answer.records)
-    return found[0] if len(found) == 1 and found[0].isascii() else None
+    texts = policies(answer.records)
+    return texts[0] if len(texts) == 1 and texts[0].isascii() else None
 
 
 def mail_hosts(records: Sequence[Rdata]) -> list[str] | None:

@@ -54,10 +54,10 @@ def parse_domain(text: str, expected: str = "a domain such as mail.example.net")
     which says what was `expected`.
     """
     name = text if text.isascii() else _to_ascii(text)
-    found = plain_domain(name)
-    if not found:
+    plain = plain_domain(name)
+    if not plain:
         raise TargetError(f"{quoted(text)} {_complaint(name)}; expected {expected}")
-    return found
+    return plain
 
 
 def helo_identity(text: str) -> str:

@@ -83,10 +83,10 @@ def helo_uses(lines: Iterable[str]) -> Iterator[HeloUse]:
         if match := _PARAMETER.match(line):
             if len(parameters) < _MAX_PARAMETERS:
                 parameters[match[1]] = match[2].strip()
-        elif found := _received(line) or _logged(line, sessions):
-            address = _address(found[0])
+        elif greeting := _received(line) or _logged(line, sessions):
+            address = _address(greeting[0])
             if address:
-                yield HeloUse(address, helo_identity(found[1]))
+                yield HeloUse(address, helo_identity(greeting[1]))
     if not _POSTCONF.isdisjoint(parameters):
         yield from _configured(parameters)
 
@@ -162,8 +162,8 @@ def _configured(parameters: dict[str, str]) -> Iterator[HeloUse]:
     if not any(texts):
         texts = [parameters.get(_INTERFACES, "")]
     words = " ".join((*texts, parameters.get(_PROXIES, ""))).replace(",", " ").split()
-    found = dict.fromkeys(address for word in words if (address := _address(word.strip("[]"))))
-    for address in found or ("",):
+    addresses = dict.fromkeys(address for word in words if (address := _address(word.strip("[]"))))
+    for address in addresses or ("",):
         yield HeloUse(address, helo)
 
 

@@ -189,11 +189,11 @@ def _host(text: str) -> str:
 
 def _addresses_in(text: str) -> str:
     """Return the first addresses in a text, for a person; "" without any."""
-    found: dict[str, None] = {}
+    hints: dict[str, None] = {}
     for match in _ADDRESS.finditer(text[:_MAX_SEARCHED_CHARACTERS]):
         if match[0] != "::" and parse_address(match[0]) is not None:
-            found[match[0]] = None
-        if len(found) > _MAX_NAMED:
+            hints[match[0]] = None
+        if len(hints) > _MAX_NAMED:
             break
-    named = list(found)[:_MAX_NAMED]
-    return ", ".join(named) + (", ..." if len(found) > _MAX_NAMED else "")
+    named = list(hints)[:_MAX_NAMED]
+    return ", ".join(named) + (", ..." if len(hints) > _MAX_NAMED else "")

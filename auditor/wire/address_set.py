@@ -36,17 +36,17 @@ _MAPPED: Final[Interval] = (0xFFFF << 32, 0xFFFF << 32 | 0xFFFF_FFFF)  # ::ffff:
 
 def joined(ranges: Iterable[Interval]) -> list[Interval]:
     """Return the union of any intervals."""
-    found: list[Interval] = []
+    union: list[Interval] = []
     low = high = -1
     for first, last in sorted(ranges):
-        if found and first <= high + 1:
+        if union and first <= high + 1:
             if last > high:
                 high = last
-                found[-1] = (low, high)
+                union[-1] = (low, high)
             continue
         low, high = first, last
-        found.append((low, high))
-    return found
+        union.append((low, high))
+    return union
 
 
 def take(ranges: list[Interval], first: int, last: int) -> list[Interval]:
@@ -88,15 +88,15 @@ def overlaps(ranges: list[Interval], first: int, last: int) -> list[Interval]:
     if start and ranges[start - 1][1] >= first:
         start -= 1
     end = bisect_left(ranges, (last + 1,), start)
-    found = ranges[start:end]
-    if found:
-        low, high = found[0]
+    part = ranges[start:end]
+    if part:
+        low, high = part[0]
         if low < first:
-            found[0] = (first, high)
-        low, high = found[-1]
+            part[0] = (first, high)
+        low, high = part[-1]
         if high > last:
-            found[-1] = (low, last)
-    return found
+            part[-1] = (low, last)
+    return part
 
 
 def common(some: list[Interval], others: list[Interval]) -> list[Interval]:
@@ -108,12 +108,12 @@ def common(some: list[Interval], others: list[Interval]) -> list[Interval]:
 
 def without(ranges: list[Interval], first: int, last: int) -> list[Interval]:
     """Return what lies from `first` to `last` and in no range of a set."""
-    found = []
+    gaps = []
     for low, high in overlaps(ranges, first, last):
         if first < low:
-            found.append((first, low - 1))
+            gaps.append((first, low - 1))
         first = high + 1
-    return [*found, (first, last)] if first <= last else found
+    return [*gaps, (first, last)] if first <= last else gaps
 
 
 def size(ranges: Iterable[Interval]) -> int:

@@ -199,11 +199,11 @@ class BlockFastPath:
         helos: list[str] = []
         findings: list[list[tuple[str, str]]] = []
         for target, name in zip(columns.targets, columns.names, strict=True):
-            found: list[tuple[str, str]] = []
-            facts = given.spf(target, found)
+            codes: list[tuple[str, str]] = []
+            facts = given.spf(target, codes)
             spf.append(facts)
-            helos.append("" if facts is None else given.helo(target, (name,), found))
-            findings.append(found)
+            helos.append("" if facts is None else given.helo(target, (name,), codes))
+            findings.append(codes)
         is_known = [facts is not None for facts in spf]
         if not all(is_known):
             for index, known in enumerate(is_known):
@@ -318,12 +318,12 @@ class BlockFastPath:
         if self._fast_path.own.undelegated(columns.reverses[index], ptr.zone):
             return False
         address = columns.texts[index]
-        found = [("PTR_MISSING", address)]
-        spf = self._given.spf(columns.targets[index], found)
+        codes = [("PTR_MISSING", address)]
+        spf = self._given.spf(columns.targets[index], codes)
         if spf is None:
             return False
-        helo = self._given.helo(columns.targets[index], (), found)
-        verdict = self._count(found, columns.groups[index], address, ptr.status)
+        helo = self._given.helo(columns.targets[index], (), codes)
+        verdict = self._count(codes, columns.groups[index], address, ptr.status)
         line = nameless_line(columns, index, ptr, spf=spf, verdict=verdict, helo=helo)
         self.lines.append((columns.places[index], line))
         return True
@@ -355,10 +355,10 @@ class BlockFastPath:
         """
         if columns.expected:
             findings = findings or [[] for _ in columns.names]
-            for name, expected, found in zip(
+            for name, expected, codes in zip(
                 columns.names, columns.expected, findings, strict=True
             ):
-                judge_expected(expected, (name,), found)
+                judge_expected(expected, (name,), codes)
         verdicts: Iterable[tuple[str, str]] = repeat(_PASSED)
         clean = len(columns.names)
         if (
@@ -370,11 +370,11 @@ class BlockFastPath:
             for index, (name, address, group) in enumerate(
                 zip(columns.names, columns.texts, columns.groups, strict=True)
             ):
-                found = findings[index] if findings else []
+                codes = findings[index] if findings else []
                 if doubtful[index]:
-                    judge_name(name, address, found, columns.ptrs[index].canonical)
-                if found or not group.is_global:
-                    verdicts.append(self._count(found, group, address, NOERROR))
+                    judge_name(name, address, codes, columns.ptrs[index].canonical)
+                if codes or not group.is_global:
+                    verdicts.append(self._count(codes, group, address, NOERROR))
                     clean -= 1
                 else:
                     verdicts.append(_PASSED)
@@ -384,13 +384,13 @@ class BlockFastPath:
         self.lines += zip(columns.places, lines, strict=True)
 
     def _count(
-        self, found: list[tuple[str, str]], group: AddressGroup, address: str, status: str
+        self, pairs: list[tuple[str, str]], group: AddressGroup, address: str, status: str
     ) -> tuple[str, str]:
         """Weigh the findings and count the record; return its verdict, and its findings as JSON."""
         if not group.is_global:
-            found.append(("TARGET_NOT_GLOBAL", address))
+            pairs.append(("TARGET_NOT_GLOBAL", address))
         weigh = self._fast_path.weigh[V6 if ":" in address else V4]
-        verdict, codes, listed = weigh(found)
+        verdict, codes, listed = weigh(pairs)
         key = (verdict, codes, status)
         self.counts[key] = self.counts.get(key, 0) + 1
         return verdict, listed

@@ -36,10 +36,10 @@ class IdentityFacts(Protocol):
     def learn(self, answers: Sequence[Answer | None]) -> None:
         """Take the answers to `questions`; None for an answer that is late."""
 
-    def spf(self, target: Target, found: list[tuple[str, str]]) -> str | None:
+    def spf(self, target: Target, codes: list[tuple[str, str]]) -> str | None:
         """Return the SPF facts as JSON, adding to `found`; None if they are not known."""
 
-    def helo(self, target: Target, names: Sequence[str], found: list[tuple[str, str]]) -> str:
+    def helo(self, target: Target, names: Sequence[str], codes: list[tuple[str, str]]) -> str:
         """Return the HELO fact of an address with these PTR names, adding to `found`.
 
         For an address whose SPF facts are known.
@@ -77,7 +77,7 @@ class GivenFacts:
     def learn(self, answers: Sequence[Answer | None]) -> None:
         """Take nothing: what is to be known was looked up before the run."""
 
-    def spf(self, target: Target, found: list[tuple[str, str]]) -> str | None:
+    def spf(self, target: Target, codes: list[tuple[str, str]]) -> str | None:
         """Return the SPF facts as JSON, adding to `found`; None if ranges do not give them all.
 
         Facts belong to ranges, a few for a million addresses, so their JSON is kept.
@@ -98,15 +98,15 @@ class GivenFacts:
                 kept = self._json_by_id[id(fact)] = (fact, orjson.dumps(fact.as_record()).decode())
             shown = f"{shown},{kept[1]}" if shown else kept[1]
             if fact.result != "pass" or fact.differs:
-                judge_spf(fact, found)
+                judge_spf(fact, codes)
         return shown
 
-    def helo(self, target: Target, names: Sequence[str], found: list[tuple[str, str]]) -> str:
+    def helo(self, target: Target, names: Sequence[str], codes: list[tuple[str, str]]) -> str:
         """Return the HELO fact of an address with these PTR names, adding to `found`."""
         if self._helo is None:
             return "null"
         fact = helo_fact(self._helo, target.text, self._helo_answers[target.version])
-        judge_helo(fact, names, found)
+        judge_helo(fact, names, codes)
         return _helo_json(fact)
 
 
@@ -162,7 +162,7 @@ class LineFacts:
                 batch.add(target, target.text, name, answer)
         return batch
 
-    def spf(self, target: Target, found: list[tuple[str, str]]) -> str | None:
+    def spf(self, target: Target, codes: list[tuple[str, str]]) -> str | None:
         """Return the SPF fact as JSON, adding to `found`; None if an answer is late or lacking."""
         if _helo_question(target) not in self._answers:
             return None
@@ -172,14 +172,14 @@ class LineFacts:
         if fact is None:
             return None
         if fact.result != "pass" or fact.differs:
-            judge_spf(fact, found)
+            judge_spf(fact, codes)
         return orjson.dumps(fact.as_record()).decode()
 
-    def helo(self, target: Target, names: Sequence[str], found: list[tuple[str, str]]) -> str:
+    def helo(self, target: Target, names: Sequence[str], codes: list[tuple[str, str]]) -> str:
         """Return the HELO fact of an address with these PTR names, adding to `found`."""
         question = _helo_question(target)
         fact = helo_fact(question.name, target.text, self._answers[question])
-        judge_helo(fact, names, found)
+        judge_helo(fact, names, codes)
         return _helo_json(fact)
 
 

@@ -76,10 +76,10 @@ def shared_fact(records: Sequence[Rdata], version: int) -> SpfFact | None:
 
     Its domain is left open (""). None if the fact depends on the client.
     """
-    found = policies(records)
-    if not found:
+    texts = policies(records)
+    if not texts:
         return SpfFact("helo", "", "none", None, 0, 0, None, None)
-    if len(found) != 1 or not found[0].isascii():
+    if len(texts) != 1 or not texts[0].isascii():
         return None
-    outcome = shared_outcome(found[0], version)
-    return fact_of("helo", "", outcome, printable(found[0])) if outcome else None
+    outcome = shared_outcome(texts[0], version)
+    return fact_of("helo", "", outcome, printable(texts[0])) if outcome else None

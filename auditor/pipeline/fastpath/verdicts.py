@@ -56,17 +56,17 @@ class FindingWeigher:
         }
 
     def __call__(
-        self, found: list[tuple[str, str]]
+        self, pairs: list[tuple[str, str]]
     ) -> tuple[str, tuple[tuple[str, str], ...], str]:
         """Return the verdict, code and severity of each finding, and the findings as JSON."""
-        if len(found) == 1:
-            code, subject = found[0]
+        if len(pairs) == 1:
+            code, subject = pairs[0]
             alone = self._alone.get(code)
             if alone is None:
                 return "pass", (), ""
             overall, codes, start = alone
             return overall, codes, f'{start}{subject}"}}'
-        findings = weigh(found, self._rule_set)
+        findings = weigh(pairs, self._rule_set)
         counted = tuple([(code, severity) for code, severity, _ in findings])
         # Codes are plain, subjects addresses, names and checked domains: no escapes.
         return verdict(findings), counted, ",".join([_FINDING % finding for finding in findings])
@@ -95,7 +95,7 @@ class SharedOutcomes(dict["tuple[Rdata, ...]", "HeloOutcome | None"]):
 
 def helo_outcome(fact: SpfFact) -> HeloOutcome:
     """Return the outcome of the SPF fact of a HELO name that was not given."""
-    found: list[tuple[str, str]] = []
+    codes: list[tuple[str, str]] = []
     if fact.result != "pass":
-        judge_spf(fact, found)
-    return fact_json(fact), found[0][0] if found else ""
+        judge_spf(fact, codes)
+    return fact_json(fact), codes[0][0] if codes else ""

@@ -373,12 +373,12 @@ class BulkEngine:
                 self._retries.ask_again(nameserver, -math.inf, now)
         self._retries.poll_deferred(now, idle=not (self._sender.queue or self._retries.again))
 
-    def _on_tcp_answers(self, found: Sequence[tuple[PendingQuery, Answer]]) -> None:
+    def _on_tcp_answers(self, answered: Sequence[tuple[PendingQuery, Answer]]) -> None:
         """Take what came of asking over TCP; what is asked on at once goes out together."""
         if not self._ready:
             return
         now = self._loop.time()
-        for query, answer in found:
+        for query, answer in answered:
             self._retries.on_tcp_answer(query, answer, now)
         self._send_all()
 

@@ -253,8 +253,8 @@ class Sender:
 
     def take_no_names(self) -> list[tuple[Question, AnswerCallback]]:
         """Take out the questions that turned out to be about what is no name, with who asked."""
-        found, self._no_names = self._no_names, []
-        return found
+        invalid, self._no_names = self._no_names, []
+        return invalid
 
 
 def _packets(

@@ -70,10 +70,10 @@ class QueryEncoder:
         `case`: any number to have letters in mixed case, None for lower case. Raises
         WireError for what is no name.
         """
-        (found,) = self.questions([Question(name, rdtype)], None if case is None else [case])
-        if not found:
+        (encoded,) = self.questions([Question(name, rdtype)], None if case is None else [case])
+        if not encoded:
             raise WireError(f"{name!r} is no name")
-        return found
+        return encoded
 
     def questions(
         self, batch: Iterable[Question], cases: Iterable[int] | None = None
@@ -82,7 +82,7 @@ class QueryEncoder:
 
         `cases`: a number each, as `question` takes it; None for lower case.
         """
-        found: list[bytes] = []
+        encoded: list[bytes] = []
         octets = self._octets
         mixed = self._mixed if cases is not None else None
         tails = self._tails if cases is None else self._mixed_tails
@@ -96,8 +96,8 @@ class QueryEncoder:
             if tail is None:
                 tail = self._tail(rest, kind, mixed=mixed is not None)
                 of_type = tails.get(kind, _NO_TAILS)
-            found.append(label + tail if label and tail else _whole(name, kind))
-        return found
+            encoded.append(label + tail if label and tail else _whole(name, kind))
+        return encoded
 
     def _label(self, head: str, mixed: bytes | None) -> bytes:
         """Return a first label with its length; nothing if it is none, or none so simple."""

@@ -134,7 +134,7 @@ class ReplyDecoder:
         What stands behind that one record is not looked at: it cannot change the answer, nor
         does it where replies are read in full (`interpret`).
         """
-        found: list[Answer | None] = []
+        decoded: list[Answer | None] = []
         unknown: list[int] = []
         read = end = 0
         for _, same in groupby(map(len, packets)):
@@ -145,15 +145,15 @@ class ReplyDecoder:
             if answers is None:
                 unknown.append(start)
                 continue
-            found += self._read_each(packets[read:start], asked[read:start])
-            found += answers
+            decoded += self._read_each(packets[read:start], asked[read:start])
+            decoded += answers
             read = end
-        found += self._read_each(packets[read:], asked[read:])
+        decoded += self._read_each(packets[read:], asked[read:])
         for at in unknown:
-            answer = found[at]
+            answer = decoded[at]
             if answer is not None:
                 self._runs.learn(packets[at], asked[at], answer)
-        return found
+        return decoded
 
     def _read_each(self, packets: Sequence[bytes], asked: Sequence[bytes]) -> list[Answer | None]:
         """Read replies that are no run."""
@@ -205,12 +205,12 @@ class ReplyDecoder:
             # A record that breaks off has no short path.
             if rdtype and len(tail) == rest:
                 alike[rdtype].append(at)
-        found: list[Answer | None] = [None] * len(packets)
+        answers: list[Answer | None] = [None] * len(packets)
         for rdtype, ats in alike.items():
             parts = _Columns._make([[column[at] for at in ats] for column in columns])
             for at, answer in zip(ats, self._answers(rdtype, parts), strict=True):
-                found[at] = answer
-        return found
+                answers[at] = answer
+        return answers
 
     def _locate(
         self, packets: Sequence[bytes], asked: Sequence[bytes], *, in_full: bool
