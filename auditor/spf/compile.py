@@ -190,13 +190,14 @@ def _op(term: Term, version: int) -> CompiledTerm | None:
         kind = IS_OPAQUE
     elif term.spec is not None:
         # What a percent sign begins is not plain, so there are no macros in it.
-        owner = owner_of(name := fit_domain(term.spec))
+        target = owner_of(name := fit_domain(term.spec))
         if (
-            owner is None
+            target is None
             or len(term.text) > _MAX_TERM_CHARACTERS
             or not _PLAIN.fullmatch(term.spec)
         ):
             raise _NotCompilableError
+        owner = target
     # Of redirect= pyspf tells the name in lower case.
     text = term.text if term.qualifier else f"redirect={term.spec}"
     op = CompiledTerm(kind, text, result, name, owner, shift, 0)
