@@ -163,7 +163,7 @@ class Auditor:
                     rate=self._rate,
                 )
                 async with contextlib.aclosing(_blocks_of(targets, settings)) as blocks:
-                    await pipeline.run(blocks)
+                    await pipeline.audit_blocks(blocks)
 
         async with contextlib.aclosing(stream_lines(run)) as chunks:
             async for lines in chunks:

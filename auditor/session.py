@@ -114,7 +114,7 @@ class ScanSession:
         self._identity = identity
         self._inputs = {**self._identity.inputs, "targets": self._scan.stream.total}
 
-    def open(self, *, overwrite: bool, resume: bool) -> int | None:
+    def open_output(self, *, overwrite: bool, resume: bool) -> int | None:
         """Open the output, before anything is asked; an exit code if all is done already.
 
         Raises UsageError if it cannot be opened, OutputError if there is no room for it.
@@ -149,10 +149,12 @@ class ScanSession:
         return None
 
     def _open_folder(self, parts: PartedOutput, *, overwrite: bool, resume: bool) -> int | None:
-        """Open a folder for parts, as `open` does a file."""
+        """Open a folder for parts, as `open_output` does a file."""
         from auditor.workers.parts import FolderManifestWriter  # noqa: PLC0415 - for few runs
 
-        earlier = parts.open(self._settings, self._identity, overwrite=overwrite, resume=resume)
+        earlier = parts.open_folder(
+            self._settings, self._identity, overwrite=overwrite, resume=resume
+        )
         if isinstance(earlier, FinishedOutput):
             return self._done_before(earlier)
         self._file = self._sink = parts
@@ -186,7 +188,7 @@ class ScanSession:
         self._reporter.on_already_finished(self._output, done)
         return done.outcome.code
 
-    async def run(self) -> int:
+    async def run_to_end(self) -> int:
         """Scan, and return the exit code. Raises AuditorError."""
         work = asyncio.ensure_future(self._work())
         shutdown = Shutdown(self._scan, work, stopping=self._reporter.on_stopping, drop=self._drop)
@@ -236,14 +238,14 @@ class ScanSession:
             self._manifest_writer.start_session()
         self._begun = True
         over = asyncio.Event()
-        scanning = asyncio.ensure_future(self._scan.run(self._write))
+        scanning = asyncio.ensure_future(self._scan.audit_targets(self._write))
         keeping = asyncio.ensure_future(self._sync_regularly(scanning, over))
         try:
             with self._reporter.watching():
                 self._report_recovered()
                 await scanning
                 if not self._scan.stopped:
-                    await self._zone_facts.write()
+                    await self._zone_facts.write_facts()
                     if self._manifest_writer is not None:
                         self._manifest_writer.zones = self._zone_facts.counts
                     await self._sample.compare()
@@ -258,15 +260,17 @@ class ScanSession:
             self._given_up = len(self._scan.given_up)
             await self._note(self._manifest_writer)
         self._zone_facts.note_lines(lines)
-        self._sample.note(lines)
+        self._sample.sample_lines(lines)
         kept = lines if self._only is None else self._only(lines)
         if kept and isinstance(self._sink, FileSink | StreamSink):
-            await self._sink.write(kept)
+            await self._sink.write_lines(kept)
 
     async def _note(self, manifest_writer: ManifestWriter) -> None:
         """Bring the manifest up to date, one after the other. Raises OutputError."""
         async with self._noting:
-            await asyncio.to_thread(manifest_writer.write, manifest_writer.content(RUNNING))
+            await asyncio.to_thread(
+                manifest_writer.write_manifest, manifest_writer.content(RUNNING)
+            )
 
     def _recover(self, file: FileSink) -> None:
         """Count the records that earlier sessions have left. In a thread."""
@@ -285,9 +289,9 @@ class ScanSession:
                 return False
             if not is_countable(record):
                 return False
-            tally.note(record)
-            done.add(record["target"])
-            self._zone_facts.note(record)
+            tally.count_record(record)
+            done.add_target(record["target"])
+            self._zone_facts.note_record(record)
             return True
 
         self._torn = file.recover(note).torn
@@ -336,7 +340,7 @@ class ScanSession:
             return
         content = manifest_writer.content(FINISHED)
         # Before the file has its name: then it may be somebody else's.
-        await asyncio.to_thread(file.finish, lambda: manifest_writer.conclude(content))
+        await asyncio.to_thread(file.finish_output, lambda: manifest_writer.conclude(content))
 
     def _leave_partial(self) -> None:
         """Leave the output so that a later run can resume it. Raises OutputError."""
@@ -355,7 +359,7 @@ class ScanSession:
             file.sync()
         finally:
             for line in file.unwritten.splitlines():
-                self._scan.tally.forget(orjson.loads(line))
+                self._scan.tally.uncount_record(orjson.loads(line))
             manifest_writer.conclude(manifest_writer.content(self._ended_how))
 
     def _failed(self) -> bool:

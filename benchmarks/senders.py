@@ -139,7 +139,7 @@ def main() -> None:
     reader = PolicyReader()
     facts = []
     for start in range(0, len(fleet.domains), _BLOCK_DOMAINS):
-        facts += fleet.finish(reader.read(fleet.domains[start : start + _BLOCK_DOMAINS]))
+        facts += fleet.finish(reader.read_policies(fleet.domains[start : start + _BLOCK_DOMAINS]))
     evaluated = time.process_time()
     lines = ranges = 0
     last: dict[str, Any] = {}

@@ -104,8 +104,8 @@ def _audit(folder: Path) -> None:
         settings, stream, output, partial(RunReporter, settings, error_output, output)
     )
     session.describe(identify(settings, [], files, []), files)
-    session.open(overwrite=True, resume=False)
-    run_loop(session.run())
+    session.open_output(overwrite=True, resume=False)
+    run_loop(session.run_to_end())
 
 
 def _summarise(folder: Path) -> None:

@@ -120,7 +120,7 @@ def command(
         }
         planner = Planner(data, _expected_names(names), parties)
         for record in records.records():
-            planner.note(record)
+            planner.note_record(record)
         plan = planner.plan()
         faults += undelegated_zones(planner.undelegated, faults)
         changed = changed_zone_files(plan, data)
@@ -187,5 +187,5 @@ def _prove(results: str, zones: ZoneData, plan: Plan, changed: dict[str, bytes])
 async def _write(records: AsyncIterator[Mapping[str, Any]], path: Path, promises: Promises) -> None:
     with path.open("wb") as file:
         async for record in records:
-            promises.note(record)
+            promises.compare_record(record)
             file.write(orjson.dumps(record) + b"\n")

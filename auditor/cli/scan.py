@@ -122,8 +122,8 @@ def command(
         session = ScanSession(settings, stream, output, reporter, only=choice.only, began=began)
         identity = identify(settings, arguments, inputs, exclude, choice.given, zones=zones.sources)
         session.describe(identity, inputs)
-        done = session.open(overwrite=overwrite, resume=resume)
-    return run_loop(session.run()) if done is None else done
+        done = session.open_output(overwrite=overwrite, resume=resume)
+    return run_loop(session.run_to_end()) if done is None else done
 
 
 def _refuse_without_target(

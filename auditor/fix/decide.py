@@ -84,7 +84,7 @@ class Planner:
         #: Addresses that are added before the PTR record of somebody else is there.
         self._early: dict[tuple[str, int], str] = {}
 
-    def note(self, record: Mapping[str, Any]) -> None:
+    def note_record(self, record: Mapping[str, Any]) -> None:
         """Take a record."""
         facts = record["domain"]
         if facts is not None:

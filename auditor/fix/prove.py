@@ -92,7 +92,7 @@ async def audit_again(
             yield record
             continue
         if isinstance(engine, _Recorded):
-            engine.record(record)
+            engine.set_record(record)
         unsettled: set[str] = set()
         steps = _noting_unsettled(TargetAuditor(settings, rule_set).audit(target), unsettled)
         audited = await answer_steps(steps, resolver.resolve_many)
@@ -129,7 +129,7 @@ class Promises:
         #: Findings that are still there, as target and code.
         self.broken: list[tuple[str, str]] = []
 
-    def note(self, record: Mapping[str, Any]) -> None:
+    def compare_record(self, record: Mapping[str, Any]) -> None:
         """Take a record as it is with the plan."""
         codes = self._codes.get(record["target"], set())
         still = {finding["code"] for finding in record["findings"]} & codes
@@ -143,7 +143,7 @@ class _Recorded(ZoneFileEngine):
         super().__init__(path)
         self._seen: Mapping[Question, Answer] = {}
 
-    def record(self, record: Mapping[str, Any]) -> None:
+    def set_record(self, record: Mapping[str, Any]) -> None:
         """Take the answers that a record tells of in the place of those of the one before."""
         self._seen = dict(_answers(record))
 

@@ -182,11 +182,11 @@ class LinePacker:
         self._pending = bytearray()
         self._frames: list[bytes] = []
 
-    async def write(self, lines: bytes) -> None:
+    async def write_lines(self, lines: bytes) -> None:
         """Take whole lines, as a pipeline hands them over."""
-        self.add(lines)
+        self.add_lines(lines)
 
-    def add(self, lines: bytes) -> None:
+    def add_lines(self, lines: bytes) -> None:
         """Take whole lines."""
         self._pending += lines
         while end := frame_end(self._pending, FRAME_OCTETS):

@@ -137,7 +137,7 @@ def write_parquet(
         take = _FIRST_BATCH_ROWS
         while batch := list(islice(source, take)):
             made = made_batch(batch, schema, table, number, flat=flat)
-            groups.add(made)
+            groups.add_batch(made)
             number += len(batch)
             # Where records are large, the next ones are likely to be, too.
             take = min(_BATCH_ROWS, 1 + _BATCH_OCTETS * len(batch) // max(made.nbytes, 1))
@@ -169,7 +169,7 @@ class RowGroups:
             if self._group and error is None:
                 self._write()
 
-    def add(self, batch: Any) -> None:
+    def add_batch(self, batch: Any) -> None:
         """Take a pyarrow.RecordBatch. Raises OSError if the file takes no more."""
         self._group.append(batch)
         self._rows += batch.num_rows

@@ -44,7 +44,7 @@ class FileSink:
     """Writes `FILE.partial` and renames it to `FILE` at the end; packed, if its name says so.
 
     The partial file is locked as long as the sink is open. `overwrite` replaces what is
-    there, `resume` goes on with it: then `recover` comes before the first `write`. `frame`
+    there, `resume` goes on with it: then `recover` comes before the first `write_lines`. `frame`
     is the size of the frames of a packed file.
 
     Raises UsageError if FILE or the partial one exists and neither is set, if it is no
@@ -111,7 +111,7 @@ class FileSink:
 
     @property
     def unwritten(self) -> bytes:
-        """The lines that were given to `write` and are not in the file."""
+        """The lines that were given to `write_lines` and are not in the file."""
         return self._refused + bytes(self._pending[self._covered :])
 
     def recover(self, note: Callable[[bytes], bool]) -> RecoveredLines:
@@ -142,7 +142,7 @@ class FileSink:
             self._put(self._form.pack(bytes(self._pending)), stays=False)
             self._covered = len(self._pending)
 
-    async def write(self, lines: bytes) -> None:
+    async def write_lines(self, lines: bytes) -> None:
         """Append lines to the partial file."""
         await asyncio.to_thread(self._append, lines)
 
@@ -203,7 +203,7 @@ class FileSink:
         except OSError as error:
             raise OutputError(f"{self._partial}: cannot be written: {error.strerror}") from error
 
-    def finish(self, before: Callable[[], None] | None = None) -> None:
+    def finish_output(self, before: Callable[[], None] | None = None) -> None:
         """Put the file in place: on the disk first, then under its name.
 
         `before` is called between the two, while nobody else can begin with the file.
@@ -257,7 +257,7 @@ class StreamSink:
         self._name = name
         self.abandoned = False
 
-    async def write(self, lines: bytes) -> None:
+    async def write_lines(self, lines: bytes) -> None:
         """Write lines to the descriptor."""
         await asyncio.to_thread(self._append, lines)
 
@@ -293,7 +293,7 @@ class StreamSink:
 
         return wait
 
-    def finish(self) -> None:
+    def finish_output(self) -> None:
         """Do nothing: a stream is final as it is written."""
 
     def close(self) -> None:

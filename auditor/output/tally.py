@@ -57,7 +57,7 @@ class Tally:
             counts[finding.split()[word]] += count
         return counts
 
-    def note(self, record: Record) -> None:
+    def count_record(self, record: Record) -> None:
         """Count one finished record."""
         self.records += 1
         self.kinds[record["kind"]] += 1
@@ -70,7 +70,7 @@ class Tally:
         if record["verdict"] == "unknown":
             self.undetermined[_failure(record)] += 1
 
-    def forget(self, record: Record) -> None:
+    def uncount_record(self, record: Record) -> None:
         """Take back one record that was counted, and did not get to where it was to go."""
         self.records -= 1
         self.kinds[record["kind"]] -= 1
@@ -87,7 +87,7 @@ class Tally:
             for key in [key for key, number in counter.items() if not number]:
                 del counter[key]
 
-    def count(
+    def count_equal_records(
         self, kind: str, verdict: str, codes: Sequence[tuple[str, str]], status: str, times: int
     ) -> None:
         """Count `times` records that are equal in all that is counted.
@@ -104,7 +104,7 @@ class Tally:
             undetermined = [code for code, _ in codes if code in _UNDETERMINED]
             self.undetermined[undetermined[0] if status in SETTLED else status] += times
 
-    def add(self, other: Tally) -> None:
+    def add_tally(self, other: Tally) -> None:
         """Count all that another tally has counted."""
         self.records += other.records
         self.kinds.update(other.kinds)

@@ -53,15 +53,15 @@ class LineWriter:
     def hand_over(self) -> None:
         """Pass on the lines whose turn has come, and signal that there may be room."""
         most = self._most_unwritten
-        while not self.is_full and (lines := self.reorder.take(most)):
+        while not self.is_full and (lines := self.reorder.take_ready(most)):
             chunk = b"".join(lines)
             self._ready.append(chunk)
             self._unwritten += len(chunk)
             self._news.set()
         self._on_room()
 
-    async def run(self) -> None:
-        """Write until `end`, and then what is finished in order."""
+    async def write_until_end(self) -> None:
+        """Write until `end_of_lines`, and then what is finished in order."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -77,16 +77,16 @@ class LineWriter:
                     await self._write(begun)
                 return
 
-    def end(self) -> None:
-        """Have `run` end: nothing more will be put in."""
+    def end_of_lines(self) -> None:
+        """Have `write_until_end` end: nothing more will be put in."""
         self._ended = True
         self.hand_over()
         self._news.set()
 
-    def close(self, tally: Tally) -> None:
+    def uncount_unwritten(self, tally: Tally) -> None:
         """Drop what was finished and will not be written, and take it back from the tally."""
         with suppress(OutputError):  # of the spill: what is there stays counted
-            for lines in chain(self._ready, self.reorder.rest()):
+            for lines in chain(self._ready, self.reorder.waiting_lines()):
                 for line in lines.splitlines():
-                    tally.forget(orjson.loads(line))
+                    tally.uncount_record(orjson.loads(line))
         self.reorder.close()

@@ -109,7 +109,7 @@ class Pipeline:
         self._trouble: Exception | None = None
         self._group: asyncio.TaskGroup | None = None
 
-    async def run(self, blocks: AsyncIterator[Block] | Iterator[Block]) -> None:
+    async def audit_blocks(self, blocks: AsyncIterator[Block] | Iterator[Block]) -> None:
         """Audit all blocks. Cancelling this leaves no task and no temporary file behind.
 
         Raises what `write` and the iteration of `blocks` raise.
@@ -126,7 +126,7 @@ class Pipeline:
 
         self._end = fail
         engine.on_failure(fail)
-        writer = asyncio.create_task(self._lines.run())
+        writer = asyncio.create_task(self._lines.write_until_end())
         try:
             async with asyncio.TaskGroup() as watching:
                 watch = watching.create_task(_first_end(failure, writer))
@@ -142,21 +142,21 @@ class Pipeline:
         finally:
             # Whatever ended the run: what has been finished in order is still written.
             self._group = None
-            self._lines.end()
+            self._lines.end_of_lines()
             failure.cancel()
             try:
                 await writer
             finally:
-                self._lines.close(self._tally)
+                self._lines.uncount_unwritten(self._tally)
 
-    def stop(self) -> None:
+    def finish_early(self) -> None:
         """Begin no more targets: the run ends when those are done that are under way."""
         self._stopped = True
         self._room.set()
 
-    def drop(self) -> None:
+    def abort(self) -> None:
         """End the run at once, with all lines written that are finished in order."""
-        self.stop()
+        self.finish_early()
         self._dropped = True
         if self._end is not None:
             self._end(_DroppedError())
@@ -175,7 +175,7 @@ class Pipeline:
                     return
         except StopAsyncIteration:
             return
-        except Exception as error:  # noqa: BLE001 - raised again by `run`
+        except Exception as error:  # noqa: BLE001 - raised again by `audit_blocks`
             self._trouble = error
 
     async def _begin_block(self, block: Block) -> None:
@@ -211,7 +211,7 @@ class Pipeline:
     def _open_block(self, block: Block) -> None:
         """Begin all targets of a block."""
         self.open_targets += len(block)
-        slots = self._lines.reorder.open(len(block))
+        slots = self._lines.reorder.open_block(len(block))
         if self._fast_path is not None and self._group is not None:
             for rounds in self._fast_path.start_block(block):
                 self._group.create_task(self._run_fast_path(slots, rounds))
@@ -248,8 +248,8 @@ class Pipeline:
     def _take_lines(self, slots: BlockSlots, rounds: BlockFastPath) -> None:
         self.open_targets -= len(rounds.lines)
         for (verdict, codes, status), times in rounds.counts.items():
-            self._tally.count("ip", verdict, codes, status, times)
-        self._lines.reorder.put_all(slots, rounds.lines)
+            self._tally.count_equal_records("ip", verdict, codes, status, times)
+        self._lines.reorder.put_lines(slots, rounds.lines)
 
     def _resume_job(self, slots: BlockSlots, fallback: Fallback) -> Job | None:
         """Return the job of a target that falls back, resumed with its answers."""
@@ -335,14 +335,14 @@ class Pipeline:
         return True
 
     def _finish(self, slots: BlockSlots, job: Job, record: Record) -> None:
-        self._tally.note(record)
+        self._tally.count_record(record)
         whole: object = record
         if job.trace is not None:
             whole = {**record, "trace": [trace_entry(*pair) for pair in job.trace]}
         line = orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE)
         # A copy, since it may have to wait: what orjson returns holds on to its work space,
         # 4 KB for a line of 300 octets.
-        self._lines.reorder.put(slots, job.index, bytes(memoryview(printable_line(line))))
+        self._lines.reorder.put_line(slots, job.index, bytes(memoryview(printable_line(line))))
         self.open_targets -= 1
         self._held -= job.held
 

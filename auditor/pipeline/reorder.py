@@ -52,13 +52,13 @@ class ReorderBuffer:
         self._blocks: deque[BlockSlots] = deque()
         self._spill = _Spill()
 
-    def open(self, size: int) -> BlockSlots:
+    def open_block(self, size: int) -> BlockSlots:
         """Make room for the next block, of `size` targets."""
         slots = BlockSlots(size)
         self._blocks.append(slots)
         return slots
 
-    def put(self, slots: BlockSlots, index: int, line: bytes) -> None:
+    def put_line(self, slots: BlockSlots, index: int, line: bytes) -> None:
         """Take the line of target `index` of a block."""
         slots.lines[index] = line
         slots.pending -= 1
@@ -67,7 +67,7 @@ class ReorderBuffer:
         if self.held > self._limit:
             self._relieve()
 
-    def put_all(self, slots: BlockSlots, lines: Iterable[tuple[int, bytes]]) -> None:
+    def put_lines(self, slots: BlockSlots, lines: Iterable[tuple[int, bytes]]) -> None:
         """Take several lines of a block, each with the index of its target.
 
         All of them are taken, also if there turns out to be no room to spill any.
@@ -82,14 +82,14 @@ class ReorderBuffer:
         if self.held > self._limit:
             self._relieve()
 
-    def rest(self) -> Iterator[bytes]:
+    def waiting_lines(self) -> Iterator[bytes]:
         """Yield the lines that still wait for their turn."""
         for slots in self._blocks:
             for place in slots.lines:
                 if place is not None:
                     yield self._spill.read(place) if isinstance(place, int) else place
 
-    def take(self, most: float = math.inf) -> list[bytes]:
+    def take_ready(self, most: float = math.inf) -> list[bytes]:
         """Return the lines of the whole blocks at the head of the line, in order.
 
         No block is begun after `most` bytes: what has been spilled behind a straggler is more

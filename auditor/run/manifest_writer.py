@@ -85,7 +85,7 @@ class ManifestWriter:
         self._earlier = _settled(self._earlier, self._before)
         with suppress(OSError):
             self._replaced = self.path.read_bytes()
-        self.write(self.content(RUNNING))
+        self.write_manifest(self.content(RUNNING))
         self._keep_room()
 
     def _keep_room(self) -> None:
@@ -128,20 +128,20 @@ class ManifestWriter:
             zones=self.zones,
         )
 
-    def write(self, content: Mapping[str, Any]) -> None:
+    def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Put the manifest in place, in any thread. Raises OutputError."""
         with self._lock:  # whoever is not waited for any more may still be at it
             write_manifest(self.path, content)
 
     def conclude(self, content: Mapping[str, Any]) -> None:
-        """Put the last manifest in place, in the room that was kept if need be. As `write`."""
+        """Put the last manifest in place, if need be in the room kept for it. Raises OutputError."""
         try:
-            self.write(content)
+            self.write_manifest(content)
         except OutputError:
             if self._room is None:
                 raise
             self.close()
-            self.write(content)
+            self.write_manifest(content)
 
     def close(self) -> None:
         """Give up the room that was kept."""

@@ -29,7 +29,7 @@ class TargetDigest:
         self.length = 0
         self._digest = hashlib.sha256()
 
-    def add(self, target: str) -> None:
+    def add_target(self, target: str) -> None:
         """Take in the next target."""
         self.length += 1
         self._digest.update(target.encode() + b"\n")
@@ -49,7 +49,7 @@ def blocks_behind(blocks: Iterator[Block], done: TargetDigest) -> Iterator[Block
     for block in blocks:
         ahead = block[: done.length - skipped.length]
         for target in ahead:
-            skipped.add(target.text)
+            skipped.add_target(target.text)
         if skipped.length < done.length:
             continue
         if ahead and skipped != done:

@@ -138,14 +138,14 @@ class AnyScan(Protocol):
     def open_targets(self) -> int:
         """How many targets are under way."""
 
-    async def run(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+    async def audit_targets(self, write: Callable[[bytes], Awaitable[None]]) -> None:
         """Audit every target and hand the lines to `write`, in input order."""
 
-    def stop(self) -> None:
-        """End early, with everything that is under way finished."""
+    def finish_early(self) -> None:
+        """Start no more targets; finish those under way."""
 
-    def drop(self) -> None:
-        """Ask and read no more: `run` is about to be cancelled, which takes turns of the loop."""
+    def abort(self) -> None:
+        """Ask and read nothing more: `audit_targets` is about to be cancelled, which takes a while."""
 
     def counters(self) -> Mapping[str, int | None]:
         """Return the questions and queries so far."""
@@ -158,7 +158,7 @@ class AnyScan(Protocol):
 class Scan:
     """One run over a stream of targets.
 
-    `tally` counts while it goes on; `stop()` lets it end early: no more targets are taken
+    `tally` counts while it goes on; `finish_early()` lets it end early: no more targets are taken
     in, what is under way is finished and written. `done`: the targets whose records an
     earlier session has left, counted in `tally` already; they are skipped.
     """
@@ -175,7 +175,7 @@ class Scan:
         self._pipeline: Pipeline | None = None
         self._closing: asyncio.Future[None] | None = None
 
-    async def run(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+    async def audit_targets(self, write: Callable[[bytes], Awaitable[None]]) -> None:
         """Audit every target and hand the lines to `write`, in input order.
 
         Raises what the input, the engine and `write` raise, all of them AuditorError.
@@ -213,9 +213,9 @@ class Scan:
     async def _audit(self, pipeline: Pipeline) -> None:
         if self.stream.total is None or self.done.length:
             async with aclosing(self._blocks_from_thread()) as blocks:
-                await pipeline.run(blocks)
+                await pipeline.audit_blocks(blocks)
         else:
-            await pipeline.run(self.stream.blocks())
+            await pipeline.audit_blocks(self.stream.blocks())
 
     def _blocks_from_thread(self) -> AsyncGenerator[Block]:
         """Read the blocks in a thread: the source may block, and what is done takes its time."""
@@ -227,13 +227,13 @@ class Scan:
             async for _ in blocks:
                 raise InputError("the input has changed since it was counted")
 
-    def stop(self) -> None:
-        """End early, with everything that is under way finished."""
+    def finish_early(self) -> None:
+        """Start no more targets; finish those under way."""
         self.stopped = True
         if self._pipeline is not None:
-            self._pipeline.stop()
+            self._pipeline.finish_early()
 
-    def drop(self) -> None:
+    def abort(self) -> None:
         """Close the engine: what else arrives would only be in the way of the end."""
         if self._resolver is not None and self._closing is None:
             self._closing = asyncio.ensure_future(self._resolver.engine.close())

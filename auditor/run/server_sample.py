@@ -56,7 +56,7 @@ class ServerSample:
             and "SERVERS_DISAGREE" in rule_set.severities
         )
 
-    def note(self, lines: bytes) -> None:
+    def sample_lines(self, lines: bytes) -> None:
         """Take some of a chunk of records."""
         if not self._is_wanted:
             return

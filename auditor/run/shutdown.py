@@ -86,14 +86,14 @@ class Shutdown:
     def give_up(self) -> None:
         """End the work, whatever is under way."""
         self._drop()
-        self._scan.drop()
+        self._scan.abort()
         self._work.cancel()
 
     def _begin(self, why: str) -> None:
         if self.why or self._work.done():
             return
         self.why = why
-        self._scan.stop()
+        self._scan.finish_early()
         self._stopping(why)
         self._patience = asyncio.ensure_future(self._end())
 

@@ -36,7 +36,7 @@ class ThreadReader(Generic[T]):
         # A daemon: nothing can interrupt a read that waits for a person to type.
         threading.Thread(target=self._read, name="auditor-input", daemon=True).start()
 
-    def take(self) -> T | None:
+    def next_item(self) -> T | None:
         """Return the next item, None if it has not been read yet."""
         if not self._ready:
             return None
@@ -88,7 +88,7 @@ async def read_in_thread(items: Iterator[T], *, ahead: int) -> AsyncGenerator[T]
     try:
         while not reader.exhausted:
             news.clear()
-            while (item := reader.take()) is not None:
+            while (item := reader.next_item()) is not None:
                 yield item
             if not reader.ended:
                 await news.wait()

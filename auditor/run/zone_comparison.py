@@ -82,6 +82,6 @@ async def _compare(
         replies = iter(await asker.ask_many(asked))
         for comparison in serving:
             for record_set in some:
-                comparison.note(record_set, next(replies))
+                comparison.compare_reply(record_set, next(replies))
         asker.forget()
     return comparisons

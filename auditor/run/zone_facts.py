@@ -57,20 +57,20 @@ class ZoneFacts:
                 f"{self._path}: is not there, and the records are complete; --overwrite makes both"
             )
 
-    def note(self, record: Mapping[str, Any]) -> None:
+    def note_record(self, record: Mapping[str, Any]) -> None:
         """Take a record that an earlier session has left."""
         if self._owners is not None:
             # Whatever has happened to the file since: a record that is none has no owner.
             with suppress(KeyError, TypeError, ValueError):
-                self._owners.note(record)
+                self._owners.add_record(record)
 
     def note_lines(self, lines: bytes) -> None:
         """Take records as they are written."""
         if self._owners is not None:
             for line in lines.splitlines():
-                self._owners.note(orjson.loads(line))
+                self._owners.add_record(orjson.loads(line))
 
-    async def write(self) -> None:
+    async def write_facts(self) -> None:
         """Ask the servers, and write what they say. Raises AuditorError.
 
         A scan without zone facts removes those of the records that it replaces.

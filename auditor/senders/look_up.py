@@ -36,7 +36,7 @@ async def look_up_policies(
 
     async def work() -> None:
         while block := list(islice(remaining, _BLOCK_DOMAINS)):
-            facts = await answer_steps(reader.read(block), resolver.resolve_many)
+            facts = await answer_steps(reader.read_policies(block), resolver.resolve_many)
             policies.update((fact.domain, fact) for fact in facts)
             if note is not None:
                 note(len(policies))

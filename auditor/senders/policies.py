@@ -57,7 +57,7 @@ class PolicyReader:
         self._policies = SharedPolicies()
         self._kept: dict[Question, Answer] = {}
 
-    def read(self, domains: Sequence[str]) -> Steps[list[DomainPolicy]]:
+    def read_policies(self, domains: Sequence[str]) -> Steps[list[DomainPolicy]]:
         """Return what the policies of canonical domains authorise, in the order given."""
         if len(self._kept) > _MAX_KEPT:
             self._kept.clear()

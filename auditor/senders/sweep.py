@@ -98,7 +98,7 @@ class _Sweep:
         self._numbers: dict[Path, int] = {}
         self._users: list[Sequence[int]] = []
 
-    def add(self, kind: int, path: Path, payload: int, first: int, last: int) -> None:
+    def add_entry(self, kind: int, path: Path, payload: int, first: int, last: int) -> None:
         """Add an entry; `payload` is the place of a domain, or of the users of a shared range."""
         number = self._numbers.get(path)
         if number is None:
@@ -117,7 +117,7 @@ class _Sweep:
         self._users.append(places)
         return len(self._users) - 1
 
-    def rows(self) -> Iterator[tuple[int, int, list[_Way]]]:
+    def swept_ranges(self) -> Iterator[tuple[int, int, list[_Way]]]:
         """Yield each range with the ways that lead to it; only valid until the next one."""
         self.events.sort()
         active: dict[int, _Way] = {}
@@ -182,8 +182,8 @@ def sweep(
     """
     sweeping = _filled(version, facts, users)
     for first, last in borders:
-        sweeping.add(_BORDER, (), 0, first, last)
-    for first, last, ways in sweeping.rows():
+        sweeping.add_entry(_BORDER, (), 0, first, last)
+    for first, last, ways in sweeping.swept_ranges():
         found = []
         for way in ways:
             count = way.count
@@ -201,14 +201,14 @@ def _filled(
     for shared, places in users.items():
         payload = sweeping.add_users(places)
         for first, last, path in shared.pieces:
-            sweeping.add(_SHARED, path, payload, first, last)
+            sweeping.add_entry(_SHARED, path, payload, first, last)
     for place, fact in enumerate(facts):
         ranges = fact.ranges.get(version)
         if ranges is None:
             continue
         for first, last, term in ranges.own:
-            sweeping.add(_ONE_MORE, (("", term),), place, first, last)
+            sweeping.add_entry(_ONE_MORE, (("", term),), place, first, last)
         for _, exceptions in ranges.shared:
             for first, last, path in exceptions:
-                sweeping.add(_ONE_FEWER, path, place, first, last)
+                sweeping.add_entry(_ONE_FEWER, path, place, first, last)
     return sweeping

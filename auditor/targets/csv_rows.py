@@ -209,7 +209,7 @@ class _LineFeeder:
         self._ahead.popleft()
         self._line += 1
 
-    def begin(self) -> None:
+    def begin_row(self) -> None:
         """Begin a row."""
         self._row.clear()
         self._size = 0
@@ -271,7 +271,7 @@ def _read_row(feed: _LineFeeder, separator: str, reader: Iterator[list[str]]) ->
     The cells of one that is no CSV are what its first line gives when quotes are not held to
     the rules: those before the fault are right, and mostly it is in a label.
     """
-    feed.begin()
+    feed.begin_row()
     try:
         cells = next(reader)
     except csv.Error as error:

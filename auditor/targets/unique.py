@@ -73,7 +73,7 @@ class SeenTargets:
         for high in range(first >> _SLOT_BITS, (last >> _SLOT_BITS) + 1):
             base = high << _SLOT_BITS
             numbers = self._v4.setdefault(high, _Numbers())
-            for start, end in numbers.add(
+            for start, end in numbers.add_range(
                 max(first - base, 0), min(last - base, _SLOT_NUMBERS - 1) + 1
             ):
                 yield base + start, base + end
@@ -100,7 +100,7 @@ class _Numbers:
         self._sorted = array("H")
         self._bits: bytearray | None = None
 
-    def add(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+    def add_range(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Add the numbers from `start` up to before `end`; yield the ranges that are new."""
         if self._bits is None and len(self._sorted) + end - start < _MIN_DENSE_MEMBERS:
             for number in range(start, end):

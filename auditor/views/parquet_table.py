@@ -63,7 +63,7 @@ def results_to_parquet(
             except MISFITS:
                 records = [chunk.record(at) for chunk in chunks for at in range(len(chunk))]
                 batch = made_batch(records, schema, stamped, number, flat=flat)
-            groups.add(batch)
+            groups.add_batch(batch)
             number += len(lines)
     return number
 

@@ -64,7 +64,7 @@ _CUT_OFF_TIMEOUT_S: Final = 1.0  #: for workers to give back what they have of s
 class Coordinator:
     """One run over a stream of targets, by the workers of a pool; see `Scan`.
 
-    With `parts`, those get the lines, and the function given to `run` gets none.
+    With `parts`, those get the lines, and the function given to `audit_targets` gets none.
     """
 
     def __init__(
@@ -100,15 +100,15 @@ class Coordinator:
         self._stop_sent = False
         self._error: AuditorError | None = None
 
-    async def run(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+    async def audit_targets(self, write: Callable[[bytes], Awaitable[None]]) -> None:
         """Audit every target and hand the lines to `write`, in input order.
 
         Raises what the input, the workers and `write` raise, all of them AuditorError.
         """
         try:
-            await self._pool.start(self._news.set)
+            await self._pool.start_workers(self._news.set)
         except BaseException:
-            await self._pool.close()
+            await self._pool.end_workers()
             raise
         pace = pace_of(self.settings) if self._parts is None else self._parts.pace
         shards = cut_shards(
@@ -137,13 +137,13 @@ class Coordinator:
         if self.given_up:
             raise not_audited(self.given_up)
 
-    def stop(self) -> None:
+    def finish_early(self) -> None:
         """End early: no more targets are taken in, what is under way is finished."""
         self.stopped = True
         self._news.set()
 
-    def drop(self) -> None:
-        """Do nothing: when `run` is cancelled, the workers drop what they do."""
+    def abort(self) -> None:
+        """Do nothing: when `audit_targets` is cancelled, the workers drop their shards."""
 
     def counters(self) -> dict[str, int | None]:
         """Return the questions and queries of all workers up to their last results."""
@@ -199,7 +199,7 @@ class Coordinator:
                 more = bool(self._requeued) or not reader.exhausted
                 busy = {name for name, load in self._assigned.items() if load}
                 await self._wait_for_command(
-                    self._quotas.divide(set(self._pool.workers()), busy, more=more)
+                    self._quotas.divide_limits(set(self._pool.workers()), busy, more=more)
                 )
                 self._assign_shards(reader)
             await self._news.wait()
@@ -246,7 +246,7 @@ class Coordinator:
         while (
             len(self._held) < MAX_SHARDS_PER_WORKER * workers * (1 + _MAX_WAITING_SHARDS)
             and self._waiting_octets < _MAX_WAITING_OCTETS
-            and (shard := reader.take()) is not None
+            and (shard := reader.next_item()) is not None
         ):
             begun = None if self._parts is None else self._parts.existing_part(shard)
             held = self._held[shard.number] = HeldShard(shard, begun)
@@ -290,7 +290,7 @@ class Coordinator:
         except Exception as error:  # noqa: BLE001 - whatever a worker stumbles over
             self._error = WorkersError(f"{name}: {type(error).__name__}: {error}")
         else:
-            self._totals.note(result)
+            self._totals.add_result(result)
             self._finish(held, result)
             self._error = result.error or self._error
 
@@ -332,7 +332,7 @@ class Coordinator:
                 self._pool.send_command(set(self._pool.workers()), self._run, "close")
             )
         finally:
-            await self._pool.close()
+            await self._pool.end_workers()
 
     # --- Taking in lines
 
@@ -366,7 +366,7 @@ class Coordinator:
             if held.is_whole:
                 await self._put(self._parts, held)
         elif result is not None:
-            self.tally.add(result.tally)
+            self.tally.add_tally(result.tally)
             await self._write_frames(result, write)
         if result is not None:
             self._waiting_octets -= sum(map(len, result.frames))
@@ -375,9 +375,9 @@ class Coordinator:
         """Put a shard's part in place, and count all that is in it."""
         if held.result is not None and held.result.tally.records:
             await parts.put_part(held.shard, held.result, held.failed, held.begun)
-            self.tally.add(held.result.tally)
+            self.tally.add_tally(held.result.tally)
         if held.begun is not None:
-            self.tally.add(held.begun)
+            self.tally.add_tally(held.begun)
 
     async def _write_frames(
         self, result: Result, write: Callable[[bytes], Awaitable[None]]
@@ -391,4 +391,4 @@ class Coordinator:
         finally:
             for frame in frames:
                 for line in unpack(frame).splitlines():
-                    self.tally.forget(orjson.loads(line))
+                    self.tally.uncount_record(orjson.loads(line))

@@ -59,7 +59,7 @@ class DaskPool:
         self._client: Any = None
         self._polling: asyncio.Task[None] | None = None
 
-    async def start(self, changed: Callable[[], None]) -> None:
+    async def start_workers(self, changed: Callable[[], None]) -> None:
         """Connect. Raises UsageError without the library, WorkersError without a scheduler."""
         try:
             from distributed import Client  # noqa: PLC0415 - for those who have a cluster
@@ -113,7 +113,7 @@ class DaskPool:
                     callback_timeout=_COMMAND_TIMEOUT_S,
                 )
 
-    async def close(self) -> None:
+    async def end_workers(self) -> None:
         """Leave the scheduler; its workers stay."""
         if self._polling is not None:
             self._polling.cancel()

@@ -30,7 +30,7 @@ class EngineTotals:
     def __init__(self) -> None:
         self._reports: dict[str, _Report] = {}
 
-    def note(self, result: Result) -> None:
+    def add_result(self, result: Result) -> None:
         """Take over what an engine says with a result."""
         if result.serial > self._reports.get(result.engine, _NOTHING).serial:
             report = _Report(result.serial, result.counters, result.server_limits)

@@ -40,7 +40,7 @@ def give_up_shard(shard: Shard, settings: Settings, skip: int = 0) -> Result:
     for block in unpack(shard, skip):
         for target in block:
             record, asked = _audit(auditor, target)
-            tally.note(record)
+            tally.count_record(record)
             if settings.trace:
                 record["trace"] = [trace_entry(question, _UNKNOWN) for question in asked]
             lines += orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)

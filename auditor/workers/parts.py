@@ -73,7 +73,7 @@ class PartedOutput:
         self._listing = threading.Lock()
         self._last = -1
 
-    def open(
+    def open_folder(
         self, settings: Settings, identity: Identity, *, overwrite: bool, resume: bool
     ) -> Mapping[str, Any] | FinishedOutput | None:
         """Make ready for a run; return the manifest that it goes on from, or how that ended.
@@ -195,7 +195,7 @@ class PartedOutput:
         """Let go of the folder."""
         self.folder.close()
 
-    def finish(self, last: Callable[[], object]) -> None:
+    def finish_output(self, last: Callable[[], object]) -> None:
         """Call `last`. Raises InputError if there are parts behind the last shard."""
         more = sum(note["records"] for number, note in self._notes.items() if number > self._last)
         if more:
@@ -217,7 +217,7 @@ class PartedOutput:
                 record = orjson.loads(line)
                 if not is_countable(record) or record["target"] != next(targets, None):
                     return None
-                tally.note(record)
+                tally.count_record(record)
         except (zstandard.ZstdError, ValueError, OutputError):
             return None
         return tally
@@ -232,7 +232,7 @@ class PartedOutput:
         name, tally = part_name(shard.number), Tally()
         for added in (begun, result.tally):
             if added is not None:
-                tally.add(added)
+                tally.add_tally(added)
         await asyncio.to_thread(self._put, name, result.frames, begun is not None)
         self._note(shard, tally, failed)
         now = self._clock()
@@ -246,9 +246,9 @@ class PartedOutput:
         """Write a part: the lines in `frames`, behind those that are there if it was `begun`."""
         if begun:
             lines = pack_lines()
-            lines.add(_unpacked(self.folder.read_file(name)))
+            lines.add_lines(_unpacked(self.folder.read_file(name)))
             for frame in frames:
-                lines.add(_unpacked(frame))
+                lines.add_lines(_unpacked(frame))
             frames = lines.finish()
         self.folder.write_file(name, b"".join(frames))
 
@@ -288,7 +288,7 @@ class FolderManifestWriter(ManifestWriter):
         """Write the manifest of a run that begins, or goes on. Raises UsageError or OutputError."""
         self._listed = self._parts.size
         try:
-            self.write(self.content(RUNNING))
+            self.write_manifest(self.content(RUNNING))
         except OutputError as error:
             # Before it, nothing has been written there: it may be a folder of somebody else's.
             raise not_made(str(error), error.__cause__) from error
@@ -307,7 +307,7 @@ class FolderManifestWriter(ManifestWriter):
             self._earlier = [*before, last._replace(records=max(records, 0), how=ended)]
         return {**super().content(how), "output": self._parts.folder.name}
 
-    def write(self, content: Mapping[str, Any]) -> None:
+    def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Put the manifest in place, in any thread. Raises OutputError."""
         self._parts.write_manifest(content)
 

@@ -33,7 +33,7 @@ class WorkerPool(Protocol):
 
     error: AuditorError | None
 
-    async def start(self, changed: Callable[[], None]) -> None:
+    async def start_workers(self, changed: Callable[[], None]) -> None:
         """Start workers; from now on `changed` is called, on the loop, when they change.
 
         Raises AuditorError if there can be none.
@@ -54,7 +54,7 @@ class WorkerPool(Protocol):
         """Send workers a command or a quota of a run; return when they have it or are gone."""
         ...
 
-    async def close(self) -> None:
+    async def end_workers(self) -> None:
         """End the workers, at once."""
         ...
 
@@ -66,7 +66,7 @@ class InProcessPool:
         self.error: AuditorError | None = None
         self._executor = ThreadPoolExecutor(MAX_SHARDS_PER_WORKER, "auditor-shard")
 
-    async def start(self, changed: Callable[[], None]) -> None:
+    async def start_workers(self, changed: Callable[[], None]) -> None:
         """Do nothing: the worker is there."""
 
     def workers(self) -> Mapping[str, Executor]:
@@ -84,6 +84,6 @@ class InProcessPool:
         if names:
             await asyncio.to_thread(send_command, run, command)
 
-    async def close(self) -> None:
+    async def end_workers(self) -> None:
         """Let the threads end: the run has been closed before."""
         await asyncio.to_thread(self._executor.shutdown)

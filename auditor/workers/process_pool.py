@@ -180,7 +180,7 @@ class ProcessPool:
         self._closing = False
         self._logged_at: dict[str, float] = {}
 
-    async def start(self, changed: Callable[[], None]) -> None:
+    async def start_workers(self, changed: Callable[[], None]) -> None:
         """Start the processes. Raises WorkersError if the system does not let us."""
         self._loop = asyncio.get_running_loop()
         self._changed = changed
@@ -208,7 +208,7 @@ class ProcessPool:
         ]
         await asyncio.gather(*sent, return_exceptions=True)
 
-    async def close(self) -> None:
+    async def end_workers(self) -> None:
         """End all processes, and wait until they are gone."""
         self._closing = True
         workers = list(self._workers.values())

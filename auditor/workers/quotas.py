@@ -42,7 +42,7 @@ class Quotas:
         self._qps = settings.qps
         self._server_qps = _server_qps(settings)
 
-    async def divide(
+    async def divide_limits(
         self, workers: AbstractSet[str], busy: AbstractSet[str], *, more: bool
     ) -> None:
         """Divide the limits anew if the set of workers has changed.

@@ -95,15 +95,15 @@ def cut_shards(
         for entry in entries:
             if entry is None:
                 if at_waits and cutter.size:
-                    yield cutter.finish()
+                    yield cutter.last_shard()
                 continue
-            yield from cutter.add(entry)
+            yield from cutter.add_entry(entry)
     except Exception:
         if cutter.size:
-            yield cutter.finish()
+            yield cutter.last_shard()
         raise
     if cutter.size:
-        yield cutter.finish()
+        yield cutter.last_shard()
 
 
 class _ShardCutter:
@@ -115,14 +115,14 @@ class _ShardCutter:
         self._number = 0
         self._entries: list[Target | SpanEntry] = []
 
-    def add(self, entry: Target | SpanEntry) -> Iterator[Shard]:
+    def add_entry(self, entry: Target | SpanEntry) -> Iterator[Shard]:
         """Add an entry, yielding every shard that it completes."""
         most = shard_size(self._number, self._pace)
         if isinstance(entry, Target):
             self._entries.append(entry)
             self.size += 1
             if self.size == most:
-                yield self.finish()
+                yield self.last_shard()
             return
         (version, first, last), origin = entry
         while first <= last:
@@ -132,9 +132,9 @@ class _ShardCutter:
             self.size += take
             first += take
             if self.size == most:
-                yield self.finish()
+                yield self.last_shard()
 
-    def finish(self) -> Shard:
+    def last_shard(self) -> Shard:
         """Return what has been gathered as the next shard."""
         entries, self._entries = self._entries, []
         shown = _first_text(entries[0])

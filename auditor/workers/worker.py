@@ -59,7 +59,7 @@ class _Worker:
         """Whether it works for any run."""
         return bool(self._worker_runs or self._calls or self._closing)
 
-    def begin(self, call: Coroutine[Any, Any, T]) -> Future[T]:
+    def run_on_loop(self, call: Coroutine[Any, Any, T]) -> Future[T]:
         """Begin a call on the loop; the lock is held, so the worker does not end before it."""
         future = asyncio.run_coroutine_threadsafe(call, self._loop)
         self._calls.add(future)
@@ -70,7 +70,7 @@ class _Worker:
         self._calls.discard(call)
         _release(self)
 
-    async def audit(self, task: ShardTask) -> Result:
+    async def audit_shard(self, task: ShardTask) -> Result:
         """Audit a shard."""
         worker_run = self._worker_runs.get(task.run)
         if worker_run is None:
@@ -82,7 +82,7 @@ class _Worker:
         if task.run in self._timers:
             self._timers.pop(task.run).cancel()
         try:
-            return await worker_run.audit(task.shard, task.skip)
+            return await worker_run.audit_shard(task.shard, task.skip)
         finally:
             if not worker_run.open and self._worker_runs.get(task.run) is worker_run:
                 self._timers[task.run] = self._loop.call_later(
@@ -97,9 +97,9 @@ class _Worker:
         if isinstance(command, Quota):
             worker_run.set_quota(command)
         elif command == "stop":
-            worker_run.stop()
+            worker_run.finish_early()
         elif command == "drop":
-            worker_run.drop()
+            worker_run.abort_shards()
         else:
             await self._close(run)
 
@@ -120,7 +120,7 @@ class _Worker:
             resting, self._resting = self._resting, None
             await resting.aclose()
 
-    def end(self) -> None:
+    def drop_all(self) -> None:
         """Drop everything, and end the thread."""
 
         async def close() -> None:
@@ -130,13 +130,13 @@ class _Worker:
             self._loop.stop()
 
         asyncio.run_coroutine_threadsafe(close(), self._loop)
-        self.join()
+        self.wait_for_thread()
 
-    def stop(self) -> None:
+    def end_thread(self) -> None:
         """End the thread, which has nothing to do any more."""
         self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def join(self) -> None:
+    def wait_for_thread(self) -> None:
         """Wait until the thread has ended."""
         self._thread.join(_JOIN_TIMEOUT_S)
 
@@ -159,7 +159,7 @@ def audit_shard(task: ShardTask) -> Result:
         if not _current:
             _current.append(_Worker())
         worker = _current[0]
-        result = worker.begin(worker.audit(task))
+        result = worker.run_on_loop(worker.audit_shard(task))
     return result.result()
 
 
@@ -169,11 +169,11 @@ def send_command(run: str, command: Command | Quota) -> None:
         if not _current:
             return
         worker = _current[0]
-        sent = worker.begin(worker.send_command(run, command))
+        sent = worker.run_on_loop(worker.send_command(run, command))
     sent.result()
     _release(worker)
     if worker not in _current:
-        worker.join()
+        worker.wait_for_thread()
 
 
 def end_worker() -> None:
@@ -181,7 +181,7 @@ def end_worker() -> None:
     with _lock:
         workers, _current[:] = _current[:], []
     for worker in workers:
-        worker.end()
+        worker.drop_all()
 
 
 def _release(worker: _Worker) -> None:
@@ -189,4 +189,4 @@ def _release(worker: _Worker) -> None:
     with _lock:
         if not worker.busy and worker in _current:
             _current.remove(worker)
-            worker.stop()
+            worker.end_thread()

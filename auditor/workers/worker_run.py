@@ -101,19 +101,19 @@ class WorkerRun:
             self._quota = quota
             self._limit()
 
-    def stop(self) -> None:
+    def finish_early(self) -> None:
         """Take in no more targets."""
         self._stopped = True
         for pipeline in self._pipelines:
-            pipeline.stop()
+            pipeline.finish_early()
 
-    def drop(self) -> None:
+    def abort_shards(self) -> None:
         """Have every shard end at once, with the records that are finished in order."""
         self._stopped = True
         if not self._dropped.done():
             self._dropped.set_result(None)
         for pipeline in self._pipelines:
-            pipeline.drop()
+            pipeline.abort()
         if self._started is not None and self._started.done():
             # What else arrives would only be in the way of the end.
             self._closing = self._closing or asyncio.ensure_future(self._shared.close())
@@ -122,7 +122,7 @@ class WorkerRun:
         if isinstance(self._shared.engine, _AdjustableEngine):
             self._shared.engine.limit(*self._quota[1:])
 
-    async def audit(self, shard: Shard, skip: int = 0) -> Result:
+    async def audit_shard(self, shard: Shard, skip: int = 0) -> Result:
         """Audit the targets of a shard but the first `skip`.
 
         Raises AuditorError if the engine cannot work at all.
@@ -176,7 +176,7 @@ class WorkerRun:
             pipeline = Pipeline(
                 resolver,
                 self._auditor.audit,
-                lines.write,
+                lines.write_lines,
                 tally=tally,
                 fast_path=self._auditor.fast_path(),
                 trace=self._settings.trace,
@@ -186,9 +186,9 @@ class WorkerRun:
             self._pipelines.add(pipeline)
             try:
                 if self._dropped.done():
-                    pipeline.drop()
+                    pipeline.abort()
                 async with aclosing(self._in_turn(shard, skip)) as blocks:
-                    await pipeline.run(blocks)
+                    await pipeline.audit_blocks(blocks)
             except AuditorError as caught:
                 error = caught
             finally:

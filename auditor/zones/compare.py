@@ -54,7 +54,7 @@ class ServerComparison:
         has_serial = row.soa is not None and row.soa.serial == self._serial
         return row.serves and has_serial and not self.differing
 
-    def note(self, record_set: ZoneRecord, reply: ServerReply) -> None:
+    def compare_reply(self, record_set: ZoneRecord, reply: ServerReply) -> None:
         """Take what the server says about a record set."""
         self.compared += 1
         owner, rdtype, _, records = record_set

@@ -59,7 +59,7 @@ class Owners:
         self.groups: dict[str, Group] = {}
         self._every = every
 
-    def note(self, record: Mapping[str, Any]) -> None:
+    def add_record(self, record: Mapping[str, Any]) -> None:
         """Take a record of the output."""
         if record["kind"] == "domain":
             self.note_domain(record["target"])

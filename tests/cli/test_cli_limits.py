@@ -89,7 +89,7 @@ def test_what_servers_bear_from_several_engines_is_the_sum() -> None:
         ("two", 1, {"ns": {"at_a_time": 60, "setting": "x"}, "other": {"a_second": 100}}),
     ]
     for engine, serial, limits in said:
-        totals.note(Result(0, (), Tally(), engine, serial, {"sent": serial}, None, limits))
+        totals.add_result(Result(0, (), Tally(), engine, serial, {"sent": serial}, None, limits))
     assert totals.counters() == {"sent": 3}
     assert totals.server_limits() == {
         "ns": {"at_a_time": 130, "setting": "x"},

@@ -347,7 +347,7 @@ def test_standard_input_that_says_something_else_is_refused(
 
 # --- Compressed
 
-_RUN = Scan.run
+_RUN = Scan.audit_targets
 
 
 async def _run_and_fail(scan: Scan, write: Any) -> None:
@@ -376,7 +376,7 @@ def test_an_interrupted_compressed_output_holds_what_was_finished(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as failing:
-        failing.setattr(Scan, "run", _run_and_fail)
+        failing.setattr(Scan, "audit_targets", _run_and_fail)
         ended = scan("-q", output=f"out.ndjson{suffix}")
     assert ended == (3, "", "auditor: somebody pulled the plug\n")
     assert len(whole) < FRAME_OCTETS

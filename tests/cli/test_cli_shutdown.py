@@ -49,10 +49,10 @@ class _Scan:
         now = asyncio.get_running_loop().time()
         return int(self._until is None or now < self._until)
 
-    def drop(self) -> None:
+    def abort(self) -> None:
         self.dropped = True
 
-    def stop(self) -> None:
+    def finish_early(self) -> None:
         self._until = asyncio.get_running_loop().time() + self._seconds
 
 

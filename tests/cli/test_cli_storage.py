@@ -181,13 +181,13 @@ def test_a_folder_that_vanishes_at_the_end_is_noticed_too(
     here: Path, call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / "results").mkdir()
-    finish = FileSink.finish
+    finish = FileSink.finish_output
 
     def late(sink: FileSink, *given: Callable[[], None]) -> None:
         shutil.rmtree(here / "results")
         finish(sink, *given)
 
-    monkeypatch.setattr(FileSink, "finish", late)
+    monkeypatch.setattr(FileSink, "finish_output", late)
     ended = call(*SCAN, "-q", "-o", "results/out.ndjson")
     assert (ended.code, ended.out) == (3, "")
     assert ended.err == f"auditor: results/out.ndjson.partial: {GONE}\n"
@@ -196,7 +196,7 @@ def test_a_folder_that_vanishes_at_the_end_is_noticed_too(
 def test_a_name_that_is_taken_at_the_last_moment_loses_nothing(
     here: Path, call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = FileSink.finish
+    finish = FileSink.finish_output
 
     def late(sink: FileSink, *given: Callable[[], None]) -> None:
         sink.path.mkdir()
@@ -204,7 +204,7 @@ def test_a_name_that_is_taken_at_the_last_moment_loses_nothing(
         finish(sink, *given)
 
     with monkeypatch.context() as taken:
-        taken.setattr(FileSink, "finish", late)
+        taken.setattr(FileSink, "finish_output", late)
         ended = call(*SCAN, "-q", "-o", "out.ndjson")
     assert (ended.code, ended.out) == (3, "")
     assert ended.err == "auditor: out.ndjson: cannot be put in place: Is a directory\n"

@@ -38,7 +38,7 @@ class FakeScan:
 
     def go_on(self, records: int, *, verdict: str = "pass", codes: Any = ()) -> None:
         """Finish some records, three lookups each, one of them cached."""
-        self.tally.count("ip", verdict, codes, "NOERROR", records)
+        self.tally.count_equal_records("ip", verdict, codes, "NOERROR", records)
         self._lookups += records
 
     def counters(self) -> dict[str, int | None]:

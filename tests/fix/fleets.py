@@ -65,7 +65,7 @@ def planned(
     """Return the plan for records."""
     planner = Planner(zones, names or {}, {})
     for record in records:
-        planner.note(record)
+        planner.note_record(record)
     return planner.plan()
 
 

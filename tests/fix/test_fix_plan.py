@@ -281,7 +281,7 @@ def test_zone_facts_say_who_runs_a_zone_that_is_not_loaded() -> None:
     zones = zone_data({NET: "mail A 192.0.2.7\n"})
     record = audited(zone_data({REVERSE: "", NET: "mail A 192.0.2.7\n"}), ["192.0.2.7"])[0]
     planner = Planner(zones, {}, {REVERSE: ZoneParty("customer", "dns@example.org")})
-    planner.note(record)
+    planner.note_record(record)
     (change,) = planner.plan().changes
     assert change.mends == ("customer", REVERSE, "dns@example.org")
 
@@ -325,7 +325,7 @@ def test_the_proof_audits_with_the_change_and_beyond_the_zones_by_what_was_recor
     assert after[2] == records[2]
     promises = Promises(plan)
     for record in after:
-        promises.note(record)
+        promises.compare_record(record)
     assert promises.broken == []
 
 
@@ -333,7 +333,7 @@ def test_a_promise_that_is_not_kept_is_noted() -> None:
     zones = zone_data({REVERSE: "7 PTR mail.example.net\n", NET: ""})
     records = audited(zones, ["192.0.2.7"])
     promises = Promises(planned(zones, records))
-    promises.note(records[0])
+    promises.compare_record(records[0])
     assert promises.broken == [("192.0.2.7", "FORWARD_MISSING"), ("192.0.2.7", "PTR_DOT_MISSING")]
 
 
@@ -359,5 +359,5 @@ def test_a_planner_learns_of_missing_delegations_from_records() -> None:
         {"code": "DELEGATION_MISSING", "severity": "error", "subject": f"7.{REVERSE}"}
     )
     planner = Planner(zones, {}, {})
-    planner.note(record)
+    planner.note_record(record)
     assert planner.undelegated == {f"7.{REVERSE}": REVERSE}

@@ -107,7 +107,7 @@ def test_what_a_plan_promises_comes_true_and_nothing_gets_worse(
     after = audited(with_plan, targets, helo)
     promises = Promises(plan)
     for old, new in zip(before, after, strict=True):
-        promises.note(new)
+        promises.compare_record(new)
         found = change(old, new)
         assert found is None or (found["change"] != "worse" and not found["regression"]), found
         assert _problems(new) <= _problems(old), found

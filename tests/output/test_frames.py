@@ -54,7 +54,7 @@ def _written(path: Path, chunks: Iterable[bytes]) -> FileSink:
     async def main() -> FileSink:
         sink = FileSink(path, frame=SMALL)
         for chunk in chunks:
-            await sink.write(chunk)
+            await sink.write_lines(chunk)
         return sink
 
     return asyncio.run(main())
@@ -62,7 +62,7 @@ def _written(path: Path, chunks: Iterable[bytes]) -> FileSink:
 
 def _finished(path: Path, chunks: Iterable[bytes]) -> bytes:
     sink = _written(path, chunks)
-    sink.finish()
+    sink.finish_output()
     sink.close()
     return path.read_bytes()
 
@@ -169,13 +169,13 @@ def test_cut_anywhere_and_gone_on_with_it_is_as_if_nothing_had_happened(
                 file.write(junk)
             more = data.draw(st.integers(0, 40))
             sink, kept = _taken_up(path)
-            asyncio.run(sink.write(b"".join(LINES[kept : kept + more])))
+            asyncio.run(sink.write_lines(b"".join(LINES[kept : kept + more])))
             if data.draw(st.booleans()):
                 sink.sync()
             sink.close()
         sink, kept = _taken_up(path)
-        asyncio.run(sink.write(b"".join(LINES[kept:])))
-        sink.finish()
+        asyncio.run(sink.write_lines(b"".join(LINES[kept:])))
+        sink.finish_output()
         sink.close()
         assert path.read_bytes() == whole
 
@@ -193,8 +193,8 @@ def test_damage_anywhere_costs_what_is_behind_it_and_nothing_else(
         path = Path(folder) / f"out{suffix}"
         partial_path(path).write_bytes(damaged)
         sink, kept = _taken_up(path)
-        asyncio.run(sink.write(b"".join(LINES[kept:])))
-        sink.finish()
+        asyncio.run(sink.write_lines(b"".join(LINES[kept:])))
+        sink.finish_output()
         sink.close()
         assert _plain(path) == WHOLE
         # In the head of a gzip member there are octets that nobody reads.
@@ -231,7 +231,7 @@ def test_lines_that_make_no_whole_frame_outlive_the_process_once_they_are_kept(
     assert (sink.size, sink.unwritten) == (0, b"".join(LINES[:3]))
     sink.sync()
     assert (sink.size > 0, sink.unwritten) == (True, b"")
-    asyncio.run(sink.write(LINES[3]))
+    asyncio.run(sink.write_lines(LINES[3]))
     assert sink.unwritten == LINES[3]
     sink.sync()
     size = sink.size
@@ -240,8 +240,8 @@ def test_lines_that_make_no_whole_frame_outlive_the_process_once_they_are_kept(
     sink.close()  # as SIGKILL would
     sink = FileSink(path, resume=True, frame=SMALL)
     assert sink.recover(_is_line).pending == b"".join(LINES[:4])
-    asyncio.run(sink.write(b"".join(LINES[4:])))
-    sink.finish()
+    asyncio.run(sink.write_lines(b"".join(LINES[4:])))
+    sink.finish_output()
     sink.close()
     assert path.read_bytes() == undisturbed[suffix]
 
@@ -260,8 +260,8 @@ def test_lines_that_are_refused_are_gone_at_once(tmp_path: Path, suffix: str, ke
     sink.close()  # before anything is written
     sink = FileSink(path, resume=True, frame=SMALL)
     assert sink.recover(_is_line).torn == 0
-    asyncio.run(sink.write(b"".join(LINES[kept:])))
-    sink.finish()
+    asyncio.run(sink.write_lines(b"".join(LINES[kept:])))
+    sink.finish_output()
     sink.close()
     assert path.read_bytes() == _finished(tmp_path / f"other{suffix}", LINES)
 

@@ -90,7 +90,7 @@ def _records(*, trace: bool) -> list[dict[str, Any]]:
         lines.extend(chunk.splitlines())
 
     settings = Settings(zones=FLEET / "zones", trace=trace)
-    asyncio.run(Scan(stream, settings).run(write))
+    asyncio.run(Scan(stream, settings).audit_targets(write))
     return [orjson.loads(line) for line in lines]
 
 

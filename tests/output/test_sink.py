@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 def _write(sink: FileSink | StreamSink, *chunks: bytes) -> None:
     async def main() -> None:
         for chunk in chunks:
-            await sink.write(chunk)
+            await sink.write_lines(chunk)
 
     asyncio.run(main())
 
@@ -50,7 +50,7 @@ def test_the_file_appears_when_it_is_whole(path: Path) -> None:
     _write(sink, _LINES, _LINES)
     assert not path.exists()
     assert partial_path(path).read_bytes() == _LINES * 2
-    sink.finish()
+    sink.finish_output()
     sink.close()
     assert path.read_bytes() == _LINES * 2
     assert list(path.parent.iterdir()) == [path]
@@ -85,7 +85,7 @@ def test_what_exists_is_not_touched_unless_told_to(
         # Until the new one is whole, the old one is what there is.
         assert path.read_bytes() == b"of an earlier run\n"
     _write(sink, _LINES)
-    sink.finish()
+    sink.finish_output()
     sink.close()
     assert path.read_bytes() == _LINES
     assert list(path.parent.iterdir()) == [path]
@@ -169,7 +169,7 @@ def test_after_a_full_disk_it_goes_on_where_the_whole_lines_end(
         with pytest.raises(OutputError):
             _write(sink, _LINES)
     _write(sink, _LINES[23:])
-    sink.finish()
+    sink.finish_output()
     sink.close()
     assert path.read_bytes() == _LINES
 
@@ -220,7 +220,7 @@ def test_a_file_that_cannot_be_put_in_place_is_kept(path: Path) -> None:
     path.mkdir()
     (path / "occupied").touch()
     with pytest.raises(OutputError, match=r"out\.ndjson: cannot be put in place: "):
-        sink.finish()
+        sink.finish_output()
     sink.close()
     assert partial_path(path).read_bytes() == _LINES
 
@@ -267,7 +267,7 @@ def test_who_waited_for_a_file_that_got_its_last_name_begins_a_new_one(
     def late(handle: int, operation: int) -> None:
         # Between the second run's opening and its locking, the first comes to its end.
         monkeypatch.setattr(fcntl, "flock", lock)
-        first.finish()
+        first.finish_output()
         first.close()
         lock(handle, operation)
 
@@ -286,7 +286,7 @@ def test_who_looked_before_a_file_got_its_last_name_does_not_replace_it(
 
     def late(partial: Path, flags: int) -> int:
         # Between the second run's look and its opening, the first comes to its end.
-        first.finish()
+        first.finish_output()
         first.close()
         return open_alone(partial, flags)
 
@@ -397,7 +397,7 @@ def test_something_happens_between_the_disk_and_the_name(path: Path) -> None:
     sink = FileSink(path)
     _write(sink, _LINES)
     seen: list[bool] = []
-    sink.finish(lambda: seen.append(path.exists()))
+    sink.finish_output(lambda: seen.append(path.exists()))
     sink.close()
     assert (seen, path.exists()) == ([False], True)
 
@@ -417,7 +417,7 @@ def test_a_stream_gets_every_octet_in_order() -> None:
     reader.start()
     sink = StreamSink(writing)
     _write(sink, *[_LINES * 1000] * 5)
-    sink.finish()
+    sink.finish_output()
     sink.close()
     os.close(writing)  # it was ours, not the sink's
     reader.join()
@@ -449,7 +449,7 @@ def test_a_stream_that_does_not_block_is_waited_for() -> None:
     received = bytearray()
 
     async def main() -> None:
-        work = asyncio.ensure_future(StreamSink(writing).write(lines))
+        work = asyncio.ensure_future(StreamSink(writing).write_lines(lines))
         while len(received) < len(lines):
             received.extend(await asyncio.to_thread(os.read, reading, capacity))
         await work
@@ -466,7 +466,7 @@ def test_the_loop_goes_on_while_a_stream_is_slow() -> None:
     lines = b"x" * (capacity + 5000)
 
     async def main() -> int:
-        work = asyncio.ensure_future(StreamSink(writing).write(lines))
+        work = asyncio.ensure_future(StreamSink(writing).write_lines(lines))
         turns = 0
         while turns < 100:
             await asyncio.sleep(0)
@@ -489,7 +489,7 @@ def test_a_reader_that_does_not_read_can_be_given_up() -> None:
     sink = StreamSink(writing, "the pipe")
 
     async def main() -> None:
-        work = asyncio.ensure_future(sink.write(b"x" * (capacity + 5000)))
+        work = asyncio.ensure_future(sink.write_lines(b"x" * (capacity + 5000)))
         full = select.poll()
         full.register(writing, select.POLLOUT)
         while full.poll(0):  # noqa: ASYNC110 - a thread writes

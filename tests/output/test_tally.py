@@ -29,10 +29,12 @@ def _record(kind: str, verdict: str, codes: dict[str, str], status: str | None) 
 
 def test_records_are_counted_by_all_that_is_asked_of_them() -> None:
     tally = Tally()
-    tally.note(_record("ip", "fail", {"PTR_MISSING": "error"}, "NXDOMAIN"))
-    tally.note(_record("ip", "warn", {"PTR_GENERIC": "warning", "SPF_NONE": "notice"}, "NOERROR"))
-    tally.note(_record("domain", "pass", {}, None))
-    tally.note(_record("invalid", "fail", {"TARGET_INVALID": "error"}, None))
+    tally.count_record(_record("ip", "fail", {"PTR_MISSING": "error"}, "NXDOMAIN"))
+    tally.count_record(
+        _record("ip", "warn", {"PTR_GENERIC": "warning", "SPF_NONE": "notice"}, "NOERROR")
+    )
+    tally.count_record(_record("domain", "pass", {}, None))
+    tally.count_record(_record("invalid", "fail", {"TARGET_INVALID": "error"}, None))
     assert tally.records == 4
     assert tally.kinds == {"ip": 2, "domain": 1, "invalid": 1}
     assert tally.verdicts == {"fail": 2, "warn": 1, "pass": 1}
@@ -49,8 +51,8 @@ def test_records_are_counted_by_all_that_is_asked_of_them() -> None:
 def test_alike_records_counted_together_count_as_one_by_one() -> None:
     single, together = Tally(), Tally()
     for _ in range(5):
-        single.note(_record("ip", "warn", {"PTR_GENERIC": "warning"}, "NOERROR"))
-    together.count("ip", "warn", [("PTR_GENERIC", "warning")], "NOERROR", 5)
+        single.count_record(_record("ip", "warn", {"PTR_GENERIC": "warning"}, "NOERROR"))
+    together.count_equal_records("ip", "warn", [("PTR_GENERIC", "warning")], "NOERROR", 5)
     for name in Tally.__slots__:
         assert getattr(together, name) == getattr(single, name), name
 
@@ -63,10 +65,10 @@ def test_what_is_taken_back_leaves_no_trace() -> None:
     ]
     tally, other = Tally(), Tally()
     for record in records:
-        tally.note(record)
-    other.note(records[0])
+        tally.count_record(record)
+    other.count_record(records[0])
     for record in records[1:]:
-        tally.forget(record)
+        tally.uncount_record(record)
     for name in Tally.__slots__:
         assert _part(tally, name) == _part(other, name), name
 

@@ -97,7 +97,7 @@ async def scanned(
     )
     stream = TargetStream.of(targets)
     stream.prepare()
-    await pipeline.run(stream.blocks())
+    await pipeline.audit_blocks(stream.blocks())
     counts = {name: getattr(tally, name) for name in Tally.__slots__}
     return lines, counts
 

@@ -70,7 +70,7 @@ def test_lines_come_in_input_order_however_the_answers_come(
         pipeline, tally = make_pipeline(
             engine, writer, make_audit(rounds), buffered=buffered, open_targets=open_targets
         )
-        await pipeline.run(in_blocks(make_targets(count), size))
+        await pipeline.audit_blocks(in_blocks(make_targets(count), size))
         assert writer.targets == [target.text for target in make_targets(count)]
         assert (tally.records, pipeline.open_targets) == (count, 0)
         assert len(engine.asked) == count * rounds
@@ -88,7 +88,7 @@ def test_blocks_may_come_asynchronously() -> None:
     async def main() -> None:
         writer = Writer()
         pipeline, _ = make_pipeline(TimedEngine(lambda _question: 5.0), writer, make_audit(2))
-        await pipeline.run(blocks())
+        await pipeline.audit_blocks(blocks())
         assert writer.targets == [target.text for target in make_targets(30)]
 
     run_virtual(main())
@@ -99,7 +99,7 @@ def test_a_trace_holds_every_lookup_in_the_order_asked() -> None:
         writer = Writer()
         lookup = CachingResolver(TimedEngine(lambda _question: 0.01), Cache(0), trace=True)
         pipeline = Pipeline(lookup, make_audit(3), writer, tally=Tally(), trace=True)
-        await pipeline.run(in_blocks(make_targets(5), 2))
+        await pipeline.audit_blocks(in_blocks(make_targets(5), 2))
         for number, line in enumerate(writer.lines):
             record = orjson.loads(line)
             assert list(record)[-1] == "trace"
@@ -120,7 +120,7 @@ def test_a_target_that_is_never_answered_holds_up_nothing_but_the_lines_behind_i
         writer = Writer()
         engine = TimedEngine(lambda question: 1e6 if question == late else 0.01)
         pipeline, tally = make_pipeline(engine, writer, make_audit(3))
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(2000), 256)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(2000), 256)))
         await asyncio.sleep(60.0)
         assert (tally.records, pipeline.open_targets) == (1999, 1)
         assert writer.targets == [target.text for target in make_targets(256)]
@@ -142,7 +142,7 @@ def test_stragglers_leave_the_others_their_pace() -> None:
         pipeline, tally = make_pipeline(
             TimedEngine(delay), Writer(), make_audit(2), open_targets=1024
         )
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(5000), 256)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(5000), 256)))
         while tally.records < 3500:  # noqa: ASYNC110 - time is virtual
             await asyncio.sleep(0.01)
         reached = asyncio.get_running_loop().time()
@@ -172,7 +172,7 @@ def test_no_more_targets_are_open_than_allowed(limit: int) -> None:
         pipeline, _ = make_pipeline(
             TimedEngine(lambda _question: 0.5), writer, audit, open_targets=limit
         )
-        await pipeline.run(in_blocks(make_targets(500), 32))
+        await pipeline.audit_blocks(in_blocks(make_targets(500), 32))
         assert len(writer.lines) == 500
 
     run_virtual(main())
@@ -186,7 +186,7 @@ def test_no_block_is_begun_while_the_engine_has_enough_to_send() -> None:
         engine = FakeEngine(lambda _question: Answer("NODATA"))
         pipeline, _ = make_pipeline(engine, writer, make_audit(1), backlog=100)
         engine.waiting = 101
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(50), 10)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(50), 10)))
         await until(lambda: len(engine.asked) == 10)
         for _ in range(100):
             await asyncio.sleep(0)
@@ -223,7 +223,7 @@ def test_a_slow_reader_stops_the_intake(*, at_once: bool) -> None:
         pipeline, tally = make_pipeline(
             engine, writer, make_audit(1, fill=100), unwritten=5_000, open_targets=50
         )
-        work = asyncio.ensure_future(pipeline.run(blocks()))
+        work = asyncio.ensure_future(pipeline.audit_blocks(blocks()))
         await asyncio.sleep(600.0)
         # 5,000 octets are 25 lines or so; then what was open already is finished, and no more.
         assert taken <= 15
@@ -245,7 +245,7 @@ def test_lines_that_wait_for_their_turn_are_spilled_and_come_back() -> None:
         pipeline, tally = make_pipeline(
             engine, writer, make_audit(1, fill=500), buffered=10_000, unwritten=20_000
         )
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(2000), 256)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(2000), 256)))
         await asyncio.sleep(50.0)
         assert tally.records == 1999
         assert pipeline._lines.reorder.held <= 10_000
@@ -296,7 +296,7 @@ def test_targets_with_large_answers_are_begun_only_as_others_are_finished(
                 await asyncio.sleep(0.01)
 
         watching = asyncio.create_task(watch())
-        await pipeline.run(in_blocks(make_targets(400), 4))
+        await pipeline.audit_blocks(in_blocks(make_targets(400), 4))
         watching.cancel()
         assert (tally.records, pipeline._held) == (400, 0)
         assert 4 < most <= 64

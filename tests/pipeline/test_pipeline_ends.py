@@ -61,7 +61,7 @@ def test_a_run_that_is_cancelled_leaves_nothing_behind(
         pipeline, _ = make_pipeline(
             engine, writer, make_audit(2, fill=50), buffered=500, open_targets=64
         )
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(200), 16)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(200), 16)))
         await asyncio.sleep(seconds)
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -88,7 +88,7 @@ def test_what_was_finished_in_order_is_written_before_a_cancelled_run_ends(first
         engine = TimedEngine(lambda question: 1e6 if question == late else 0.01)
         pipeline, tally = make_pipeline(engine, writer, make_audit(1))
         writer.gate.clear()
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(1000), 100)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(1000), 100)))
         await asyncio.sleep(10.0)
         work.cancel()
         await asyncio.sleep(10.0)
@@ -120,7 +120,7 @@ def test_what_the_input_raises_comes_out_as_it_is(error: Exception, *, asynchron
         pipeline, _ = make_pipeline(TimedEngine(lambda _question: 0.5), writer, make_audit(1))
         blocks: Any = trickle() if asynchronous else broken()
         with pytest.raises(type(error)) as caught:
-            await pipeline.run(blocks)
+            await pipeline.audit_blocks(blocks)
         assert caught.value is error
         assert alone()
         # No target vanishes that was taken in before.
@@ -137,7 +137,7 @@ def test_an_exception_in_a_stage_comes_out_as_it_is() -> None:
     async def main() -> None:
         pipeline, _ = make_pipeline(TimedEngine(lambda _question: 0.5), Writer(), audit)
         with pytest.raises(ZeroDivisionError):
-            await pipeline.run(in_blocks(make_targets(100), 10))
+            await pipeline.audit_blocks(in_blocks(make_targets(100), 10))
         assert alone()
 
     run_virtual(main())
@@ -152,7 +152,7 @@ def test_what_the_output_raises_ends_the_run(open_targets: int) -> None:
         pipeline, tally = make_pipeline(
             TimedEngine(lambda _question: 0.5), writer, make_audit(1), open_targets=open_targets
         )
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(1000), 10)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(1000), 10)))
         if open_targets == 10:
             await _until_time(2.2)
             assert 0 < len(writer.lines) < 1000
@@ -181,7 +181,7 @@ def test_when_no_server_is_left_the_run_ends_with_what_is_finished_written(*, sl
         pipeline, tally = make_pipeline(engine, writer, make_audit(2))
         if slow:
             writer.gate.clear()
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(1000), 100)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(1000), 100)))
         await asyncio.sleep(5.0)
         assert engine.fail is not None
         engine.fail(error)
@@ -206,7 +206,7 @@ def test_a_server_that_is_lost_at_the_very_end_makes_no_noise(turns: int) -> Non
         writer = Writer()
         engine = FakeEngine(lambda _question: Answer("NODATA"))
         pipeline, _ = make_pipeline(engine, writer, make_audit(1))
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(10), 10)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(10), 10)))
         await until(lambda: len(engine.open) == 10)
         engine.reply()
         for _ in range(turns):
@@ -225,7 +225,7 @@ def test_a_server_that_is_lost_while_a_run_is_cancelled_makes_no_noise() -> None
     async def main() -> None:
         engine = FakeEngine(lambda _question: Answer("NODATA"))
         pipeline, _ = make_pipeline(engine, Writer(), make_audit(1))
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(10), 10)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(10), 10)))
         await until(lambda: len(engine.open) == 10)
         work.cancel()
         assert engine.fail is not None
@@ -260,7 +260,7 @@ def test_long_work_over_many_answers_lets_others_have_the_loop() -> None:
         engine = FakeEngine(lambda _question: Answer("NODATA"))
         writer = Writer()
         pipeline, _ = make_pipeline(engine, writer, audit)
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(50), 50)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(50), 50)))
         await until(lambda: len(engine.open) == 50)
         watching = asyncio.ensure_future(watch())
         engine.reply()
@@ -278,12 +278,12 @@ def test_what_is_finished_and_not_handed_over_yet_is_written_at_the_end(finished
     async def main() -> None:
         writer = Writer()
         lines = LineWriter(writer, lambda: None, buffered=1 << 20, unwritten=1 << 20)
-        work = asyncio.ensure_future(lines.run())
+        work = asyncio.ensure_future(lines.write_until_end())
         for start in range(0, 10, 5):
-            slots = lines.reorder.open(5)
+            slots = lines.reorder.open_block(5)
             for index in range(start, min(start + 5, finished)):
-                lines.reorder.put(slots, index - start, b'{"target":"%d"}\n' % index)
-        lines.end()
+                lines.reorder.put_line(slots, index - start, b'{"target":"%d"}\n' % index)
+        lines.end_of_lines()
         await work
         assert writer.targets == [str(number) for number in range(finished)]
 

@@ -61,7 +61,7 @@ def test_the_first_record_comes_long_before_the_last(rate: int) -> None:
         loop = asyncio.get_running_loop()
         writer = Writer()
         pipeline = _paced(PacedEngine(rate), writer)
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(512), 256)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(512), 256)))
         while not writer.lines:  # noqa: ASYNC110 - as time passes by itself
             await asyncio.sleep(0.05)
         assert loop.time() < 4 * max(1, 2 / rate)
@@ -78,9 +78,9 @@ def test_what_is_begun_is_done_soon_after_a_run_is_told_to_stop(rate: int) -> No
         writer = Writer()
         engine = PacedEngine(rate)
         pipeline = _paced(engine, writer)
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(5_000), 256)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(5_000), 256)))
         await asyncio.sleep(5.0)
-        pipeline.stop()
+        pipeline.finish_early()
         told = loop.time()
         await work
         assert loop.time() - told < max(2.5, 3 * _ROUNDS / rate)
@@ -101,7 +101,7 @@ def test_the_rate_is_used_up_however_little_is_begun(rate: int, rtt: float) -> N
     async def main() -> None:
         writer = Writer()
         pipeline = _paced(PacedEngine(rate, rtt=rtt), writer)
-        await pipeline.run(in_blocks(make_targets(count), 256))
+        await pipeline.audit_blocks(in_blocks(make_targets(count), 256))
         assert len(writer.lines) == count
         least = count * _ROUNDS / rate
         # The last of them have nobody behind them to fill the time of their round trips.
@@ -115,7 +115,7 @@ def test_a_rate_that_falls_while_the_run_goes_on_is_followed() -> None:
         writer = Writer()
         engine = PacedEngine(3000)
         pipeline = _paced(engine, writer)
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(10_000), 256)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(10_000), 256)))
         await asyncio.sleep(2.0)
         assert pipeline.open_targets > 300
         engine.rate = 20
@@ -131,7 +131,7 @@ def test_few_queries_in_flight_are_a_rate_as_well() -> None:
     async def main() -> None:
         writer = Writer()
         pipeline = _paced(PacedEngine(50), writer, concurrency=4, rate=lambda: None)
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(256), 256)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(256), 256)))
         await asyncio.sleep(2.0)
         assert writer.lines
         assert pipeline.open_targets <= 12
@@ -145,9 +145,9 @@ def test_a_run_that_is_dropped_has_written_what_was_finished_in_order() -> None:
         writer = Writer()
         engine = PacedEngine(50)
         pipeline = _paced(engine, writer)
-        work = asyncio.ensure_future(pipeline.run(in_blocks(make_targets(1000), 256)))
+        work = asyncio.ensure_future(pipeline.audit_blocks(in_blocks(make_targets(1000), 256)))
         await asyncio.sleep(20.0)
-        pipeline.drop()
+        pipeline.abort()
         await work
         assert len(writer.lines) > 300
         assert writer.targets == [target.text for target in make_targets(len(writer.lines))]
@@ -161,8 +161,8 @@ def test_a_run_that_is_dropped_before_it_begins_asks_nothing() -> None:
     async def main() -> None:
         engine = PacedEngine(50)
         pipeline = _paced(engine, Writer())
-        pipeline.drop()
-        await pipeline.run(in_blocks(make_targets(10), 10))
+        pipeline.abort()
+        await pipeline.audit_blocks(in_blocks(make_targets(10), 10))
         assert not engine.asked
 
     run_virtual(main())
@@ -201,7 +201,7 @@ def _scanned(engine: PacedEngine, blocks: list[Block], rate: float | None) -> li
             fast_path=auditor.fast_path(),
             rate=lambda: rate,
         )
-        await pipeline.run(iter(blocks))
+        await pipeline.audit_blocks(iter(blocks))
         return writer.lines
 
     return run_virtual(main())

@@ -43,35 +43,35 @@ def _line(number: int, size: int = 100) -> bytes:
 
 def test_a_block_comes_when_it_and_all_before_it_are_whole() -> None:
     line = ReorderBuffer(1000)
-    first, second = line.open(2), line.open(1)
-    line.put(second, 0, b"c\n")
-    line.put(first, 1, b"b\n")
-    assert line.take() == []
-    line.put(first, 0, b"a\n")
-    assert line.take() == [b"a\n", b"b\n", b"c\n"]
-    assert (line.take(), line.held) == ([], 0)
+    first, second = line.open_block(2), line.open_block(1)
+    line.put_line(second, 0, b"c\n")
+    line.put_line(first, 1, b"b\n")
+    assert line.take_ready() == []
+    line.put_line(first, 0, b"a\n")
+    assert line.take_ready() == [b"a\n", b"b\n", b"c\n"]
+    assert (line.take_ready(), line.held) == ([], 0)
 
 
 @pytest.mark.parametrize("limit", [1000, 0])
 def test_of_a_block_that_will_not_become_whole_there_is_what_it_begins_with(limit: int) -> None:
     line = ReorderBuffer(limit)
     assert line.take_begun() == []
-    first, second = line.open(4), line.open(1)
+    first, second = line.open_block(4), line.open_block(1)
     for slots, index, text in ((first, 0, b"a\n"), (first, 1, b"b\n"), (first, 3, b"d\n")):
-        line.put(slots, index, text)
-    line.put(second, 0, b"e\n")
-    assert line.take() == []
+        line.put_line(slots, index, text)
+    line.put_line(second, 0, b"e\n")
+    assert line.take_ready() == []
     assert line.take_begun() == [b"a\n", b"b\n"]
     assert line.take_begun() == []
-    assert list(line.rest()) == [b"d\n", b"e\n"]
+    assert list(line.waiting_lines()) == [b"d\n", b"e\n"]
     line.close()
 
 
 def test_a_block_of_no_targets_holds_up_nobody() -> None:
     line = ReorderBuffer(1000)
-    line.open(0)
-    line.put(line.open(1), 0, b"a\n")
-    assert line.take() == [b"a\n"]
+    line.open_block(0)
+    line.put_line(line.open_block(1), 0, b"a\n")
+    assert line.take_ready() == [b"a\n"]
 
 
 @given(
@@ -87,18 +87,18 @@ def test_lines_come_back_in_order_whatever_the_order_they_were_put_in(
     with contextlib.closing(ReorderBuffer(limit)) as line:
         places = []
         for size in sizes:
-            block = line.open(size)
+            block = line.open_block(size)
             places += [(block, index) for index in range(size)]
         lines = [_line(number, chance.randint(8, 200)) for number in range(len(places))]
         order = list(range(len(places)))
         chance.shuffle(order)
         taken: list[bytes] = []
         for number in order:
-            line.put(*places[number], lines[number])
+            line.put_line(*places[number], lines[number])
             assert line.held <= limit
             if chance.random() < 0.3:
-                taken += line.take(most)
-        while ready := line.take(most):
+                taken += line.take_ready(most)
+        while ready := line.take_ready(most):
             taken += ready
         assert taken == lines
         assert line.held == 0
@@ -107,21 +107,21 @@ def test_lines_come_back_in_order_whatever_the_order_they_were_put_in(
 def test_no_block_is_begun_after_so_many_octets() -> None:
     line = ReorderBuffer(1 << 20)
     for number in range(10):
-        line.put(line.open(1), 0, _line(number))
-    assert [len(line.take(250)) for _ in range(5)] == [3, 3, 3, 1, 0]
+        line.put_line(line.open_block(1), 0, _line(number))
+    assert [len(line.take_ready(250)) for _ in range(5)] == [3, 3, 3, 1, 0]
 
 
 def test_what_will_be_wanted_last_is_spilled_first() -> None:
     line = ReorderBuffer(1000)
-    blocks = [line.open(3) for _ in range(10)]
+    blocks = [line.open_block(3) for _ in range(10)]
     for number, block in enumerate(blocks):
         for index in range(3):
-            line.put(block, index, _line(3 * number + index))
+            line.put_line(block, index, _line(3 * number + index))
     assert line.spilled > 0
     assert line.held <= 1000
     # The head of the line, which is wanted next, is still in memory.
     assert all(isinstance(each, bytes) for each in blocks[0].lines)
-    assert line.take() == [_line(number) for number in range(30)]
+    assert line.take_ready() == [_line(number) for number in range(30)]
     line.close()
 
 
@@ -130,15 +130,15 @@ def test_a_temporary_file_vanishes_when_its_last_line_has_been_read(
 ) -> None:
     monkeypatch.setattr(reorder, "_SEGMENT", 1000)
     line = ReorderBuffer(0)
-    head = line.open(1)
+    head = line.open_block(1)
     for number in range(1, 200):
-        line.put(line.open(1), 0, _line(number))
+        line.put_line(line.open_block(1), 0, _line(number))
     assert line.held == 0
     assert len(_spilled(folder)) == 20
-    line.put(head, 0, _line(0))
+    line.put_line(head, 0, _line(0))
     taken = []
     counts = []
-    while ready := line.take(1000):
+    while ready := line.take_ready(1000):
         taken += ready
         counts.append(len(_spilled(folder)))
     assert taken == [_line(number) for number in range(200)]
@@ -153,8 +153,8 @@ def test_files_that_were_read_while_they_were_written_to_vanish_as_well(
     monkeypatch.setattr(reorder, "_SEGMENT", 1000)
     line = ReorderBuffer(0)
     for number in range(500):
-        line.put(line.open(1), 0, _line(number))
-        assert line.take() == [_line(number)]
+        line.put_line(line.open_block(1), 0, _line(number))
+        assert line.take_ready() == [_line(number)]
         assert len(_spilled(folder)) <= 1
     line.close()
 
@@ -163,17 +163,17 @@ def test_a_line_may_run_over_the_end_of_a_temporary_file(monkeypatch: pytest.Mon
     monkeypatch.setattr(reorder, "_SEGMENT", 1000)
     line = ReorderBuffer(0)
     lines = [_line(number, size) for number, size in enumerate((900, 300, 5000, 100, 100))]
-    blocks = [line.open(1) for _ in lines]
+    blocks = [line.open_block(1) for _ in lines]
     for block, each in zip(reversed(blocks), reversed(lines), strict=True):
-        line.put(block, 0, each)
-    assert line.take() == lines
+        line.put_line(block, 0, each)
+    assert line.take_ready() == lines
     line.close()
 
 
 def test_closing_deletes_what_nobody_has_taken(folder: Path) -> None:
     line = ReorderBuffer(0)
     for number in range(10):
-        line.put(line.open(2), 0, _line(number))
+        line.put_line(line.open_block(2), 0, _line(number))
     assert len(_spilled(folder)) == 1
     line.close()
     line.close()
@@ -184,8 +184,8 @@ def test_a_write_of_a_part_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "pwrite", lambda handle, data, at: real(handle, data[:7], at))
     line = ReorderBuffer(0)
     for number in range(10):
-        line.put(line.open(1), 0, _line(number))
-    assert line.take() == [_line(number) for number in range(10)]
+        line.put_line(line.open_block(1), 0, _line(number))
+    assert line.take_ready() == [_line(number) for number in range(10)]
     line.close()
 
 
@@ -198,7 +198,7 @@ def test_a_disk_that_fails_is_named(
 
     monkeypatch.setattr(os, call, broken)
     line = ReorderBuffer(0)
-    block = line.open(1)
+    block = line.open_block(1)
     with (
         contextlib.closing(line),
         pytest.raises(
@@ -210,5 +210,5 @@ def test_a_disk_that_fails_is_named(
 
 
 def _put_and_take(line: ReorderBuffer, block: BlockSlots) -> None:
-    line.put(block, 0, _line(0))
-    line.take()
+    line.put_line(block, 0, _line(0))
+    line.take_ready()

@@ -208,7 +208,7 @@ def _scan(
             fast_path=auditor.fast_path() if fast_path else None,
             limits=limits,
         )
-        await pipeline.run(stream.blocks())
+        await pipeline.audit_blocks(stream.blocks())
 
     run_virtual(main())
     return lines, tally

@@ -44,8 +44,8 @@ def _session(**changes: Any) -> Session:
 
 def _manifest(*sessions: Session) -> dict[str, Any]:
     tally = Tally()
-    tally.count("ip", "warn", [("PTR_GENERIC", "warning")], "NOERROR", 3)
-    tally.count("ip", "fail", [("PTR_MISSING", "error")], "NXDOMAIN", 1)
+    tally.count_equal_records("ip", "warn", [("PTR_GENERIC", "warning")], "NOERROR", 3)
+    tally.count_equal_records("ip", "fail", [("PTR_MISSING", "error")], "NXDOMAIN", 1)
     return manifest(
         _SETTINGS,
         identify(_SETTINGS, ["192.0.2.0/30"], [], []),

@@ -49,7 +49,7 @@ def _ledger(path: Path, clock: _Clock, *, kept: int = 0) -> tuple[ManifestWriter
 
 def _count(scan: Scan, records: int) -> None:
     if records:
-        scan.tally.count("ip", "pass", [], "NOERROR", records)
+        scan.tally.count_equal_records("ip", "pass", [], "NOERROR", records)
         scan.queries = {"asked": records * 3, "answered": records * 3}
 
 
@@ -67,10 +67,10 @@ def test_it_is_there_from_the_beginning_and_brought_up_to_date(tmp_path: Path) -
     assert said["fingerprint"] == ledger.identity.fingerprint
     _count(scan, 5)
     clock.now += timedelta(seconds=10)
-    ledger.write(ledger.content("running"))
+    ledger.write_manifest(ledger.content("running"))
     said = _read(ledger)
     assert (said["records"], said["queries"]["asked"], said["lookups_per_second"]) == (5, 15, 1.5)
-    ledger.write(ledger.content("finished"))
+    ledger.write_manifest(ledger.content("finished"))
     said = _read(ledger)
     assert (said["how"], said["output"]) == ("finished", "out.ndjson")
     assert [session["how"] for session in said["sessions"]] == ["finished"]
@@ -92,7 +92,7 @@ def test_what_earlier_sessions_added_is_what_is_there(
         ledger.start_session()
         _count(scan, records - before)
         clock.now += timedelta(minutes=1)
-        ledger.write(ledger.content(how))
+        ledger.write_manifest(ledger.content(how))
     # The second one was killed; who goes on finds more than it said, or less.
     ledger, _ = _ledger(path, clock, kept=kept)
     ledger.continue_from(_read(ledger))
@@ -147,13 +147,13 @@ def test_two_threads_do_not_get_in_each_others_way(
     def slow(handle: int) -> None:
         # While one is being written comes the next: it has time enough, unless it waits.
         monkeypatch.setattr(os, "fsync", sync)
-        others.append(pool.submit(ledger.write, ledger.content("interrupted")))
+        others.append(pool.submit(ledger.write_manifest, ledger.content("interrupted")))
         wait(others, timeout=0.2)
         sync(handle)
 
     monkeypatch.setattr(os, "fsync", slow)
     with ThreadPoolExecutor(1) as pool:
-        ledger.write(ledger.content("running"))
+        ledger.write_manifest(ledger.content("running"))
         others[0].result()
     assert _read(ledger)["how"] == "interrupted"
     assert [path.name for path in tmp_path.iterdir()] == ["out.run.json"]
@@ -182,7 +182,7 @@ def test_the_last_manifest_has_room_where_no_other_has(
     monkeypatch.setattr(manifest_module, "replace_file", full)
     _count(scan, 3)
     with pytest.raises(OutputError, match="No space left"):
-        ledger.write(ledger.content("running"))
+        ledger.write_manifest(ledger.content("running"))
     ledger.conclude(ledger.content("no space left"))
     assert (_read(ledger)["how"], _read(ledger)["records"]) == ("no space left", 3)
 

@@ -41,8 +41,10 @@ def path(tmp_path: Path) -> Path:
 
 def _snapshot(minutes: float = 1, queries: dict[str, int | None] | None = None) -> Snapshot:
     tally = Tally()
-    tally.count("ip", "pass", [], "NOERROR", 40)
-    tally.count("ip", "fail", [("PTR_MISSING", "error"), ("SPF_NONE", "warning")], "NXDOMAIN", 24)
+    tally.count_equal_records("ip", "pass", [], "NOERROR", 40)
+    tally.count_equal_records(
+        "ip", "fail", [("PTR_MISSING", "error"), ("SPF_NONE", "warning")], "NXDOMAIN", 24
+    )
     when = BEGAN + timedelta(minutes=minutes)
     return Snapshot(when, 60 * minutes, 256, 0, 10, tally, QUERIES if queries is None else queries)
 

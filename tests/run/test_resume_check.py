@@ -15,7 +15,7 @@ TARGETS = [f"192.0.{number // 256}.{number % 256}" for number in range(3 * BLOCK
 def _trail(targets: list[str]) -> TargetDigest:
     trail = TargetDigest()
     for target in targets:
-        trail.add(target)
+        trail.add_target(target)
     return trail
 
 

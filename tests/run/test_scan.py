@@ -56,9 +56,9 @@ def test_an_input_that_has_grown_since_it_was_counted_is_not_taken_for_done() ->
     grown.prepare()
     grown._total = 1
     scan = Scan(grown, _ZONES)
-    scan.done.add("198.51.100.1")
+    scan.done.add_target("198.51.100.1")
     with pytest.raises(InputError, match="the input has changed since it was counted"):
-        asyncio.run(scan.run(_Lines()))
+        asyncio.run(scan.audit_targets(_Lines()))
 
 
 def _alone() -> bool:
@@ -72,7 +72,7 @@ def test_every_target_becomes_a_line_in_order(
         lines = _Lines()
         scan = Scan(_stream("targets.txt"), _ZONES)
         assert scan.counters() == {}
-        await scan.run(lines)
+        await scan.audit_targets(lines)
         assert lines.targets == targets()
         assert (scan.tally.records, scan.open_targets) == (len(lines.lines), 0)
         assert _alone()
@@ -84,7 +84,7 @@ def test_the_counts_of_a_run_add_up() -> None:
     async def main() -> None:
         lines = _Lines()
         scan = Scan(_stream("targets.txt", "targets.csv"), _ZONES)
-        await scan.run(lines)
+        await scan.audit_targets(lines)
         counts = {name: count or 0 for name, count in scan.queries.items()}
         assert counts["asked"] == sum(
             counts[name] for name in ("cached", "joined", "answered", "failed", "open")
@@ -112,9 +112,9 @@ def test_a_run_that_is_told_to_stop_takes_in_no_more_and_finishes_what_it_has() 
 
         async def write(chunk: bytes) -> None:
             seen.append(chunk.count(b"\n"))
-            scan.stop()
+            scan.finish_early()
 
-        await scan.run(write)
+        await scan.audit_targets(write)
         assert 256 <= sum(seen) == scan.tally.records < 65_536
         assert _alone()
 
@@ -163,9 +163,9 @@ def test_no_reader_thread_is_left_when_the_run_ends_early() -> None:
         scan = Scan(TargetStream.of(endless), _ZONES)
 
         async def write(_chunk: bytes) -> None:
-            scan.stop()
+            scan.finish_early()
 
-        await scan.run(write)
+        await scan.audit_targets(write)
 
     asyncio.run(main())
     _join_readers()
@@ -176,7 +176,7 @@ def test_what_a_source_raises_in_its_thread_comes_out_behind_what_it_gave() -> N
         lines = _Lines()
         stream = TargetStream.of(iter(["198.51.100.7", "198.51.100.0/24"]), max_targets=100)
         with pytest.raises(TooManyTargetsError):
-            await Scan(stream, _ZONES).run(lines)
+            await Scan(stream, _ZONES).audit_targets(lines)
         assert lines.targets == ["198.51.100.7"]
         assert _alone()
 
@@ -196,7 +196,7 @@ def test_the_engine_is_closed_however_a_run_ends(monkeypatch: pytest.MonkeyPatch
         stream = TargetStream(["192.0.2.1"])
         stream.prepare()
         with pytest.raises(OutputError):
-            await Scan(stream, Settings()).run(write)
+            await Scan(stream, Settings()).audit_targets(write)
         assert (engine.started, engine.closed) == (True, True)
         assert _alone()
 
@@ -264,9 +264,9 @@ def test_a_run_that_is_dropped_asks_and_reads_no_more(monkeypatch: pytest.Monkey
         stream = TargetStream(["198.51.100.0/24"])
         stream.prepare()
         scan = Scan(stream, Settings())
-        work = asyncio.ensure_future(scan.run(_Lines()))
+        work = asyncio.ensure_future(scan.audit_targets(_Lines()))
         await until(lambda: bool(engine.open))
-        scan.drop()
+        scan.abort()
         # Before the cancellation has found its way through.
         await until(lambda: engine.closed)
         work.cancel()

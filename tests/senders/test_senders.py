@@ -42,7 +42,7 @@ def _read(
     ordered = sorted(domains)
     found = []
     for start in range(0, len(ordered), block):
-        found += finish(reader.read(ordered[start : start + block]), answer)
+        found += finish(reader.read_policies(ordered[start : start + block]), answer)
     return found
 
 

@@ -34,7 +34,7 @@ def fleet_lines(*files: str, zones: Path = FLEET / "zones", **options: Any) -> l
     async def write(chunk: bytes) -> None:
         lines.extend(chunk.splitlines(keepends=True))
 
-    asyncio.run(Scan(stream, Settings(zones=zones, **options)).run(write))
+    asyncio.run(Scan(stream, Settings(zones=zones, **options)).audit_targets(write))
     return lines
 
 

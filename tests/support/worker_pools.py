@@ -75,7 +75,7 @@ class Hands:
     def __getitem__(self, name: str) -> Hand:
         return self.hands[name]
 
-    async def start(self, changed: Callable[[], None]) -> None:
+    async def start_workers(self, changed: Callable[[], None]) -> None:
         """Take note of whom to tell."""
         self._changed = changed
 
@@ -100,7 +100,7 @@ class Hands:
                     nothing = Result(number, (), Tally(), "", 0, {})
                     self.hands[name].finish(number, result=nothing)
 
-    async def close(self) -> None:
+    async def end_workers(self) -> None:
         """Take note of it."""
         self.closed = True
 

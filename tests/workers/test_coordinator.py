@@ -48,7 +48,7 @@ class _Work:
         self.coordinator = coordinator
         self.pool = pool
         self.lines: list[bytes] = []
-        self.task = asyncio.create_task(coordinator.run(self._write))
+        self.task = asyncio.create_task(coordinator.audit_targets(self._write))
 
     async def _write(self, lines: bytes) -> None:
         self.lines += lines.splitlines()
@@ -293,7 +293,7 @@ def test_an_output_that_takes_no_more_ends_the_run() -> None:
         async def write(_lines: bytes) -> None:
             raise OutputError("full")
 
-        task = asyncio.create_task(Coordinator(stream, _SETTINGS, pool).run(write))
+        task = asyncio.create_task(Coordinator(stream, _SETTINGS, pool).audit_targets(write))
         await settled(lambda: pool["a"].tasks)
         pool["a"].finish(0)
         with pytest.raises(OutputError, match="full"):
@@ -317,7 +317,7 @@ def test_what_never_came_to_the_output_is_not_counted() -> None:
             written += lines.count(b"\n")
 
         coordinator = Coordinator(stream, _SETTINGS, pool)
-        task = asyncio.create_task(coordinator.run(write))
+        task = asyncio.create_task(coordinator.audit_targets(write))
         await settled(lambda: pool["a"].tasks)
         whole = give_up_shard(pool["a"].tasks[0].shard, _SETTINGS)
         lines = zstandard.ZstdDecompressor().decompress(whole.frames[0]).splitlines(keepends=True)
@@ -361,7 +361,7 @@ def test_a_run_that_is_told_to_stop_gives_out_no_more_and_keeps_what_is_whole() 
                     len(hand.tasks) == MAX_SHARDS_PER_WORKER for hand in pool.hands.values()
                 )
             )
-            running.coordinator.stop()
+            running.coordinator.finish_early()
             await settled(lambda: pool.told)
             assert pool.told == [({"a", "b"}, "stop")]
             await running.finish_all()
@@ -382,13 +382,13 @@ def test_a_run_that_is_told_to_stop_before_it_begins_gives_out_nothing() -> None
         stream = TargetStream([_BLOCK])
         stream.prepare()
         coordinator = Coordinator(stream, _SETTINGS, pool)
-        coordinator.stop()
+        coordinator.finish_early()
         lines: list[bytes] = []
 
         async def write(some: bytes) -> None:
             lines.append(some)
 
-        await coordinator.run(write)
+        await coordinator.audit_targets(write)
         assert (lines, pool["a"].tasks, pool.closed) == ([], [], True)
 
     asyncio.run(main())
@@ -396,7 +396,7 @@ def test_a_run_that_is_told_to_stop_before_it_begins_gives_out_nothing() -> None
 
 def test_a_crew_that_cannot_be_gathered_is_sent_home() -> None:
     class Nobody(Hands):
-        async def start(self, changed: Callable[[], None]) -> None:
+        async def start_workers(self, changed: Callable[[], None]) -> None:
             del changed
             raise WorkersError("scheduler: does not answer")
 
@@ -405,7 +405,7 @@ def test_a_crew_that_cannot_be_gathered_is_sent_home() -> None:
         stream = TargetStream([_BLOCK])
         stream.prepare()
         with pytest.raises(WorkersError, match="does not answer"):
-            await Coordinator(stream, _SETTINGS, pool).run(_never)
+            await Coordinator(stream, _SETTINGS, pool).audit_targets(_never)
         assert pool.closed
 
     asyncio.run(main())
@@ -420,7 +420,7 @@ def test_a_shard_that_was_stopped_midway_is_written_as_far_as_it_got_and_nothing
         pool = Hands("a")
         async with _at_work(pool, "20.30.0.0/20") as running:
             await settled(lambda: len(pool["a"].tasks) == 2)
-            running.coordinator.stop()
+            running.coordinator.finish_early()
             task = pool["a"].tasks[0]
             stream = TargetStream(["20.30.0.0/24"])
 
@@ -558,7 +558,7 @@ def test_limits_are_divided_among_those_who_work_and_anew_as_they_come_and_go() 
             *_, (names, share) = _shares(pool)
             assert names == {"b", "c"}
             assert share[1:] == (50, 45.0, 15.0)
-            running.coordinator.stop()
+            running.coordinator.finish_early()
 
     asyncio.run(main())
 

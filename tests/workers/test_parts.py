@@ -54,7 +54,7 @@ def _parted(folder: Path, **given: Any) -> PartedOutput:
 
 
 def _open(parts: PartedOutput, *, overwrite: bool = False, resume: bool = False) -> Any:
-    return parts.open(_SETTINGS, _identity(), overwrite=overwrite, resume=resume)
+    return parts.open_folder(_SETTINGS, _identity(), overwrite=overwrite, resume=resume)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -99,7 +99,7 @@ async def _run(folder: Path, pool: Hands, audit_shard: Any, *, resume: bool = Fa
     ledger.start_session()
     how = "finished"
     try:
-        task = asyncio.create_task(coordinator.run(_write_nothing))
+        task = asyncio.create_task(coordinator.audit_targets(_write_nothing))
         await audit_shard(task)
         await task
     except WorkersError as error:
@@ -107,7 +107,7 @@ async def _run(folder: Path, pool: Hands, audit_shard: Any, *, resume: bool = Fa
     except asyncio.CancelledError:
         how = "interrupted"
     finally:
-        ledger.write(ledger.content(how))
+        ledger.write_manifest(ledger.content(how))
         parts.close()
     return coordinator
 
@@ -226,10 +226,10 @@ def test_an_input_that_ends_before_the_parts_do_is_another_one(tmp_path: Path) -
     again.existing_part(first)
     said = "there are 2,048 more records than targets; --overwrite starts anew"
     with pytest.raises(InputError, match=said):
-        again.finish(lambda: pytest.fail("it is not finished"))
+        again.finish_output(lambda: pytest.fail("it is not finished"))
     again.existing_part(second)
     ends: list[str] = []
-    again.finish(lambda: ends.append("finished"))
+    again.finish_output(lambda: ends.append("finished"))
     assert ends == ["finished"]
     again.close()
 
@@ -403,7 +403,7 @@ def test_a_cut_off_part_that_is_damaged_is_made_anew(tmp_path: Path) -> None:
 def test_parts_are_cut_as_they_were_whatever_the_rate_is_now(tmp_path: Path) -> None:
     slow = replace(_SETTINGS, qps=30.0)
     parts = _parted(tmp_path)
-    parts.open(slow, _identity(), overwrite=False, resume=False)
+    parts.open_folder(slow, _identity(), overwrite=False, resume=False)
     assert parts.pace == 10.0
     parts.write_manifest({"how": "running", "fingerprint": _identity().fingerprint})
     parts.folder.close()

@@ -146,7 +146,7 @@ def test_a_crew_replaces_who_dies_and_all_go_home() -> None:
     async def main() -> None:
         news = asyncio.Event()
         pool = ProcessPool(2)
-        await pool.start(news.set)
+        await pool.start_workers(news.set)
         first, second = pool.workers()
         pids = [int(name.split()[1]) for name in pool.workers()]
         os.kill(pids[0], signal.SIGKILL)
@@ -156,7 +156,7 @@ def test_a_crew_replaces_who_dies_and_all_go_home() -> None:
         assert second in pool.workers()
         assert (first in pool.workers(), pool.exit_reason(first)) == (False, "killed by SIGKILL")
         everybody = [int(name.split()[1]) for name in pool.workers()]
-        await pool.close()
+        await pool.end_workers()
         for pid in everybody:
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
@@ -170,13 +170,13 @@ def test_a_crew_that_ends_before_it_begins_is_no_crew(monkeypatch: pytest.Monkey
     async def main() -> None:
         pool = ProcessPool(2)
         news = asyncio.Event()
-        await pool.start(news.set)
+        await pool.start_workers(news.set)
         async with asyncio.timeout(30):
             while pool.error is None:
                 await news.wait()
                 news.clear()
         assert str(pool.error) == "workers: they end before they begin: ended with status 1"
-        await pool.close()
+        await pool.end_workers()
 
     asyncio.run(main())
 
@@ -187,8 +187,8 @@ def test_a_crew_that_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch) 
     async def main() -> None:
         pool = ProcessPool(2)
         with pytest.raises(WorkersError, match="workers: no process can be started: No such file"):
-            await pool.start(lambda: None)
-        await pool.close()
+            await pool.start_workers(lambda: None)
+        await pool.end_workers()
 
     asyncio.run(main())
 

@@ -37,7 +37,7 @@ def _reply(*values: str, rcode: int = 0) -> ServerReply:
 def _compared(row: ServerRow, replies: Sequence[ServerReply]) -> dict[str, Any]:
     comparison = ServerComparison(row, 7)
     for reply in replies:
-        comparison.note(RECORD, reply)
+        comparison.compare_reply(RECORD, reply)
     return comparison.as_json("2.0.192.in-addr.arpa")
 
 

@@ -271,7 +271,7 @@ class BlockFastPath:
         batch: HeloSpfBatch[tuple[int, Answer]] = HeloSpfBatch()
         for index, answer in published:
             name = columns.names[index]
-            batch.add((index, answer), columns.texts[index], name, answer)
+            batch.add_address((index, answer), columns.texts[index], name, answer)
             # The forward lookup has asked what policies ask about first.
             forward = _NEW(Question, (name, columns.rdtypes[index]))
             batch.learn(forward, columns.forwards[index])
@@ -286,7 +286,7 @@ class BlockFastPath:
             if fact is None:
                 self._fall_back(index, answer)
         if indexes:
-            columns = self._columns.take(indexes)
+            columns = self._columns.at_indexes(indexes)
             outcomes = [helo_outcome(fact) for _, fact in done if fact is not None]
             doubtful = perhaps_judged(columns.names, columns.texts)
             self._finish_with_outcomes(columns, outcomes, doubtful)

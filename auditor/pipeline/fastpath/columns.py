@@ -72,7 +72,7 @@ class AddressColumns(NamedTuple):
         """Return the addresses for which `mask` is true."""
         return AddressColumns._make([list(compress(column, mask)) for column in self])
 
-    def take(self, indexes: Sequence[int]) -> AddressColumns:
+    def at_indexes(self, indexes: Sequence[int]) -> AddressColumns:
         """Return the addresses at these indexes of the columns."""
         return AddressColumns._make(
             [column and [column[index] for index in indexes] for column in self]

@@ -159,7 +159,7 @@ class LineFacts:
             name = target.origin.helo or ""
             answer = self._answers.get(Question(name, TXT))
             if answer is not None:
-                batch.add(target, target.text, name, answer)
+                batch.add_address(target, target.text, name, answer)
         return batch
 
     def spf(self, target: Target, codes: list[tuple[str, str]]) -> str | None:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 class HeloSpfBatch(Generic[T]):
     """Checks the HELO names of many addresses side by side, without a generator for each.
 
-    `add` them all, `evaluate`, `learn` the answers to `questions`, `evaluate` again: until
+    `add_address` them all, `evaluate`, `learn` the answers to `questions`, `evaluate` again: until
     there are no more questions. Each check has an `item` of the caller's own.
     """
 
@@ -38,7 +38,7 @@ class HeloSpfBatch(Generic[T]):
         self._known: dict[Question, Answer] = {}
         self._waiting: list[tuple[T, Client, str, SpfFact | bytes | None]] = []
 
-    def add(self, item: T, address: str, name: str, answer: Answer) -> None:
+    def add_address(self, item: T, address: str, name: str, answer: Answer) -> None:
         """Take the HELO name (canonical) of an address, with the answer to its TXT question."""
         self._waiting.append((item, client_of(address), name, helo_policy(name, answer)))
 
