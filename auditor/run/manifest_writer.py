@@ -134,7 +134,7 @@ class ManifestWriter:
             write_manifest(self.path, content)
 
     def conclude(self, content: Mapping[str, Any]) -> None:
-        """Put the last manifest in place, if need be in the room kept for it. Raises OutputError."""
+        """Put the last manifest in place, if need be in the room kept for it."""
         try:
             self.write_manifest(content)
         except OutputError:

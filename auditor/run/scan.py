@@ -145,7 +145,7 @@ class AnyScan(Protocol):
         """Start no more targets; finish those under way."""
 
     def abort(self) -> None:
-        """Ask and read nothing more: `audit_targets` is about to be cancelled, which takes a while."""
+        """Ask and read nothing more: `audit_targets` is about to be cancelled."""
 
     def counters(self) -> Mapping[str, int | None]:
         """Return the questions and queries so far."""

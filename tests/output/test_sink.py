@@ -316,7 +316,7 @@ def test_a_file_system_without_locks_is_written_to_all_the_same(
 
 
 @pytest.mark.parametrize("how", ["remove", "rename", "replace", "folder"])
-@pytest.mark.parametrize("end", ["sync", "finish"])
+@pytest.mark.parametrize("end", ["sync", "finish_output"])
 def test_lines_that_go_nowhere_are_noticed(tmp_path: Path, how: str, end: str) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
