@@ -62,7 +62,7 @@ def command(
     from auditor.views.diff.diff import Diff  # noqa: PLC0415 - a wrong name is told before
 
     with Diff(before, after) as diff:
-        diff.run()
+        diff.read_both()
         if as_data:
             lines = diff.lines()
             while some := list(islice(lines, _AT_ONCE)):

@@ -108,7 +108,7 @@ def _by_kind(
 
 def _places(diff: Diff) -> Iterator[str]:
     """Yield which findings came and went, and where most of them did."""
-    changed = diff.places.found()
+    changed = diff.places.changed_findings()
     if not changed:
         return
     added = max(len(f"{finding.added:,}") for finding in changed) + 1

@@ -173,7 +173,7 @@ def _prove(results: str, zones: ZoneData, plan: Plan, changed: dict[str, bytes])
         after = Path(folder) / "after.ndjson"
         run_loop(_write(again, after, promises))
         with Diff(Results([results]), Results([after])) as diff:
-            diff.run()
+            diff.read_both()
             for text in as_text(diff, _TOP):
                 print_data(text)
             worse = max(diff.regressions, diff.counts["worse"])

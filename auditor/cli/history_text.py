@@ -27,7 +27,7 @@ class _First:
         self._most = most
         self._heap: list[tuple[float, int, Mapping[str, Any]]] = []
 
-    def add(self, weight: float, line: Mapping[str, Any]) -> None:
+    def offer(self, weight: float, line: Mapping[str, Any]) -> None:
         self.number += 1
         entry = weight, -self.number, line
         if len(self._heap) < self._most:
@@ -49,9 +49,9 @@ def as_text(
     for line in findings:
         if line["state"] == "open":
             still += 1
-            old.add(len(nights) - order[line["since"]], line)
+            old.offer(len(nights) - order[line["since"]], line)
         if line["times"] > 1:
-            flapping.add(line["times"], line)
+            flapping.offer(line["times"], line)
     yield from _nights(nights, top)
     yield ""
     if not still:

@@ -129,7 +129,7 @@ def command(
 
     summary = SenderSummary()
     for line in lines:
-        summary.add(line)
+        summary.count_line(line)
     for text in as_text(summary.as_json(top)):
         print_data(text)
 

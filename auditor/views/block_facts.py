@@ -1,7 +1,7 @@
 """What records say about whole prefixes: faults, naming templates, empty /24s, addresses in use.
 
     facts = BlockFacts()
-    facts.note(record)        # each record; or `shape` and `add` for many of one kind at a time
+    facts.count_record(record)  # each record; or `shape` and `add_addresses` for many of one kind at a time
     facts.as_json(10)
 
 An address is in use if it has a PTR name, or a HELO name was given for it: shares are of these,
@@ -61,7 +61,7 @@ class BlockFacts:
             record["verdict"] == "fail",
         )
 
-    def add(
+    def add_addresses(
         self, network: Network, shape: Shape, offsets: Sequence[int], names: Sequence[bytes]
     ) -> None:
         """Take addresses of a network that have one shape.
@@ -73,15 +73,15 @@ class BlockFacts:
         if shape.is_in_use:
             self.in_use += len(offsets)
             self.failing_in_use += len(offsets) if shape.is_failing else 0
-        self.faults.add(network, shape.faults, offsets)
+        self.faults.add_addresses(network, shape.faults, offsets)
         if network not in self.faults.cells:
             return
         if shape.domain is not None:
-            self.names.add(network, shape.domain, offsets, names, generic=shape.is_generic)
+            self.names.add_names(network, shape.domain, offsets, names, generic=shape.is_generic)
         elif "PTR_MISSING" in shape.faults and network[0] == V4:
-            self.empty.add(network, offsets, names)
+            self.empty.add_unnamed(network, offsets, names)
 
-    def note(self, record: Mapping[str, Any]) -> None:
+    def count_record(self, record: Mapping[str, Any]) -> None:
         """Take a record; those that are no addresses are passed over."""
         place = split_address(record["target"]) if record["kind"] == "ip" else None
         if place is None:
@@ -89,7 +89,7 @@ class BlockFacts:
         network, offset = place
         shape, ptr = self.shape(record), record["ptr"]
         name = ptr["names"][0] if ptr["names"] else f'"{ptr["owner"]}","zone":"{ptr["zone"]}"'
-        self.add(network, shape, (offset,), (name.encode("utf-8", "replace"),))
+        self.add_addresses(network, shape, (offset,), (name.encode("utf-8", "replace"),))
 
     def as_json(self, top: int) -> dict[str, Any]:
         """Return all of it, with up to `top` rows of each list.
@@ -127,7 +127,7 @@ class BlockFacts:
         }
 
     def _empty(self, templates: Sequence[NamingTemplate], top: int) -> dict[str, Any]:
-        empty = self.empty.found(self.faults)
+        empty = self.empty.empty_networks(self.faults)
         return {
             "networks": len(empty),
             "prefixes": _texts(prefixes_of((V4, each.number) for each in empty), top),

@@ -67,7 +67,7 @@ def results_to_csv(
             rows = _Rows(table, stamp, flat=flat)
         made: list[bytes] = []
         try:
-            made.extend(rows.of(chunk, number))
+            made.extend(rows.csv_rows(chunk, number))
         finally:  # those before a line that is no record, too
             file.write(b"".join(made))
         number += len(chunk)
@@ -89,7 +89,7 @@ class _Rows:
         ]
         self._templates: dict[bytes, _Template] = {}
 
-    def of(self, chunk: Chunk, before: int) -> Iterator[bytes]:
+    def csv_rows(self, chunk: Chunk, before: int) -> Iterator[bytes]:
         """Yield the rows of each line, in UTF-8; `before`: records in the chunks before."""
         known = self._templates
         folded = list(map(self._fold, chunk))

@@ -73,13 +73,15 @@ class EmptyNetworks:
     def __init__(self) -> None:
         self._zones: dict[Network, bytes | None] = {}
 
-    def add(self, network: Network, offsets: Sequence[int], owners: Sequence[bytes]) -> None:
+    def add_unnamed(
+        self, network: Network, offsets: Sequence[int], owners: Sequence[bytes]
+    ) -> None:
         """Take addresses without a PTR record; `owners`: `"OWNER","zone":"ZONE"`, as in records."""
         zone = _zone(network, offsets, owners)
         if self._zones.setdefault(network, zone) != zone:
             self._zones[network] = None
 
-    def found(self, faults: PrefixFaults) -> list[EmptyNetwork]:
+    def empty_networks(self, faults: PrefixFaults) -> list[EmptyNetwork]:
         """Return the empty networks among those of `faults`, by their addresses."""
         empty = []
         for network, zone in sorted(self._zones.items()):

@@ -61,9 +61,9 @@ class LabelCounts:
     def note_lines(self, lines: Iterable[bytes]) -> None:
         """Count the records in lines, of which each is known to be one."""
         for record in map(orjson.loads, lines):
-            self.note(record)
+            self.count_record(record)
 
-    def note(self, record: Mapping[str, Any]) -> None:
+    def count_record(self, record: Mapping[str, Any]) -> None:
         """Count a record."""
         value = record["labels"].get(self.label)
         if value is not None:

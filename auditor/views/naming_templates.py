@@ -111,7 +111,7 @@ class NamingTemplates:
         #: Names that are not looked at since there are too many networks and domains.
         self.beyond = 0
 
-    def add(
+    def add_names(
         self,
         network: Network,
         domain: str,

@@ -119,12 +119,12 @@ class PrefixFaults:
         #: Many /24s have the same addresses with the same faults.
         self._interned: dict[bytes, bytes] = {}
 
-    def note(self, record: Mapping[str, Any]) -> None:
+    def count_record(self, record: Mapping[str, Any]) -> None:
         """Take the address of a record; other records are passed over."""
         place = split_address(record["target"]) if record["kind"] == "ip" else None
         if place is not None:
             network, offset = place
-            self.add(network, self.faults(record), (offset,))
+            self.add_addresses(network, self.faults(record), (offset,))
 
     def faults(self, record: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the codes that are the faults of a record, and remember how severe they are."""
@@ -133,7 +133,9 @@ class PrefixFaults:
                 self.severities.setdefault(finding["code"], finding["severity"])
         return faults_of(record)
 
-    def add(self, network: Network, faults: tuple[str, ...], offsets: Iterable[int]) -> None:
+    def add_addresses(
+        self, network: Network, faults: tuple[str, ...], offsets: Iterable[int]
+    ) -> None:
         """Take addresses of a network that have the same faults; see `faults_of`."""
         cell = self.cells.get(network)
         if cell is None:
@@ -178,10 +180,10 @@ class PrefixFaults:
                     totals[code] += len(offsets)
             first = number << _REST_BITS[version]
             for code, found in _of_cell(version, first, cell):
-                merging[code].add(found)
+                merging[code].add_prefix(found)
         found_faults = []
         for code, total in totals.items():
-            addresses, rows, prefixes = merging[code].end()
+            addresses, rows, prefixes = merging[code].finish_merging()
             severity = self.severities.get(code, "")
             found_faults.append(
                 FaultPrefixes(code, severity, addresses, total - addresses, rows, prefixes)
@@ -213,8 +215,8 @@ def prefixes_of(networks: Iterable[Network]) -> tuple[Prefix, ...]:
     """
     merging = _Merging(_MAX_CELLS, least=1)
     for version, number in sorted(set(networks)):
-        merging.add(Prefix(version, number << _REST_BITS[version], CELL_BITS[version], 1))
-    _, _, prefixes = merging.end()
+        merging.add_prefix(Prefix(version, number << _REST_BITS[version], CELL_BITS[version], 1))
+    _, _, prefixes = merging.finish_merging()
     return tuple(sorted(prefixes))
 
 
@@ -230,7 +232,7 @@ class _Merging:
         self._kept, self._least = kept, least
         self._total = self._count = 0
 
-    def add(self, new: Prefix) -> None:
+    def add_prefix(self, new: Prefix) -> None:
         """Take the next prefix."""
         if self._open:
             version, first, length, _ = self._open[-1]
@@ -245,7 +247,7 @@ class _Merging:
             new = Prefix(new.version, last.first, new.length - 1, last.size + new.size)
         self._open.append(new)
 
-    def end(self) -> tuple[int, int, tuple[Prefix, ...]]:
+    def finish_merging(self) -> tuple[int, int, tuple[Prefix, ...]]:
         """Return how many addresses and prefixes there were, and the largest of these."""
         self._close()
         largest = [prefix for *_, prefix in sorted(self._largest, reverse=True)]

@@ -44,7 +44,7 @@ class ReceiverCounts:
         """How many there were."""
         return self._facts.total()
 
-    def note(self, record: Mapping[str, Any], times: int = 1) -> None:
+    def count_record(self, record: Mapping[str, Any], times: int = 1) -> None:
         """Count a record `times` times, if it is that of an address."""
         if record["kind"] == "ip":
             self._facts[facts_of(record)] += times

@@ -76,11 +76,11 @@ def _place(faults: PrefixFaults, pending: _Pending) -> None:
             for code, severity in found:
                 faults.severities.setdefault(code.decode(), severity.decode())
             if place is not None:
-                faults.add(place[0], codes, bytes(map(_OCTET_OF.__getitem__, lasts)))
+                faults.add_addresses(place[0], codes, bytes(map(_OCTET_OF.__getitem__, lasts)))
                 continue
             separator = "." if "." in start else ":"
             for last in lasts:
                 each = split_address(f"{start}{separator}{last.decode('ascii', 'replace')}")
                 if each is not None:
-                    faults.add(each[0], codes, (each[1],))
+                    faults.add_addresses(each[0], codes, (each[1],))
     pending.clear()

@@ -1,6 +1,6 @@
 """Lines of `auditor senders` read back: what they come to, and the rows that matter most.
 
-`SenderSummary` is the data of the command's tables and of any report: `add` takes lines as
+`SenderSummary` is the data of the command's tables and of any report: `count_line` takes lines as
 `auditor senders --json` writes them (docs/senders.md), `read_senders` takes them from a file.
 Memory is bounded: of each kind of row only the foremost are kept.
 """
@@ -41,7 +41,7 @@ class _Foremost:
         self.number = 0
         self._heap: list[tuple[float, int, Mapping[str, Any]]] = []
 
-    def add(self, weight: float, row: Mapping[str, Any]) -> None:
+    def offer(self, weight: float, row: Mapping[str, Any]) -> None:
         self.number += 1
         entry = weight, -self.number, row
         if len(self._heap) < MOST_ROWS:
@@ -66,7 +66,7 @@ class SenderSummary:
             )
         }
 
-    def add(self, line: Mapping[str, Any]) -> None:
+    def count_line(self, line: Mapping[str, Any]) -> None:
         """Take a line."""
         _TAKERS[line["type"]](self, line)
 
@@ -92,7 +92,7 @@ class SenderSummary:
     def _add_domain(self, line: Mapping[str, Any]) -> None:
         for kind in ("world", "undetermined", "errors"):
             if line[kind] or (kind == "errors" and line["status"] in {"permerror", "temperror"}):
-                self._kinds[kind].add(0, line)
+                self._kinds[kind].offer(0, line)
 
     def _add_include(self, line: Mapping[str, Any]) -> None:
         outside = line["outside"]
@@ -102,19 +102,19 @@ class SenderSummary:
             if outside is None
             else outside["ipv4"] + outside["ipv6"] / _IPV6_NETWORK_ADDRESSES
         )
-        self._kinds["includes"].add(weight, line)
+        self._kinds["includes"].offer(weight, line)
 
     def _add_range(self, line: Mapping[str, Any]) -> None:
         domains = line["domains"]
-        self._kinds["ranges"].add(domains, line)
+        self._kinds["ranges"].offer(domains, line)
         if line["mine"] is False:
-            self._kinds["outside"].add(domains, line)
+            self._kinds["outside"].offer(domains, line)
         for kind in ("without_ptr", "generic_ptr"):
             if line["hosts"] is not None and line["hosts"][kind]["count"]:
-                self._kinds[kind].add(line["hosts"][kind]["count"], line)
+                self._kinds[kind].offer(line["hosts"][kind]["count"], line)
 
     def _add_unauthorised(self, line: Mapping[str, Any]) -> None:
-        self._kinds["unauthorised"].add(line["hosts"], line)
+        self._kinds["unauthorised"].offer(line["hosts"], line)
 
     def _add_totals(self, line: Mapping[str, Any]) -> None:
         self.totals = line

@@ -59,9 +59,9 @@ class ZoneFaults:
         for path in zone_files(names):
             self.zones = self.zones or 0
             for line in read_zones(path):
-                self.add(line)
+                self.count_zone(line)
 
-    def add(self, line: Mapping[str, Any]) -> None:
+    def count_zone(self, line: Mapping[str, Any]) -> None:
         """Count a zone."""
         self.zones = (self.zones or 0) + 1
         # A server has one finding for each of its addresses.

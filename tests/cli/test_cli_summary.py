@@ -226,7 +226,7 @@ def test_records_are_counted_by_the_values_of_a_label(
 def test_values_of_a_label_beyond_the_limit_are_counted_together() -> None:
     counts = LabelCounts("a", limit=2)
     for n in range(5):
-        counts.note(address("192.0.2.1", "fail", labels={"a": str(n)}))
+        counts.count_record(address("192.0.2.1", "fail", labels={"a": str(n)}))
     data = counts.as_json(9)
     assert [row["value"] for row in data["values"]] == ["0", "1"]
     assert data["others"]["records"] == 3

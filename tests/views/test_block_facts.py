@@ -25,7 +25,7 @@ def test_records_one_by_one_give_what_lines_give(tmp_path: Path) -> None:
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     facts = BlockFacts()
     for line in lines:
-        facts.note(json.loads(line))
+        facts.count_record(json.loads(line))
     one_by_one = facts.as_json(50)
     whole = summarise(Results([path])).facts.as_json(50)
     # Which of a few names wait to become a pattern depends on the order that they come in.
@@ -38,9 +38,9 @@ def test_records_one_by_one_give_what_lines_give(tmp_path: Path) -> None:
 def test_an_address_is_in_use_by_its_name_or_its_helo_name() -> None:
     facts = BlockFacts()
     helo = {"name": "mail.example.net", "status": "NOERROR", "addresses": [], "confirms": False}
-    facts.note(address("192.0.2.1", "pass", "a.example.net"))
-    facts.note(address("192.0.2.2", "fail", findings=[finding("PTR_MISSING")]))
-    facts.note(address("192.0.2.3", "fail", helo=helo))
+    facts.count_record(address("192.0.2.1", "pass", "a.example.net"))
+    facts.count_record(address("192.0.2.2", "fail", findings=[finding("PTR_MISSING")]))
+    facts.count_record(address("192.0.2.3", "fail", helo=helo))
     assert facts.as_json(1)["in_use"] == {"addresses": 3, "in_use": 2, "failing": 1}
 
 
@@ -48,7 +48,7 @@ def test_places_beyond_the_limit_are_counted_without_their_prefix() -> None:
     places = FindingPlaces(limit=2)
     added = {"added": [finding("PTR_MISSING")], "removed": []}
     for n in range(8):
-        places.note({"target": f"192.0.{n}.1", "kind": "ip", "findings": added})
-    places.note({"target": "example.net", "kind": "domain", "findings": added})
-    (found,) = places.found()
+        places.count_change({"target": f"192.0.{n}.1", "kind": "ip", "findings": added})
+    places.count_change({"target": "example.net", "kind": "domain", "findings": added})
+    (found,) = places.changed_findings()
     assert (found.code, found.added, found.removed, found.prefix) == ("PTR_MISSING", 9, 0, None)

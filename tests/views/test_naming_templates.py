@@ -36,7 +36,7 @@ def _pool(names: NamingTemplates, network: str, template: str) -> None:
     place = split_address(network)
     assert place is not None
     made = [template.format("", *octets, n).encode() for n in range(256)]
-    names.add(place[0], "example.net", range(256), made)
+    names.add_names(place[0], "example.net", range(256), made)
 
 
 def _only(names: NamingTemplates) -> NamingTemplate:
@@ -73,7 +73,7 @@ def test_names_that_do_not_keep_to_it_are_told() -> None:
         (9, b"h-2-.example.net"),
     ):
         made[n] = name
-    names.add((V4, 0xC00002), "example.net", octets, made)
+    names.add_names((V4, 0xC00002), "example.net", octets, made)
     found = _only(names)
     assert (found.template, found.kept, found.named) == ("h-{3}-{4}.cust.example.net", 253, 256)
     assert [(format_address(*other[:2]), other[2]) for other in found.others] == [
@@ -93,7 +93,7 @@ def test_a_number_that_equals_the_third_octet_in_one_network_only_is_no_octet() 
 def test_two_pools_in_one_network_are_told_apart() -> None:
     names = NamingTemplates()
     made = [f"{'dsl' if n < 128 else 'ftth'}-{n}.example.net".encode() for n in range(256)]
-    names.add((V4, 0xC00002), "example.net", range(256), made)
+    names.add_names((V4, 0xC00002), "example.net", range(256), made)
     assert {(found.template, found.kept) for found in names.templates()} == {
         ("dsl-{4}.example.net", 128),
         ("ftth-{4}.example.net", 128),
@@ -106,7 +106,7 @@ def test_the_order_of_the_names_does_not_matter() -> None:
     random.Random(3).shuffle(pairs)
     for at in range(0, 256, 5):
         octets, made = zip(*pairs[at : at + 5], strict=True)
-        names.add((V4, 0xC00002), "example.net", octets, made)
+        names.add_names((V4, 0xC00002), "example.net", octets, made)
     found = _only(names)
     assert (found.template, found.kept, found.named) == ("h-{3}-{4}.example.net", 256, 256)
 
@@ -123,7 +123,7 @@ def test_names_that_have_nothing_to_do_with_their_address_follow_no_template() -
     ):
         names = NamingTemplates()
         encoded = [name.encode() for name in made]
-        names.add((V4, 0xC00002), "example.net", range(256), encoded)
+        names.add_names((V4, 0xC00002), "example.net", range(256), encoded)
         assert names.templates() == []
 
 
@@ -139,7 +139,7 @@ def test_names_that_have_nothing_to_do_with_their_address_follow_no_template() -
 def test_templates_of_ipv6_are_found(template: str, name: str) -> None:
     names = NamingTemplates()
     made = [name.format(n).encode() for n in range(1, 65)]
-    names.add((6, 0x20010DB80000), "example.net", range(1, 65), made)
+    names.add_names((6, 0x20010DB80000), "example.net", range(1, 65), made)
     found = _only(names)
     assert (found.template, found.kept) == (template, 64)
 
@@ -147,9 +147,9 @@ def test_templates_of_ipv6_are_found(template: str, name: str) -> None:
 def test_both_families_of_one_domain_are_told_apart() -> None:
     names = NamingTemplates()
     v6 = [f"v6-0000-0000-0000-{n:04x}.example.net".encode() for n in range(999, 1063)]
-    names.add((6, 0x20010DB80000), "example.net", range(999, 1063), v6)
+    names.add_names((6, 0x20010DB80000), "example.net", range(999, 1063), v6)
     _pool(names, "192.0.2.0", "srv{4}.example.net")
-    names.add((6, 0x20010DB80001), "example.net", range(999, 1063), v6)
+    names.add_names((6, 0x20010DB80001), "example.net", range(999, 1063), v6)
     assert {found.template for found in names.templates()} == {
         "v6-{iid:-}.example.net",
         "srv{4}.example.net",
@@ -159,7 +159,7 @@ def test_both_families_of_one_domain_are_told_apart() -> None:
 def test_nibbles_backwards_are_found() -> None:
     names = NamingTemplates()
     made = [".".join(f"{0x20010DB8 << 96 | n:032x}"[::-1]).encode() for n in range(1, 33)]
-    names.add((6, 0x20010DB80000), "", range(1, 33), made)
+    names.add_names((6, 0x20010DB80000), "", range(1, 33), made)
     assert _only(names).template == "{nibbles:.:reversed}"
 
 
@@ -167,7 +167,7 @@ def test_neighbours_make_a_name_generic_but_not_that_of_a_mail_server() -> None:
     names = NamingTemplates()
     for third, host in ((1, "srv"), (2, "mx"), (3, "h-192-0-3-")):
         made = [f"{host}{n}.example.net".encode() for n in range(40)]
-        names.add((V4, 0xC00000 + third), "example.net", range(40), made, generic=third == 3)
+        names.add_names((V4, 0xC00000 + third), "example.net", range(40), made, generic=third == 3)
     assert {found.template: found.generic for found in names.templates()} == {
         "srv{4}.example.net": 40,
         "mx{4}.example.net": 0,
@@ -177,14 +177,14 @@ def test_neighbours_make_a_name_generic_but_not_that_of_a_mail_server() -> None:
 
 def test_few_names_and_hostile_ones_follow_none_and_memory_is_bounded() -> None:
     names = NamingTemplates(limit=2)
-    names.add(
+    names.add_names(
         (V4, 1), "example.net", [1, 2, 3], [b"h1.example.net", b"h2.example.net", b"h3.example.net"]
     )
     odd = [b"", b"\\\\\\", b"9" * 4000, b"{4}-{9}", b"\xff\xfe", b"1" * 255, b"-", b"."]
-    names.add((V4, 2), "example.net", range(8), odd)
-    names.add((V4, 3), "example.net", [1, 2], [b"a", b"b"])
+    names.add_names((V4, 2), "example.net", range(8), odd)
+    names.add_names((V4, 3), "example.net", [1, 2], [b"a", b"b"])
     assert names.templates() == []
     assert names.beyond == 2
     braces = NamingTemplates()
-    braces.add((V4, 2), "", range(8), [b"{x}%d" % n for n in range(8)])
+    braces.add_names((V4, 2), "", range(8), [b"{x}%d" % n for n in range(8)])
     assert _only(braces).template == "{{x}}{4}"

@@ -31,7 +31,7 @@ def _network(text: str) -> tuple[int, int]:
 
 def _fill(faults: PrefixFaults, prefix: str, codes: tuple[str, ...]) -> None:
     for network in ipaddress.IPv4Network(prefix).subnets(new_prefix=24):
-        faults.add(_network(str(network.network_address)), codes, range(256))
+        faults.add_addresses(_network(str(network.network_address)), codes, range(256))
 
 
 def test_neighbouring_networks_with_one_fault_are_one_prefix() -> None:
@@ -46,16 +46,16 @@ def test_neighbouring_networks_with_one_fault_are_one_prefix() -> None:
 
 def test_a_prefix_reaches_no_further_than_the_results() -> None:
     faults = PrefixFaults()
-    faults.add(_network("192.0.2.0"), MISSING, range(64, 128))
-    faults.add(_network("192.0.3.0"), MISSING, range(1, 255))
+    faults.add_addresses(_network("192.0.2.0"), MISSING, range(64, 128))
+    faults.add_addresses(_network("192.0.3.0"), MISSING, range(1, 255))
     assert _shown(faults) == {"PTR_MISSING": ["192.0.3.0/24", "192.0.2.64/26"]}
 
 
 def test_within_a_network_a_fault_ends_at_addresses_without_it() -> None:
     faults = PrefixFaults()
-    faults.add(_network("192.0.2.0"), MISSING, range(128))
-    faults.add(_network("192.0.2.0"), (*GENERIC, *MISSING), range(160, 192))
-    faults.add(_network("192.0.2.0"), (), (*range(128, 160), 255))
+    faults.add_addresses(_network("192.0.2.0"), MISSING, range(128))
+    faults.add_addresses(_network("192.0.2.0"), (*GENERIC, *MISSING), range(160, 192))
+    faults.add_addresses(_network("192.0.2.0"), (), (*range(128, 160), 255))
     assert _shown(faults) == {
         "PTR_MISSING": ["192.0.2.0/25", "192.0.2.160/27"],
         "PTR_GENERIC": ["192.0.2.160/27"],
@@ -64,16 +64,16 @@ def test_within_a_network_a_fault_ends_at_addresses_without_it() -> None:
 
 def test_single_addresses_are_counted_as_scattered() -> None:
     faults = PrefixFaults()
-    faults.add(_network("192.0.2.0"), MISSING, (1, 77, 201))
-    faults.add(_network("192.0.2.0"), (), (2, 78, 202))
+    faults.add_addresses(_network("192.0.2.0"), MISSING, (1, 77, 201))
+    faults.add_addresses(_network("192.0.2.0"), (), (2, 78, 202))
     (found,) = faults.collapsed()
     assert found[2:] == (0, 3, 0, ())
 
 
 def test_an_address_audited_twice_has_a_fault_if_it_had_it_both_times() -> None:
     faults = PrefixFaults()
-    faults.add(_network("192.0.2.0"), MISSING, range(20))
-    faults.add(_network("192.0.2.0"), (), (16,))
+    faults.add_addresses(_network("192.0.2.0"), MISSING, range(20))
+    faults.add_addresses(_network("192.0.2.0"), (), (16,))
     assert _shown(faults) == {"PTR_MISSING": ["192.0.2.0/28"]}
 
 
@@ -83,7 +83,7 @@ def test_ipv6_is_collapsed_to_where_the_results_are() -> None:
         for number in ("2001:db8:1::", "2001:db8:8::", "2001:db8:9::"):
             network, _ = split_address(number) or ((V6, 0), 0)
             codes = MISSING if number != "2001:db8:1::" or subnet < 8 else ()
-            faults.add(network, codes, [(subnet << 76) + n for n in range(4)])
+            faults.add_addresses(network, codes, [(subnet << 76) + n for n in range(4)])
     assert _shown(faults) == {"PTR_MISSING": ["2001:db8:8::/47", "2001:db8:1::/49"]}
 
 
@@ -91,7 +91,7 @@ def test_records_are_taken_one_at_a_time_and_remarks_are_no_faults() -> None:
     faults = PrefixFaults()
     for n in range(8):
         found = [finding("PTR_MISSING"), finding("PTR_MULTIPLE", "notice")]
-        faults.note(address(f"192.0.2.{n}", "fail", findings=found))
+        faults.count_record(address(f"192.0.2.{n}", "fail", findings=found))
     assert [(each.code, each.severity, str(*each.prefixes)) for each in faults.collapsed()] == [
         ("PTR_MISSING", "error", "192.0.2.0/29")
     ]
@@ -107,7 +107,7 @@ def test_prefixes_hold_no_address_without_the_fault_and_none_is_lost(
     codes = dict(some)
     faults = PrefixFaults()
     for number, code in codes.items():
-        faults.add((V4, 0xC00000 + (number >> 8)), code, (number & 255,))
+        faults.add_addresses((V4, 0xC00000 + (number >> 8)), code, (number & 255,))
     totals = {"PTR_MISSING": 0, "PTR_GENERIC": 0}
     for found in faults.collapsed():
         seen: set[int] = set()
@@ -130,7 +130,7 @@ def test_the_order_of_the_input_does_not_matter() -> None:
     for _ in range(2):
         faults = PrefixFaults()
         for third, n in order:
-            faults.add((V4, 0xC00000 + third), MISSING if n < 128 else (), (n,))
+            faults.add_addresses((V4, 0xC00000 + third), MISSING if n < 128 else (), (n,))
         found.append(_shown(faults))
         random.Random(1).shuffle(order)
     assert found[0] == found[1]
@@ -140,7 +140,7 @@ def test_the_order_of_the_input_does_not_matter() -> None:
 def test_what_is_beyond_the_limits_is_counted(version: int) -> None:
     faults = PrefixFaults(limit=4, v6_limit=6)
     for number in range(8):
-        faults.add((version, number), MISSING, (1, 2))
+        faults.add_addresses((version, number), MISSING, (1, 2))
     assert faults.beyond == (8 if version == V4 else 10)
     assert len(faults.cells) == 4
     (found,) = faults.collapsed()

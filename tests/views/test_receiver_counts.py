@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def _counted(*names: str, records: list[dict[str, Any]]) -> dict[str, ReceiverCount]:
     counts = ReceiverCounts(select_receivers(names))
     for record in records:
-        counts.note(record)
+        counts.count_record(record)
     return {row.key: row for row in counts.rows()}
 
 
@@ -52,17 +52,17 @@ def test_a_summary_counts_what_records_one_by_one_give(some: list[bytes]) -> Non
     chosen = tuple(receivers().values())
     one_by_one = ReceiverCounts(chosen)
     for line in some + some:
-        one_by_one.note(json.loads(line))
+        one_by_one.count_record(json.loads(line))
     summary = Summary(receivers=chosen)
-    classes = LineClasses(summary.counts, summary.note, summary.facts)
+    classes = LineClasses(summary.counts, summary.count_record, summary.facts)
     for at in range(0, 2 * len(some), 3):
-        classes.add(Chunk((some + some)[at : at + 3], "test", at + 1))
+        classes.count_chunk(Chunk((some + some)[at : at + 3], "test", at + 1))
     classes.flush()
     assert summary.as_json(1)["receivers"] == one_by_one.as_json()
 
 
 def test_domains_and_wrong_lines_are_not_counted() -> None:
     counts = ReceiverCounts(tuple(receivers().values()))
-    counts.note({"kind": "domain", "ptr": None, "iprev": None})
+    counts.count_record({"kind": "domain", "ptr": None, "iprev": None})
     assert counts.addresses == 0
     assert facts_of({"kind": "domain", "ptr": None, "iprev": None}) == frozenset()

@@ -33,7 +33,7 @@ _MAX_CODES["fail"] = ("PTR_MISSING",)
 def _gathered(records: Iterable[dict[str, Any]], **limits: int) -> ScanAggregate:
     gathered = ScanAggregate(AggregateLimits(**limits))
     for record in records:
-        gathered.add(record)
+        gathered.add_record(record)
     return gathered
 
 

@@ -44,7 +44,7 @@ def _by_line(lines: Sequence[bytes], limits: AggregateLimits) -> ScanAggregate:
     for before in (False, True):
         counter = LineCounter(gathered, before=before)
         for first in range(0, len(lines), 5):
-            counter.add(Chunk(lines[first : first + 5], "x", first + 1))
+            counter.count_chunk(Chunk(lines[first : first + 5], "x", first + 1))
         counter.flush()
     return gathered
 
@@ -52,7 +52,7 @@ def _by_line(lines: Sequence[bytes], limits: AggregateLimits) -> ScanAggregate:
 def _by_record(lines: Sequence[bytes], limits: AggregateLimits) -> ScanAggregate:
     gathered = ScanAggregate(limits, _RECEIVERS)
     for record in map(parse_record, lines):
-        gathered.add(record)
+        gathered.add_record(record)
     for record in map(parse_record, lines):
         where = parse_address(record["target"]) if record["kind"] == "ip" else None
         gathered.past(record, where)

@@ -254,7 +254,7 @@ def test_only_nothing_is_0_and_only_everything_100_per_cent() -> None:
 
 def test_a_reason_begins_in_lower_case_unless_it_is_an_acronym() -> None:
     gathered = ScanAggregate()
-    gathered.add(address_record("192.0.2.1", "PTR_MISSING"))
+    gathered.add_record(address_record("192.0.2.1", "PTR_MISSING"))
     (finding,) = ranked(gathered, compared=False)
     assert reason(gathered, [finding]) == (
         "The most frequent reason: the address has no PTR record (1)."

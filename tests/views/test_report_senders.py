@@ -123,7 +123,7 @@ def test_targets_are_counted_by_label(tmp_path: Path) -> None:
 def test_values_of_labels_past_the_limit_are_counted_together() -> None:
     gathered = ScanAggregate(AggregateLimits(labels=2))
     for number in range(9):
-        gathered.add(
+        gathered.add_record(
             address_record(f"192.0.2.{number}", labels={"a": f"{number}", f"{number}": "b"})
         )
     counts = {key: sum(found.verdicts) for key, found in gathered.labels.items()}

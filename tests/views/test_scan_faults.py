@@ -23,7 +23,7 @@ def test_faults_of_a_block_are_those_of_its_records(tmp_path: Path) -> None:
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     faults = PrefixFaults()
     for line in lines:
-        faults.note(json.loads(line))
+        faults.count_record(json.loads(line))
     assert scan_faults(path) == faults.collapsed()
 
 

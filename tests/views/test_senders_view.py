@@ -34,7 +34,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_of_lines_is_read_back(written: Path) -> None:
     summary = SenderSummary()
     for line in read_senders(written):
-        summary.add(line)
+        summary.count_line(line)
     data = summary.as_json(1)
     assert data["totals"]["domains"]["all"] == len(_DOMAINS)
     assert data["world"]["first"][0]["domain"] == "spf-world.example.org"

@@ -43,7 +43,7 @@ def _diff(folder: Path, old: Iterable[bytes], new: Iterable[bytes], **room: int)
         paths.append(folder / name)
         paths[-1].write_bytes(b"".join(line + b"\n" for line in some))
     with Diff(Results(paths[:1]), Results(paths[1:]), **room) as diff:
-        diff.run()
+        diff.read_both()
         found = list(diff.changes())
         assert [orjson.dumps(one) for one in found] == list(diff.lines())
         assert sum(diff.counts.values()) == len(found)
@@ -355,7 +355,7 @@ def test_a_line_that_is_no_record_is_named_in_its_file(tmp_path: Path, room: int
     for old, latest in (results, results[::-1]):
         said = r'b\.ndjson line 2: no record: "target" is missing'
         with Diff(old, latest, room=room) as diff, pytest.raises(InputError, match=said):
-            diff.run()
+            diff.read_both()
 
 
 def test_a_full_disk_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,7 +385,7 @@ def test_what_is_sorted_on_disk_comes_out_in_order(
     entries = [NumberedLine(number, line.replace(b"\n", b" ")) for number, line in some]
     sorter = ExternalSort(room)
     for entry in entries:
-        sorter.add(entry)
+        sorter.add_entry(entry)
     assert list(sorter) == [entry.line for entry in sorted(entries)]
     assert list(sorter) == [entry.line for entry in sorted(entries)]
     sorter.close()
@@ -395,10 +395,10 @@ def test_heaps_come_back_in_the_order_they_got() -> None:
     heaps = LinePartitions(3)
     entries = [NumberedLine(n, b"x" * (n % 7) * 1000) for n in range(400)]
     for entry in entries:
-        heaps.add(entry.number % 3, entry)
+        heaps.add_entry(entry.number % 3, entry)
     heaps.seal()
     for heap in range(3):
-        assert list(heaps.read(heap)) == entries[heap::3]
+        assert list(heaps.read_entries(heap)) == entries[heap::3]
         assert heaps.entries[heap] == len(entries[heap::3])
         assert heaps.octets[heap] == sum(len(entry.line) for entry in entries[heap::3])
     heaps.close()
@@ -411,5 +411,5 @@ def test_a_folder_of_parts_can_be_compared_with_a_file(tmp_path: Path) -> None:
         write(folder / f"{n}.ndjson", [address(f"192.0.2.{n}")])
     whole = write(tmp_path / "x", [address(f"192.0.2.{n}") for n in range(4)])
     with Diff(Results([folder]), Results([whole])) as diff:
-        diff.run()
+        diff.read_both()
         assert [one["target"] for one in diff.changes()] == ["192.0.2.3"]

@@ -110,9 +110,9 @@ def _counted(summary: Summary) -> dict[str, Any]:
 
 def _summed(lines: list[bytes], size: int = 3) -> Summary:
     summary = Summary()
-    classes = LineClasses(summary.counts, summary.note, summary.facts)
+    classes = LineClasses(summary.counts, summary.count_record, summary.facts)
     for at in range(0, len(lines), size):
-        classes.add(Chunk(lines[at : at + size], "test", at + 1))
+        classes.count_chunk(Chunk(lines[at : at + size], "test", at + 1))
     classes.flush()
     return summary
 
@@ -148,7 +148,9 @@ def test_records_of_one_kind_are_parsed_once() -> None:
     some += [address(f"192.0.2.{n}", "pass", name, f"www.{name}") for n, name in enumerate(names)]
     for record in some[-256:]:
         record["ptr"]["chain"] = [f"{record['target']}.in-addr.arpa"]
-    classes.add(Chunk([json.dumps(one, separators=(",", ":")).encode() for one in some], "x", 1))
+    classes.count_chunk(
+        Chunk([json.dumps(one, separators=(",", ":")).encode() for one in some], "x", 1)
+    )
     classes.flush()
     assert noted == [256, 256, 16]
 
@@ -208,8 +210,8 @@ def test_findings_are_listed_from_the_gravest_to_the_most_harmless() -> None:
     summary = Summary()
     graded = {"A": "notice", "B": "error", "C": "warning", "D": "error", "E": "info"}
     for code, severity in graded.items():
-        summary.note(domain("example.net", findings=[finding(code, severity)]), 1)
-    summary.note(invalid("x"), 5)
+        summary.count_record(domain("example.net", findings=[finding(code, severity)]), 1)
+    summary.count_record(invalid("x"), 5)
     found = [(one["code"], one["count"]) for one in summary.as_json(1)["findings"]]
     assert found == [("TARGET_INVALID", 5), ("B", 1), ("D", 1), ("C", 1), ("A", 1), ("E", 1)]
 

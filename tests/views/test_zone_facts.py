@@ -121,7 +121,7 @@ def test_the_memory_for_faults_is_bounded_and_what_is_dropped_is_said() -> None:
     found = ZoneFaults(limit=4)
     for number in range(100):
         fault = finding("SERVER_LAME", "warning", f"{number}.example")
-        found.add(_zone(f"{number}.example", number, fault))
+        found.count_zone(_zone(f"{number}.example", number, fault))
     said = found.as_json(100)
     assert said is not None
     assert said["zones"] == 100

@@ -40,7 +40,7 @@ class Diff:
     targets too. `zones` are the zones whose findings changed (see `zone_changes`); a regression
     among them counts as well. `room` is how much may be kept in memory, in octets, before
     temporary files are used. Use it in a `with`, which gives these back; nothing is known before
-    `run`.
+    `read_both`.
     """
 
     def __init__(self, old: Results, new: Results, room: int = _MEMORY_OCTETS) -> None:
@@ -69,12 +69,12 @@ class Diff:
     ) -> None:
         self._sorter.close()
 
-    def run(self) -> None:
+    def read_both(self) -> None:
         """Read both results.
 
         Raises InputError for what is no record, OutputError without room for the files.
         """
-        self._pairs.run()
+        self._pairs.pair_lines()
         self._parse()
         self.zones = list(zone_changes(*self._names))
         self.regressions += sum(zone["regression"] for zone in self.zones)
@@ -129,10 +129,10 @@ class Diff:
         verdict = found["verdict"]
         self.moves[found["change"]][verdict["old"], verdict["new"]] += 1
         self.regressions += found["regression"]
-        self.places.note(found)
+        self.places.count_change(found)
         number = new.number if new else _AFTER_NEW + old.number if old else 0
         # What orjson returns keeps the four kilobytes that it was made in; a copy does not.
-        self._sorter.add(NumberedLine(number, bytes(memoryview(orjson.dumps(found)))))
+        self._sorter.add_entry(NumberedLine(number, bytes(memoryview(orjson.dumps(found)))))
 
 
 def _record(side: ResultLines, entry: NumberedLine) -> dict[str, Any]:

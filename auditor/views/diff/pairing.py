@@ -69,11 +69,11 @@ class ResultLines:
         self.lines = chunk
         return True
 
-    def next(self) -> NumberedLine:
+    def next_line(self) -> NumberedLine:
         """Return the line at `at`."""
         return NumberedLine(self._before + self.at, self.lines[self.at])
 
-    def rest(self) -> Iterator[NumberedLine]:
+    def remaining_lines(self) -> Iterator[NumberedLine]:
         """Yield the lines not taken yet."""
         while self.fill():
             for line in self.lines[self.at :]:
@@ -94,7 +94,7 @@ class _UnpairedLines:
         self.by_target: dict[bytes, NumberedLine | deque[NumberedLine]] = {}
         self.octets = 0
 
-    def put(self, target: bytes, entry: NumberedLine) -> None:
+    def hold_line(self, target: bytes, entry: NumberedLine) -> None:
         known = self.by_target.setdefault(target, entry)
         if known is not entry:
             if isinstance(known, NumberedLine):
@@ -102,7 +102,7 @@ class _UnpairedLines:
             known.append(entry)
         self.octets += len(entry.line) + _LINE_OVERHEAD_OCTETS
 
-    def take(self, target: bytes) -> NumberedLine | None:
+    def take_line(self, target: bytes) -> NumberedLine | None:
         known = self.by_target.get(target)
         if known is None:
             return None
@@ -140,21 +140,21 @@ class LinePairs:
         self.spilled = False
         self._found, self._room = found, room
 
-    def run(self) -> None:
+    def pair_lines(self) -> None:
         """Read both to their ends. Raises InputError, and OutputError if the disk is full."""
         old, new = _UnpairedLines(), _UnpairedLines()
         while self.old.fill() and self.new.fill():
             if not self._abreast(old, new):
                 self.spilled = True
                 self._join(
-                    chain(old.drained(), self.old.rest()),
-                    chain(new.drained(), self.new.rest()),
+                    chain(old.drained(), self.old.remaining_lines()),
+                    chain(new.drained(), self.new.remaining_lines()),
                     depth=0,
                 )
                 return
         # One has come to its end, so nothing needs to wait any more.
-        self._meet(old, self.new.rest())
-        for then in self.old.rest():
+        self._meet(old, self.new.remaining_lines())
+        for then in self.old.remaining_lines():
             self._met_or_gone(new, then)
         for then in old.drained():
             self._found(then, None)
@@ -169,7 +169,7 @@ class LinePairs:
                 self._skip_same()
                 if left.at == len(left.lines) or right.at == len(right.lines):
                     break
-            then, now = (side.next() for side in (left, right))
+            then, now = (side.next_line() for side in (left, right))
             old_target, new_target = self._target(left, then), self._target(right, now)
             if (
                 old_target == new_target
@@ -179,15 +179,15 @@ class LinePairs:
                 self._pair(then, now)
                 left.at += 1
                 right.at += 1
-            elif (met := new.take(old_target)) is not None:
+            elif (met := new.take_line(old_target)) is not None:
                 self._pair(then, met)
                 left.at += 1
-            elif (met := old.take(new_target)) is not None:
+            elif (met := old.take_line(new_target)) is not None:
                 self._pair(met, now)
                 right.at += 1
             else:
-                old.put(old_target, then)
-                new.put(new_target, now)
+                old.hold_line(old_target, then)
+                new.hold_line(new_target, now)
                 left.at += 1
                 right.at += 1
                 if old.octets + new.octets > self._room:
@@ -222,14 +222,14 @@ class LinePairs:
     def _meet(self, old: _UnpairedLines, nows: Iterable[NumberedLine]) -> None:
         """Pair lines of NEW with those of OLD that wait; what meets none has appeared."""
         for now in nows:
-            then = old.take(self._target(self.new, now))
+            then = old.take_line(self._target(self.new, now))
             if then is None:
                 self._found(None, now)
             else:
                 self._pair(then, now)
 
     def _met_or_gone(self, new: _UnpairedLines, then: NumberedLine) -> None:
-        now = new.take(self._target(self.old, then))
+        now = new.take_line(self._target(self.old, then))
         if now is None:
             self._found(then, None)
         else:
@@ -248,12 +248,12 @@ class LinePairs:
             for heap in range(_PARTITIONS):
                 size = old.octets[heap] + _LINE_OVERHEAD_OCTETS * old.entries[heap]
                 if size > self._room and old.entries[heap] > 1 and depth < _MAX_DEPTH:
-                    self._join(old.read(heap), new.read(heap), depth=depth + 1)
+                    self._join(old.read_entries(heap), new.read_entries(heap), depth=depth + 1)
                     continue
                 waiting = _UnpairedLines()
-                for then in old.read(heap):
-                    waiting.put(_target(then.line), then)
-                self._meet(waiting, new.read(heap))
+                for then in old.read_entries(heap):
+                    waiting.hold_line(_target(then.line), then)
+                self._meet(waiting, new.read_entries(heap))
                 for then in waiting.drained():
                     self._found(then, None)
 
@@ -262,7 +262,7 @@ class LinePairs:
     ) -> None:
         for entry in entries:
             number = hash(self._target(side, entry)) >> _PARTITION_BITS * depth
-            heaps.add(number % _PARTITIONS, entry)
+            heaps.add_entry(number % _PARTITIONS, entry)
         heaps.seal()
 
 

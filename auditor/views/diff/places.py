@@ -50,7 +50,7 @@ class FindingPlaces:
         self._limit = limit
         self._size = 0
 
-    def note(self, change: Mapping[str, Any]) -> None:
+    def count_change(self, change: Mapping[str, Any]) -> None:
         """Count the findings of a change (see `changes.change`)."""
         findings = change["findings"]
         if not (findings["added"] or findings["removed"]):
@@ -75,7 +75,7 @@ class FindingPlaces:
             self._size += 1
         networks[network] += 1
 
-    def found(self) -> list[FindingChange]:
+    def changed_findings(self) -> list[FindingChange]:
         """Return the findings that came or went, those that most did first."""
         changes = []
         for code, (added, removed) in self._counts.items():

@@ -98,7 +98,7 @@ class LinePartitions:
         self._unwritten = [0] * number
         self._frames: list[list[_Frame]] = [[] for _ in range(number)]
 
-    def add(self, heap: int, entry: NumberedLine) -> None:
+    def add_entry(self, heap: int, entry: NumberedLine) -> None:
         """Put an entry on a heap."""
         self._waiting[heap].append(entry)
         self._unwritten[heap] += len(entry.line)
@@ -118,7 +118,7 @@ class LinePartitions:
         self._waiting[heap] = []
         self._unwritten[heap] = 0
 
-    def read(self, heap: int) -> Iterator[NumberedLine]:
+    def read_entries(self, heap: int) -> Iterator[NumberedLine]:
         """Yield the entries of a heap, after `seal`."""
         return self._store.read(self._frames[heap])
 
@@ -141,7 +141,7 @@ class ExternalSort:
         self._store: _Store | None = None
         self._runs: list[list[_Frame]] = []
 
-    def add(self, entry: NumberedLine) -> None:
+    def add_entry(self, entry: NumberedLine) -> None:
         """Take an entry. Raises OutputError if there is no room for it on disk."""
         self._waiting.append(entry)
         self._octets += len(entry.line) + _LINE_OVERHEAD_OCTETS

@@ -276,7 +276,7 @@ class History:
 
     def _read(self, file: NightFile, wanted: Wanted) -> None:
         """Take the rows of a file."""
-        file.open(self._connection)
+        file.create_source_view(self._connection)
         chosen = {"key": file.key, "all": not (wanted.spans or wanted.names)}
         self._connection.execute(_TAKE_TARGETS, chosen)
         take = _TAKE_ROWS if file.flat else _TAKE_LISTS

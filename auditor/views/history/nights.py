@@ -71,7 +71,7 @@ class NightFile(NamedTuple):
         """Whether it has a row for each finding."""
         return "code" in self.columns
 
-    def open(self, connection: Any) -> None:
+    def create_source_view(self, connection: Any) -> None:
         """Make the rows of the file the view `source`, with columns about the run in any case."""
         columns = [column for column in self.columns if column not in _RUN_COLUMNS]
         columns += [
@@ -123,7 +123,7 @@ def look_at(connection: Any, path: Path, *, named: bool) -> tuple[NightFile, lis
         # Tables of records and of findings of one run are one night.
         key = path.name if when is None else when.isoformat()
         file = NightFile(path, key, (*wanted, *(_RUN_COLUMNS.keys() & known.keys())))
-        file.open(connection)
+        file.create_source_view(connection)
         runs = connection.execute(_RUNS).fetchall()
     except duckdb_module().Error as error:
         raise InputError(f"{path}: cannot be read as Parquet; {EXPECTED}") from error

@@ -81,7 +81,7 @@ class PrefixCounts:
         self.verdicts = [0] * len(VERDICTS)  # in the order of these
         self.codes: Counter[str] = Counter()
 
-    def join(self, other: PrefixCounts) -> None:
+    def add_counts(self, other: PrefixCounts) -> None:
         """Add what was found in another one."""
         self.verdicts = [a + b for a, b in zip(self.verdicts, other.verdicts, strict=True)]
         self.codes.update(other.codes)
@@ -149,16 +149,16 @@ class ScanAggregate:
         self.domains: dict[str, DomainCounts] = {}
         self.spf: dict[tuple[int, str, str], Counter[str]] = {}
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add_record(self, record: Mapping[str, Any]) -> None:
         """Count a record, and keep a row of it if there is room."""
         where = parse_address(record["target"]) if record["kind"] == "ip" else None
         self.note_findings(record)
-        self.count(record, where)
-        self.blocks.note(record)
+        self.count_equal_records(record, where)
+        self.blocks.count_record(record)
         if self.has_room(record["verdict"]):
             self.rows.append(make_row(record, where))
 
-    def count(
+    def count_equal_records(
         self,
         record: Mapping[str, Any],
         where: tuple[int, int] | None,
@@ -171,7 +171,7 @@ class ScanAggregate:
         for what the records have.
         """
         codes = self.now.count(record, times)
-        self.receivers.note(record, times)
+        self.receivers.count_record(record, times)
         if record["labels"]:
             self._labels(record, codes, times)
         if where is not None:
@@ -251,7 +251,7 @@ class ScanAggregate:
             wider = number >> (_FINE_PREFIX_BITS[version] - _COARSE_PREFIX_BITS[version])
             self.prefixes.setdefault(
                 (version, _COARSE_PREFIX_BITS[version], wider), PrefixCounts()
-            ).join(found)
+            ).add_counts(found)
         for (version, _, number), failed in past.items():
             wider = number >> (_FINE_PREFIX_BITS[version] - _COARSE_PREFIX_BITS[version])
             self.failed_before[version, _COARSE_PREFIX_BITS[version], wider] += failed

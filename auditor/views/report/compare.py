@@ -40,14 +40,14 @@ def gather(
         return gathered, None
     _count(previous, LineCounter(gathered, before=True))
     with Diff(previous, results) as diff:
-        diff.run()
+        diff.read_both()
         _annotate(gathered, diff)
         return gathered, diff.counts
 
 
 def _count(results: Results, counter: LineCounter) -> None:
     for chunk in results.chunks():
-        counter.add(chunk)
+        counter.count_chunk(chunk)
     counter.flush()
 
 

@@ -116,7 +116,7 @@ class LineCounter:
         # By a name without its first label.
         self._owners: dict[bytes, tuple[str]] = {}
 
-    def add(self, chunk: Chunk) -> None:
+    def count_chunk(self, chunk: Chunk) -> None:
         """Count the lines of a chunk. Raises InputError for one that is no record."""
         fold, templates = self._fold, self._templates
         networks, pending = self._networks, self._pending
@@ -153,7 +153,7 @@ class LineCounter:
 
     def flush(self) -> None:
         """Hand over what was counted, in the order in which it came up."""
-        count = self._gathered.past if self._before else self._gathered.count
+        count = self._gathered.past if self._before else self._gathered.count_equal_records
         for (template, version, fine, owners), (offsets, names) in self._pending.items():
             record = template.record if version == V4 else template.record_v6
             stands = (_STANDS[at] for at in template.names)
@@ -161,7 +161,7 @@ class LineCounter:
             count(record, where, dict(zip(stands, owners, strict=True)), len(offsets))
             if not self._before:
                 shape = template.shape._replace(domain=owners[0]) if owners else template.shape
-                self._gathered.blocks.add((version, fine), shape, offsets, names)
+                self._gathered.blocks.add_addresses((version, fine), shape, offsets, names)
         self._pending.clear()
         self._waiting = 0
 
@@ -171,7 +171,7 @@ class LineCounter:
             where = parse_address(record["target"]) if record["kind"] == "ip" else None
             self._gathered.past(record, where)
         else:
-            self._gathered.add(record)
+            self._gathered.add_record(record)
 
     def _each(
         self,

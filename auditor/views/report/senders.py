@@ -43,7 +43,7 @@ def sender_section(path: Path) -> SenderSection:
     """Return what the page says of a file of lines. Raises InputError if it holds none."""
     summary = SenderSummary()
     for line in read_senders(path):
-        summary.add(line)
+        summary.count_line(line)
     data = summary.as_json(_MAX_ROWS)
     made = (_table(data[kind], *layout) for kind, layout in _TABLES.items())
     return SenderSection(_sentence(data["totals"]), tuple(table for table in made if table.rows))

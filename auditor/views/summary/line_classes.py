@@ -52,7 +52,7 @@ _TAIL: Final = b',"domain":null,"labels":{},"error":null}'
 _TAIL_KEYS: Final = frozenset({"domain", "labels", "error", "trace"})
 _NO_CHAIN: Final = b'],"chain":[]},'
 _CHAIN: Final = b',"chain":['
-#: What follows the chain: before and since `ptr` has an owner, which `add` cuts out first.
+#: What follows the chain: before and since `ptr` has an owner, which `count_chunk` cuts out first.
 _CHAIN_ENDS: Final = (b']},"helo":', b']},"iprev":')
 _OWNER: Final = b',"owner":'
 _HELO: Final = b'},"helo":'
@@ -99,7 +99,7 @@ class LineClasses:
                 self._note(record, times)
             classes.clear()
 
-    def add(self, chunk: Chunk) -> None:
+    def count_chunk(self, chunk: Chunk) -> None:
         """Count the lines of a chunk. Raises InputError for one that is no record."""
         groups, owners = self._groups, self._owners
         for line in chunk:
@@ -188,7 +188,7 @@ class LineClasses:
                     offsets = _offsets(network, first, seen[::2])
                 except (KeyError, ValueError):  # of an address that is none
                     continue
-                self._facts.add(network, shape, offsets, names)
+                self._facts.add_addresses(network, shape, offsets, names)
         self._groups.clear()
         self._origins.clear()
         self._pending = 0
@@ -250,7 +250,7 @@ class LineClasses:
         place = split_address(record["target"]) if record["kind"] == "ip" else None
         if place is not None:
             _add_to_row(self._row(place[0]), self._facts.shape(record), 1)
-            self._facts.note(record)
+            self._facts.count_record(record)
         self._note(record, 1)
 
 

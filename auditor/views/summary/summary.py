@@ -85,7 +85,7 @@ class Summary:
         self.domains.trim()
         self.spf.trim()
 
-    def note(self, record: dict[str, Any], times: int) -> None:
+    def count_record(self, record: dict[str, Any], times: int) -> None:
         """Count a record `times` times, in all but its prefix."""
         verdict = record["verdict"]
         self.verdicts[record["kind"], verdict] += times
@@ -97,7 +97,7 @@ class Summary:
         if record["kind"] != "ip":
             return
         if self.receivers is not None:
-            self.receivers.note(record, times)
+            self.receivers.count_record(record, times)
         self.ptr[record["ptr"]["status"]] += times
         self.iprev[record["iprev"]["result"]] += times
         for domain in {owner(name) for name in record["ptr"]["names"]}:
@@ -208,9 +208,9 @@ class Summary:
 def summarise(results: Results, summary: Summary | None = None) -> Summary:
     """Read results and return their summary. Raises InputError for what is no record."""
     summary = Summary() if summary is None else summary
-    classes = LineClasses(summary.counts, summary.note, summary.facts)
+    classes = LineClasses(summary.counts, summary.count_record, summary.facts)
     for chunk in results.chunks():
-        classes.add(chunk)
+        classes.count_chunk(chunk)
         summary.trim()
         if summary.labels is not None:
             summary.labels.note_lines(chunk)
