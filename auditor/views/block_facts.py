@@ -1,7 +1,7 @@
 """What records say about whole prefixes: faults, naming templates, empty /24s, addresses in use.
 
     facts = BlockFacts()
-    facts.count_record(record)  # each record; or `shape` and `add_addresses` for many of one kind at a time
+    facts.count_record(record)  # each; or `shape` and `add_addresses` for many of a kind at a time
     facts.as_json(10)
 
 An address is in use if it has a PTR name, or a HELO name was given for it: shares are of these,

@@ -1,7 +1,7 @@
 """Finds the pattern that the PTR names of a network follow, such as `h-{3}-{4}.cust.example.net`.
 
     names = NamingTemplates()
-    names.add((V4, 0xC63364), "example.net", [7, 8], [b"h-100-7.example.net", ...])
+    names.add_names((V4, 0xC63364), "example.net", [7, 8], [b"h-100-7.example.net", ...])
     for each in names.templates(): each.template, each.kept, each.named, each.others
 
 `{1}` to `{4}` are the octets of the address, `{4:03}` with leading zeros, `{4:x}` and `{4:02x}` in

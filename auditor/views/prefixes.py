@@ -1,8 +1,8 @@
 """Collapses the addresses that share a fault into the fewest prefixes (CIDR).
 
     faults = PrefixFaults()
-    faults.add((V4, 0xC63364), ("PTR_MISSING",), range(256))   # 198.51.100.0/24
-    faults.note(record)                                        # or a record at a time
+    faults.add_addresses((V4, 0xC63364), ("PTR_MISSING",), range(256))  # 198.51.100.0/24
+    faults.count_record(record)                                    # or a record at a time
     for fault in faults.collapsed(): fault.code, fault.addresses, fault.prefixes
 
 A prefix has a fault if all of its addresses that are in the results have it. Within a /24 (of IPv6

@@ -1,7 +1,7 @@
 """Which findings came and went between two results, and in which prefix most of them.
 
     places = FindingPlaces()
-    places.note(change)          # each object of `change`
+    places.count_change(change)    # each object of `change`
     for each in places.found(): each.code, each.added, each.removed, each.prefix, each.inside
 
 Memory is bounded: /24s and /48s beyond a limit are counted without their places, codes beyond one
