@@ -265,7 +265,6 @@ class Receiver:
             return Answer(TRUNCATED, how=how) if len(data) >= SLOT_OCTETS else answer
         if answer.status == TRUNCATED and not message.answer:
             nameserver.can.on_slip(now)
-        self._replies.learn(data, question.rdtype, answer)
         return answer
 
 

@@ -87,9 +87,6 @@ def _read(
     assert len(found) == len(wires)
     for one, answer in zip(found, expected, strict=True):
         assert one is None or one == answer
-    for data, question, answer, one in zip(wires, questions, expected, found, strict=True):
-        if one is None and answer is not None:
-            replies.learn(data, question.rdtype, answer)
     return found
 
 
@@ -135,8 +132,6 @@ def test_negative_neighbours_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -
         questions = _neighbours(parent, TXT, 20)
         asked = [_asked(question) for question in questions]
         wires = [_reply(*one, None) for one in zip(questions, asked, strict=True)]
-        first = _read(replies, questions, asked, wires)
-        assert first == [None] * 20  # nothing like it was seen before
         assert None not in _read(replies, questions, asked, wires)
         assert taken == []
         assert None not in _read(replies, questions, asked, wires)
@@ -152,7 +147,7 @@ def test_a_neighbour_of_another_zone_is_no_part_of_a_negative_run(
     questions = _neighbours("a.example.net", TXT, 12)
     asked = [_asked(question) for question in questions]
     wires = [_reply(*one, None) for one in zip(questions, asked, strict=True)]
-    for _ in range(3):
+    for _ in range(2):
         _read(replies, questions, asked, wires)
     assert taken == [12]
     # Of the same length, and with the same octets behind the question.
@@ -161,8 +156,9 @@ def test_a_neighbour_of_another_zone_is_no_part_of_a_negative_run(
     wires[5] = wires[5][:12] + asked[5] + wires[5][12 + len(asked[5]) :]
     found = replies.read(wires, asked)
     assert taken == [12]
-    assert found[5] is None
-    assert found.count(None) == 1
+    assert [answer.zone for answer in found if answer] == [
+        f"{'b' if at == 5 else 'a'}.example.net" for at in range(12)
+    ]
 
 
 def test_whoever_asked_for_another_type_is_not_answered_by_a_run() -> None:

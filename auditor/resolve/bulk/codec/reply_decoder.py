@@ -27,7 +27,7 @@ from auditor.resolve.bulk.codec.reply_runs import (
     remember,
 )
 from auditor.resolve.response import interpret
-from auditor.wire.codes import NODATA, NOERROR, NXDOMAIN, PTR, TXT
+from auditor.wire.codes import NODATA, NOERROR, NXDOMAIN, PTR, SOA, TXT
 from auditor.wire.message import IN, decode_message
 
 if TYPE_CHECKING:
@@ -168,15 +168,17 @@ class ReplyDecoder:
             for echoed, head in zip(echoes, heads, strict=True)
         ]
         found = iter(self._read_ones(list(compress(packets, ones)), list(compress(asked, ones))))
-        # Of kinds that have no short path nothing is remembered.
         negative = self._negative.get
         return [
             next(found)
             if one
             else (
                 echoed
-                and negative(
-                    data[2:_FIRST_LABEL_AT] + data[_FIRST_LABEL_AT + data[HEADER_OCTETS] :]
+                and (
+                    negative(
+                        data[2:_FIRST_LABEL_AT] + data[_FIRST_LABEL_AT + data[HEADER_OCTETS] :]
+                    )
+                    or self._learn_negative(data)
                 )
             )
             or None
@@ -316,27 +318,35 @@ class ReplyDecoder:
         remember(self._suffixes, wire, text)
         return text
 
-    def learn(self, data: bytes, rdtype: int, answer: Answer) -> None:
-        """Remember what a negative reply came to: neighbours' replies are the same.
+    def _learn_negative(self, data: bytes) -> Answer | None:
+        """Return what a negative reply means, and remember it: neighbours' replies are the same.
 
         All but the ID and the characters of the question's first label is what is known
         again: the SOA's owner is a pointer into the question, so where it leads must be the
-        same too. `answer` is what the reply means for a question of type `rdtype`.
+        same too. None for a reply of another kind, and where those characters matter.
         """
         kind = _COMMON_HEADERS.get(data[2:8]) if len(data) <= MEMO_REPLY_OCTETS else None
-        if kind not in {_EMPTY, _NOWHERE} or answer.status not in {NODATA, NXDOMAIN}:
-            return
+        if kind not in {_EMPTY, _NOWHERE}:
+            return None
         rest = data[_FIRST_LABEL_AT + data[HEADER_OCTETS] :]
-        # That nothing depends on these characters is tried with some that no name has.
+        # Read with characters that no name has: a zone with these is that of one name alone, as
+        # one may be that denies nothing here, and a pointer into the label leads nowhere.
         other = data[:_FIRST_LABEL_AT] + b"\xff" * data[HEADER_OCTETS] + rest
-        answer = answer._replace(how=None)
         try:
             message = decode_message(other)
         except WireError:
-            return
-        if interpret(message, Question(message.question[0][0], rdtype)) != answer:
-            return
+            return None
+        ((name, rdtype, _),) = message.question
+        answer = interpret(message, Question(name, rdtype))
+        zones = [record.name for record in message.authority if record.rdtype == SOA]
+        if (
+            answer.status not in {NODATA, NXDOMAIN}
+            or "".join(zones) != answer.zone
+            or "\\255" in answer.zone
+        ):
+            return None
         remember(self._negative, data[2:_FIRST_LABEL_AT] + rest, answer)
+        return answer
 
 
 def _owners_in_full(

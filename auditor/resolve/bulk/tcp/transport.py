@@ -289,9 +289,7 @@ class TcpTransport:
             message = decode_message(data)
         except WireError:
             return Answer(MALFORMED, how=how)
-        answer = interpret(message, question, how)
-        self._replies.learn(data, question.rdtype, answer)
-        return answer
+        return interpret(message, question, how)
 
     def _on_end(self, server: TcpServer, session: TcpSession) -> None:
         """Take the end of a connection that this side did not close."""
