@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from auditor.findings.catalogue import zone_lines
 from auditor.findings.special_purpose import is_global
 from auditor.spf.lint.correction import authorising
+from auditor.wire.codes import SETTLED
 from auditor.wire.master_file import MAX_STRING, absolute_name, quoted_text
 from auditor.wire.names import NULL_MX
 
@@ -50,7 +51,11 @@ def _policy_lines(
     if code == "SPF_NONE":
         if correction and correction.text:  # of a record that is nearly a policy
             return _from_near_miss(correction.text, owner, address)
-        return _first(record, owner)
+        if address:
+            return _first_of_address(address, owner)
+        found = [(each["code"], each["subject"]) for each in record["findings"]]
+        if ("SPF_NEAR_MISS", domain) not in found:
+            return _first_of_domain(record["domain"], owner)
     if code in _NOT_AUTHORISED:
         published = [fact["record"] for fact in record["spf"] if fact["domain"] == domain]
         base = (correction and correction.text) or next(filter(None, published), "")
@@ -145,19 +150,22 @@ def _from_near_miss(text: str, owner: str, address: str) -> Published:
     return (_line(owner, text),), ("It takes the place of the record that does not count.",)
 
 
-def _first(record: Mapping[str, Any], owner: str) -> Published:
-    """Return a first policy for a domain that has none."""
-    if record["kind"] == "ip":
-        mechanism = _mechanism(record["target"])
-        return (_line(owner, f"v=spf1 {mechanism} ~all"),), (_ALL_SENDERS,)
-    return _first_of_domain(record["domain"], owner)
+def _first_of_address(address: str, owner: str) -> Published:
+    """Return a first policy for a domain that has none, with the address that is to send."""
+    return (_line(owner, f"v=spf1 {_mechanism(address)} ~all"),), (_ALL_SENDERS,)
 
 
 def _first_of_domain(facts: Mapping[str, Any], owner: str) -> Published:
-    hosts = facts["mx"]["hosts"]
-    if all(host["name"] != NULL_MX for host in hosts):
-        if any(host["addresses"] for host in hosts):
-            return (_line(owner, "v=spf1 mx ~all"),), (_ALL_SENDERS,)
-        if facts["addresses"]["list"]:
-            return (_line(owner, "v=spf1 a ~all"),), (_ALL_SENDERS,)
-    return (_line(owner, "v=spf1 -all"),), (_NO_MAIL,)
+    """Return a first policy for a domain that has none; one that sends nothing says so.
+
+    What could not be looked up may send, and so may a domain whose MX hosts have no address.
+    """
+    hosts, holders = facts["mx"]["hosts"], facts["addresses"]
+    is_null = any(host["name"] == NULL_MX for host in hosts)
+    if not is_null and any(host["addresses"] for host in hosts):
+        return (_line(owner, "v=spf1 mx ~all"),), (_ALL_SENDERS,)
+    if not is_null and holders["list"]:
+        return (_line(owner, "v=spf1 a ~all"),), (_ALL_SENDERS,)
+    if is_null or (not hosts and SETTLED.issuperset((facts["mx"]["status"], holders["status"]))):
+        return (_line(owner, "v=spf1 -all"),), (_NO_MAIL,)
+    return policy_text_lines("SPF_NONE", owner, None)

@@ -334,3 +334,23 @@ def test_a_domain_without_mail_is_told_one_policy() -> None:
     found = _of(_zones("", "@ A 192.0.2.5\n@ MX 0 .\n"), "example.net")
     assert found["MX_NULL"].lines == found["SPF_NONE"].lines
     assert found["SPF_NONE"].lines == ('example.net. IN TXT "v=spf1 -all"',)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        # Nearly a policy, and nobody knows which.
+        '@ TXT "v=spf 1 mx -all"',
+        '@ TXT "spf2.0/pra ip4:192.0.2.5 -all"',
+        # MX hosts of a zone that is not loaded, and of none.
+        "@ MX 10 mail.example.com.",
+        "@ MX 10 gone",
+    ],
+)
+def test_a_domain_that_may_send_mail_is_told_no_policy_that_refuses_all(records: str) -> None:
+    host = f"{records.replace('@', 'sub')}\n{_NET}"
+    found = _of(_zones("", host), "sub.example.net")
+    for code in {"SPF_NONE", "SPF_NEAR_MISS"} & found.keys():
+        assert found[code].lines == ()
+        (draft,) = found[code].drafts
+        assert draft.endswith('IN TXT "v=spf1 <the networks that send> -all"')
