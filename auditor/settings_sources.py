@@ -22,7 +22,7 @@ from auditor.errors import UsageError
 from auditor.quoting import printable, quoted
 from auditor.settings_option import Option, declared_options
 from auditor.settings_trust import check_trust
-from auditor.settings_values import plain_value
+from auditor.settings_values import plain_value, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,8 +47,6 @@ _Options: TypeAlias = "Mapping[str, Option]"
 
 #: Read if it is there and nothing says otherwise.
 DEFAULT_FILE: Final = Path("auditor.toml")
-
-_MAX_FILE_OCTETS: Final = 1 << 20
 
 _PREFIX: Final = "AUDITOR_"
 
@@ -218,21 +216,11 @@ def read_config(path: Path, options: _Options) -> dict[str, Any]:
 
     Raises UsageError for a file that cannot be read, is not TOML, or has an unknown key.
     """
-    import tomllib  # noqa: PLC0415 - only if there is a file
-
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_FILE_OCTETS + 1)
-        if len(text) > _MAX_FILE_OCTETS:
-            raise UsageError(f"{path}: larger than {_MAX_FILE_OCTETS >> 20} MiB; expected settings")
-        table = tomllib.loads(text.decode())
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
+    table = read_toml(path)
     for key in table:
         if key not in options:
-            raise UsageError(f"{path}: unknown setting {quoted(key)}{_suggestion(key, options)}")
+            name = printable(str(path))
+            raise UsageError(f"{name}: unknown setting {quoted(key)}{_suggestion(key, options)}")
     return table
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from auditor.errors import UsageError, WireError
-from auditor.quoting import quoted
+from auditor.quoting import printable, quoted
 
 __all__ = [
     "AUTHORITY_MODES",
@@ -40,6 +40,7 @@ __all__ = [
     "parse_worker_count",
     "parse_zone_names",
     "plain_value",
+    "read_toml",
 ]
 
 #: What `--authority` can be; without a value it is the first.
@@ -47,6 +48,7 @@ AUTHORITY_MODES: Final = ("servers", "every")
 
 _PORTS: Final = range(1, 65536)
 _MAX_SERVER_FILE_OCTETS: Final = 1 << 20
+_MAX_TOML_OCTETS: Final = 1 << 20
 
 _SECONDS_OF_UNIT: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION: Final = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
@@ -305,6 +307,27 @@ def parse_severities(value: Any) -> dict[str, str]:
     return {
         parse_text(code).upper(): parse_text(severity).lower() for code, severity in value.items()
     }
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds. Raises UsageError with the name of the file."""
+    import tomllib  # noqa: PLC0415 - only if there is a file
+
+    name = printable(str(path))
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_TOML_OCTETS + 1)
+        if len(text) > _MAX_TOML_OCTETS:
+            raise UsageError(f"{name}: larger than {_MAX_TOML_OCTETS >> 20} MiB")
+        return tomllib.loads(text.decode())
+    except OSError as error:
+        raise UsageError(f"{name}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise UsageError(f"{name}: not TOML: not UTF-8 text") from None
+    except RecursionError:
+        raise UsageError(f"{name}: not TOML: nested too deeply") from None
+    except ValueError as error:  # of a name with a NUL and a number of thousands of digits, too
+        raise UsageError(f"{name}: not TOML: {error}") from error
 
 
 def plain_value(value: Any) -> Any:

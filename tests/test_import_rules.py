@@ -59,6 +59,7 @@ _LADDER: Final[dict[str, set[str]]] = {
         "publicsuffix",
         "quoting",
         "settings",
+        "settings_values",
         "spf",
         "targets",
         "wire",

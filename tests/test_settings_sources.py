@@ -466,3 +466,26 @@ def test_a_wrong_value_in_a_file_names_the_file(config: Path) -> None:
     config.write_text('tries = "often"\n', "ascii")
     with pytest.raises(UsageError, match=rf"^{config}: tries: 'often' is not a whole number$"):
         _load(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tries = " + "[" * 5000 + "]" * 5000, "not TOML: nested too deeply"),
+        ("tries = " + "9" * 5000, "not TOML: Exceeds the limit"),
+        ("#" * (1 << 20) + "\n", "larger than 1 MiB"),
+    ],
+    ids=["nested", "digits", "large"],
+)
+def test_a_file_that_no_reader_of_toml_takes_is_named(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "odd\x1b.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=rf"odd\\x1b\.toml: {message}"):
+        read_config(path, OPTIONS)
+
+
+def test_a_name_with_a_nul_is_no_file() -> None:
+    with pytest.raises(UsageError, match="embedded null byte"):
+        read_config(Path("a\0b"), OPTIONS)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, Typ
 
 from auditor.errors import UsageError
 from auditor.quoting import printable, quoted
+from auditor.settings_values import read_toml
 from auditor.wire.codes import NOERROR, SETTLED
 
 if TYPE_CHECKING:
@@ -124,17 +125,7 @@ def receivers(own: Path | None = None) -> Mapping[str, Receiver]:
     """
     if own is None:
         return _built_in()
-    try:
-        text = own.read_text("utf-8")
-    except OSError as error:
-        raise UsageError(f"{printable(str(own))}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{printable(str(own))}: not UTF-8 text") from None
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{printable(str(own))}: not TOML: {error}") from None
-    return {**_built_in(), **_read(table, str(own))}
+    return {**_built_in(), **_read(read_toml(own), str(own))}
 
 
 def select_receivers(names: Iterable[str], own: Path | None = None) -> list[Receiver]:
@@ -216,7 +207,7 @@ def rule_data(rule: Rule) -> dict[str, Any]:
 def _read(table: Mapping[str, Any], where: str) -> dict[str, Receiver]:
     ways = {}
     for key, entry in table.items():
-        place = f"{printable(where)}: {key}"
+        place = f"{printable(where)}: {printable(key)}"
         if not isinstance(entry, dict):
             raise UsageError(f"{place}: expected a table with name, source, seen and rules")
         _no_other_keys(entry, _RECEIVER_KEYS, place)
@@ -226,7 +217,7 @@ def _read(table: Mapping[str, Any], where: str) -> dict[str, Receiver]:
         defaults = {name: entry[name] for name in entry.keys() - {"name", "rules"}}
         ways[key.lower()] = Receiver(
             key.lower(),
-            entry["name"],
+            printable(entry["name"]),
             tuple(
                 _rule(rule, defaults, f"{place}, rule {number}")
                 for number, rule in enumerate(rules, 1)
@@ -247,6 +238,8 @@ def _rule(own: Any, defaults: Mapping[str, Any], place: str) -> Rule:
         _wrong(f"{place}: `effect` must be one of {', '.join(get_args(Effect))}")
     if (effect == "score") != ("points" in given and "threshold" in given):
         _wrong(f"{place}: `points` and `threshold` belong to the effect score, and only to it")
+    if not all(type(given.get(name, 0)) in {int, float} for name in ("points", "threshold")):
+        _wrong(f"{place}: `points` and `threshold` must be numbers")
     if given.get("sure") not in get_args(Sure):
         _wrong(f"{place}: `sure` must be one of {', '.join(get_args(Sure))}")
     texts = {name: given.get(name, "") for name in ("reply", "option", "unless", "published")}
@@ -259,10 +252,10 @@ def _rule(own: Any, defaults: Mapping[str, Any], place: str) -> Rule:
         effect=effect,
         points=float(given.get("points", 0)),
         threshold=float(given.get("threshold", 0)),
-        source=given["source"],
+        source=printable(given["source"]),
         seen=given["seen"],
         sure=given["sure"],
-        **texts,
+        **{name: printable(text) for name, text in texts.items()},
     )
 
 

@@ -161,6 +161,11 @@ def test_a_file_of_ones_own_replaces_receivers_by_key(tmp_path: Path) -> None:
         ('name = "My copy"', "", "needs a name and a list of rules"),
         ("[gmail]", "gmx = 1\n[gmail]", "expected a table with name, source, seen and rules"),
         ("points = 3", "pints = 3", "unknown key 'pints'"),
+        ("points = 3", 'points = "3"', "`points` and `threshold` must be numbers"),
+        ("threshold = 5", "threshold = [5]", "`points` and `threshold` must be numbers"),
+        ("points = 3", "points = true", "`points` and `threshold` must be numbers"),
+        ("[gmail]", f"[gmail]\nx = {'[' * 5000}", "not TOML: nested too deeply"),
+        ("[gmail]", '"\\u001b" = 1\n[gmail]', r"own\.toml: \\x1b: expected a table"),
         ("[{ when", '["x", { when', "rule 1: expected a table"),
     ],
 )
@@ -171,6 +176,14 @@ def test_a_fault_in_a_file_is_named_with_its_place(
     own.write_text(_OWN.replace(old, new))
     with pytest.raises(UsageError, match=message):
         receivers(own)
+
+
+def test_nothing_of_a_file_moves_the_cursor(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(_OWN.replace("My copy", "\\u001b[2J").replace("https", "\\u009b"))
+    gmail = receivers(own)["gmail"]
+    assert gmail.name == r"\x1b[2J"
+    assert gmail.rules[0].source.startswith(r"\x9b")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
