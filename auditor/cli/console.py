@@ -7,12 +7,12 @@ import logging
 import os
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from auditor.errors import ClosedOutputError, OutputError
-from auditor.quoting import printable_json
+from auditor.quoting import printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +26,9 @@ __all__ = [
     "print_json",
     "print_message",
 ]
+
+#: Characters of a message: names of files are in it as they were given.
+_MAX_MESSAGE: Final = 10_000
 
 
 def prepare() -> None:
@@ -93,7 +96,7 @@ class ErrorOutput:
     def fail(self, message: str, code: int) -> None:
         """Say what ended the command, once."""
         if not self.as_json:
-            print_message(f"auditor: {message}")
+            print_message(f"auditor: {printable(message, _MAX_MESSAGE)}")
         elif message != self._said:
             self._said = message
             from auditor.cli.log_json import error_event  # noqa: PLC0415 - for few commands
@@ -125,7 +128,7 @@ class _Messages(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print `auditor: ` and the message."""
-        print_message(f"auditor: {record.getMessage()}")
+        print_message(f"auditor: {printable(record.getMessage(), _MAX_MESSAGE)}")
 
 
 @contextmanager

@@ -54,6 +54,13 @@ def _results(path: Path, *, worse: bool) -> Path:
         ("config", "--helo", EVIL),
         ("config", "--json", "--metrics", EVIL),
         ("receivers", EVIL),
+        ("history", EVIL),
+        ("convert", "old.ndjson", "-o", EVIL),
+        ("report", "old.ndjson", "-o", f"{EVIL}.pdf"),
+        ("fix", "old.ndjson", "--own", EVIL, "-o", "plan/"),
+        ("demo", "-o", f"/dev/null/{EVIL}"),
+        ("check", "--zones", EVIL, "192.0.2.1"),
+        ("check", "--zones", f"zones-{EVIL}", "192.0.2.1"),
         (EVIL,),
     ],
     ids=lambda command: " ".join(command[:2]).encode("ascii", "ignore").decode(),
@@ -63,6 +70,7 @@ def test_no_command_prints_what_moves_the_cursor(
 ) -> None:
     _results(here / "old.ndjson", worse=False)
     _results(here / "new.ndjson", worse=True)
+    (here / f"zones-{EVIL}").write_text("$TTL 1\n@ SOA a b 1 1 1 1 1\nx y z\n")
     ended = call(*command)
     assert ended.out + ended.err
     assert _unprintable(ended.out) == set()

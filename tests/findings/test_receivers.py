@@ -190,7 +190,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.toml: cannot be read"):
         receivers(tmp_path / "none.toml")
     (tmp_path / "odd.toml").write_bytes(b"\xff")
-    with pytest.raises(UsageError, match="not UTF-8"):
+    with pytest.raises(UsageError, match="not TOML: not UTF-8 text"):
         receivers(tmp_path / "odd.toml")
 
 

@@ -7,6 +7,7 @@ over, so a configuration need not be valid to be read.
 from __future__ import annotations
 
 import re
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from auditor.errors import ZoneFileError
@@ -79,11 +80,16 @@ def read_named_conf(path: Path) -> NamedConf:
 def _statements(path: Path, conf: NamedConf, depth: int) -> Iterator[_Statement]:
     """Yield the statements of a file, those of included files in their places."""
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
-    except OSError as error:
-        problem = f"{path}: cannot be read: {error.strerror}"
+        is_file = not depth or S_ISREG(path.stat().st_mode)
+        text = path.read_bytes().decode("utf-8", "surrogateescape") if is_file else ""
+    except (OSError, ValueError) as error:  # of a name with a NUL, too
+        is_file, why = False, getattr(error, "strerror", None) or error
+    else:
+        why = "not a regular file"
+    if not is_file:
+        problem = f"{path}: cannot be read: {why}"
         if not depth:
-            raise ZoneFileError(problem) from error
+            raise ZoneFileError(problem)
         conf.problems.append(f"{problem}: passed over")
         return
     conf.files.append(path)

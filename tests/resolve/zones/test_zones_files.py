@@ -402,6 +402,18 @@ def test_a_named_conf_without_zones_is_refused(
         loaded(run, tmp_path / "named.conf")
 
 
+@pytest.mark.parametrize("name", ["/dev/zero", "a\0b"])
+def test_a_named_conf_includes_nothing_but_files(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, run: Run, name: str
+) -> None:
+    conf = f'include "{name}";\nzone "example.net" {{ type primary; file "net"; }};\n'
+    write(tmp_path, {"named.conf": conf, "net": HEAD})
+    loaded(run, tmp_path / "named.conf")
+    (message,) = caplog.messages
+    assert "cannot be read: " in message
+    assert message.endswith(": passed over")
+
+
 # --- interruption ----------------------------------------------------------------------------
 
 
