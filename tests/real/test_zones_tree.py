@@ -84,13 +84,13 @@ def test_a_scan_writes_the_same_zones_beside_its_records(tree: Tree, tmp_path: P
     assert auditor("scan", *options, "-o", plain, *TARGETS).code == 0
     ended = auditor("scan", *options, "--authority=every", "-o", beside, *TARGETS)
     assert ended.code == 0, ended.err
-    assert plain.read_bytes() == beside.read_bytes()
+    assert plain.read_text().splitlines() == beside.read_text().splitlines()
     manifest = json.loads((tmp_path / "out.ndjson.run.json").read_text())
     assert manifest["zones"]["zones"] == len(EXPECTED)
     assert manifest["zones"]["findings"]["SERVER_LAME"] == 4
     written = (tmp_path / "out.ndjson.zones.ndjson").read_text()
     shown = auditor("zones", *_options(tree), "--authority=every", "--json", *TARGETS)
-    assert shown.out == written
+    assert shown.out.splitlines() == written.splitlines()
 
 
 @pytest.mark.parametrize("options", sample([["--workers", "2"], ["--concurrency", "1"]]))
