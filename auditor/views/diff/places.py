@@ -2,7 +2,7 @@
 
     places = FindingPlaces()
     places.count_change(change)    # each object of `change`
-    for each in places.found(): each.code, each.added, each.removed, each.prefix, each.inside
+    for finding in places.changed_findings(): finding.code, finding.added, finding.prefix
 
 Memory is bounded: /24s and /48s beyond a limit are counted without their places, codes beyond one
 not at all.
