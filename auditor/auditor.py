@@ -151,7 +151,7 @@ class Auditor:
             settings = self._settings
             with self._asking() as resolver:
                 auditor = self._target_auditor()
-                await drive(resolver, auditor.prepare())
+                await drive(resolver, auditor.look_up_shared())
                 pipeline = Pipeline(
                     resolver,
                     auditor.audit,
@@ -181,7 +181,7 @@ class Auditor:
         auditor = self._target_auditor()
 
         def steps() -> Steps[CheckResult]:
-            yield from auditor.prepare()
+            yield from auditor.look_up_shared()
             record = yield from auditor.audit(single)
             helo = single.origin.helo or self._settings.helo or ""
             known = yield from follow_up(record, helo, single.origin.expected)

@@ -55,7 +55,7 @@ class _Way:
 
     def _pass(self, batch: _Batch) -> None:
         onward, packets = batch
-        sent = onward.send(*packed(packets))
+        sent = onward.send_packets(*packed(packets))
         # What the kernel has no room for is lost, as on any router.
         self.refused += len(packets) - sent.taken
 

@@ -63,9 +63,9 @@ def check_address(
         questions.append(probe)
     answers = yield questions
     if probe is not None:
-        wildcards.learn(probe, answers[-1])
+        wildcards.learn_wildcard(probe, answers[-1])
         answers = answers[:-1]
-    owner = wildcards.owner(reverse, ptr.names)
+    owner = wildcards.wildcard_owner(reverse, ptr.names)
     if owner:
         ptr = ptr._replace(wildcard=owner)
     return ptr, confirm(address, names, answers)
@@ -91,14 +91,14 @@ class Wildcards:
         parent = reverse.partition(".")[2]
         return None if parent in self.names else Question(f"*.{parent}", PTR)
 
-    def learn(self, question: Question, answer: Answer) -> None:
+    def learn_wildcard(self, question: Question, answer: Answer) -> None:
         """Take the answer to `question()`; one that failed says nothing."""
         if len(self.names) >= _MAX_WILDCARDS:
             self.names.clear()
         names = cast("tuple[str, ...]", answer.records) if answer.status == NOERROR else ()
         self.names[question.name[2:]] = names
 
-    def owner(self, reverse: str, names: Sequence[str]) -> str:
+    def wildcard_owner(self, reverse: str, names: Sequence[str]) -> str:
         """Return the wildcard's owner if just its names are those of `reverse`, else ""."""
         parent = reverse.partition(".")[2]
         made_up = self.names.get(parent)

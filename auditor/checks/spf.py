@@ -70,7 +70,7 @@ class SpfChecker:
         self._tables: dict[tuple[str, str, int], RangeTable | None] = {}
         self._times: dict[tuple[str, str, int], int] = {}
 
-    def check(
+    def spf_facts(
         self, address: str, version: int, identities: Sequence[SpfIdentity]
     ) -> Steps[list[SpfFact]]:
         """Return the facts of an address, one for each identity."""
@@ -80,7 +80,7 @@ class SpfChecker:
             )
         )
 
-    def prepare(self, identities: Sequence[SpfIdentity]) -> Steps[None]:
+    def build_tables(self, identities: Sequence[SpfIdentity]) -> Steps[None]:
         """Build the range tables of policies that every address of the run is checked against."""
         fixed = [identity for identity in identities if not _is_open(identity)]
         yield from together(

@@ -241,9 +241,9 @@ class Pipeline:
                 self._spawn(slots, jobs)
             if not rounds.questions:
                 return
-            batch = self._resolver.start(rounds.questions)
+            batch = self._resolver.start_batch(rounds.questions)
             await batch.wait_for_most()
-            rounds.step(batch.answers)
+            rounds.take_answers(batch.answers)
 
     def _take_lines(self, slots: BlockSlots, rounds: BlockFastPath) -> None:
         self.open_targets -= len(rounds.lines)
@@ -301,7 +301,7 @@ class Pipeline:
             end = len(questions)
             asked.append((job, start, end))
             start = end
-        return self._resolver.start(questions), asked
+        return self._resolver.start_batch(questions), asked
 
     async def _step(
         self, slots: BlockSlots, asked: list[JobAnswers], batch: PendingBatch

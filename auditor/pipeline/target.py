@@ -57,7 +57,7 @@ class TargetAuditor:
         #: What the DNS says of the HELO name of the settings, by IP version.
         self._helo_answers: dict[int, Answer] = {}
 
-    def prepare(self) -> Steps[None]:
+    def look_up_shared(self) -> Steps[None]:
         """Look up what is the same for every address of the run: HELO name and policies."""
         if self._helo is not None and helo_question(self._helo, V4) is not None:
             versions = (V4, V6)
@@ -65,7 +65,7 @@ class TargetAuditor:
             answers = yield [question for question in asked if question is not None]
             self._helo_answers = dict(zip(versions, answers, strict=True))
         if self._spf and self._given:
-            yield from self._policies.prepare(self._given)
+            yield from self._policies.build_tables(self._given)
 
     def fast_path(self) -> FastPath | None:
         """Return the fast path for common targets, if these settings allow one."""
@@ -115,7 +115,7 @@ class TargetAuditor:
         spf: Sequence[SpfFact] = ()
         if self._spf:
             identities = identities_of(given, iprev)
-            spf = yield from self._policies.check(target.text, target.version, identities)
+            spf = yield from self._policies.spf_facts(target.text, target.version, identities)
         findings = judge_ip(
             target.text,
             target.version,

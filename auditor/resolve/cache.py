@@ -53,7 +53,7 @@ class Lifetimes(NamedTuple):
     negative: float = 10_800.0
     failure: float = 5.0
 
-    def of(self, answer: Answer) -> float:
+    def lifetime_of(self, answer: Answer) -> float:
         """Return the seconds for which `answer` may be used."""
         ttl = answer.ttl or 0
         if answer.status == NOERROR:
@@ -82,14 +82,14 @@ class Cache:
         self._lifetimes = lifetimes or Lifetimes()
         #: Octets of the answers in the young generation that are not small.
         self._large = 0
-        #: The two generations, for whoever only wants to know whether to call `get`.
+        #: The two generations, for whoever only wants to know whether to call `fresh_answer`.
         self.young: dict[Question, tuple[float, Answer]] = {}
         self.old: dict[Question, tuple[float, Answer]] = {}
 
     def __len__(self) -> int:
         return len(self.young) + len(self.old)
 
-    def get(self, question: Question, now: float) -> Answer | None:
+    def fresh_answer(self, question: Question, now: float) -> Answer | None:
         """Return the answer kept for a question, or None if there is none that is fresh."""
         entry = self.young.get(question)
         if entry is not None:
@@ -100,7 +100,7 @@ class Cache:
         self._keep(question, entry)
         return entry[1]
 
-    def put(self, question: Question, answer: Answer, now: float) -> None:
+    def keep_answer(self, question: Question, answer: Answer, now: float) -> None:
         """Keep an answer for as long as its status and TTL allow."""
         if self.half:
             self._keep(question, (now, answer))
@@ -140,7 +140,7 @@ class Cache:
 
     def _is_fresh(self, entry: tuple[float, Answer], now: float) -> bool:
         kept_at, answer = entry
-        return now < kept_at + self._lifetimes.of(answer)
+        return now < kept_at + self._lifetimes.lifetime_of(answer)
 
 
 def octets_of(answer: Answer) -> int:

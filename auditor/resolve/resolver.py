@@ -132,11 +132,11 @@ class CachingResolver:
 
     async def resolve_many(self, questions: Sequence[Question]) -> list[Answer]:
         """Return one answer per question, in order. Failures are statuses."""
-        batch = self.start(questions)
+        batch = self.start_batch(questions)
         await batch.wait()
         return [answer for answer in batch.answers if answer is not None]
 
-    def start(self, questions: Sequence[Question]) -> PendingBatch:
+    def start_batch(self, questions: Sequence[Question]) -> PendingBatch:
         """Ask, and return at once what the answers will come into."""
         loop = asyncio.get_running_loop()
         batch = PendingBatch(len(questions), loop)
@@ -171,7 +171,7 @@ class CachingResolver:
             self._waiting[question] = (_SharedWaiters([first, waiter]), 0)
 
     def _from_cache(self, sink: _AnswerSink, index: int, question: Question, now: float) -> bool:
-        answer = self._cache.get(question, now)
+        answer = self._cache.fresh_answer(question, now)
         if answer is None:
             return False
         self.from_cache += 1
@@ -197,7 +197,7 @@ class CachingResolver:
             if keeping and len(answer.records) <= 1 and question.rdtype != TXT:
                 young[question] = (now, answer)
             else:
-                self._cache.put(question, answer, now)
+                self._cache.keep_answer(question, answer, now)
                 young = self._cache.young
             sink, index = take(question)
             if sink is not batch:

@@ -37,10 +37,10 @@ class TokenBucket:
         self._held = self._most
         self._then = now
 
-    def take(self, wanted: int, now: float) -> int:
+    def take_tokens(self, wanted: int, now: float) -> int:
         """Take up to `wanted` tokens; return how many were granted."""
         if self._within is not None:
-            wanted = self._within.take(wanted, now)
+            wanted = self._within.take_tokens(wanted, now)
         if self._rate is None:
             return wanted
         self._refill(now)
@@ -64,7 +64,7 @@ class TokenBucket:
         self._refill(now)
         return max(delay, (1.0 - self._held) / self._rate)
 
-    def limit(self, rate: float | None, now: float) -> None:
+    def set_rate(self, rate: float | None, now: float) -> None:
         """Go on at another rate."""
         self._refill(now)
         self._rate = rate

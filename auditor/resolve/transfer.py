@@ -67,7 +67,7 @@ class Transferred(NamedTuple):
         builder = ZoneBuilder(f"{self.origin} from {self.server}")
         place = Place(f"{self.origin} from {self.server}", "\n", 0)
         for name, rdtype, _, ttl, rdata in self.records:
-            builder.add(name, rdtype, ttl, rdata, place)
+            builder.add_record(name, rdtype, ttl, rdata, place)
         return builder.zone(self.server)
 
     def master_file(self) -> MasterFile:
@@ -167,7 +167,7 @@ async def _exchange(
         message = read_transfer_message(data)
         _require_reply(message, qid)
         if verifier is not None:
-            verifier.take(data, message.signature, message.signed, int(time.time()))
+            verifier.add_message(data, message.signature, message.signed, int(time.time()))
         if _take(records, message.records, origin):
             if verifier is not None:
                 verifier.finish()

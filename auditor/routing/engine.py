@@ -117,7 +117,7 @@ class RoutedEngine:
 
     async def start(self) -> None:
         """Start the resolvers, and the servers of the routes that were given."""
-        self._resolvers.pool.share(self._bucket)
+        self._resolvers.pool.share_rate(self._bucket)
         await self._resolvers.start()
         try:
             for zone, servers in self._settings.route:
@@ -143,12 +143,14 @@ class RoutedEngine:
         for route, part in shares.items():
             self._send(route, part, deliver)
 
-    def limit(self, concurrency: int | None, qps: float | None, server_qps: float | None) -> None:
+    def set_limits(
+        self, concurrency: int | None, qps: float | None, server_qps: float | None
+    ) -> None:
         """Begin, or go on, with other limits than those it was made with."""
         self._limits = concurrency, qps, server_qps
-        self._resolvers.limit(concurrency, qps, server_qps)
+        self._resolvers.set_limits(concurrency, qps, server_qps)
         for server in self._servers.values():
-            server.engine.limit(concurrency, qps, self._qps_of(foreign=server.is_foreign))
+            server.engine.set_limits(concurrency, qps, self._qps_of(foreign=server.is_foreign))
 
     def rate(self) -> float | None:
         """Return how many queries a second the resolvers' limits allow; None for any number."""
@@ -337,7 +339,7 @@ class RoutedEngine:
         if known is not None:
             if known.is_foreign and not foreign:
                 known.is_foreign = False
-                known.engine.limit(*self._limits[:2], self._qps_of(foreign=False))
+                known.engine.set_limits(*self._limits[:2], self._qps_of(foreign=False))
             return known
         if len(self._servers) >= _MAX_SERVERS:
             return None
@@ -356,7 +358,7 @@ class RoutedEngine:
         except AuditorError as error:
             _log.info("%s: asked through the resolvers instead: %s", server, error)
             return None
-        made.engine.limit(*self._limits[:2], self._qps_of(foreign=foreign))
+        made.engine.set_limits(*self._limits[:2], self._qps_of(foreign=foreign))
         if self._wake is not None:
             made.engine.on_room(self._wake)
         return made

@@ -42,7 +42,7 @@ class _OneServer(BulkEngine):
             check=False,
             trace=settings.trace,
         )
-        self.pool.share(bucket)
+        self.pool.share_rate(bucket)
         self.pool.recurse = recurse
         self._retries.dnssec_checks.is_off = not recurse
 

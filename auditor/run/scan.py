@@ -193,7 +193,7 @@ class Scan:
         await resolver.engine.start()
         self._resolver = resolver
         try:
-            await drive(resolver, auditor.prepare())
+            await drive(resolver, auditor.look_up_shared())
             self._pipeline = Pipeline(
                 resolver,
                 auditor.audit,

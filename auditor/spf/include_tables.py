@@ -62,7 +62,7 @@ class IncludeTables:
         self._known: dict[Hashable, list[RangePart]] = {}
         self.intervals = 0
 
-    def get(self, key: Hashable) -> list[RangePart] | None:
+    def known_table(self, key: Hashable) -> list[RangePart] | None:
         """Return a table, None if it is not known."""
         return self._known.get(key)
 
@@ -108,7 +108,7 @@ class TableEvaluation(RangeEvaluation):
         self, text: bytes, domain: str, spent: tuple[int, int], *, included: bool
     ) -> Steps[list[RangePart]]:
         key = self._version, text, domain, spent, included
-        table = self._tables.get(key)
+        table = self._tables.known_table(key)
         if table is None:
             everything: Groups = {spent: [EVERYTHING[self._version]]}
             table = yield from super().policy(text, domain, everything, included=included)

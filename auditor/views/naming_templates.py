@@ -2,7 +2,7 @@
 
     names = NamingTemplates()
     names.add_names((V4, 0xC63364), "example.net", [7, 8], [b"h-100-7.example.net", ...])
-    for found in names.templates(): found.template, found.kept, found.named, found.others
+    for naming in names.templates(): naming.template, naming.kept, naming.named
 
 `{1}` to `{4}` are the octets of the address, `{4:03}` with leading zeros, `{4:x}` and `{4:02x}` in
 hex. Of IPv6 `{nibbles}` are all 32 digits, `{groups}` the eight groups in full, `{iid}` the last

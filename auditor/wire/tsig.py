@@ -113,7 +113,7 @@ class ReplyVerifier:
         self._is_first = True
         self._unsigned: list[bytes] = []
 
-    def take(self, data: bytes, signature: Record | None, signed: int, now: int) -> None:
+    def add_message(self, data: bytes, signature: Record | None, signed: int, now: int) -> None:
         """Take a message, with its TSIG record and the octets before it. Raises TsigError."""
         if signature is None:
             self._unsigned.append(data)

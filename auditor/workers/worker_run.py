@@ -64,7 +64,7 @@ def pack_lines() -> LinePacker:
 class _AdjustableEngine(Protocol):
     """An engine whose limits can be changed."""
 
-    def limit(
+    def set_limits(
         self, concurrency: int | None, qps: float | None, server_qps: float | None
     ) -> None: ...
 
@@ -120,7 +120,7 @@ class WorkerRun:
 
     def _limit(self) -> None:
         if isinstance(self._shared.engine, _AdjustableEngine):
-            self._shared.engine.limit(*self._quota[1:])
+            self._shared.engine.set_limits(*self._quota[1:])
 
     async def audit_shard(self, shard: Shard, skip: int = 0) -> Result:
         """Audit the targets of a shard but the first `skip`.
@@ -150,7 +150,7 @@ class WorkerRun:
     async def _start(self) -> None:
         await self._shared.start()
         with self._asking() as resolver:
-            await drive(resolver, self._auditor.prepare())
+            await drive(resolver, self._auditor.look_up_shared())
 
     @contextmanager
     def _asking(self) -> Iterator[CachingResolver]:

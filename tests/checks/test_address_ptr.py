@@ -47,7 +47,7 @@ def test_one_question_serves_all_neighbours() -> None:
     wildcards = Wildcards()
     assert wildcards.question(_OWNER) == _WILD
     assert wildcards.question("8.100.51.198.in-addr.arpa") == _WILD  # nobody has answered yet
-    wildcards.learn(_WILD, Answer("NXDOMAIN"))
+    wildcards.learn_wildcard(_WILD, Answer("NXDOMAIN"))
     assert wildcards.question("9.100.51.198.in-addr.arpa") is None
     assert wildcards.question("9.101.51.198.in-addr.arpa") is not None
 
@@ -57,7 +57,7 @@ def test_ipv6_neighbours_share_all_but_the_last_nibble() -> None:
     question = wildcards.question(reverse_name("2001:db8::10"))
     assert question is not None
     assert question.name == "*" + reverse_name("2001:db8::10")[1:]
-    wildcards.learn(question, Answer("NXDOMAIN"))
+    wildcards.learn_wildcard(question, Answer("NXDOMAIN"))
     assert wildcards.question(reverse_name("2001:db8::1f")) is None
     assert wildcards.question(reverse_name("2001:db8::20")) is not None
 
@@ -81,21 +81,21 @@ def test_names_are_made_up_if_just_those_of_the_wildcard(
     wild: Answer, names: tuple[str, ...], *, made_up: bool
 ) -> None:
     wildcards = Wildcards()
-    assert wildcards.owner(_OWNER, names) == ""  # not asked yet
-    wildcards.learn(_WILD, wild)
-    assert wildcards.owner(_OWNER, names) == (_WILD.name if made_up else "")
+    assert wildcards.wildcard_owner(_OWNER, names) == ""  # not asked yet
+    wildcards.learn_wildcard(_WILD, wild)
+    assert wildcards.wildcard_owner(_OWNER, names) == (_WILD.name if made_up else "")
 
 
 def test_a_question_that_failed_is_not_asked_again() -> None:
     wildcards = Wildcards()
-    wildcards.learn(_WILD, Answer("TIMEOUT"))
+    wildcards.learn_wildcard(_WILD, Answer("TIMEOUT"))
     assert wildcards.question(_OWNER) is None
 
 
 def test_what_is_remembered_is_bounded() -> None:
     wildcards = Wildcards()
     for number in range(70_000):
-        wildcards.learn(Question(f"*.{number}.in-addr.arpa", PTR), Answer("NXDOMAIN"))
+        wildcards.learn_wildcard(Question(f"*.{number}.in-addr.arpa", PTR), Answer("NXDOMAIN"))
     assert len(wildcards.names) <= 65_536
     assert wildcards.question("1.69999.in-addr.arpa") is None
 

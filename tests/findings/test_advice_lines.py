@@ -39,7 +39,7 @@ _SOA = (
 def fleet_advice() -> dict[str, list[tuple[str, str, Advice]]]:
     """Return the advice about the whole example fleet, which has each finding once at least."""
     texts = {path.name[:-5]: path.read_text("utf-8") for path in (FLEET / "zones").glob("*.zone")}
-    return advised(ZoneFileEngine.of(texts).answer, *targets())
+    return advised(ZoneFileEngine.from_texts(texts).answer, *targets())
 
 
 def _lines(found: Mapping[str, Iterable[tuple[str, str, Advice]]]) -> list[str]:
@@ -78,7 +78,7 @@ def test_every_zone_of_the_fleet_loads_with_what_is_published_there(
 
 def _loads(origin: str, text: str, folder: Path) -> str:
     """Return "" if a zone loads, else why not; by BIND where it is installed."""
-    ZoneFileEngine.of({origin: text})
+    ZoneFileEngine.from_texts({origin: text})
     program = shutil.which("named-checkzone", path="/usr/bin:/usr/sbin:/usr/local/bin")
     if program is None:
         return ""
@@ -146,7 +146,7 @@ def test_whatever_is_in_the_dns_each_line_is_a_record_or_a_comment(
         assert line.isprintable()
         assert line.startswith("; ") or not is_draft(line)
     records = [line for line in lines if not line.startswith(";")]
-    loaded = ZoneFileEngine.of({".": "\n".join((_SOA, *lines, ""))}).zones["."].nodes
+    loaded = ZoneFileEngine.from_texts({".": "\n".join((_SOA, *lines, ""))}).zones["."].nodes
     assert {normalise(line.split(" IN ")[0]) for line in records} <= loaded.keys()
 
 

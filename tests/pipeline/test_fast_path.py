@@ -87,7 +87,7 @@ async def scanned(
 
     lookup = CachingResolver(World(world), Cache(1024))
     if short:
-        await drive(lookup, auditor.prepare())
+        await drive(lookup, auditor.look_up_shared())
     pipeline = Pipeline(
         lookup,
         auditor.audit,
@@ -286,7 +286,7 @@ def test_policies_forget_a_table_whose_lookups_failed() -> None:
     auditor = TargetAuditor(Settings(mail_from=("isp.net",)), RuleSet())
 
     async def prepared() -> bool:
-        await drive(CachingResolver(World(world), Cache(16)), auditor.prepare())
+        await drive(CachingResolver(World(world), Cache(16)), auditor.look_up_shared())
         return auditor.fast_path() is None
 
     assert asyncio.run(prepared())
@@ -323,7 +323,7 @@ def _course(world: Mapping[Question, Answer], late: frozenset[str] = frozenset()
     course = Course([], [], {})
     while rounds.questions:
         course.asked.append(list(rounds.questions))
-        rounds.step(
+        rounds.take_answers(
             [
                 None if one.name in late else world.get(one, Answer(NXDOMAIN))
                 for one in rounds.questions

@@ -51,7 +51,7 @@ def _names(*names: str) -> Zone:
 
 def _record(zone: Zone, origin: Origin | None = None, **settings: Any) -> dict[str, Any]:
     auditor = TargetAuditor(Settings(**settings), RuleSet())
-    driven(auditor.prepare(), zone.answer)
+    driven(auditor.look_up_shared(), zone.answer)
     target = Target(_ADDRESS, "ip", 4, origin or Origin())
     record, _ = driven(auditor.audit(target), zone.answer)
     return dict(record)
@@ -199,7 +199,7 @@ def _scan(
     async def main() -> None:
         lookup = CachingResolver(engine, Cache(size))
         auditor = TargetAuditor(settings, RuleSet())
-        await drive(lookup, auditor.prepare())
+        await drive(lookup, auditor.look_up_shared())
         pipeline = Pipeline(
             lookup,
             auditor.audit,

@@ -58,9 +58,9 @@ def test_an_answer_is_kept_for_as_long_as_its_status_and_ttl_allow(
 ) -> None:
     cache = Cache(10, _TIMES)
     answer = _answer(status=status, ttl=ttl)
-    cache.put(_question(1), answer, 1000.0)
-    assert cache.get(_question(1), 1000.0 + seconds - 0.001) == answer
-    assert cache.get(_question(1), 1000.0 + seconds) is None
+    cache.keep_answer(_question(1), answer, 1000.0)
+    assert cache.fresh_answer(_question(1), 1000.0 + seconds - 0.001) == answer
+    assert cache.fresh_answer(_question(1), 1000.0 + seconds) is None
 
 
 def test_the_defaults_are_within_what_the_rfcs_allow() -> None:
@@ -72,57 +72,59 @@ def test_the_defaults_are_within_what_the_rfcs_allow() -> None:
 
 def test_using_an_answer_does_not_make_it_last_longer() -> None:
     cache = Cache(2, _TIMES)
-    cache.put(_question(1), _answer(1), 0.0)
-    cache.put(_question(2), _answer(2), 299.0)  # the first one is in the old generation now
-    assert cache.get(_question(1), 299.5) is not None
-    assert cache.get(_question(1), 300.0) is None
+    cache.keep_answer(_question(1), _answer(1), 0.0)
+    cache.keep_answer(_question(2), _answer(2), 299.0)  # the first one is in the old generation now
+    assert cache.fresh_answer(_question(1), 299.5) is not None
+    assert cache.fresh_answer(_question(1), 300.0) is None
 
 
 def test_a_newer_answer_replaces_an_older_one() -> None:
     cache = Cache(4, _TIMES)
     for number, now in ((1, 0.0), (2, 1.0)):
-        cache.put(_question(7), _answer(number), now)
-    assert cache.get(_question(7), 2.0) == _answer(2)
+        cache.keep_answer(_question(7), _answer(number), now)
+    assert cache.fresh_answer(_question(7), 2.0) == _answer(2)
     for number in range(2):  # the newer one is old now, the older one forgotten
-        cache.put(_question(number), _answer(), 2.0)
-    assert cache.get(_question(7), 300.5) == _answer(2)
+        cache.keep_answer(_question(number), _answer(), 2.0)
+    assert cache.fresh_answer(_question(7), 300.5) == _answer(2)
 
 
 def test_questions_of_one_name_and_several_types_are_kept_apart() -> None:
     cache = Cache(10)
-    cache.put(Question("example.net", 1), Answer("NOERROR", ("192.0.2.1",), ttl=60), 0.0)
-    cache.put(Question("example.net", 28), Answer("NODATA"), 0.0)
-    assert cache.get(Question("example.net", 1), 1.0) == Answer("NOERROR", ("192.0.2.1",), ttl=60)
-    assert cache.get(Question("example.net", 28), 1.0) == Answer("NODATA")
-    assert cache.get(Question("example.net", 15), 1.0) is None
+    cache.keep_answer(Question("example.net", 1), Answer("NOERROR", ("192.0.2.1",), ttl=60), 0.0)
+    cache.keep_answer(Question("example.net", 28), Answer("NODATA"), 0.0)
+    assert cache.fresh_answer(Question("example.net", 1), 1.0) == Answer(
+        "NOERROR", ("192.0.2.1",), ttl=60
+    )
+    assert cache.fresh_answer(Question("example.net", 28), 1.0) == Answer("NODATA")
+    assert cache.fresh_answer(Question("example.net", 15), 1.0) is None
 
 
 def test_size_0_keeps_nothing() -> None:
     cache = Cache(0)
-    cache.put(_question(1), _answer(), 0.0)
-    assert cache.get(_question(1), 0.0) is None
+    cache.keep_answer(_question(1), _answer(), 0.0)
+    assert cache.fresh_answer(_question(1), 0.0) is None
     assert len(cache) == 0
 
 
 def test_what_is_used_stays_and_what_is_asked_once_goes() -> None:
     cache = Cache(100)
-    cache.put(_question(0), _answer(0), 0.0)
+    cache.keep_answer(_question(0), _answer(0), 0.0)
     for number in range(1, 10_000):
         if number % 40 == 0:
-            assert cache.get(_question(0), 1.0) == _answer(0), number
-        cache.put(_question(number), _answer(number), 1.0)
-    assert cache.get(_question(9_999), 1.0) == _answer(9_999)
-    assert cache.get(_question(1), 1.0) is None
+            assert cache.fresh_answer(_question(0), 1.0) == _answer(0), number
+        cache.keep_answer(_question(number), _answer(number), 1.0)
+    assert cache.fresh_answer(_question(9_999), 1.0) == _answer(9_999)
+    assert cache.fresh_answer(_question(1), 1.0) is None
 
 
 def test_what_has_run_out_is_not_carried_on() -> None:
     cache = Cache(4, _TIMES)
-    cache.put(_question(1), _answer(status="SERVFAIL"), 0.0)
+    cache.keep_answer(_question(1), _answer(status="SERVFAIL"), 0.0)
     for number in (2, 3, 4):
-        cache.put(_question(number), _answer(number), 0.0)
-    assert cache.get(_question(1), 10.0) is None
+        cache.keep_answer(_question(number), _answer(number), 0.0)
+    assert cache.fresh_answer(_question(1), 10.0) is None
     # A question for it has pushed out nothing that can still be used.
-    assert [cache.get(_question(number), 10.0) for number in (2, 3, 4)] == [
+    assert [cache.fresh_answer(_question(number), 10.0) for number in (2, 3, 4)] == [
         _answer(number) for number in (2, 3, 4)
     ]
 
@@ -132,11 +134,11 @@ def test_it_never_holds_more_than_its_size(size: int) -> None:
     cache = Cache(size)
     most = 0
     for number in range(5 * size):
-        cache.put(_question(number), _answer(number), 0.0)
+        cache.keep_answer(_question(number), _answer(number), 0.0)
         most = max(most, len(cache))
-        cache.get(_question(number // 2), 0.0)
+        cache.fresh_answer(_question(number // 2), 0.0)
         most = max(most, len(cache))
-        assert cache.get(_question(number), 0.0) is not None
+        assert cache.fresh_answer(_question(number), 0.0) is not None
     assert size // 2 <= most <= size
 
 
@@ -166,12 +168,12 @@ def test_it_agrees_with_a_list_of_all_there_ever_was(
         question = _question(number)
         if what == "put":
             answer = _answer(serial, status, ttl)
-            cache.put(question, answer, now)
-            model[question] = (now + _TIMES.of(answer), answer)
+            cache.keep_answer(question, answer, now)
+            model[question] = (now + _TIMES.lifetime_of(answer), answer)
         else:
             expires, kept = model.get(question, (0.0, None))
             expected = kept if now < expires else None
-            found = cache.get(question, now)
+            found = cache.fresh_answer(question, now)
             assert found == expected or (found is None and size < 2 * len(model))
         assert len(cache) <= size
 
@@ -191,10 +193,10 @@ def test_large_answers_are_bounded_by_their_octets(names: int) -> None:
     long = "x" * 200
     for number in range(4 * LARGE_ANSWERS_OCTETS // (names * len(long))):
         records = tuple(f"{number}-{name}.{long}" for name in range(names))
-        cache.put(_question(number), Answer("NOERROR", records, ttl=300), 0.0)
+        cache.keep_answer(_question(number), Answer("NOERROR", records, ttl=300), 0.0)
         if number % 7 == 0:
-            cache.get(_question(number // 2), 0.0)
-    assert cache.get(_question(number), 0.0) is not None
+            cache.fresh_answer(_question(number // 2), 0.0)
+    assert cache.fresh_answer(_question(number), 0.0) is not None
     if names > 2:
         assert LARGE_ANSWERS_OCTETS // 4 < _held(cache) <= LARGE_ANSWERS_OCTETS
 
@@ -210,9 +212,9 @@ def test_large_answers_are_bounded_by_their_octets(names: int) -> None:
 )
 def test_a_giant_is_not_kept_and_takes_the_place_of_none(answer: Answer) -> None:
     cache = Cache(100)
-    cache.put(_question(1), _answer(1), 0.0)
-    cache.put(_question(2), _answer(2), 0.0)
+    cache.keep_answer(_question(1), _answer(1), 0.0)
+    cache.keep_answer(_question(2), _answer(2), 0.0)
     assert octets_of(answer) > LARGEST_ANSWER_OCTETS
-    cache.put(_question(1), answer, 1.0)
-    assert cache.get(_question(1), 1.0) is None
-    assert cache.get(_question(2), 1.0) == _answer(2)
+    cache.keep_answer(_question(1), answer, 1.0)
+    assert cache.fresh_answer(_question(1), 1.0) is None
+    assert cache.fresh_answer(_question(2), 1.0) == _answer(2)

@@ -84,14 +84,14 @@ def test_a_question_asked_again_meanwhile_is_asked_once() -> None:
     async def main() -> None:
         engine = FakeEngine(_zone)
         lookup = CachingResolver(engine, Cache(0))
-        first = lookup.start([_question(1), _question(2), _question(1)])
-        second = lookup.start([_question(2), _question(3)])
+        first = lookup.start_batch([_question(1), _question(2), _question(1)])
+        second = lookup.start_batch([_question(2), _question(3)])
         assert engine.asked == [_question(1), _question(2), _question(3)]
         engine.reply()
         assert first.answers == [_zone(_question(number)) for number in (1, 2, 1)]
         assert second.answers == [_zone(_question(number)) for number in (2, 3)]
         assert (lookup.asked, lookup.joined, lookup.from_cache) == (5, 2, 0)
-        lookup.start([_question(1)])  # nothing is kept: it is asked again
+        lookup.start_batch([_question(1)])  # nothing is kept: it is asked again
         assert engine.asked[3:] == [_question(1)]
         assert _adds_up(lookup)
 
@@ -102,7 +102,7 @@ def test_a_failure_is_handed_to_all_who_wait_for_it() -> None:
     async def main() -> None:
         engine = FakeEngine(lambda _question: Answer("TIMEOUT"))
         lookup = CachingResolver(engine, Cache(0))
-        batches = [lookup.start([_question(1)]) for _ in range(3)]
+        batches = [lookup.start_batch([_question(1)]) for _ in range(3)]
         engine.reply()
         assert [batch.answers for batch in batches] == [[Answer("TIMEOUT")]] * 3
 
@@ -140,7 +140,7 @@ def test_a_trace_says_that_an_answer_was_kept(*, trace: bool) -> None:
 def test_an_answer_within_submit_is_as_good_as_one_later() -> None:
     async def main() -> None:
         lookup = CachingResolver(FakeEngine(_zone, at_once=True), Cache(0))
-        batch = lookup.start([_question(number) for number in range(300)])
+        batch = lookup.start_batch([_question(number) for number in range(300)])
         assert batch.pending == 0
         assert await lookup.resolve_many([_question(7)]) == [_zone(_question(7))]
 
@@ -173,7 +173,7 @@ def test_every_question_ends_exactly_once_and_the_counts_add_up(
         lookup = CachingResolver(engine, Cache(size))
         started: list[tuple[Sequence[int], PendingBatch]] = []
         for numbers in batches:
-            started.append((numbers, lookup.start([_question(number) for number in numbers])))
+            started.append((numbers, lookup.start_batch([_question(number) for number in numbers])))
             if engine.open and chance.random() < 0.5:
                 engine.reply(chance.sample(list(engine.open), chance.randint(1, len(engine.open))))
             assert _adds_up(lookup)
@@ -301,7 +301,7 @@ def test_aliases_without_end_come_to_an_end() -> None:
     async def main() -> None:
         engine = FakeEngine(zone)
         lookup = CachingResolver(engine, Cache(100))
-        batch = lookup.start([Question("0.example.net", A), Question("5.example.net", A)])
+        batch = lookup.start_batch([Question("0.example.net", A), Question("5.example.net", A)])
         for _ in range(30):
             engine.reply()
         assert batch.pending == 0
@@ -321,7 +321,9 @@ def test_a_loop_of_aliases_is_noticed_by_whoever_is_in_it(length: int, *, one_by
         engine = FakeEngine(_aliases(targets))
         lookup = CachingResolver(engine, Cache(0))
         # All at once: each waits for the next, and the last for the first.
-        batch = lookup.start([Question(name, A) for name in (names[:1] if one_by_one else names)])
+        batch = lookup.start_batch(
+            [Question(name, A) for name in (names[:1] if one_by_one else names)]
+        )
         rounds = 0
         while batch.pending and rounds < 30:
             rounds += 1
@@ -347,7 +349,7 @@ def test_two_questions_that_share_an_alias_get_their_own_chains() -> None:
         engine = FakeEngine(_aliases(targets))
         lookup = CachingResolver(engine, Cache(0))
         names = ("a.example.net", "b.example.net", "shared.example.net")
-        batch = lookup.start([Question(name, A) for name in names])
+        batch = lookup.start_batch([Question(name, A) for name in names])
         for _ in range(3):
             engine.reply()
         assert [answer.chain for answer in batch.answers if answer] == [
@@ -382,7 +384,7 @@ def test_a_wait_that_is_cancelled_leaves_the_batch_usable() -> None:
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
-        again = lookup.start([_question(1)])  # joins what is on its way
+        again = lookup.start_batch([_question(1)])  # joins what is on its way
         engine.reply()
         assert again.answers == [_zone(_question(1))]
         assert len(engine.asked) == 1

@@ -194,7 +194,7 @@ class World:
                 question.counted = True
                 self.window.on_loss()
         if first:
-            self._round_trip.note(self.now - since)
+            self._round_trip.add_sample(self.now - since)
             self.in_flight -= first
             self.window.on_answers(first, self.now, full=full)
 

@@ -191,7 +191,7 @@ class _Datagrams:
         self._world = world
         self._address = address
 
-    def send(self, data: bytes, sizes: Sequence[int]) -> Sent:
+    def send_packets(self, data: bytes, sizes: Sequence[int]) -> Sent:
         start = 0
         for count, size in enumerate(sizes[:BATCH]):
             packet = data[start : start + size]

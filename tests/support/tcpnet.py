@@ -97,7 +97,7 @@ class Wire:
         far.wires.append(self)
         loop.call_soon(far.connected, self)
 
-    def send(self, data: bytes) -> None:
+    def send_octets(self, data: bytes) -> None:
         """See `Connection`."""
         assert not self.is_over
         self.writes.append(data)
@@ -130,7 +130,7 @@ class Wire:
         self._callbacks[2]()
 
     def _arrive(self, data: bytes) -> None:
-        for message in self._frames.feed(data):
+        for message in self._frames.split_messages(data):
             query = parse(message, self._loop.time())
             self._far.queries.append(query)
             self._far.asked(self, query)
@@ -280,8 +280,8 @@ class WorkerRun:
             query.tries.append(Attempt(server, None, 0, now))
             query.state = QueryState.OVER_TCP
             queries.append(query)
-            self.streams.ask(query)
-        self.streams.send(now)
+            self.streams.queue_query(query)
+        self.streams.send_queued(now)
         return queries
 
     async def until(self, condition: Callable[[], object]) -> None:

@@ -18,6 +18,6 @@ def ask(engine: ZoneFileEngine, name: str, rdtype: int) -> Answer:
 
 def zones(**texts: str) -> ZoneFileEngine:
     """Load zones, a head put before each; `__` in a keyword is a dot."""
-    return ZoneFileEngine.of(
+    return ZoneFileEngine.from_texts(
         {name.replace("__", "."): HEAD + dedent(text) for name, text in texts.items()}
     )

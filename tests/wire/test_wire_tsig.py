@@ -96,7 +96,7 @@ def _take(
 ) -> None:
     for data in messages:
         message = read_transfer_message(data)
-        verifier.take(data, message.signature, message.signed, now)
+        verifier.add_message(data, message.signature, message.signed, now)
     if finish:
         verifier.finish()
 

@@ -52,7 +52,7 @@ class Fallback(NamedTuple):
 
 
 class BlockFastPath:
-    """The rounds of questions of one block: ask `questions`, give their answers to `step`, repeat.
+    """The rounds of questions of one block: ask `questions`, `take_answers`, repeat.
 
     `columns`: its addresses; `given`: the facts of identities that are given for them; `others`:
     targets that fall back at once, by their places.
@@ -92,7 +92,7 @@ class BlockFastPath:
         self.fallbacks = [Fallback(place, target, ()) for place, target in others]
         self.questions = [*ask(columns.reverses, repeat(PTR)), *given.questions]
 
-    def step(self, answers: Sequence[Answer | None]) -> None:
+    def take_answers(self, answers: Sequence[Answer | None]) -> None:
         """Take the answers to `questions`; None for an answer that is late."""
         self.lines = []
         self.fallbacks = []
@@ -100,7 +100,7 @@ class BlockFastPath:
         self._round += 1
         if self._given.questions:
             size = len(self.questions) - len(self._given.questions)
-            self._given.learn(answers[size:])
+            self._given.learn_answers(answers[size:])
             answers, self.questions = answers[:size], self.questions[:size]
         if self._round == 1:
             self._after_ptr(answers)
@@ -110,7 +110,7 @@ class BlockFastPath:
             self._after_policy(answers)
         elif self._spf_batch is not None:
             for question, answer in zip(self.questions, answers, strict=False):
-                self._spf_batch.learn(question, answer)
+                self._spf_batch.learn_answer(question, answer)
             self._finish_policies(self._spf_batch)
         if self.questions:
             self.questions += self._given.questions
@@ -150,7 +150,7 @@ class BlockFastPath:
         wildcards = fast_path.wildcards
         for question, answer in zip(self.questions[size:], answers[size:], strict=True):
             if answer is not None:
-                wildcards.learn(question, answer)
+                wildcards.learn_wildcard(question, answer)
         answers = answers[:size]
         confirmed = [
             answer is not None and answer[1] == address and not answer[2]
@@ -274,7 +274,7 @@ class BlockFastPath:
             batch.add_address((index, answer), columns.texts[index], name, answer)
             # The forward lookup has asked what policies ask about first.
             forward = _NEW(Question, (name, columns.rdtypes[index]))
-            batch.learn(forward, columns.forwards[index])
+            batch.learn_answer(forward, columns.forwards[index])
         self._spf_batch = batch
         self._finish_policies(batch)
 

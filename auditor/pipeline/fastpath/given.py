@@ -28,12 +28,12 @@ __all__ = ["GivenFacts", "IdentityFacts", "LineFacts"]
 class IdentityFacts(Protocol):
     """Facts of the identities of addresses, as JSON."""
 
-    #: What is still to be asked about them; the answers to `learn`.
+    #: What is still to be asked about them; the answers to `learn_answers`.
     questions: Sequence[Question]
     #: Whether SPF is checked for the PTR name, and no identity is given.
     are_ptr_names: bool
 
-    def learn(self, answers: Sequence[Answer | None]) -> None:
+    def learn_answers(self, answers: Sequence[Answer | None]) -> None:
         """Take the answers to `questions`; None for an answer that is late."""
 
     def spf(self, target: Target, codes: list[tuple[str, str]]) -> str | None:
@@ -74,7 +74,7 @@ class GivenFacts:
         self._helo = helo
         self._helo_answers = helo_answers
 
-    def learn(self, answers: Sequence[Answer | None]) -> None:
+    def learn_answers(self, answers: Sequence[Answer | None]) -> None:
         """Take nothing: what is to be known was looked up before the run."""
 
     def spf(self, target: Target, codes: list[tuple[str, str]]) -> str | None:
@@ -130,7 +130,7 @@ class LineFacts:
             asked += [Question(name, TXT) for name, _ in asked]
         self.questions: Sequence[Question] = list(dict.fromkeys(asked))
 
-    def learn(self, answers: Sequence[Answer | None]) -> None:
+    def learn_answers(self, answers: Sequence[Answer | None]) -> None:
         """Take the answers to `questions`, and evaluate what they suffice for."""
         known = {
             question: answer
@@ -145,7 +145,7 @@ class LineFacts:
             self.questions = ()
             return
         for question, answer in known.items():
-            self._batch.learn(question, answer)
+            self._batch.learn_answer(question, answer)
         for target, fact in self._batch.evaluate():
             if fact is not None:
                 self._facts[target.text, target.origin.helo] = fact

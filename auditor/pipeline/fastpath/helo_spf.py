@@ -26,8 +26,8 @@ T = TypeVar("T")
 class HeloSpfBatch(Generic[T]):
     """Checks the HELO names of many addresses side by side, without a generator for each.
 
-    `add_address` them all, `evaluate`, `learn` the answers to `questions`, `evaluate` again: until
-    there are no more questions. Each check has an `item` of the caller's own.
+    `add_address` for each, `evaluate`, `learn_answer` for each of `questions`, `evaluate` again:
+    until there are no more questions. Each check has an `item` of the caller's own.
     """
 
     __slots__ = ("_asked", "_known", "_waiting", "questions")
@@ -42,7 +42,7 @@ class HeloSpfBatch(Generic[T]):
         """Take the HELO name (canonical) of an address, with the answer to its TXT question."""
         self._waiting.append((item, client_of(address), name, helo_policy(name, answer)))
 
-    def learn(self, question: Question, answer: Answer | None) -> None:
+    def learn_answer(self, question: Question, answer: Answer | None) -> None:
         """Take an answer, None if it is late: then a check that lacks it is not waited for."""
         if answer is not None:
             self._known[question] = answer

@@ -39,7 +39,7 @@ def learn(
         # Answered at once when asked again: the first try was lost on the way, and not
         # slow. One that is silent too says nothing about the way.
         nameservers[first.server].on_loss()
-        cast("UdpSocket", first.udp_socket).settle(first.query_id, LOST)
+        cast("UdpSocket", first.udp_socket).settle_id(first.query_id, LOST)
     if query.plain and query.only == attempt.server:
         nameserver.can.on_without_edns()
 

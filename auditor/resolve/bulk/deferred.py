@@ -91,14 +91,14 @@ class Deferred:
             nameserver.cool(now)
         return belief
 
-    def put(self, query: PendingQuery, nameserver: NameServer, belief: Belief) -> None:
+    def defer_query(self, query: PendingQuery, nameserver: NameServer, belief: Belief) -> None:
         """Put a query aside until a trial has been made."""
         if belief is Belief.PERSISTED:
             self._persisted.setdefault(nameserver.number, []).append(query)
         else:
             self._parked.setdefault(nameserver.number, deque()).append(query)
 
-    def take(self, nameserver: NameServer, most: int, now: float) -> list[PendingQuery]:
+    def take_for_trial(self, nameserver: NameServer, most: int, now: float) -> list[PendingQuery]:
         """Take queries that a trial asks again, up to `most`."""
         parked = self._parked.get(nameserver.number)
         trial = nameserver.limits.pressure.trial

@@ -35,7 +35,7 @@ class Deliveries:
         self._counters.answered += count - failed
         deliver(pairs)
 
-    def finish(self, query: PendingQuery, answer: Answer) -> None:
+    def deliver_answer(self, query: PendingQuery, answer: Answer) -> None:
         """Hand on the answer of a query that was not answered by its first attempt."""
         if answer.how is not None:
             answer = answer._replace(how=answer.how._replace(attempts=query.sent))

@@ -94,7 +94,7 @@ class BulkEngine:
         self._ticker: asyncio.TimerHandle | None = None
         self._pause: asyncio.TimerHandle | None = None
         self.pool = NameServerPool(servers, timeout)
-        self.pool.limit(most, qps, server_qps)
+        self.pool.set_limits(most, qps, server_qps)
         self._nameservers = self.pool.nameservers
         self._retries = RetryManager(self._policy, self._nameservers)
         self._sender = Sender(self._nameservers, self._retries, self._count)
@@ -119,20 +119,17 @@ class BulkEngine:
         self._tcp = self._make_tcp()
 
     async def start(self) -> None:
-        """Open the sockets and check the servers. Raises NoServerError if none is left.
-
-        When this ends in an exception, nothing is left open.
-        """
+        """Open the sockets and check the servers, or leave nothing open. Raises NoServerError."""
         self._loop = asyncio.get_running_loop()
         # On a loop that is somebody else's no callback may sleep, however shortly.
         self._may_sleep = getattr(self._loop, "is_own", False)
         try:
-            for nameserver, why in self.pool.open(self._loop.time()):
+            for nameserver, why in self.pool.open_sockets(self._loop.time()):
                 self._health_monitor.leave_out(nameserver, why)
             for nameserver, udp_socket in self.pool.sockets():
                 self._listen(nameserver, udp_socket)
             if self._check:
-                await self._health_monitor.check()
+                await self._health_monitor.check_servers()
             self._health_monitor.require_one()
         except BaseException:
             await self.close()
@@ -148,19 +145,21 @@ class BulkEngine:
         self._sender.queue_up(questions, deliver, self._loop.time())
         self._send_all()
 
-    def limit(self, concurrency: int | None, qps: float | None, server_qps: float | None) -> None:
+    def set_limits(
+        self, concurrency: int | None, qps: float | None, server_qps: float | None
+    ) -> None:
         """Begin, or go on, with other limits than those it was made with."""
         self._scheduler.most = concurrency or _MAX_IN_FLIGHT
-        self.pool.limit(self._scheduler.most, qps, server_qps)
+        self.pool.set_limits(self._scheduler.most, qps, server_qps)
         if self._nameservers:
             self.pool.apply(self._loop.time())
 
     def rate(self) -> float | None:
         """Return how many queries a second the limits allow, set or found; None for any."""
-        return self.pool.rate()
+        return self.pool.allowed_rate()
 
     def limits_found(self) -> dict[str, dict[str, int | str]]:
-        """Return the limits that were found, by server; see `ServerLimits.found`."""
+        """Return the limits that were found, by server; see `ServerLimits.limits_found`."""
         return self.pool.limits_found()
 
     def backlog(self) -> int:
@@ -188,7 +187,7 @@ class BulkEngine:
         for timer in (self._ticker, self._pause):
             if timer is not None:
                 timer.cancel()
-        self._tail_probe.close()
+        self._tail_probe.cancel_timer()
         for nameserver, udp_socket in self.pool.sockets():
             self._loop.remove_reader(udp_socket.datagrams.sock)
             udp_socket.datagrams.close()
@@ -225,7 +224,7 @@ class BulkEngine:
                 self._asked_meanwhile = False
                 self._take_events()
                 if self._ready:
-                    self._tcp.send(self._loop.time())
+                    self._tcp.send_queued(self._loop.time())
                     self._send(self._loop.time())
                     self._asked_meanwhile |= self._take_events()
                     if self._wake is not None and len(self._sender.queue) < _FEW_UNSENT:
@@ -242,7 +241,7 @@ class BulkEngine:
         if self._hopeless_due and self._pause is None:
             self._hopeless_due = False
             self._scheduler.send_hopeless(now)  # also while there is other work: somebody waits
-        if not self._scheduler.send(now):
+        if not self._scheduler.send_batches(now):
             self._tail_probe.wait(self._loop)
 
     def _take_events(self) -> bool:
@@ -272,11 +271,11 @@ class BulkEngine:
         retries = self._retries
         finished, retries.finished = retries.finished, []
         for query, answer in finished:
-            self._deliveries.finish(query, answer)
+            self._deliveries.deliver_answer(query, answer)
         over_tcp, retries.over_tcp = retries.over_tcp, []
         self._count.tcp += len(over_tcp)
         for query in over_tcp:
-            self._tcp.ask(query)
+            self._tcp.queue_query(query)
         while retries.probes:
             nameserver = retries.probes.pop(0)
             self._probe(nameserver, nameserver.control(), nameserver.can.plain)
@@ -334,7 +333,7 @@ class BulkEngine:
         for _ in range(_READS_IN_A_ROW):
             packets = datagrams.receive()
             if packets:
-                self._receiver.take(nameserver, udp_socket, packets, now)
+                self._receiver.receive_batch(nameserver, udp_socket, packets, now)
                 came += len(packets)
             if len(packets) < BATCH:
                 break

@@ -67,7 +67,7 @@ class Receiver:
         self.answered.clear()
         self.probe_replies.clear()
 
-    def take(
+    def receive_batch(
         self, nameserver: NameServer, udp_socket: UdpSocket, packets: list[bytes], now: float
     ) -> None:
         """Take a batch that arrived on one socket."""
@@ -97,7 +97,7 @@ class Receiver:
     ) -> list[bytes]:
         """Take replies to first tries; return those that must be read the long way."""
         query_ids, questions, delivers, asked, times = columns
-        answers = self._replies.read(packets, asked)
+        answers = self._replies.decode_replies(packets, asked)
         left: list[bytes] = []
         if None in answers:
             left = [data for data, answer in zip(packets, answers, strict=True) if answer is None]
@@ -111,7 +111,7 @@ class Receiver:
         deque(map(udp_socket.outstanding.pop, query_ids), 0)
         for query_id in query_ids:
             id_fates[query_id] = ANSWERED
-        nameserver.round_trip.note(now - times[-1])
+        nameserver.round_trip.add_sample(now - times[-1])
         nameserver.on_answers(times, now)
         nameserver.answered = questions[0]
         first = delivers[0]
@@ -139,8 +139,8 @@ class Receiver:
             if answer is None:
                 continue
             if answer.status in SETTLED:
-                udp_socket.settle(query_id, ANSWERED)
-                nameserver.round_trip.note(now - sent_at)
+                udp_socket.settle_id(query_id, ANSWERED)
+                nameserver.round_trip.add_sample(now - sent_at)
                 answered.append((deliver, (question, answer)))
                 times.append(sent_at)
             else:
@@ -199,7 +199,7 @@ class Receiver:
             return
         probe = cast("Probe", entry)
         if is_response(data) and (echoes(data, probe[0]) or refusal(data, plain=probe[2])):
-            udp_socket.settle(query_id, ANSWERED)
+            udp_socket.settle_id(query_id, ANSWERED)
             self._counters.accepted += 1
             nameserver.on_heard(now)
             self.probe_replies.append((nameserver, probe, data))

@@ -107,7 +107,7 @@ class RetryManager:
     def on_timers(self, now: float) -> None:
         """Look at the queries whose time has come."""
         self._silence_monitor.judge(now)
-        for query in self._timers.due(now):
+        for query in self._timers.due_queries(now):
             if query.state is QueryState.DEFERRED:
                 self._again(query)
             else:
@@ -128,7 +128,7 @@ class RetryManager:
     def ask_again(self, nameserver: NameServer, since: float, until: float) -> None:
         """Ask anew what went unanswered at a time in which a server could not answer it."""
         self.dead.forget_since(since)
-        self._silence_monitor.forget(nameserver, since, until)
+        self._silence_monitor.forget_silences(nameserver, since, until)
         for query in self._timers.waiting():
             if (
                 query.state in UNANSWERED
@@ -162,7 +162,7 @@ class RetryManager:
         """
         again = self.again
         usable = self._usable()
-        chosen = self.deferred.take(nameserver, most, now)
+        chosen = self.deferred.take_for_trial(nameserver, most, now)
         others: list[PendingQuery] = []
         while again and len(chosen) < most and len(others) < _MAX_PASSED_OVER:
             query = again.popleft()
@@ -186,7 +186,7 @@ class RetryManager:
         query.tries.append(attempt)
         query.on_sent(attempt.server, attempt.when)
         self._move(query, QueryEvent.SENT_ONCE)
-        self._timers.start(query, attempt.when + self._policy.timeout)
+        self._timers.start_timer(query, attempt.when + self._policy.timeout)
 
     def on_sent(self, query: PendingQuery, attempt: Attempt) -> None:
         """Note that a query was sent anew."""
@@ -209,7 +209,7 @@ class RetryManager:
             for attempt in query.tries
             if attempt.udp_socket is udp_socket and attempt.query_id == query_id
         )
-        udp_socket.settle(query_id, ANSWERED)
+        udp_socket.settle_id(query_id, ANSWERED)
         self._nameservers[attempt.server].on_answered(attempt.when)
         if answer.status in SETTLED:
             learn(self._nameservers, query, attempt, now)
@@ -246,9 +246,9 @@ class RetryManager:
         nameserver.limits.on_refusal(answer.status)
         if belief is Belief.AGAIN:
             soon = now + max(_MIN_RETRY_S, nameserver.round_trip.smoothed or 0.0)
-            self._timers.start(query, max(soon, query.ripe_at))
+            self._timers.start_timer(query, max(soon, query.ripe_at))
         else:
-            self.deferred.put(query, nameserver, belief)
+            self.deferred.defer_query(query, nameserver, belief)
         return True
 
     def _again(self, query: PendingQuery) -> None:
@@ -260,7 +260,7 @@ class RetryManager:
     def _when_ripe(self, query: PendingQuery, now: float) -> None:
         """Ask a query that was put aside again when it may be."""
         if query.ripe_at > now:
-            self._timers.start(query, query.ripe_at)
+            self._timers.start_timer(query, query.ripe_at)
         else:
             self._again(query)
 
@@ -311,7 +311,7 @@ class RetryManager:
                     )
                 elif len(parts) == LATER_ENTRY and waits_for(parts[0], nameserver.number):
                     self._again(parts[0])
-        nameserver.forget()
+        nameserver.take_back_sent()
         for query in self.deferred.release(nameserver):
             self._again(query)
 
@@ -320,7 +320,7 @@ class RetryManager:
         nameserver.in_flight.later += 1
         query.on_sent(nameserver.number, now)
         wait = retry_policy.next_wait(query, self._policy, nameserver.round_trip.timeout)
-        self._timers.start(query, now + wait)
+        self._timers.start_timer(query, now + wait)
 
     def _on_silence(self, query: PendingQuery, now: float) -> None:
         nameserver = self._nameservers[query.asked[-1]]
@@ -341,14 +341,14 @@ class RetryManager:
                 self._silence_monitor.on_server_silence(
                     nameserver, query.question.name, query.last, now
                 )
-                self._timers.start(query, now + _SERVER_WAIT_S)
+                self._timers.start_timer(query, now + _SERVER_WAIT_S)
                 return
             if query.rounds < _MAX_ROUNDS and nameserver.was_limited(query.began, now):
                 # It was asked too much when its tries were lost: once more, with less.
                 query.rounds += 1
                 self.dead.forget_since(query.began)
                 self._move(query, QueryEvent.DOUBTED)
-                self._timers.start(query, now + _SERVER_WAIT_S)
+                self._timers.start_timer(query, now + _SERVER_WAIT_S)
                 return
             refused = all(self._nameservers[number].refusals for number in query.asked)
             if refused:
@@ -371,12 +371,12 @@ class RetryManager:
                 self._move(query, QueryEvent.ASK_OVER_TCP)
                 self.over_tcp.append(query)
         else:
-            self._timers.start(query, decision.until)
+            self._timers.start_timer(query, decision.until)
 
     def _end(self, query: PendingQuery, answer: Answer, now: float) -> None:
         for attempt in query.tries:
             if is_open(attempt, query):
-                cast("UdpSocket", attempt.udp_socket).settle(attempt.query_id, LATE)
+                cast("UdpSocket", attempt.udp_socket).settle_id(attempt.query_id, LATE)
         final = self.dnssec_checks.judge(query, answer, now)
         if final is not None:
             self._move(query, QueryEvent.ANSWERED)

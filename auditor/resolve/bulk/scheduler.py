@@ -43,7 +43,7 @@ class SendScheduler:
         self._sender = sender
         self._over_tcp = over_tcp
 
-    def send(self, now: float) -> bool:
+    def send_batches(self, now: float) -> bool:
         """Send batch after batch; tell whether all is sent, or the rest is held.
 
         Else a window or a rate holds it up. Each batch goes to whichever server is least busy
@@ -70,7 +70,7 @@ class SendScheduler:
     def grant(self, nameserver: NameServer, wanted: int, now: float) -> tuple[int, float]:
         """Take tokens for queries over TCP; return how many, and when there will be more."""
         wanted = min(wanted, self._room())
-        allowed = nameserver.bucket.take(wanted, now) if wanted > 0 else 0
+        allowed = nameserver.bucket.take_tokens(wanted, now) if wanted > 0 else 0
         return allowed, nameserver.bucket.delay(now)
 
     def _send_batch(self, now: float) -> bool:
@@ -89,7 +89,9 @@ class SendScheduler:
                 if self._send_to(nameserver, wanted, now, self._sender.send_later_attempts):
                     return True
         for nameserver in nameservers:
-            if self._send_to(nameserver, min(nameserver.room(), room), now, self._sender.send):
+            if self._send_to(
+                nameserver, min(nameserver.room(), room), now, self._sender.send_first
+            ):
                 return True
         return False
 
@@ -103,7 +105,7 @@ class SendScheduler:
         """Send up to `wanted` queries, as far as there are tokens; return how many went out."""
         if wanted <= 0:
             return 0
-        allowed = nameserver.bucket.take(wanted, now)
+        allowed = nameserver.bucket.take_tokens(wanted, now)
         taken = send(nameserver, allowed, now) if allowed else 0
         if taken < allowed:
             nameserver.bucket.give_back(allowed - taken)

@@ -33,13 +33,13 @@ class SendQueue:
         """Return how many wait."""
         return self._size
 
-    def add(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
+    def enqueue(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
         """Add questions at the end."""
         if questions:
             self._pieces.append((tuple(questions), deliver))
             self._size += len(questions)
 
-    def take(self, most: int) -> tuple[list[Question], list[AnswerCallback]]:
+    def dequeue(self, most: int) -> tuple[list[Question], list[AnswerCallback]]:
         """Take the first questions, up to `most`, with who asked each."""
         taken: list[Question] = []
         asking: list[AnswerCallback] = []
@@ -71,11 +71,11 @@ class SendQueue:
 
     def rotate(self, count: int) -> None:
         """Have the first `count` questions stand at the end, in their order."""
-        questions, asking = self.take(count)
+        questions, asking = self.dequeue(count)
         start = 0
         for deliver, same in groupby(asking):
             end = start + len(list(same))
-            self.add(questions[start:end], deliver)
+            self.enqueue(questions[start:end], deliver)
             start = end
 
     def clear(self) -> None:

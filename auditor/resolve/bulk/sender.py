@@ -74,7 +74,7 @@ class Sender:
         self._encoder = QueryEncoder()
         self._no_names: list[tuple[Question, AnswerCallback]] = []
 
-    def send(self, nameserver: NameServer, most: int, now: float) -> int:
+    def send_first(self, nameserver: NameServer, most: int, now: float) -> int:
         """Send up to `most` questions to a server for the first time; return how many went out."""
         count = min(most, len(self.queue))
         return self._send_first(nameserver, count, now) if count else 0
@@ -99,11 +99,11 @@ class Sender:
         """Take questions that were never sent, those of dead zones into a line of their own."""
         dead = self._retries.dead
         if not dead.has_dead:
-            self.queue.add(questions, deliver)
+            self.queue.enqueue(questions, deliver)
             return
         hopeless = [dead.is_dead(question.name, now) for question in questions]
         self.hopeless.extend((question, deliver) for question in compress(questions, hopeless))
-        self.queue.add(list(compress(questions, map(not_, hopeless))), deliver)
+        self.queue.enqueue(list(compress(questions, map(not_, hopeless))), deliver)
 
     def send_hopeless(self, nameserver: NameServer, most: int, now: float) -> int:
         """Send up to `most` questions of dead zones to a server, each for the only time."""
@@ -124,7 +124,7 @@ class Sender:
             queries.append(query)
             query_ids.append(query_id)
             packets.append(_packet(query_id, asked, _AROUND[can.recurse][can.plain]))
-        sent = udp_socket.datagrams.send(*packed(packets))
+        sent = udp_socket.datagrams.send_packets(*packed(packets))
         taken = sent.taken
         self._counters.first += taken
         nameserver.on_sent(0, now)
@@ -133,7 +133,7 @@ class Sender:
         for query, query_id in zip(queries[taken:], query_ids[taken:], strict=True):
             # Whatever the kernel had against it: the usual way has the means to deal with it.
             del udp_socket.outstanding[query_id]
-            self.queue.add([query.question], query.deliver)
+            self.queue.enqueue([query.question], query.deliver)
         return taken
 
     def probe(self, nameserver: NameServer, question: Question, now: float, *, plain: bool) -> None:
@@ -147,7 +147,7 @@ class Sender:
         asked = self._encoder.question(question.name, question.rdtype, query_id)
         udp_socket.outstanding[query_id] = (asked, now, plain)
         recurse = nameserver.can.recurse
-        sent = udp_socket.datagrams.send(
+        sent = udp_socket.datagrams.send_packets(
             *packed([_packet(query_id, asked, _AROUND[recurse][plain])])
         )
         self._counters.probes += sent.taken
@@ -157,7 +157,7 @@ class Sender:
 
     def _send_first(self, nameserver: NameServer, count: int, now: float) -> int:
         udp_socket = nameserver.next_socket()
-        questions, asking = self.queue.take(count)
+        questions, asking = self.queue.dequeue(count)
         ids, wire_ids = udp_socket.new_ids(count)
         asked = self._encoder.questions(questions, ids if nameserver.can.mixed_case else None)
         if not all(asked):
@@ -180,7 +180,7 @@ class Sender:
         can = nameserver.can
         outstanding: list[FirstAttempt] = list(zip(questions, asking, asked, repeat(now)))
         udp_socket.outstanding.update(zip(ids, outstanding, strict=True))
-        sent = udp_socket.datagrams.send(
+        sent = udp_socket.datagrams.send_packets(
             *_packets(wire_ids, asked, sizes, _AROUND[can.recurse][can.plain])
         )
         taken = sent.taken
@@ -230,7 +230,7 @@ class Sender:
             plain = query.plain or can.plain
             around = _UNCHECKED if query.check is Check.DISABLED else _AROUND[can.recurse]
             packets.append(_packet(query_id, asked, around[plain]))
-        sent = udp_socket.datagrams.send(*packed(packets))
+        sent = udp_socket.datagrams.send_packets(*packed(packets))
         taken = sent.taken
         nameserver.on_later_attempts(queries[:taken], now)
         self._counters.retried += taken
@@ -263,7 +263,7 @@ def _packets(
     sizes: Sequence[int],
     around: tuple[bytes, bytes],
 ) -> tuple[bytes, list[int]]:
-    """Return queries as `Datagrams.send` takes them; `asked` are of these sizes."""
+    """Return queries as `Datagrams.send_packets` takes them; `asked` are of these sizes."""
     head, tail = around
     # What a packet is made of, and then all of them, one after the other.
     parts = [b"", head, b"", tail] * len(asked)

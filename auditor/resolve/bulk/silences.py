@@ -65,7 +65,7 @@ class SilenceMonitor:
             else:
                 self._hold(nameserver, name, now)
 
-    def forget(self, nameserver: NameServer, since: float, until: float) -> None:
+    def forget_silences(self, nameserver: NameServer, since: float, until: float) -> None:
         """Forget the silences of a time in which a server could answer nobody."""
         self._suspects = [
             suspect

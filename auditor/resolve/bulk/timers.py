@@ -28,13 +28,13 @@ class Timers:
         self._heap: list[_Timer] = []
         self._number = 0
 
-    def start(self, query: PendingQuery, when: float) -> None:
+    def start_timer(self, query: PendingQuery, when: float) -> None:
         """Have a query looked at then, and not before."""
         self._number += 1
         query.timer = self._number
         heapq.heappush(self._heap, _Timer(when, self._number, query))
 
-    def due(self, now: float) -> Iterator[PendingQuery]:
+    def due_queries(self, now: float) -> Iterator[PendingQuery]:
         """Yield the queries whose time has come; more may be started meanwhile."""
         heap = self._heap
         while heap and heap[0].when <= now:

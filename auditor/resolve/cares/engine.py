@@ -187,12 +187,14 @@ class CaresEngine:
         self._queue.extend((question, deliver) for question in questions)
         self._pump()
 
-    def limit(self, concurrency: int | None, qps: float | None, _server_qps: float | None) -> None:
+    def set_limits(
+        self, concurrency: int | None, qps: float | None, _server_qps: float | None
+    ) -> None:
         """Begin, or go on, with other limits than those it was made with."""
         self._most = concurrency or _MAX_IN_FLIGHT
         self._qps = qps
         if hasattr(self, "_bucket"):
-            self._bucket.limit(qps, self._loop.time())
+            self._bucket.set_rate(qps, self._loop.time())
 
     def backlog(self) -> int:
         """Return how many questions wait for their turn."""
@@ -236,7 +238,7 @@ class CaresEngine:
         room = min(self._most - len(self._outstanding), len(self._queue) + alone)
         if room <= 0 or self._closed:
             return
-        granted = self._bucket.take(room, self._loop.time())
+        granted = self._bucket.take_tokens(room, self._loop.time())
         for turn in range(granted):
             if turn < alone:
                 self._alone += 1

@@ -69,7 +69,7 @@ class ZoneBuilder:
         self._outside = 0
         self._first_outside: tuple[str, Place] | None = None
 
-    def add(self, owner: str, rdtype: int, ttl: int, record: Any, place: Place) -> None:
+    def add_record(self, owner: str, rdtype: int, ttl: int, record: Any, place: Place) -> None:
         """Take one record; a negative type stands for one that was not read.
 
         Raises ZoneFileError for what no server loads.
@@ -98,7 +98,7 @@ class ZoneBuilder:
                 continue
             owner, rdtype, ttl, record = line
             if owner in nodes or owner[0] == "*":
-                self.add(owner, rdtype, ttl, record, place._replace(lines=number))
+                self.add_record(owner, rdtype, ttl, record, place._replace(lines=number))
             else:
                 nodes[owner] = {rdtype: (ttl, (record,))}
 

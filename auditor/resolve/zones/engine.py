@@ -58,7 +58,7 @@ class ZoneFileEngine:
         self._asked = 0
 
     @classmethod
-    def of(cls, texts: Mapping[str, str]) -> Self:
+    def from_texts(cls, texts: Mapping[str, str]) -> Self:
         """Return an engine that is loaded already, from master files given as text.
 
         The keys are the origins that relative names fall back to. Raises ZoneFileError.

@@ -48,7 +48,7 @@ class _Collector(ZoneBuilder):
         self._counted = Place(label, "", 0)
         self._line = 0
 
-    def add(self, owner: str, rdtype: int, ttl: int, record: Any, place: Place) -> None:
+    def add_record(self, owner: str, rdtype: int, ttl: int, record: Any, place: Place) -> None:
         """Take one record."""
         if place.text[place.position : place.position + 1] == "$":  # unrolled from $GENERATE
             return
@@ -59,7 +59,7 @@ class _Collector(ZoneBuilder):
 
     def add_unknown(self, owner: str, mnemonic: str, place: Place) -> None:
         """Take a record of an unknown type."""
-        self.add(owner, 0, 0, mnemonic, place)
+        self.add_record(owner, 0, 0, mnemonic, place)
 
     def add_rule(self, rule: Rule, place: Place) -> None:
         """Pass over what is no record."""

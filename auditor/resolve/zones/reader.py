@@ -103,7 +103,7 @@ def read_records(
         origin = normalise(file.origin)
     except WireError:  # a file may have any name
         origin = "."
-    _Reader(file, origin, builder, go_on).read()
+    _Reader(file, origin, builder, go_on).read_zone()
 
 
 def _text(data: bytes) -> str:
@@ -142,7 +142,7 @@ class _Reader:
         self._included = 0
         self._state = _State(file.label, _text(file.data), origin, False, origin)  # noqa: FBT003 - a record
 
-    def read(self) -> None:
+    def read_zone(self) -> None:
         """Read the text that the state names. Raises ZoneFileError."""
         text = self._state.text
         position = 0
@@ -228,7 +228,7 @@ class _Reader:
             ttl = state.implicit_ttl()
         if ttl is None:
             raise EntryError("no TTL: neither here nor before, and no $TTL")
-        self.builder.add(state.owner, key, ttl, record, place)
+        self.builder.add_record(state.owner, key, ttl, record, place)
 
     def _take_type(self, tokens: Sequence[Token]) -> tuple[int | None, int | str, Sequence[Token]]:
         """Take TTL, class and type off; the type is its mnemonic if it is unknown."""
@@ -289,7 +289,7 @@ class _Reader:
             origin = absolute_name(tokens[1].text, origin)
         self._state = before._replace(label=label, text=_text(data), origin=origin)
         self._depth += 1
-        self.read()
+        self.read_zone()
         self._depth -= 1
         # Origin and owner are those of before (RFC 1035 §5.1), TTLs go on, as BIND has it.
         after = self._state
@@ -319,7 +319,7 @@ class _Reader:
         for number in numbers:
             self._count()
             key, record = _record(rdtype, tokens_of(rule.rdata_text(number)), rule.origin)
-            self.builder.add(rule.owner(number), key, ttl, record, place)
+            self.builder.add_record(rule.owner(number), key, ttl, record, place)
 
 
 def _record(rdtype: int, rdata: Sequence[Token], origin: str) -> tuple[int, Any]:

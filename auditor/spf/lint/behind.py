@@ -28,9 +28,9 @@ def lint_behind(node: TreePolicy, problems: Problems) -> None:
     note = f"never evaluated: {listed} match{'es' * (len(found) == 1)} every address"
     for term in node.policy.mechanisms:
         if term.start > found[-1].start and term.kind != "all":
-            problems.note("SPF_TERM_AFTER_ALL", note, term)
+            problems.note_problem("SPF_TERM_AFTER_ALL", note, term)
     if node.policy.redirect is not None:
-        problems.note("SPF_REDIRECT_IGNORED", note, node.policy.redirect)
+        problems.note_problem("SPF_REDIRECT_IGNORED", note, node.policy.redirect)
 
 
 def _matching_all(node: TreePolicy) -> list[Term]:

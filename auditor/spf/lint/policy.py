@@ -115,7 +115,7 @@ def lint(domain: str) -> Steps[LintReport]:
         if lint_.depends_on_address():
             yield from lint_.trial()
     if answers[questions[0]].status == NOERROR:
-        lint_.of(name).note(
+        lint_.of(name).note_problem(
             "SPF_TYPE_99", "type SPF beside type TXT" if found else "type SPF alone"
         )
     return LintReport(summary, len(found), tuple(lint_.problems()))
@@ -144,12 +144,12 @@ class _Lint:
         name = self._summary.domain
         problems = self.of(name)
         if txt.status not in SETTLED:
-            problems.note(unread(txt.status), f"TXT of {name}: {txt.status}")
+            problems.note_problem(unread(txt.status), f"TXT of {name}: {txt.status}")
         elif not found:
-            problems.note("SPF_NONE", f"TXT of {name}: {txt.status}, no v=spf1 record")
+            problems.note_problem("SPF_NONE", f"TXT of {name}: {txt.status}, no v=spf1 record")
             self._near_miss(txt, problems)
         elif len(found) > 1:
-            problems.note("SPF_MULTIPLE_RECORDS", f"{len(found)} records begin with v=spf1")
+            problems.note_problem("SPF_MULTIPLE_RECORDS", f"{len(found)} records begin with v=spf1")
         for text in found if len(found) == 1 else ():
             policy = parse_policy(text)
             lint_syntax(policy, problems)
@@ -197,7 +197,7 @@ class _Lint:
             codes = (code for start, code in _CODES_OF_ERRORS.items() if reason.startswith(start))
             code = next(codes, "SPF_PERMERROR")
             if not any(problem.code == code for problem in self.problems()):
-                self.of(name).note(code, f"permerror for {address}: {reason}")
+                self.of(name).note_problem(code, f"permerror for {address}: {reason}")
             return
 
     def tree(self, node: TreePolicy, *, passing: bool = True) -> None:
@@ -235,18 +235,20 @@ class _Lint:
         if summary.lookups > MAX_LOOKUPS:
             term = next((e.term for e in tree.terms if e.lookups > MAX_LOOKUPS), None)
             count = f"{summary.lookups} lookups" + ("" if summary.complete else " at least")
-            problems.note("SPF_TOO_MANY_LOOKUPS", f"{count}, {MAX_LOOKUPS} are allowed", term)
+            problems.note_problem(
+                "SPF_TOO_MANY_LOOKUPS", f"{count}, {MAX_LOOKUPS} are allowed", term
+            )
         self._void_limit(tree, problems)
         if not any(problem.code == "SPF_PASS_ALL" for problem in self.problems()):
             numbers = {4: summary.addresses_v4, 6: summary.addresses_v6}
             for version, number in numbers.items():
                 if number > EVERYTHING[version][1]:
                     note = f"every IPv{version} address passes, by all terms together"
-                    problems.note("SPF_PASS_ALL", note)
+                    problems.note_problem("SPF_PASS_ALL", note)
                 elif number > _MAX_TOTAL[version]:
                     count = f"{number:,}" if version == 4 else f"2^{number.bit_length() - 1}"  # noqa: PLR2004 - IPv4
                     note = f"{count} IPv{version} addresses or more pass, by all terms together"
-                    problems.note("SPF_TOTAL_WIDE", note)
+                    problems.note_problem("SPF_TOTAL_WIDE", note)
 
     def _void_limit(self, tree: TreePolicy, problems: Problems) -> None:
         """Judge the void lookups: those of IPv4 clients, and only then those of IPv6 alone."""
@@ -256,7 +258,7 @@ class _Lint:
                 term = next((e.term for e in tree.terms if e.voids[index] > MAX_VOIDS), None)
                 kind = f"{'AAAA' if index else 'A'}, MX and TXT"
                 note = f"{voids} lookups of {kind} find nothing, {MAX_VOIDS} may"
-                problems.note(code, note, term)
+                problems.note_problem(code, note, term)
                 return
 
     def explanation(self, node: TreePolicy, answer: Answer) -> None:
@@ -264,19 +266,19 @@ class _Lint:
         wrong = _wrong_explanation(answer)
         if wrong:
             problems = self.of(owner_of(node.domain) or node.domain)
-            problems.note("SPF_EXP_WITHOUT_TEXT", wrong, node.policy.exp)
+            problems.note_problem("SPF_EXP_WITHOUT_TEXT", wrong, node.policy.exp)
 
     def _trouble(self, entry: TreeTerm, problems: Problems, *, own: bool) -> None:
         """Say what is wrong with where a term leads."""
         term, target, trouble = entry.term, entry.target, entry.trouble
         if trouble in {"no policy", "no name"} and term.kind in {"include", "redirect"}:
             message = f"{target} has no SPF record" if target else "not a domain name"
-            problems.note("SPF_INCLUDE_WITHOUT_RECORD", message, term)
+            problems.note_problem("SPF_INCLUDE_WITHOUT_RECORD", message, term)
         elif trouble == "loop":
-            problems.note("SPF_INCLUDE_LOOP", f"the policy of {target} leads here", term)
+            problems.note_problem("SPF_INCLUDE_LOOP", f"the policy of {target} leads here", term)
         elif trouble == "several policies" and target:
             by = f"{term.kind}d" if term.kind == "include" else f"{term.kind}ed to"
-            self.of(target).note("SPF_MULTIPLE_RECORDS", f"{by} by {problems.domain}")
+            self.of(target).note_problem("SPF_MULTIPLE_RECORDS", f"{by} by {problems.domain}")
         elif trouble == "not ASCII" and target:
             answer = self._summary.answers[Question(target, TXT)]
             for text in policies(answer.records)[:1]:
@@ -284,13 +286,13 @@ class _Lint:
         elif trouble == "too many hosts" and target:
             count = len(self._summary.answers[Question(target, MX)].records)
             note = f"{target} has {count} MX hosts, {MAX_MX} are allowed"
-            problems.note("SPF_TOO_MANY_MX", note, term)
+            problems.note_problem("SPF_TOO_MANY_MX", note, term)
         elif trouble in {"no addresses", "no name"}:
             if own:
                 note = f"{target} has no addresses" if target else "not a domain name"
-                problems.note("SPF_TERM_RESOLVES_TO_NOTHING", note, term)
+                problems.note_problem("SPF_TERM_RESOLVES_TO_NOTHING", note, term)
         elif trouble != "not followed":
-            problems.note(unread(trouble), f"{self._not_read(entry)}: {trouble}", term)
+            problems.note_problem(unread(trouble), f"{self._not_read(entry)}: {trouble}", term)
 
     def _not_read(self, entry: TreeTerm) -> str:
         """Return what could not be looked up for a term."""
@@ -313,9 +315,9 @@ class _Lint:
         size = answer_size(name, txt)
         note = f"about {size:,} octets, of which the policy takes {len(record):,}"
         if size + _OPT > _MAX_EDNS:
-            problems.note("SPF_ANSWER_NEEDS_TCP", note)
+            problems.note_problem("SPF_ANSWER_NEEDS_TCP", note)
         elif size > _MAX_PLAIN:
-            problems.note("SPF_RECORD_TOO_LONG", note)
+            problems.note_problem("SPF_RECORD_TOO_LONG", note)
 
 
 def answer_size(name: str, answer: Answer) -> int:
@@ -346,7 +348,7 @@ def _lint_open(policy: Policy, problems: Problems) -> None:
             continue  # the most by far
         everyone = passes_all(term)
         if everyone:
-            problems.note("SPF_PASS_ALL", f"{everyone} passes", term)
+            problems.note_problem("SPF_PASS_ALL", f"{everyone} passes", term)
         if term.kind == "all":
             return
 

@@ -46,22 +46,22 @@ class Problems:
         self.found: list[Problem] = []
         self._counts: Counter[str] = Counter()
 
-    def note(self, code: str, note: str = "", term: Term | None = None) -> None:
+    def note_problem(self, code: str, note: str = "", term: Term | None = None) -> None:
         """Note a problem of the policy, or of one of its terms."""
         if term is None:
-            self.add(Problem(code, self.domain, note=note))
+            self.add_problem(Problem(code, self.domain, note=note))
         else:
             self.note_at(code, note, term.text, term.start, term.end)
 
     def note_at(self, code: str, note: str, text: str, start: int, end: int) -> None:
         """Note a problem of a stretch of the record; `text` has one character an octet."""
-        self.add(Problem(code, self.domain, shown(text), start, end, note))
+        self.add_problem(Problem(code, self.domain, shown(text), start, end, note))
 
     def full(self, code: str) -> bool:
         """Whether no more problems of this kind are noted."""
         return self._counts[code] >= MAX_ALIKE
 
-    def add(self, problem: Problem) -> None:
+    def add_problem(self, problem: Problem) -> None:
         """Note a problem, unless there are enough of its kind."""
         self._counts[problem.code] += 1
         if self._counts[problem.code] <= MAX_ALIKE:

@@ -86,7 +86,7 @@ def lint_own(policy: Policy, domain: str, problems: Problems) -> None:
         return
     # No term says with a name what another says without one: it is the text that decides.
     for problem in _OWN_PROBLEMS(policy.text):
-        problems.add(problem._replace(domain=problems.domain))
+        problems.add_problem(problem._replace(domain=problems.domain))
 
 
 def _problems_of(text: str) -> list[Problem]:
@@ -116,7 +116,7 @@ def _judge_own(policy: Policy, domain: str, problems: Problems) -> None:
     for term in policy.terms:
         _lint_macros(term, problems)
         if term.kind == "unknown" and term.name not in _REPORTING:
-            problems.note("SPF_UNKNOWN_MODIFIER", _meant(term), term)
+            problems.note_problem("SPF_UNKNOWN_MODIFIER", _meant(term), term)
     single = _lint_duplicates(effective, domain, problems)
     _lint_covered(single, problems)
 
@@ -143,20 +143,26 @@ def _lint_end(policy: Policy, tail: Sequence[Term], problems: Problems) -> None:
     if not tail:
         # What cannot be read may have been all.
         if policy.redirect is None and not policy.problems:
-            problems.note("SPF_NO_ALL", "no mechanism decides on the other addresses")
+            problems.note_problem("SPF_NO_ALL", "no mechanism decides on the other addresses")
         return
     end, *behind = tail
     if end.qualifier == "?":
-        problems.note("SPF_NEUTRAL_ALL", "neutral for every address that is not listed", end)
+        problems.note_problem(
+            "SPF_NEUTRAL_ALL", "neutral for every address that is not listed", end
+        )
     for term in behind:
-        problems.note("SPF_TERM_AFTER_ALL", f"never evaluated: behind {end.text}", term)
+        problems.note_problem("SPF_TERM_AFTER_ALL", f"never evaluated: behind {end.text}", term)
     if policy.redirect is not None:
-        problems.note("SPF_REDIRECT_IGNORED", f"ignored because of {end.text}", policy.redirect)
+        problems.note_problem(
+            "SPF_REDIRECT_IGNORED", f"ignored because of {end.text}", policy.redirect
+        )
 
 
 def _lint_term(term: Term, problems: Problems) -> None:
     if term.kind == "ptr":
-        problems.note("SPF_PTR_MECHANISM", "decided by the PTR records of the clients", term)
+        problems.note_problem(
+            "SPF_PTR_MECHANISM", "decided by the PTR records of the clients", term
+        )
     _lint_host_bits(term, problems)
     if term.kind not in _HAS_NETWORKS or term.qualifier != "+" or passes_all(term):
         return
@@ -165,7 +171,7 @@ def _lint_term(term: Term, problems: Problems) -> None:
         if length < widest:
             count = 1 << (width - length)
             number = f"{count:,}" if width == 32 else f"2^{width - length}"  # noqa: PLR2004 - IPv4
-            problems.note("SPF_WIDE_RANGE", f"authorises {number} addresses", term)
+            problems.note_problem("SPF_WIDE_RANGE", f"authorises {number} addresses", term)
 
 
 def _lint_host_bits(term: Term, problems: Problems) -> None:
@@ -173,7 +179,9 @@ def _lint_host_bits(term: Term, problems: Problems) -> None:
     if term.kind not in _VERSIONS or term.address == term.span[0]:
         return
     first, last = (format_address(_VERSIONS[term.kind], number) for number in term.span)
-    problems.note("SPF_HOST_BITS", f"stands for {first}/{term.bits}, {first} to {last}", term)
+    problems.note_problem(
+        "SPF_HOST_BITS", f"stands for {first}/{term.bits}, {first} to {last}", term
+    )
 
 
 def _lint_macros(term: Term, problems: Problems) -> None:
@@ -181,11 +189,13 @@ def _lint_macros(term: Term, problems: Problems) -> None:
         return
     used = term.macros
     if _DISCOURAGED in used:
-        problems.note("SPF_ODD_MACRO", "%{p} should not be used: receivers look up PTR", term)
+        problems.note_problem(
+            "SPF_ODD_MACRO", "%{p} should not be used: receivers look up PTR", term
+        )
     chosen = sorted(used & CHOSEN_BY_CLIENT)
     if chosen:
         macros = " and ".join(f"%{{{letter}}}" for letter in chosen)
-        problems.note("SPF_ODD_MACRO", f"the client chooses the value of {macros}", term)
+        problems.note_problem("SPF_ODD_MACRO", f"the client chooses the value of {macros}", term)
 
 
 def _meant(modifier: Term) -> str:
@@ -206,7 +216,9 @@ def _lint_duplicates(mechanisms: Sequence[Term], domain: str, problems: Problems
         if first is term:
             single.append(term)
         else:
-            problems.note("SPF_DUPLICATE_TERM", f"the same stands at octet {first.start + 1}", term)
+            problems.note_problem(
+                "SPF_DUPLICATE_TERM", f"the same stands at octet {first.start + 1}", term
+            )
     return single
 
 
@@ -222,7 +234,7 @@ def _lint_covered(mechanisms: Sequence[Term], problems: Problems) -> None:
             idle.add(term.start)
             if not problems.full("SPF_TERM_COVERED"):
                 note = f"matches nothing: {_cover(term, networks[:index])} stands before it"
-                problems.note("SPF_TERM_COVERED", note, term)
+                problems.note_problem("SPF_TERM_COVERED", note, term)
         # Before a wider one with the same result a network is idle, unless something between
         # the two has another result.
         runs = groupby((term for term in mechanisms if term.start not in idle), _QUALIFIER)
@@ -253,5 +265,5 @@ def _lint_nested(networks: Sequence[Term], problems: Problems) -> None:
             around.pop()
         wider = next((other for other in around if other.start > term.start), None)
         if wider is not None:
-            problems.note("SPF_TERM_COVERED", f"{wider.text} covers it", term)
+            problems.note_problem("SPF_TERM_COVERED", f"{wider.text} covers it", term)
         around.append(term)

@@ -323,7 +323,7 @@ def test_an_answer_that_comes_after_the_retry_is_taken(run: Run) -> None:
         engine = _engine(server.port, timeout=2.0, tries=4)
         engine_loop = asyncio.get_running_loop()
         async with opened(engine):
-            engine._nameservers[0].round_trip.note(0.001)
+            engine._nameservers[0].round_trip.add_sample(0.001)
             asking = asyncio.create_task(ask(engine, [MAIL]))
             await engine_loop.run_in_executor(None, server.wait_for, 2)
             gate.open()

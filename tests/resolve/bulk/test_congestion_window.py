@@ -37,7 +37,7 @@ def test_no_stretch_of_time_sees_more_than_the_rate_and_a_fiftieth_of_a_second(
     used: list[tuple[float, int]] = []
     for pause, wanted, unused in steps:
         now = max(now + pause, 100.0)  # a clock may also be told to go back
-        granted = bucket.take(wanted, now)
+        granted = bucket.take_tokens(wanted, now)
         assert 0 <= granted <= wanted
         back = int(granted * unused)
         bucket.give_back(back)
@@ -59,34 +59,34 @@ def test_whoever_waits_for_the_delay_gets_a_token(rate: float, wants: Sequence[i
         delay = bucket.delay(now)
         assert 0.0 <= delay <= 1.0 / rate + 1e-9
         now += delay
-        assert bucket.take(wanted, now) >= 1
+        assert bucket.take_tokens(wanted, now) >= 1
 
 
 def test_the_rate_is_reached_in_the_long_run() -> None:
     bucket = TokenBucket(1000.0, 0.0)
-    granted = sum(bucket.take(100, step * 0.0071) for step in range(1, 1001))
+    granted = sum(bucket.take_tokens(100, step * 0.0071) for step in range(1, 1001))
     assert granted == pytest.approx(7100, abs=21)
 
 
 def test_without_a_rate_everything_is_granted() -> None:
     bucket = TokenBucket(None, 0.0)
-    assert bucket.take(1_000_000, 0.0) == 1_000_000
+    assert bucket.take_tokens(1_000_000, 0.0) == 1_000_000
     bucket.give_back(1_000_000)
     assert bucket.delay(0.0) == 0.0
 
 
 def test_an_idle_minute_is_not_made_up_for() -> None:
     bucket = TokenBucket(100.0, 0.0)
-    assert bucket.take(1000, 60.0) == 2
+    assert bucket.take_tokens(1000, 60.0) == 2
 
 
 def test_what_was_not_used_can_be_given_back() -> None:
     bucket = TokenBucket(100.0, 0.0)
-    assert bucket.take(2, 0.0) == 2
+    assert bucket.take_tokens(2, 0.0) == 2
     bucket.give_back(2)
-    assert bucket.take(2, 0.0) == 2
+    assert bucket.take_tokens(2, 0.0) == 2
     bucket.give_back(1000)  # not more than it can hold
-    assert bucket.take(1000, 0.0) == 2
+    assert bucket.take_tokens(1000, 0.0) == 2
 
 
 # --- Round-trip time
@@ -95,9 +95,9 @@ def test_what_was_not_used_can_be_given_back() -> None:
 def test_the_timeout_follows_rfc_6298() -> None:
     trip = RttEstimator(0.05, 2.0)
     assert trip.timeout == 2.0  # before any answer
-    trip.note(0.1)  # SRTT 0.1, RTTVAR 0.05
+    trip.add_sample(0.1)  # SRTT 0.1, RTTVAR 0.05
     assert trip.timeout == pytest.approx(0.1 + 4 * 0.05)
-    trip.note(0.2)  # RTTVAR 3/4 · 0.05 + 1/4 · 0.1, then SRTT 7/8 · 0.1 + 1/8 · 0.2
+    trip.add_sample(0.2)  # RTTVAR 3/4 · 0.05 + 1/4 · 0.1, then SRTT 7/8 · 0.1 + 1/8 · 0.2
     assert trip.smoothed == pytest.approx(0.1125)
     assert trip.timeout == pytest.approx(0.1125 + 4 * 0.0625)
 
@@ -105,10 +105,10 @@ def test_the_timeout_follows_rfc_6298() -> None:
 def test_the_timeout_stays_within_its_bounds() -> None:
     trip = RttEstimator(0.05, 2.0)
     for _ in range(50):
-        trip.note(0.0001)
+        trip.add_sample(0.0001)
     assert trip.timeout == 0.05
     for _ in range(50):
-        trip.note(5.0)
+        trip.add_sample(5.0)
     assert trip.timeout == 2.0
 
 
@@ -268,12 +268,12 @@ def test_a_bucket_within_another_takes_from_both_and_gives_back_to_both() -> Non
     whole = TokenBucket(1000.0, 0.0)  # holds 20
     part = TokenBucket(500.0, 0.0, within=whole)  # holds 10
     other = TokenBucket(None, 0.0, within=whole)
-    assert part.take(100, 0.0) == 10
-    assert other.take(100, 0.0) == 10
-    assert (part.take(1, 0.0), other.take(1, 0.0)) == (0, 0)
+    assert part.take_tokens(100, 0.0) == 10
+    assert other.take_tokens(100, 0.0) == 10
+    assert (part.take_tokens(1, 0.0), other.take_tokens(1, 0.0)) == (0, 0)
     assert part.delay(0.0) == pytest.approx(0.002)
     assert other.delay(0.0) == pytest.approx(0.001)
     other.give_back(4)
-    assert whole.take(100, 0.0) == 4
+    assert whole.take_tokens(100, 0.0) == 4
     part.give_back(3)
-    assert (whole.take(100, 0.0), part.take(1, 0.0)) == (3, 0)
+    assert (whole.take_tokens(100, 0.0), part.take_tokens(1, 0.0)) == (3, 0)

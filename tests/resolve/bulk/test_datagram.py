@@ -153,7 +153,7 @@ def test_packets_go_out_and_come_in_whole_and_in_order(
     client: Datagrams, server: socket.socket
 ) -> None:
     packets = [f"packet {number}".encode() * (number % 40 + 1) for number in range(BATCH)]
-    assert client.send(*packed(packets)) == Sent(BATCH, 0)
+    assert client.send_packets(*packed(packets)) == Sent(BATCH, 0)
     for packet in packets:
         data, source = server.recvfrom(SLOT_OCTETS)
         assert data == packet
@@ -164,8 +164,8 @@ def test_packets_go_out_and_come_in_whole_and_in_order(
 
 def test_no_call_takes_or_gives_more_than_a_batch(client: Datagrams, server: socket.socket) -> None:
     packets = [bytes([number % 256]) for number in range(BATCH + 10)]
-    assert client.send(*packed(packets)) == Sent(BATCH, 0)
-    assert client.send(*packed(packets[BATCH:])) == Sent(10, 0)
+    assert client.send_packets(*packed(packets)) == Sent(BATCH, 0)
+    assert client.send_packets(*packed(packets[BATCH:])) == Sent(10, 0)
     for _ in packets:
         data, source = server.recvfrom(SLOT_OCTETS)
         server.sendto(data, source)
@@ -174,13 +174,13 @@ def test_no_call_takes_or_gives_more_than_a_batch(client: Datagrams, server: soc
 
 
 def test_nothing_to_send_and_nothing_to_receive_are_no_errors(client: Datagrams) -> None:
-    assert client.send(*packed([])) == Sent(0, 0)
+    assert client.send_packets(*packed([])) == Sent(0, 0)
     assert client.receive() == []
     assert client.reported == 0
 
 
 def test_a_datagram_without_octets_is_not_the_end(client: Datagrams, server: socket.socket) -> None:
-    assert client.send(*packed([b"", b"a", b""])) == Sent(3, 0)
+    assert client.send_packets(*packed([b"", b"a", b""])) == Sent(3, 0)
     for expected in (b"", b"a", b""):
         data, source = server.recvfrom(SLOT_OCTETS)
         assert data == expected
@@ -191,7 +191,7 @@ def test_a_datagram_without_octets_is_not_the_end(client: Datagrams, server: soc
 def test_a_datagram_longer_than_a_slot_arrives_cut(
     client: Datagrams, server: socket.socket
 ) -> None:
-    client.send(*packed([b"hello"]))
+    client.send_packets(*packed([b"hello"]))
     source = server.recvfrom(SLOT_OCTETS)[1]
     for size in (SLOT_OCTETS - 1, SLOT_OCTETS, SLOT_OCTETS + 1, 9000, 1):
         server.sendto(b"x" * size, source)
@@ -205,7 +205,7 @@ def test_a_datagram_longer_than_a_slot_arrives_cut(
 
 
 def test_only_the_server_is_heard(client: Datagrams, server: socket.socket) -> None:
-    client.send(*packed([b"hello"]))
+    client.send_packets(*packed([b"hello"]))
     data, source = server.recvfrom(SLOT_OCTETS)
     with socket.socket(server.family, socket.SOCK_DGRAM) as stranger:
         stranger.bind((server.getsockname()[0], 0))
@@ -219,13 +219,13 @@ def test_a_full_queue_takes_what_it_can_and_the_rest_later(
 ) -> None:
     client, far = pair
     packets = [b"%d" % number for number in range(BATCH)]
-    sent = client.send(*packed(packets))
+    sent = client.send_packets(*packed(packets))
     assert 0 < sent.taken < BATCH
     assert (sent.error, sent.later, sent.refused) == (errno.EAGAIN, True, False)
-    assert client.send(*packed(packets[sent.taken :])) == Sent(0, errno.EAGAIN)
+    assert client.send_packets(*packed(packets[sent.taken :])) == Sent(0, errno.EAGAIN)
     arrived = _queue(far)
     while len(arrived) < BATCH:
-        client.send(*packed(packets[len(arrived) :]))
+        client.send_packets(*packed(packets[len(arrived) :]))
         arrived += _queue(far)
     assert arrived == packets
     assert client.reported == 0
@@ -237,7 +237,7 @@ def test_without_room_the_packet_stays_with_the_caller(
 ) -> None:
     # Partway the kernel says it twice: it was not over when the rest was tried.
     with Kernel(monkeypatch, make, [0, 0, error, error]) as kernel:
-        sent = kernel.client.send(*packed([b"a", b"b", b"c", b"d"]))
+        sent = kernel.client.send_packets(*packed([b"a", b"b", b"c", b"d"]))
         assert (sent.taken, sent.later, sent.refused, sent.unreachable) == (2, True, False, False)
         assert kernel.arrived(2) == [b"a", b"b"]
 
@@ -247,11 +247,11 @@ def test_a_packet_that_cannot_be_sent_is_told_from_the_others(
     make: Make, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
     with Kernel(monkeypatch, make, [0, error, error]) as kernel:
-        sent = kernel.client.send(*packed([b"a", b"b", b"c"]))
+        sent = kernel.client.send_packets(*packed([b"a", b"b", b"c"]))
         assert (sent, sent.refused, sent.later) == (Sent(1, error), True, False)
         assert sent.unreachable == (error == errno.EPERM)
         kernel.script.clear()
-        assert kernel.client.send(*packed([b"c"])) == Sent(1, 0)
+        assert kernel.client.send_packets(*packed([b"c"])) == Sent(1, 0)
         assert kernel.arrived(2) == [b"a", b"c"]
 
 
@@ -260,14 +260,14 @@ def test_what_the_network_says_of_earlier_packets_is_counted_and_holds_up_nothin
     make: Make, monkeypatch: pytest.MonkeyPatch, script: list[int]
 ) -> None:
     with Kernel(monkeypatch, make, list(script)) as kernel:
-        assert kernel.client.send(*packed([b"a", b"b", b"c"])) == Sent(3, 0)
+        assert kernel.client.send_packets(*packed([b"a", b"b", b"c"])) == Sent(3, 0)
         assert kernel.arrived(3) == [b"a", b"b", b"c"]
         assert kernel.client.reported == 1
 
 
 def test_an_unreachable_network_ends_the_batch(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     with Kernel(monkeypatch, make, [0, errno.ENETUNREACH, errno.ENETUNREACH]) as kernel:
-        sent = kernel.client.send(*packed([b"a", b"b", b"c"]))
+        sent = kernel.client.send_packets(*packed([b"a", b"b", b"c"]))
         assert (sent, sent.reported, sent.refused) == (Sent(1, errno.ENETUNREACH), True, False)
         assert sent.unreachable
 
@@ -276,9 +276,9 @@ def test_one_oversized_packet_does_not_stop_those_around_it(
     client: Datagrams, server: socket.socket
 ) -> None:
     packets = [b"before", b"x" * 70_000, b"after"]
-    sent = client.send(*packed(packets))
+    sent = client.send_packets(*packed(packets))
     assert (sent, sent.refused) == (Sent(1, errno.EMSGSIZE), True)
-    assert client.send(*packed(packets[2:])) == Sent(1, 0)
+    assert client.send_packets(*packed(packets[2:])) == Sent(1, 0)
     assert [server.recv(SLOT_OCTETS), server.recv(SLOT_OCTETS)] == [b"before", b"after"]
 
 
@@ -287,7 +287,7 @@ def test_a_batch_larger_than_the_buffers_is_sent_all_the_same(
 ) -> None:
     packets = [b"x" * 9000] * 60
     assert len(b"".join(packets)) > BATCH * SLOT_OCTETS
-    assert client.send(*packed(packets)) == Sent(60, 0)
+    assert client.send_packets(*packed(packets)) == Sent(60, 0)
     assert {len(server.recv(10_000)) for _ in packets} == {9000}
 
 

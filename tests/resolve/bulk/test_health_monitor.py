@@ -121,7 +121,7 @@ def test_an_honest_server_passes_with_one_question(run: Run) -> None:
     async def main() -> None:
         bench = Bench()
         bench.reply = lambda _, question, __: _reply(question)
-        await bench.keeper.check()
+        await bench.keeper.check_servers()
         assert (bench.probes, bench.healths()) == ([(0, False)], [Health.GOOD])
         assert bench.nameservers[0].can.mixed_case
         assert not bench.nameservers[0].can.plain
@@ -135,7 +135,7 @@ def test_any_reply_without_an_address_will_do(run: Run, rcode: int) -> None:
     async def main() -> None:
         bench = Bench()
         bench.reply = lambda _, question, __: _reply(question, rcode)
-        await bench.keeper.check()
+        await bench.keeper.check_servers()
         assert bench.healths() == [Health.GOOD]
 
     run(main())
@@ -160,7 +160,7 @@ def test_a_server_that_denies_what_must_exist_is_named_and_left_out(run: Run, ro
         bench = Bench()
         bench.reply = lambda _, question, __: _reply(question)
         bench.root, complaint = ROOT_REPLIES[root]
-        await bench.keeper.check()
+        await bench.keeper.check_servers()
         assert bench.healths() == [Health.LEFT_OUT if complaint else Health.GOOD]
         assert complaint in bench.keeper.complaints.get(0, "")
 
@@ -175,7 +175,7 @@ def test_a_server_that_fails_whatever_it_is_asked_is_left_out(run: Run, local: i
     async def main() -> None:
         bench = Bench()
         bench.reply, bench.root = reply, _saying(2)
-        await bench.keeper.check()
+        await bench.keeper.check_servers()
         complaints = {0: "answers SERVFAIL to everything"} if local else {}
         assert bench.keeper.complaints == complaints
 
@@ -189,7 +189,7 @@ def test_liars_and_mutes_are_named_and_left_out(run: Run, caplog: pytest.LogCapt
     async def main() -> None:
         bench = Bench(3)
         bench.reply = reply
-        await bench.keeper.check()
+        await bench.keeper.check_servers()
         assert bench.healths() == [Health.GOOD, Health.LEFT_OUT, Health.LEFT_OUT]
         bench.keeper.require_one()
         bench.nameservers[0].health = Health.LEFT_OUT
@@ -213,7 +213,7 @@ def test_every_check_asks_for_another_name_that_cannot_exist(run: Run) -> None:
     async def main() -> None:
         bench = Bench(tries=4)
         bench.reply = reply
-        await bench.keeper.check()
+        await bench.keeper.check_servers()
 
     run(main())
     assert len(set(asked)) == len(asked) == 4
@@ -230,7 +230,7 @@ def test_a_server_that_refuses_edns_is_asked_without(run: Run, *, whole: bool) -
     async def main() -> None:
         bench = Bench()
         bench.reply = reply
-        await bench.keeper.check()
+        await bench.keeper.check_servers()
         assert bench.probes == [(0, False), (0, True)]
         assert bench.healths() == [Health.GOOD]
         assert bench.nameservers[0].can.plain
@@ -242,7 +242,7 @@ def test_a_server_that_hears_nothing_with_edns_is_asked_without(run: Run) -> Non
     async def main() -> None:
         bench = Bench(tries=3)
         bench.reply = lambda _, question, plain: _reply(question) if plain else None
-        await bench.keeper.check()
+        await bench.keeper.check_servers()
         assert [plain for _, plain in bench.probes] == [False, False, True, False]
         assert bench.nameservers[0].can.plain
 
@@ -253,7 +253,7 @@ def test_a_lossy_path_does_not_take_edns_from_a_server(run: Run) -> None:
     async def main() -> None:
         bench = Bench(tries=3)
         bench.reply = lambda _, question, __: _reply(question) if len(bench.probes) > 2 else None
-        await bench.keeper.check()
+        await bench.keeper.check_servers()
         assert bench.healths() == [Health.GOOD]
         assert not bench.nameservers[0].can.plain
 
@@ -265,7 +265,7 @@ def test_a_server_that_is_not_there_is_found_out_without_waiting(run: Run) -> No
         bench = Bench(timeout=60.0)
         bench.reply = lambda one, _, __: bench.keeper.on_refused(one, 0.0)
         async with asyncio.timeout(10):
-            await bench.keeper.check()
+            await bench.keeper.check_servers()
         with pytest.raises(NoServerError, match="is not reachable"):
             bench.keeper.require_one()
 
@@ -282,7 +282,7 @@ def test_a_late_reply_to_the_check_before_is_judged_by_its_own_question(run: Run
             bench.keeper.on_probe(one, (asked, 0.0, False), data, 0.01)
 
         bench.reply = reply
-        await bench.keeper.check()
+        await bench.keeper.check_servers()
         assert bench.nameservers[0].can.mixed_case
 
     run(main())
@@ -293,7 +293,7 @@ def test_a_late_reply_to_the_check_before_is_judged_by_its_own_question(run: Run
 
 def _owing(bench: Bench, now: float = 0.0) -> None:
     for one in bench.nameservers:
-        one.round_trip.note(0.001)
+        one.round_trip.add_sample(0.001)
         one.on_sent(5, now)
 
 
@@ -443,7 +443,7 @@ def test_a_question_over_tcp_is_not_taken_back_with_the_rest() -> None:
         world.ask(names(200, "warm.net"))
         world.servers[ONE] = lambda query: [Reply(RTT, respond(query, truncated=True))]
         held: list[Any] = []
-        world.engine._tcp.ask = held.append  # type: ignore[assignment,method-assign]
+        world.engine._tcp.queue_query = held.append  # type: ignore[assignment,method-assign]
         questions = names(10)
         world.submit(questions)
         world.run(lambda: len(held) == 10)

@@ -26,41 +26,41 @@ if TYPE_CHECKING:
 
 def test_a_bucket_goes_on_at_its_new_rate_and_keeps_no_more_than_that_allows() -> None:
     bucket = TokenBucket(1000.0, 0.0)
-    bucket.limit(100.0, 0.0)
-    assert bucket.take(100, 0.0) == 2
-    assert bucket.take(100, 0.1) == 2
-    bucket.limit(1000.0, 0.1)
+    bucket.set_rate(100.0, 0.0)
+    assert bucket.take_tokens(100, 0.0) == 2
+    assert bucket.take_tokens(100, 0.1) == 2
+    bucket.set_rate(1000.0, 0.1)
     assert bucket.delay(0.1) == pytest.approx(0.001)
-    assert bucket.take(100, 0.11) == 10
+    assert bucket.take_tokens(100, 0.11) == 10
 
 
 def test_a_bucket_without_a_rate_can_be_given_one_and_lose_it_again() -> None:
     bucket = TokenBucket(None, 0.0)
-    bucket.limit(50.0, 100.0)
+    bucket.set_rate(50.0, 100.0)
     # Nothing is made up for the time before.
-    assert bucket.take(1000, 100.0) == 1
-    bucket.limit(None, 100.0)
-    assert bucket.take(1000, 100.0) == 1000
+    assert bucket.take_tokens(1000, 100.0) == 1
+    bucket.set_rate(None, 100.0)
+    assert bucket.take_tokens(1000, 100.0) == 1000
     assert bucket.delay(100.0) == 0.0
 
 
 def test_a_bucket_credits_the_time_before_at_the_rate_of_then() -> None:
     bucket = TokenBucket(100.0, 0.0)
-    assert bucket.take(2, 0.0) == 2
-    bucket.limit(10_000.0, 0.01)
-    assert bucket.take(100, 0.01) == 1
+    assert bucket.take_tokens(2, 0.0) == 2
+    bucket.set_rate(10_000.0, 0.01)
+    assert bucket.take_tokens(100, 0.01) == 1
 
 
 def test_a_window_shrinks_at_once_and_never_beyond_its_new_limit() -> None:
     window = CongestionWindow(1000, 0.0)
-    window.limit(4)
+    window.set_max_size(4)
     assert window.size == 4
     now = 0.0
     for _ in range(2000):
         now += 0.001
         window.on_answers(4, now, full=True)
         assert window.size <= 4
-    window.limit(64)
+    window.set_max_size(64)
     for _ in range(20_000):
         now += 0.001
         window.on_answers(int(window.size), now, full=True)
@@ -84,7 +84,7 @@ def test_an_engine_keeps_to_what_it_is_told_last(
             else CaresEngine(servers, concurrency=100, timeout=30.0, tries=1)
         )
         if not begun:
-            engine.limit(2, None, None)
+            engine.set_limits(2, None, None)
         await engine.start()
         done = asyncio.Event()
         left = 8
@@ -97,7 +97,7 @@ def test_an_engine_keeps_to_what_it_is_told_last(
 
         try:
             if begun:
-                engine.limit(2, None, None)
+                engine.set_limits(2, None, None)
             engine.submit([Question(f"{n}.2.0.192.in-addr.arpa", PTR) for n in range(8)], deliver)
             async with asyncio.timeout(20):
                 while len(server.queries) < 2:  # noqa: ASYNC110 - counted in another thread

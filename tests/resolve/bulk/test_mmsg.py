@@ -56,7 +56,7 @@ def test_an_interrupted_call_is_made_again(
         libc = client._libc
         for name in ("sendmmsg", "recvmmsg"):
             monkeypatch.setattr(libc, name, _interrupted(libc, getattr(libc, name)))
-        assert client.send(*packed([b"a"])) == Sent(1, 0)
+        assert client.send_packets(*packed([b"a"])) == Sent(1, 0)
         data, source = server.recvfrom(SLOT_OCTETS)
         server.sendto(data, source)
         assert _await(client) == [b"a"]
@@ -135,7 +135,7 @@ def test_neighbours_of_one_length_leave_together_and_arrive_apart(
 ) -> None:
     packets = [b"%03d" % at for at in range(100)] + [b"longer %d" % at for at in range(5)] + [b""]
     watched = Watched(monkeypatch)
-    assert cutting.send(*packed(packets)) == Sent(106, 0)
+    assert cutting.send_packets(*packed(packets)) == Sent(106, 0)
     assert (watched.cut, watched.whole) == ([4], [])  # 64, 36, 5 and the one without octets
     assert [server.recv(SLOT_OCTETS) for _ in packets] == packets
 
@@ -146,8 +146,8 @@ def test_where_nothing_can_be_cut_packets_leave_one_by_one_from_then_on(
 ) -> None:
     packets = [b"%03d" % at for at in range(70)]
     watched = Watched(monkeypatch, error)
-    assert cutting.send(*packed(packets)) == Sent(70, 0)
-    assert cutting.send(*packed(packets[:2])) == Sent(2, 0)
+    assert cutting.send_packets(*packed(packets)) == Sent(70, 0)
+    assert cutting.send_packets(*packed(packets[:2])) == Sent(2, 0)
     assert (watched.cut, watched.whole) == ([2], [70, 2])
     assert [server.recv(SLOT_OCTETS) for _ in range(72)] == packets + packets[:2]
 
@@ -157,9 +157,9 @@ def test_what_is_wrong_with_one_of_many_shows_when_they_leave_one_by_one(
 ) -> None:
     packets = [b"%03d" % at for at in range(10)]
     watched = Watched(monkeypatch, errno.EMSGSIZE)
-    assert cutting.send(*packed(packets)) == Sent(10, 0)
+    assert cutting.send_packets(*packed(packets)) == Sent(10, 0)
     assert (watched.cut, watched.whole) == ([1], [10])
-    assert cutting.send(*packed(packets)) == Sent(10, 0)
+    assert cutting.send_packets(*packed(packets)) == Sent(10, 0)
     assert watched.cut == [1, 1]
     assert [server.recv(SLOT_OCTETS) for _ in range(20)] == packets * 2
 
@@ -169,14 +169,14 @@ def test_without_room_for_many_none_of_them_leaves(
     cutting: BatchDatagrams, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
     Watched(monkeypatch, error)
-    assert cutting.send(*packed([b"abc"] * 70)) == Sent(0, error)
+    assert cutting.send_packets(*packed([b"abc"] * 70)) == Sent(0, error)
 
 
 def test_a_kernel_that_cuts_nothing_is_known_at_once() -> None:
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with far, closing(BatchDatagrams(near)) as client:
         assert not client._cuts
-        assert client.send(*packed([b"abc"] * 3)) == Sent(3, 0)
+        assert client.send_packets(*packed([b"abc"] * 3)) == Sent(3, 0)
         assert [far.recv(SLOT_OCTETS) for _ in range(3)] == [b"abc"] * 3
 
 

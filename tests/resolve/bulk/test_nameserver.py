@@ -72,7 +72,7 @@ def test_sockets_are_several_and_random_and_take_turns() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         one = _upstream(server.getsockname()[1])
-        one.open()
+        one.open_sockets()
         sources = {port.datagrams.sock.getsockname()[1] for port in one.sockets}
         assert len(sources) == len(one.sockets) > 1
         every = {id(port) for port in one.sockets}
@@ -85,7 +85,7 @@ def test_sockets_are_several_and_random_and_take_turns() -> None:
         assert sum(map(ne, in_a_row, in_a_row[1:])) <= len(every)
         one.window.size = 4096.0
         assert {id(one.next_socket()) for _ in one.sockets} == every
-        one.close()
+        one.close_sockets()
         assert one.sockets == []
 
 
@@ -102,9 +102,9 @@ def test_when_a_socket_cannot_be_had_those_before_it_can_be_closed(
     monkeypatch.setattr(module, "open_datagrams", scarce)
     one = _upstream()
     with pytest.raises(OSError, match="Too many"):
-        one.open()
+        one.open_sockets()
     assert len(one.sockets) == 2
-    one.close()
+    one.close_sockets()
 
 
 def test_only_what_is_unanswered_for_long_is_late_and_only_once(port: UdpSocket) -> None:
@@ -116,7 +116,7 @@ def test_only_what_is_unanswered_for_long_is_late_and_only_once(port: UdpSocket)
     later = _flight(0.5)
     port.outstanding[3] = later
     one.on_first_attempts(port, [3], [later], 0.5)
-    port.settle(1, ANSWERED)
+    port.settle_id(1, ANSWERED)
     # The place was used again, for another question.
     port.outstanding[2] = _flight(0.9)
     assert list(one.late(0.9)) == []
@@ -141,7 +141,7 @@ def test_a_full_window_is_stuck_when_nothing_is_heard_for_longer_than_answers_ta
     assert one.stuck_at() is None
     one.on_sent(size, 5.0)
     assert one.stuck_at() == math.inf  # nobody knows how long answers take
-    one.round_trip.note(0.1)
+    one.round_trip.add_sample(0.1)
     assert one.stuck_at() == pytest.approx(5.0 + one.round_trip.usual)
     one.on_heard(5.2)
     assert one.stuck_at() == pytest.approx(5.2 + one.round_trip.usual)
@@ -154,7 +154,7 @@ def test_a_full_window_is_stuck_when_nothing_is_heard_for_longer_than_answers_ta
 
 def test_a_stuck_window_gets_half_of_its_size_more_at_most_until_something_is_heard() -> None:
     one = _upstream()
-    one.round_trip.note(0.1)
+    one.round_trip.add_sample(0.1)
     size = int(one.window.size)
     one.on_sent(size, 1.0)
     while one.stuck_at() is not None:
@@ -168,7 +168,7 @@ def test_a_stuck_window_gets_half_of_its_size_more_at_most_until_something_is_he
 
 def test_a_stuck_window_is_not_exceeded_beyond_concurrency() -> None:
     one = _upstream()  # of 100
-    one.round_trip.note(0.1)
+    one.round_trip.add_sample(0.1)
     one.window.size = 90.0
     one.on_sent(90, 1.0)
     one.allow_more()
@@ -206,7 +206,7 @@ def test_a_server_that_owes_answers_is_quiet_after_a_while_unless_it_says_anythi
 def test_a_server_at_the_end_of_a_long_path_is_given_more_time() -> None:
     one = _upstream(timeout=5.0)
     assert one.patience() == 0.5
-    one.round_trip.note(0.4)
+    one.round_trip.add_sample(0.4)
     one.on_sent(1, 100.0)
     assert not one.is_quiet(101.0 + 3 * one.round_trip.timeout)
     assert one.is_quiet(101.1 + 3 * one.round_trip.timeout)
@@ -215,7 +215,7 @@ def test_a_server_at_the_end_of_a_long_path_is_given_more_time() -> None:
 
 def test_a_late_answer_is_measured_only_when_nothing_comes_in_time() -> None:
     one = _upstream(timeout=5.0)
-    one.round_trip.note(0.01)
+    one.round_trip.add_sample(0.01)
     one.on_sent(1, 10.0)
     one.on_answers([10.0], 10.0)
     before = one.round_trip.smoothed
@@ -261,34 +261,34 @@ def test_a_server_slips_while_empty_truncated_replies_come_close_together() -> N
 
 def test_a_try_at_another_server_in_the_same_tick_is_not_overtaken_here(port: UdpSocket) -> None:
     one = _upstream(timeout=1.0)
-    one.round_trip.note(0.01)
-    one.round_trip.note(0.01)
+    one.round_trip.add_sample(0.01)
+    one.round_trip.add_sample(0.01)
     query = PendingQuery(QUESTION, lambda _pairs: None)
     query.on_sent(one.number, 0.0)
     one.on_later_attempts([query], 0.0)
     query.on_sent(one.number + 1, 0.0)
     port.outstanding[1] = entry = _flight(0.5)
     one.on_first_attempts(port, [1], [entry], 0.5)
-    port.settle(1, ANSWERED)
+    port.settle_id(1, ANSWERED)
     one.on_answers([0.5], 0.51)
     assert one.overtaken() == []
 
 
 def test_answers_out_of_order_are_not_counted_twice(port: UdpSocket) -> None:
     one = _upstream(timeout=1.0)
-    one.round_trip.note(0.01)
-    one.round_trip.note(0.01)
+    one.round_trip.add_sample(0.01)
+    one.round_trip.add_sample(0.01)
     early, late, last = _flight(0.0), _flight(0.5), _flight(0.5)
     port.outstanding.update({0: early, 1: late, 2: last})
     one.on_first_attempts(port, [0], [early], 0.0)
     one.on_first_attempts(port, [1, 2], [late, last], 0.5)
-    port.settle(1, ANSWERED)
+    port.settle_id(1, ANSWERED)
     one.on_answers([0.5], 0.51)
     one.overtaken()
     assert one.in_flight.count == 1
     # The one that was overtaken comes with the last one, and behind it.
     for query_id in (0, 2):
-        port.settle(query_id, ANSWERED)
+        port.settle_id(query_id, ANSWERED)
     one.on_answers([0.5, 0.0], 0.52)
     one.overtaken()
     assert one.in_flight.count == 0
@@ -296,8 +296,8 @@ def test_answers_out_of_order_are_not_counted_twice(port: UdpSocket) -> None:
 
 def test_what_was_overtaken_makes_room_and_is_not_counted_twice(port: UdpSocket) -> None:
     one = _upstream(timeout=1.0)
-    one.round_trip.note(0.01)
-    one.round_trip.note(0.01)
+    one.round_trip.add_sample(0.01)
+    one.round_trip.add_sample(0.01)
     outstanding = [_flight(0.0) for _ in range(4)]
     port.outstanding.update(enumerate(outstanding))
     one.on_first_attempts(port, [0, 1, 2, 3], outstanding, 0.0)
@@ -307,14 +307,14 @@ def test_what_was_overtaken_makes_room_and_is_not_counted_twice(port: UdpSocket)
     assert one.in_flight.count == 5
     # Two are answered in time; nothing sent later has been, so the others may be on their way.
     for query_id in (0, 1):
-        port.settle(query_id, ANSWERED)
+        port.settle_id(query_id, ANSWERED)
     one.on_answers([0.0, 0.0], 0.01)
     assert (one.overtaken(), one.in_flight.count) == ([], 3)
     # What was sent a second later is answered: those two are slow, or will never come.
     later = [_flight(1.0)]
     port.outstanding[9] = later[0]
     one.on_first_attempts(port, [9], later, 1.0)
-    port.settle(9, ANSWERED)
+    port.settle_id(9, ANSWERED)
     one.on_answers([1.0], 1.01)
     assert one.overtaken() == [query]
     assert one.in_flight.count == 1  # the query, which whoever keeps it takes out
@@ -337,11 +337,11 @@ def test_what_leaves_and_is_answered_within_a_tick_of_the_clock_is_counted_once(
 ) -> None:
     # A loop's clock may stand still while many batches come and go.
     one = _upstream(timeout=1.0)
-    one.round_trip.note(0.0)
+    one.round_trip.add_sample(0.0)
     for _ in range(3):
         outstanding = [_flight(7.0)]
         port.outstanding[0] = outstanding[0]
         one.on_first_attempts(port, [0], outstanding, 7.0)
-        port.settle(0, ANSWERED)
+        port.settle_id(0, ANSWERED)
         one.on_answers([7.0], 7.0)
         assert (one.overtaken(), one.in_flight.count) == ([], 0)

@@ -180,7 +180,7 @@ def _check(replies: ReplyDecoder, data: bytes, question: Question) -> bool:
     asked = _asked(question)
     if not data.startswith(asked, 12):
         return False  # the receiver sees to that before it asks
-    (found,) = replies.read([data], [asked])
+    (found,) = replies.decode_replies([data], [asked])
     expected = _long_way(data, question)
     assert found is None or found == expected
     return found is not None
@@ -283,7 +283,7 @@ def _of(question: Question, *answers: str, rcode: int = 0, soa: str = "") -> byt
     ],
 )
 def test_one_record_takes_the_short_path(question: Question, data: str, record: Rdata) -> None:
-    found = ReplyDecoder().read([_of(question, data)], [_asked(question)])
+    found = ReplyDecoder().decode_replies([_of(question, data)], [_asked(question)])
     assert found == [Answer("NOERROR", (record,), ttl=300)]
 
 
@@ -303,7 +303,7 @@ def test_a_negative_answer_is_decoded_once_for_its_neighbours(
     questions = (QUESTIONS[0], QUESTIONS[1], QUESTIONS[2], QUESTIONS[1])
     wires = [_of(question, rcode=rcode, soa=zone) for question in questions]
     expected = Answer(status, ttl=60, zone=zone.removesuffix("."))
-    assert replies.read(wires, list(map(_asked, questions))) == [expected] * 4
+    assert replies.decode_replies(wires, list(map(_asked, questions))) == [expected] * 4
     # A first label of another length moves everything that pointers lead to.
     assert len(decoded) == 2
 

@@ -83,7 +83,7 @@ def _read(
 ) -> list[Answer | None]:
     """Read a batch as the receiver does, and hold it against what each says by itself."""
     expected = [_each_by_itself(*one) for one in zip(questions, asked, wires, strict=True)]
-    found = replies.read(wires, asked)
+    found = replies.decode_replies(wires, asked)
     assert len(found) == len(wires)
     for one, answer in zip(found, expected, strict=True):
         assert one is None or one == answer
@@ -93,7 +93,7 @@ def _read(
 def _count_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return the list into which the lengths of runs go that were read at once."""
     taken: list[int] = []
-    read = runs_file.RunDecoder.read
+    read = runs_file.RunDecoder.decode_run
 
     def counted(
         self: runs_file.RunDecoder, packets: Sequence[bytes], asked: Sequence[bytes]
@@ -103,7 +103,7 @@ def _count_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             taken.append(len(found))
         return found
 
-    monkeypatch.setattr(runs_file.RunDecoder, "read", counted)
+    monkeypatch.setattr(runs_file.RunDecoder, "decode_run", counted)
     return taken
 
 
@@ -154,7 +154,7 @@ def test_a_neighbour_of_another_zone_is_no_part_of_a_negative_run(
     questions[5] = Question("105.b.example.net", TXT)
     asked[5] = _asked(questions[5])
     wires[5] = wires[5][:12] + asked[5] + wires[5][12 + len(asked[5]) :]
-    found = replies.read(wires, asked)
+    found = replies.decode_replies(wires, asked)
     assert taken == [12]
     assert [answer.zone for answer in found if answer] == [
         f"{'b' if at == 5 else 'a'}.example.net" for at in range(12)
@@ -173,7 +173,7 @@ def test_whoever_asked_for_another_type_is_not_answered_by_a_run() -> None:
     questions[7] = questions[7]._replace(rdtype=TXT)
     asked[7] = _asked(questions[7])
     wires[7] = wires[7][:12] + asked[7] + wires[7][12 + len(asked[7]) :]
-    found = replies.read(wires, asked)
+    found = replies.decode_replies(wires, asked)
     assert found[7] is None
     assert found.count(None) == 1
 

@@ -162,7 +162,7 @@ def test_what_waits_is_asked_again_when_its_zone_is_found_to_be_back() -> None:
 def test_a_closed_engine_looks_at_its_windows_no_more() -> None:
     with Simulation({ONE: mute}) as world:
         server = world.engine._nameservers[0]
-        server.round_trip.note(RTT)
+        server.round_trip.add_sample(RTT)
         world.submit(names(500))
         assert server.stuck_at() is not None
         world.engine._tcp.close = lambda: None  # type: ignore[method-assign]

@@ -40,7 +40,7 @@ def test_messages_come_out_whole_however_the_stream_is_cut(
     frames = Frames()
     found = []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        found += frames.feed(stream[start:end])
+        found += frames.split_messages(stream[start:end])
     assert found == messages
 
 
@@ -48,10 +48,10 @@ def test_a_message_may_have_65535_octets_and_comes_when_the_last_is_there() -> N
     message = bytes(range(256)) * 255 + bytes(255)
     stream = _framed([message, b"x"])
     frames = Frames()
-    assert frames.feed(stream[:40_000]) == []
-    assert frames.feed(stream[40_000:65_536]) == []
-    assert frames.feed(stream[65_536:65_538]) == [message]
-    assert frames.feed(stream[65_538:]) == [b"x"]
+    assert frames.split_messages(stream[:40_000]) == []
+    assert frames.split_messages(stream[40_000:65_536]) == []
+    assert frames.split_messages(stream[65_536:65_538]) == [message]
+    assert frames.split_messages(stream[65_538:]) == [b"x"]
 
 
 def test_a_long_message_that_comes_octet_by_octet_is_not_copied_each_time() -> None:
@@ -60,7 +60,7 @@ def test_a_long_message_that_comes_octet_by_octet_is_not_copied_each_time() -> N
     found = [
         message
         for place in range(len(stream))
-        for message in frames.feed(stream[place : place + 1])
+        for message in frames.split_messages(stream[place : place + 1])
     ]
     assert found == [bytes(65_535)]
 
@@ -151,17 +151,17 @@ def test_what_is_sent_before_it_stands_goes_out_first_and_replies_come_in(
     async def main() -> None:
         async with _listening(address) as (port, accepted):
             ours = Ours(port, address)
-            ours.connection.send(b"one ")
-            ours.connection.send(b"two ")
+            ours.connection.send_octets(b"one ")
+            ours.connection.send_octets(b"two ")
             await ours.until(lambda: ours.opened)
-            ours.connection.send(b"three")
+            ours.connection.send_octets(b"three")
             await _until(lambda: accepted and accepted[0].data == b"one two three")
             accepted[0].transport.write(b"yes")
             await ours.until(lambda: ours.data == b"yes")
             ours.connection.close()
             ours.connection.close()
             await asyncio.wait_for(accepted[0].is_over.wait(), 20)
-            ours.connection.send(b"late")
+            ours.connection.send_octets(b"late")
         assert (ours.opened, ours.ended) == (1, 0)
 
     if address == "::1" and not _has_ipv6():
@@ -178,7 +178,7 @@ def test_more_than_a_socket_takes_goes_out_as_there_is_room(run: Run) -> None:
             accepted[0].transport.pause_reading()
             data = random.Random(1).randbytes(8 << 20)
             for start in range(0, len(data), 1 << 20):
-                ours.connection.send(data[start : start + (1 << 20)])
+                ours.connection.send_octets(data[start : start + (1 << 20)])
             accepted[0].transport.resume_reading()
             await _until(lambda: len(accepted[0].data) == len(data))
             assert accepted[0].data == data
@@ -208,14 +208,14 @@ def test_a_reset_is_an_end(run: Run) -> None:
             ours = Ours(port)
             await _until(lambda: accepted)
             await ours.until(lambda: ours.opened)
-            ours.connection.send(b"x")
+            ours.connection.send_octets(b"x")
             await _until(lambda: accepted[0].data)
             # Unread data makes the kernel reset instead of close.
             accepted[0].transport.pause_reading()
-            ours.connection.send(b"unread")
+            ours.connection.send_octets(b"unread")
             accepted[0].transport.abort()
             await ours.until(lambda: ours.ended)
-            ours.connection.send(b"to nobody")
+            ours.connection.send_octets(b"to nobody")
             assert ours.ended == 1
 
     run(main())
@@ -237,7 +237,7 @@ def test_closing_before_it_stands_calls_nothing_back(run: Run) -> None:
     async def main() -> None:
         async with _listening() as (port, accepted):
             ours = Ours(port)
-            ours.connection.send(b"x")
+            ours.connection.send_octets(b"x")
             ours.connection.close()
             other = Ours(port)
             await other.until(lambda: other.opened)

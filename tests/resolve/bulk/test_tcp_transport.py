@@ -297,7 +297,7 @@ def test_what_there_is_no_room_for_is_sent_when_somebody_says_so() -> None:
         await lane.until(lambda: lane.loop.time() > 1.0)
         assert (far.queries, lane.streams.backlog()) == ([], 10)
         room = 4
-        lane.streams.send(lane.loop.time())
+        lane.streams.send_queued(lane.loop.time())
         await lane.until(lambda: len(lane.found) == 10)
 
     run_virtual(main())

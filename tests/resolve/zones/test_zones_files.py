@@ -230,7 +230,7 @@ def test_lines_out_of_zone_do_not_make_the_rest_be_read_again_and_again(
     outside = [f"h{number}.example.net. A 192.0.2.1\n" for number in range(5000)]
     inside = [f"{number}.x PTR a.example.net.\n" for number in range(20_000)]
     text = "".join((HEAD, *outside, *inside))
-    engine = ZoneFileEngine.of({"2.0.192.in-addr.arpa": text})
+    engine = ZoneFileEngine.from_texts({"2.0.192.in-addr.arpa": text})
     assert ask(engine, "19999.x.2.0.192.in-addr.arpa", PTR).status == NOERROR
     assert sum(taken) < 4 * len(text)
     assert max(taken) <= 1 << 16

@@ -42,11 +42,11 @@ _TYPES = (A, AAAA, PTR, TXT)
 def test_a_rule_answers_like_its_records_one_by_one(text: str) -> None:
     expected = record_sets(f"{HEAD}{text}\n", "example")
     assert expected is not None
-    engine = ZoneFileEngine.of({"example": f"{HEAD}{text}\n"})
+    engine = ZoneFileEngine.from_texts({"example": f"{HEAD}{text}\n"})
     names = {name for name, _ in expected}
     names |= {f"x.{name}" for name in names} | {name.partition(".")[2] or "." for name in names}
     names |= {re.sub("[0-9]+", "7", name) for name in names}
-    unrolled = ZoneFileEngine.of({"example": _unrolled(expected)})
+    unrolled = ZoneFileEngine.from_texts({"example": _unrolled(expected)})
     for name in names:
         for rdtype in _TYPES:
             assert ask(engine, name, rdtype) == ask(unrolled, name, rdtype), name
@@ -132,7 +132,7 @@ def test_rules_and_records_that_do_not_go_together_leave_the_name_undetermined()
 
 
 def test_classless_blocks_are_followed_through_their_rules() -> None:
-    engine = ZoneFileEngine.of(
+    engine = ZoneFileEngine.from_texts(
         {
             "2.0.192.in-addr.arpa": f"{HEAD}$GENERATE 0-63 $ CNAME $.0/26\n",
             "0/26.2.0.192.in-addr.arpa": f"{HEAD}$GENERATE 0-63 $ PTR h-$.example.net.\n",
@@ -150,4 +150,4 @@ def test_a_range_that_is_partly_out_of_zone_is_refused() -> None:
     with pytest.raises(
         ZoneFileError, match=r"p1\.example or p3\.example is out of zone; expected n"
     ):
-        ZoneFileEngine.of({"p1.example": f"{HEAD}$GENERATE 1-3 p$.example. A 192.0.2.$\n"})
+        ZoneFileEngine.from_texts({"p1.example": f"{HEAD}$GENERATE 1-3 p$.example. A 192.0.2.$\n"})

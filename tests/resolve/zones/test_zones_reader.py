@@ -66,7 +66,7 @@ def test_octets_beyond_ascii_stand_for_themselves() -> None:
 
 @pytest.mark.parametrize(("ttl", "minimum"), [(30, 60), (60, 30)])
 def test_negative_answers_live_as_long_as_the_soa_record_at_most(ttl: int, minimum: int) -> None:
-    engine = ZoneFileEngine.of({"example": f"@ {ttl} SOA ns host 1 2 3 4 {minimum}\n"})
+    engine = ZoneFileEngine.from_texts({"example": f"@ {ttl} SOA ns host 1 2 3 4 {minimum}\n"})
 
     assert Answer(NODATA, ttl=30, zone="example") == ask(engine, "example", A)
     assert Answer(NXDOMAIN, ttl=30, zone="example") == ask(engine, "a.example", A)
@@ -147,7 +147,7 @@ SOA_LINE = "@ 300 SOA ns host 1 2 3 4 5\n"
 )
 def test_a_file_that_is_no_zone_is_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(ZoneFileError) as caught:
-        ZoneFileEngine.of({"example": text})
+        ZoneFileEngine.from_texts({"example": text})
 
     assert str(caught.value) == f"example{message}"
 
@@ -165,7 +165,7 @@ _PIECES = st.sampled_from(
 @given(st.lists(_PIECES | st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_any_text_is_a_zone_or_refused_in_one_line(pieces: list[str]) -> None:
     try:
-        engine = ZoneFileEngine.of({"example": SOA_LINE + "".join(pieces)})
+        engine = ZoneFileEngine.from_texts({"example": SOA_LINE + "".join(pieces)})
     except ZoneFileError as error:
         message = str(error)
     else:

@@ -85,7 +85,7 @@ def test_a_zone_file_is_loaded_if_bind_loads_it(tmp_path: Path, checkzone: str, 
         check=False,
     )
     try:
-        ZoneFileEngine.of({"example": _HEAD + text})
+        ZoneFileEngine.from_texts({"example": _HEAD + text})
         loads = True
     except ZoneFileError:
         loads = False

@@ -75,7 +75,7 @@ subdel.example.          3600     NS    ns.example.net.
     ],
 )
 def test_the_example_zone_of_rfc_4592(name: str, rdtype: int, expected: Answer) -> None:
-    assert expected == ask(ZoneFileEngine.of({"example": RFC4592}), name, rdtype)
+    assert expected == ask(ZoneFileEngine.from_texts({"example": RFC4592}), name, rdtype)
 
 
 def test_a_wildcard_alias_is_followed_from_the_name_asked() -> None:
@@ -96,7 +96,7 @@ def test_an_empty_wildcard_covers_names_with_nothing() -> None:
 
 
 def test_a_wildcard_in_the_root_zone_covers_everything() -> None:
-    engine = ZoneFileEngine.of({"zone": "$ORIGIN .\n" + HEAD + '* TXT "anything"\n'})
+    engine = ZoneFileEngine.from_texts({"zone": "$ORIGIN .\n" + HEAD + '* TXT "anything"\n'})
 
     assert Answer(NOERROR, ((b"anything",),), ttl=300) == ask(engine, "a.b.c", TXT)
 
@@ -248,7 +248,7 @@ def _plain(record: object) -> str:
 def test_answers_are_those_of_the_standard_algorithm(
     zones: dict[str, dict[str, Node]], names: list[str]
 ) -> None:
-    engine = ZoneFileEngine.of(
+    engine = ZoneFileEngine.from_texts(
         {origin: _master_file(zone, origin) for origin, zone in zones.items()}
     )
     parsed = {

@@ -122,7 +122,9 @@ class ReplyDecoder:
         #: Whether the owner of the last record was written out.
         self._in_full = False
 
-    def read(self, packets: Sequence[bytes], asked: Sequence[bytes]) -> list[Answer | None]:
+    def decode_replies(
+        self, packets: Sequence[bytes], asked: Sequence[bytes]
+    ) -> list[Answer | None]:
         """Return the answers of replies; None for each that has no short path.
 
         `asked` are the question sections as sent; a reply that does not repeat its own, letter
@@ -141,7 +143,7 @@ class ReplyDecoder:
             start, end = end, end + len(list(same))
             if end - start < _MIN_RUN_REPLIES:
                 continue
-            answers = self._runs.read(packets[start:end], asked[start:end])
+            answers = self._runs.decode_run(packets[start:end], asked[start:end])
             if answers is None:
                 unknown.append(start)
                 continue
@@ -152,7 +154,7 @@ class ReplyDecoder:
         for at in unknown:
             answer = decoded[at]
             if answer is not None:
-                self._runs.learn(packets[at], asked[at], answer)
+                self._runs.learn_reply(packets[at], asked[at], answer)
         return decoded
 
     def _read_each(self, packets: Sequence[bytes], asked: Sequence[bytes]) -> list[Answer | None]:

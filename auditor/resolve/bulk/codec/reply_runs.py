@@ -106,7 +106,7 @@ class RunDecoder:
     def __init__(self) -> None:
         self._known: dict[_Key, _SharedRecord] = {}
 
-    def read(self, packets: Sequence[bytes], asked: Sequence[bytes]) -> list[Answer] | None:
+    def decode_run(self, packets: Sequence[bytes], asked: Sequence[bytes]) -> list[Answer] | None:
         """Return the answers of replies of one length; None if they are no run that is known.
 
         `asked` are the question sections as sent; that each reply repeats its own is seen here.
@@ -121,7 +121,7 @@ class RunDecoder:
             return None
         return _answers(known, varied) if varied else [known.answer] * len(packets)
 
-    def learn(self, data: bytes, asked: bytes, answer: Answer) -> None:
+    def learn_reply(self, data: bytes, asked: bytes, answer: Answer) -> None:
         """Remember what a reply came to that was read in another way, by what others share.
 
         If it has no record, that is known not to depend on its question's first label.

@@ -92,7 +92,7 @@ class _Count:
         self.answers = self.lost = self.rounds = 0
         self.seconds = 0.0
 
-    def add(self, answers: int, lost: int, seconds: float) -> None:
+    def add_round(self, answers: int, lost: int, seconds: float) -> None:
         """Add a round."""
         self.answers += answers
         self.lost += lost
@@ -176,7 +176,7 @@ class CongestionWindow:
         self._whole = int(self.size)
         self._since = now
 
-    def limit(self, most: int) -> None:
+    def set_max_size(self, most: int) -> None:
         """Keep to another greatest size from now on."""
         self._most = float(most)
         self._target = min(self._target, self._most)
@@ -226,11 +226,11 @@ class CongestionWindow:
             # It says nothing about this size.
             self._last, self._trial = _Count(), _Count()
             return
-        self._trial.add(answers, lost, seconds)
+        self._trial.add_round(answers, lost, seconds)
         # Losses are noticed in clumps: two rounds are judged together.
         lately, self._last = self._last, _Count()
-        self._last.add(answers, lost, seconds)
-        lately.add(answers, lost, seconds)
+        self._last.add_round(answers, lost, seconds)
+        lately.add_round(answers, lost, seconds)
         if lately.answers < _ENOUGH_ANSWERS:
             lately = self._trial
         if self._halved is not None:

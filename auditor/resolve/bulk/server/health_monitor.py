@@ -90,7 +90,7 @@ class HealthMonitor:
         self._all_gone: float | None = None
         self.complaints: dict[int, str] = {}
 
-    async def check(self) -> None:
+    async def check_servers(self) -> None:
         """Ask every server for a name that cannot exist and for one that must, all at once.
 
         One that makes up an address, denies the root, fails whatever it is asked, or says
@@ -210,7 +210,7 @@ class HealthMonitor:
         """Take a reply to a probe."""
         if nameserver.round_trip.smoothed is None:
             # It may have been answered or refused on the spot: names take longer.
-            nameserver.round_trip.note(max(now - probe[1], _MIN_ROUND_TRIP_S))
+            nameserver.round_trip.add_sample(max(now - probe[1], _MIN_ROUND_TRIP_S))
         self._on_check(nameserver, _Reply(probe, data))
         if nameserver.health is Health.SUSPENDED:
             nameserver.health = Health.GOOD

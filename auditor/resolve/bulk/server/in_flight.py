@@ -107,7 +107,7 @@ class InFlight:
                 if outstanding(query_id) is entry:
                     yield udp_socket, query_id, entry
 
-    def forget(self) -> None:
+    def take_back_sent(self) -> None:
         """Forget what was sent: it has been taken back."""
         self._first.clear()
         self._batches.clear()

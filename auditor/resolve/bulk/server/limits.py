@@ -71,7 +71,7 @@ class ServerLimits:
             return max(int(trial.size * _DOUBTED), 1)
         return max(int(self.pressure.size(window) * _LATER), 1)
 
-    def limit(self, qps: float | None, now: float) -> None:
+    def set_user_limit(self, qps: float | None, now: float) -> None:
         """Keep to another limit of the user's."""
         self._qps = qps
         self._pace(now)
@@ -126,7 +126,7 @@ class ServerLimits:
             self._tell("a_second", f"{self.rate.rate:,.0f} queries a second")
         return self.rate.is_tried
 
-    def found(self) -> dict[str, int | str]:
+    def limits_found(self) -> dict[str, int | str]:
         """Return what was found: `at_a_time`, `a_second`, and the `setting` that may be raised."""
         found: dict[str, int | str] = {}
         if self.pressure.cap is not None:
@@ -149,7 +149,7 @@ class ServerLimits:
 
     def _pace(self, now: float) -> None:
         self.pressure.is_paced = self.rate.rate is not None
-        self._bucket.limit(self.qps, now)
+        self._bucket.set_rate(self.qps, now)
 
     def _tell(self, kind: str, limit: str) -> None:
         setting = self._setting(kind)

@@ -120,18 +120,18 @@ class NameServer:
         self._turn = self._batches = 0
         self._asked = now
 
-    def open(self) -> None:
+    def open_sockets(self) -> None:
         """Open the sockets. Raises OSError if the system has no way to the address."""
         for _ in range(_SOCKETS):
             self.sockets.append(UdpSocket(open_datagrams(self.server.address, self.server.port)))
 
-    def limit(self, concurrency: int, qps: float | None, now: float) -> None:
+    def set_limits(self, concurrency: int, qps: float | None, now: float) -> None:
         """Go on within other limits."""
         self._most = concurrency
-        self.window.limit(concurrency)
-        self.limits.limit(qps, now)
+        self.window.set_max_size(concurrency)
+        self.limits.set_user_limit(qps, now)
 
-    def close(self) -> None:
+    def close_sockets(self) -> None:
         """Close the sockets."""
         for udp_socket in self.sockets:
             udp_socket.datagrams.close()
@@ -289,7 +289,7 @@ class NameServer:
         the path has become longer, and what comes late is all there is to measure.
         """
         if now - self.in_time > self.round_trip.timeout:
-            self.round_trip.note(now - sent_at)
+            self.round_trip.add_sample(now - sent_at)
 
     def is_quiet(self, now: float) -> bool:
         """Tell whether the server owes an answer for longer than a slow name explains."""
@@ -304,9 +304,9 @@ class NameServer:
         """Return the seconds that a reply takes at most, as a rule; 0 if none has come yet."""
         return 0.0 if self.round_trip.smoothed is None else self.round_trip.timeout
 
-    def forget(self) -> None:
+    def take_back_sent(self) -> None:
         """Forget what was sent: it has been taken back."""
-        self.in_flight.forget()
+        self.in_flight.take_back_sent()
         self.waiting_since = None
 
     def late(self, now: float) -> Iterator[tuple[UdpSocket, int, FirstAttempt]]:

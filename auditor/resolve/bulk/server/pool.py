@@ -31,23 +31,23 @@ class NameServerPool:
         #: Whether the servers are asked to look further, as resolvers are.
         self.recurse = True
 
-    def share(self, bucket: TokenBucket) -> None:
+    def share_rate(self, bucket: TokenBucket) -> None:
         """Keep all queries a second within a bucket that other pools take from, too."""
         self._bucket = bucket
 
-    def limit(self, concurrency: int, qps: float | None, server_qps: float | None) -> None:
+    def set_limits(self, concurrency: int, qps: float | None, server_qps: float | None) -> None:
         """Set the limits: queries in flight, a second in all, and a second to each server."""
         self._concurrency, self._qps, self._server_qps = concurrency, qps, server_qps
 
     def apply(self, now: float) -> None:
         """Have the limits hold for servers that are open already."""
-        self._bucket.limit(self._qps, now)
+        self._bucket.set_rate(self._qps, now)
         for nameserver in self.nameservers:
-            nameserver.limit(self._concurrency, self._rate_of(nameserver.server), now)
+            nameserver.set_limits(self._concurrency, self._rate_of(nameserver.server), now)
 
-    def open(self, now: float) -> Iterator[tuple[NameServer, str]]:
+    def open_sockets(self, now: float) -> Iterator[tuple[NameServer, str]]:
         """Open the sockets; yield each server that cannot be reached, with the reason."""
-        self._bucket.limit(self._qps, now)
+        self._bucket.set_rate(self._qps, now)
         for number, server in enumerate(self._servers):
             nameserver = NameServer(
                 number,
@@ -63,9 +63,9 @@ class NameServerPool:
             if self._server_qps is None and is_public(server):
                 tell_public(server)
             try:
-                nameserver.open()
+                nameserver.open_sockets()
             except OSError as error:
-                nameserver.close()
+                nameserver.close_sockets()
                 yield nameserver, f"cannot be reached: {error.strerror}"
 
     def sockets(self) -> list[tuple[NameServer, UdpSocket]]:
@@ -76,7 +76,7 @@ class NameServerPool:
             for udp_socket in nameserver.sockets
         ]
 
-    def rate(self) -> float | None:
+    def allowed_rate(self) -> float | None:
         """Return how many queries a second may be sent in all, None for any number."""
         rates = [up.limits.qps for up in self.nameservers if up.health is not Health.LEFT_OUT]
         total = None if not rates or None in rates else sum(rate or 0.0 for rate in rates)
@@ -84,7 +84,9 @@ class NameServerPool:
 
     def limits_found(self) -> dict[str, dict[str, int | str]]:
         """Return the limits that were found, by server."""
-        found = {nameserver.name: nameserver.limits.found() for nameserver in self.nameservers}
+        found = {
+            nameserver.name: nameserver.limits.limits_found() for nameserver in self.nameservers
+        }
         return {name: limits for name, limits in found.items() if limits}
 
     def _rate_of(self, server: Server) -> float | None:

@@ -25,7 +25,7 @@ class RttEstimator:
         self._least = least
         self._most = most
 
-    def note(self, seconds: float) -> None:
+    def add_sample(self, seconds: float) -> None:
         """Take one measurement (RFC 6298 §2.2, §2.3)."""
         if self.smoothed is None:
             self.smoothed, self._variation = seconds, seconds / 2

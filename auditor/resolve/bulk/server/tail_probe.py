@@ -63,7 +63,7 @@ class TailProbe:
         if self._timer is None:
             self._watch(loop, now)
 
-    def close(self) -> None:
+    def cancel_timer(self) -> None:
         """Wait no longer."""
         if self._timer is not None:
             self._timer.cancel()

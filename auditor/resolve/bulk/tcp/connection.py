@@ -41,7 +41,7 @@ class Frames:
         """Whether a message has begun that is not whole yet."""
         return bool(self._rest)
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def split_messages(self, data: bytes) -> list[bytes]:
         """Take what arrived; return the messages that are whole now, empty ones too."""
         rest = self._rest
         if rest:
@@ -66,7 +66,7 @@ class Frames:
 class Connection(Protocol):
     """What is needed of a connection; it ends once, by itself or by `close`."""
 
-    def send(self, data: bytes) -> None:
+    def send_octets(self, data: bytes) -> None:
         """Write, now or as soon as there is room."""
         ...
 
@@ -113,7 +113,7 @@ class TcpConnection:
             self._sock.close()
             raise
 
-    def send(self, data: bytes) -> None:
+    def send_octets(self, data: bytes) -> None:
         """See `Connection`."""
         if self._writing or self._closed:
             self._unsent += data

@@ -88,7 +88,7 @@ class TcpQuery:
         """Whether the answer is still to be found: a late datagram may have brought it."""
         return self.query.state is QueryState.OVER_TCP
 
-    def note(self, server: int, answer: Answer) -> None:
+    def note_answer(self, server: int, answer: Answer) -> None:
         """Note what came of asking a server: what one said comes before what none said."""
         self.failed.add(server)
         self.cuts = 0
@@ -147,7 +147,7 @@ class TcpSession:
         """Return how many more questions may be put on it."""
         return min(depth - len(self.outstanding), self.left) if self.is_open else 0
 
-    def ask(self, asking: TcpQuery, now: float, *, plain: bool, recurse: bool) -> bytes:
+    def send_query(self, asking: TcpQuery, now: float, *, plain: bool, recurse: bool) -> bytes:
         """Put a question in flight and return it as it is sent.
 
         `plain`: without EDNS; `recurse`: the server is to look further.
@@ -172,10 +172,10 @@ class TcpSession:
         self.asked += 1
         return len(packet).to_bytes(2) + packet
 
-    def feed(self, data: bytes, now: float) -> list[bytes]:
+    def receive(self, data: bytes, now: float) -> list[bytes]:
         """Take octets that arrived; return the messages that are whole now."""
         self.received = now
-        return self.frames.feed(data)
+        return self.frames.split_messages(data)
 
     def match(self, data: bytes, now: float) -> Outstanding | None:
         """Return what a message replies to, in flight no more; None if to nothing."""
@@ -196,7 +196,7 @@ class TcpSession:
         self.answers += 1
         return entry
 
-    def forget(self, place: int) -> None:
+    def forget_query(self, place: int) -> None:
         """Wait no longer for a reply; should it come, it is late and no stray."""
         del self.outstanding[place]
         self._forgotten.add(place)
@@ -281,7 +281,7 @@ class TcpServer:
         opening = any(not session.is_open for session in self.sessions)
         return not opening and len(self.sessions) < self._most and now >= self._next_try
 
-    def begin(self, now: float) -> TcpSession:
+    def begin_session(self, now: float) -> TcpSession:
         """Return the talk for a connection that is being opened."""
         session = TcpSession(self._quota if self._quota < _UNLIMITED_ANSWERS else 1 << 62, now)
         self.sessions.append(session)

@@ -76,8 +76,8 @@ class TcpTransport:
         self._ticker: asyncio.TimerHandle | None = None
         self._pause: asyncio.TimerHandle | None = None
 
-    def ask(self, query: PendingQuery) -> None:
-        """Take a query, to be asked with the next `send`."""
+    def queue_query(self, query: PendingQuery) -> None:
+        """Take a query, to be asked with the next `send_queued`."""
         self._bring(TcpQuery(query), query.tries[-1].server, asyncio.get_running_loop().time())
 
     def backlog(self) -> int:
@@ -89,7 +89,7 @@ class TcpTransport:
         """How many questions are in flight, all servers together."""
         return sum([server.in_flight() for server in self._servers.values()])
 
-    def send(self, now: float) -> None:
+    def send_queued(self, now: float) -> None:
         """Send what connections and limits allow, and hand over what could not be asked."""
         if not self._servers and not self._found:
             return  # as nearly always
@@ -161,7 +161,7 @@ class TcpTransport:
 
     def _no_help(self, asking: TcpQuery, server: TcpServer, answer: Answer, now: float) -> None:
         """Take a failure for one server's word, and see whether another one knows more."""
-        asking.note(server.nameserver.number, answer)
+        asking.note_answer(server.nameserver.number, answer)
         self._bring(asking, server.nameserver.number, now)
 
     # --- Sending
@@ -195,12 +195,12 @@ class TcpTransport:
             if asking.is_wanted:
                 can = server.nameserver.can
                 plain = asking.plain or can.plain
-                packets.append(session.ask(asking, now, plain=plain, recurse=can.recurse))
+                packets.append(session.send_query(asking, now, plain=plain, recurse=can.recurse))
         self._count.tcp_sent += len(packets)
-        session.connection.send(b"".join(packets))
+        session.connection.send_octets(b"".join(packets))
 
     def _connect(self, server: TcpServer, now: float) -> None:
-        session = server.begin(now)
+        session = server.begin_session(now)
         try:
             session.connection = self._open(
                 asyncio.get_running_loop(),
@@ -214,7 +214,7 @@ class TcpTransport:
 
     def _resume(self) -> None:
         self._pause = None
-        self.send(asyncio.get_running_loop().time())
+        self.send_queued(asyncio.get_running_loop().time())
 
     # --- Receiving
 
@@ -222,12 +222,12 @@ class TcpTransport:
         now = asyncio.get_running_loop().time()
         session.is_open = True
         session.heard = now
-        self.send(now)
+        self.send_queued(now)
 
     def _on_data(self, server: TcpServer, session: TcpSession, data: bytes) -> None:
         """Take what arrived on a connection."""
         now = asyncio.get_running_loop().time()
-        messages = session.feed(data, now)
+        messages = session.receive(data, now)
         replies: list[tuple[Outstanding, bytes]] = []
         for message in messages:
             entry = session.match(message, now)
@@ -243,7 +243,7 @@ class TcpTransport:
             self._lose(server, session, MALFORMED, now)
         elif session.is_idle(now):
             self._retire(server, session)
-        self.send(now)
+        self.send_queued(now)
 
     def _take(self, server: TcpServer, entry: Outstanding, answer: Answer, now: float) -> None:
         """Take the answer to a question, or what a server said instead of one."""
@@ -266,7 +266,7 @@ class TcpTransport:
             for entry, data in replies
         ]
         common = iter(
-            self._replies.read(
+            self._replies.decode_replies(
                 [data for _, data in compress(replies, exact)],
                 [entry.wire for entry, _ in compress(replies, exact)],
             )
@@ -295,7 +295,7 @@ class TcpTransport:
         """Take the end of a connection that this side did not close."""
         now = asyncio.get_running_loop().time()
         self._lose(server, session, MALFORMED if session.strays else UNREACHABLE, now)
-        self.send(now)
+        self.send_queued(now)
 
     def _hand_over(self) -> None:
         if self._found:
@@ -311,7 +311,7 @@ class TcpTransport:
         for server in list(self._servers.values()):
             for session in server.sessions.copy():
                 self._look_at(server, session, now)
-        self.send(now)
+        self.send_queued(now)
 
     def _look_at(self, server: TcpServer, session: TcpSession, now: float) -> None:
         timeout = self._policy.timeout
@@ -334,7 +334,7 @@ class TcpTransport:
             if waited >= self._patience(entry.asking, server, now)
         ]
         for place, entry, waited in late:
-            session.forget(place)
+            session.forget_query(place)
             entry.asking.spent += waited
             self._no_help(entry.asking, server, self._nothing(server.nameserver, TIMEOUT), now)
         if late and now - session.heard >= late[0][2]:  # nobody may be there any more

@@ -93,7 +93,7 @@ class Datagrams(Protocol):
     #: however they came to light; whoever looks sets it to 0.
     reported: int
 
-    def send(self, data: bytes, sizes: Sequence[int]) -> Sent:
+    def send_packets(self, data: bytes, sizes: Sequence[int]) -> Sent:
         """Send up to `BATCH` packets in order; stop at the first that is not taken.
 
         `data` holds them one after the other, of these sizes: see `packed`. An error about
@@ -132,7 +132,7 @@ def open_socket(address: str, port: int) -> socket.socket:
 
 
 def packed(packets: Sequence[bytes]) -> tuple[bytes, list[int]]:
-    """Return packets as `Datagrams.send` takes them: one after the other, and their sizes."""
+    """Return packets as `Datagrams.send_packets` takes them: joined, and their sizes."""
     return b"".join(packets), list(map(len, packets))
 
 
@@ -143,7 +143,7 @@ class LoopDatagrams:
         self.sock = sock
         self.reported = 0
 
-    def send(self, data: bytes, sizes: Sequence[int]) -> Sent:
+    def send_packets(self, data: bytes, sizes: Sequence[int]) -> Sent:
         """See `Datagrams`."""
         send = self.sock.send
         count = 0

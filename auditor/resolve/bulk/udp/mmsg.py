@@ -125,7 +125,7 @@ class BatchDatagrams:
         self._libc = _load_libc()
         self._cuts = _can_cut(sock)
 
-    def send(self, data: bytes, sizes: Sequence[int]) -> Sent:
+    def send_packets(self, data: bytes, sizes: Sequence[int]) -> Sent:
         """See `Datagrams`."""
         if not sizes:
             return Sent(0, 0)
@@ -133,7 +133,7 @@ class BatchDatagrams:
             sizes = sizes[:BATCH]
             data = data[: sum(sizes)]
         if len(data) > BATCH * SLOT_OCTETS:
-            return LoopDatagrams(self.sock).send(data, sizes)
+            return LoopDatagrams(self.sock).send_packets(data, sizes)
         # One after the other, so that one copy takes the whole batch.
         self._libc.out_view[0 : len(data)] = data
         if not self._cuts or max(sizes) > SLOT_OCTETS:

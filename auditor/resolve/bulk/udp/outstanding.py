@@ -92,7 +92,7 @@ class UdpSocket:
             chosen.add(self.new_id())
         return list(chosen), [query_id.to_bytes(2) for query_id in chosen]
 
-    def settle(self, query_id: int, fate: int) -> None:
+    def settle_id(self, query_id: int, fate: int) -> None:
         """Take an ID out of flight; `fate` says why."""
         del self.outstanding[query_id]
         self.id_fates[query_id] = fate
