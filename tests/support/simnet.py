@@ -239,7 +239,7 @@ class Simulation:
         self.engine = BulkEngine([Server(address) for address in servers], check=False, **options)
         self.engine.on_failure(self.failures.append)
         self.engine._tcp = SimpleNamespace(  # type: ignore[assignment]
-            ask=self._ask_tcp, send=lambda _now: None, in_flight=0, backlog=lambda: 0
+            queue_query=self._ask_tcp, send_queued=lambda _now: None, in_flight=0, backlog=lambda: 0
         )
 
     def __enter__(self) -> Self:
