@@ -49,6 +49,19 @@ class Judging(NamedTuple):
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     severities: Mapping[str, str] = {}
+    receivers: tuple[str, ...] = ()
+    receivers_file: Path | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings to judge by again."""
+        return Settings(
+            zones=Path(),
+            spf=self.spf,
+            severities=self.severities,
+            receivers=self.receivers,
+            receivers_file=self.receivers_file,
+        )
 
 
 def judging_of(results: str) -> Judging:
@@ -60,6 +73,8 @@ def judging_of(results: str) -> Judging:
             tuple(settings["select"]),
             tuple(settings["ignore"]),
             dict(settings["severities"]),
+            tuple(settings["receivers"]),
+            settings["receivers_file"] and Path(settings["receivers_file"]),
         )
         RuleSet(judging.severities, judging.select, judging.ignore)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError):
@@ -81,14 +96,14 @@ async def audit_again(
     records: Iterable[Mapping[str, Any]], engine: ZoneFileEngine, plan: Plan, judging: Judging
 ) -> AsyncIterator[Mapping[str, Any]]:
     """Yield the records of the same targets as they are with the plan."""
-    settings = Settings(zones=Path(), spf=judging.spf)
     rule_set = RuleSet(judging.severities, judging.select, judging.ignore)
+    settings = judging.settings
     # Nothing is kept: what has been recorded counts for its own target only.
     resolver = CachingResolver(engine, Cache(0))
     planned = {edit.target for change in plan.own for edit in change.edits}
     for record in records:
         target = _target(record)
-        if target is None:
+        if target is None or _is_undelegated(record):
             yield record
             continue
         if isinstance(engine, _Recorded):
@@ -97,6 +112,11 @@ async def audit_again(
         steps = _noting_unsettled(TargetAuditor(settings, rule_set).audit(target), unsettled)
         audited = await answer_steps(steps, resolver.resolve_many)
         yield record if unsettled and target.text not in planned else audited
+
+
+def _is_undelegated(record: Mapping[str, Any]) -> bool:
+    """Whether nobody sees the zone of an address, whatever is changed in it."""
+    return any(found["code"] == "DELEGATION_MISSING" for found in record["findings"])
 
 
 def _noting_unsettled(steps: Steps[T], names: set[str]) -> Steps[T]:
@@ -131,6 +151,8 @@ class Promises:
 
     def compare_record(self, record: Mapping[str, Any]) -> None:
         """Take a record as it is with the plan."""
+        if _is_undelegated(record):  # the registry comes before
+            return
         codes = self._codes.get(record["target"], set())
         still = {finding["code"] for finding in record["findings"]} & codes
         self.broken += [(record["target"], code) for code in sorted(still)]
@@ -164,7 +186,7 @@ def _answers(record: Mapping[str, Any]) -> Iterator[tuple[Question, Answer]]:
         text = fact["record"]
         if fact["result"] == "none":
             yield Question(fact["domain"], TXT), make_answer(NODATA)
-        elif text is not None and "\\" not in text:
+        elif text is not None and text.isascii() and "\\" not in text:
             strings = tuple(
                 text[at : at + MAX_STRING].encode("ascii") for at in range(0, len(text), MAX_STRING)
             )

@@ -12,6 +12,7 @@ from fix.fleets import head
 from views.making import address, finding, write
 
 from auditor.cli.app import run as run_command
+from auditor.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -312,3 +313,59 @@ def test_the_plan_for_the_example_fleet_makes_nothing_worse(
     assert ended.code == 0, ended.err
     assert "got worse" not in ended.out
     assert " 15  got better: 10 fail → pass, 5 warn → pass\n" in ended.out
+
+
+def test_the_proof_judges_by_the_receivers_that_the_scan_has_judged_by(
+    here: Path, call: Callable[..., Ended]
+) -> None:
+    (here / "own.toml").write_text(
+        '[mine]\nname = "Mine"\nsource = "x"\nseen = 2026-01-31\nsure = "read"\n'
+        'rules = [{ when = ["generic-name"], effect = "refuse" }]\n'
+    )
+    own = ("--own", "100.51.198.in-addr.arpa", "--own", NET)
+    scan = ("scan", "-q", "--zones", ZONES, "198.51.100.40-60", "198.51.100.140")
+    for number, names in enumerate(("gmail", "mailcow,gmx", "mine")):
+        out = ("-o", "r.ndjson", "--overwrite")
+        call(*scan, *out, "--receiver", names, "--receivers-file", "own.toml")
+        ended = call("fix", "r.ndjson", "--zones", ZONES, *own, "--prove", "-o", f"plan{number}/")
+        assert ended.code == 0, ended.err
+        assert "got worse" not in ended.out
+
+
+def test_the_proof_promises_nothing_of_a_zone_that_is_not_delegated(
+    here: Path, call: Callable[..., Ended]
+) -> None:
+    """What is entered in it nobody sees before the zone above delegates it."""
+    child = "0-7.2.0.192.in-addr.arpa"
+    (here / "zones").mkdir()
+    (here / "zones/reverse").write_text(head(REVERSE) + f"3 CNAME 3.{child}.\n")
+    (here / "net").write_text(head(NET) + "mail A 192.0.2.3\n")
+    (here / "child").write_text(head(child))
+    call("scan", "-q", "192.0.2.3", "--zones", "zones", "--own", child, "-o", "r.ndjson")
+    own = ("--own", "child", "--own", "net")
+    ended = call("fix", "r.ndjson", "--zones", "zones", *own, "--prove", "-o", "plan/")
+    assert [(line["op"], line["value"]) for line in _plan(here)] == [("add", f"mail.{NET}.")]
+    assert (ended.code, ended.out) == (0, "1 target, and none has changed\n")
+
+
+@pytest.mark.parametrize(
+    ("record", "fault"),
+    [
+        (address("192.0.2.300", "fail", findings=[finding("PTR_MISSING")]), "192.0.2.300"),
+        (address("192.0.2.1", "pass", "\u00fcber.example.net"), "\u00fcber.example.net"),
+        (address("192.0.2.1", "pass", "a..b"), "a..b"),
+    ],
+)
+def test_a_record_whose_names_are_none_is_named(
+    results: str, here: Path, call: Callable[..., Ended], record: Any, fault: str
+) -> None:
+    write(here / results, [address("192.0.2.9"), record])
+    message = f"no record: {quoted(fault)} is no name or address"
+    for command in (
+        ("fix", results, "--zones", "zones", "--own", NET, "-o", "plan/"),
+        ("senders", "--zones", "zones", "--results", results, NET),
+    ):
+        assert call(*command) == (
+            *(2, ""),
+            f"auditor: r.ndjson line 2: {message}; expected the NDJSON of `auditor scan`\n",
+        )

@@ -13,8 +13,9 @@ import orjson
 
 from auditor.errors import InputError, UsageError
 from auditor.output.folder import MANIFEST, listed_parts
-from auditor.quoting import printable
+from auditor.quoting import printable, quoted
 from auditor.targets.reader import locate, read_content
+from auditor.views.reader.names import odd_name
 from auditor.views.reader.remote import is_remote, remote_parts, remote_pieces
 from auditor.views.reader.validate import complete, records_fault
 
@@ -90,14 +91,20 @@ class Results:
                 yield chunk
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Yield the records, in order. Raises InputError for a line that is none."""
+        """Yield the records, in order. Raises InputError for a line that is none.
+
+        Their names and addresses are such.
+        """
         for chunk in self.chunks():
             records = parse_records(chunk)
-            if records is not None:
-                yield from records
-                continue
             for index in range(len(chunk)):
-                yield chunk.record(index)
+                record = chunk.record(index) if records is None else records[index]
+                odd = odd_name(record)
+                if odd is not None:
+                    raise chunk.wrong(
+                        index, f"no record: {quoted(odd)} is no name or address; {_HINT}"
+                    )
+                yield record
 
 
 def parse_record(line: bytes) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""Tells whether the names and addresses of a record are such: whoever acts on them relies on it."""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import TYPE_CHECKING, Any
+
+from auditor.errors import WireError
+from auditor.wire.names import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["odd_name"]
+
+
+def odd_name(record: Mapping[str, Any]) -> str | None:
+    """Return what stands in a record for a name or an address and is none, None if nothing does.
+
+    HELO names, domains of SPF identities and names that were expected may be anything.
+    """
+    if record["kind"] == "invalid":
+        return None
+    addresses, names = [], []
+    for holder in _holders(record):
+        if "address" in holder:
+            addresses.append(holder["address"])
+        ptr, forward = holder["ptr"], holder["iprev"]["names"]
+        names += [*ptr["names"], *ptr["chain"], *filter(None, (ptr["owner"], ptr["zone"]))]
+        names += [name["name"] for name in forward]
+        addresses += [each for name in forward for each in name["addresses"]]
+    if record["kind"] == "ip":
+        addresses.append(record["target"])
+    else:
+        names += [record["target"], *(host["name"] for host in record["domain"]["mx"]["hosts"])]
+    if record["helo"]:
+        addresses += record["helo"]["addresses"]
+    found = record["findings"]
+    names += [each["subject"] for each in found if each["code"] == "DELEGATION_MISSING"]
+    odd = [text for text in addresses if not _is_address(text)]
+    odd += [text for text in names if not _is_name(text)]
+    return odd[0] if odd else None
+
+
+def _holders(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield what has a PTR and names that lead back, or not: an address, or those of a domain."""
+    if record["kind"] == "ip":
+        yield record
+    else:
+        yield from record["domain"]["addresses"]["list"]
+        for host in record["domain"]["mx"]["hosts"]:
+            yield from host["addresses"]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _is_name(text: str) -> bool:
+    try:
+        normalise(text)
+    except WireError:
+        return False
+    return True
