@@ -119,7 +119,7 @@ def command(
             if fault.party != "rir"
         }
         planner = Planner(data, _expected_names(names), parties)
-        for record in records.records():
+        for record in records.checked_records():
             planner.note_record(record)
         plan = planner.plan()
         faults += undelegated_zones(planner.undelegated, faults)
@@ -167,7 +167,10 @@ def _prove(results: str, zones: ZoneData, plan: Plan, changed: dict[str, bytes])
 
     promises = Promises(plan)
     again = audit_again(
-        Results([results]).records(), changed_zones(zones, changed), plan, judging_of(results)
+        Results([results]).checked_records(),
+        changed_zones(zones, changed),
+        plan,
+        judging_of(results),
     )
     with tempfile.TemporaryDirectory(prefix="auditor-fix-") as folder:
         after = Path(folder) / "after.ndjson"

@@ -114,7 +114,7 @@ def command(
     domains, spans = _read(TargetStream(target, files, max_targets=_ANY_NUMBER))
     hosts = Hosts(spans)
     if results:
-        domains |= set(hosts.add_records(Results(results).records()))
+        domains |= set(hosts.add_records(Results(results).checked_records()))
     if not domains:
         raise UsageError("no domain to look up: give domains, -i FILE, or --results that have some")
     with engine_messages(quiet=settings.quiet):

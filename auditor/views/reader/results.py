@@ -91,20 +91,26 @@ class Results:
                 yield chunk
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Yield the records, in order. Raises InputError for a line that is none.
+        """Yield the records, in order. Raises InputError for a line that is none."""
+        for _, _, record in self._placed_records():
+            yield record
 
-        Their names and addresses are such.
+    def checked_records(self) -> Iterator[dict[str, Any]]:
+        """Yield the records, in order, for whoever acts on them.
+
+        Raises InputError for a line that is none, and for names and addresses that are none.
         """
+        for chunk, index, record in self._placed_records():
+            odd = odd_name(record)
+            if odd is not None:
+                raise chunk.wrong(index, f"no record: {quoted(odd)} is no name or address; {_HINT}")
+            yield record
+
+    def _placed_records(self) -> Iterator[tuple[Chunk, int, dict[str, Any]]]:
         for chunk in self.chunks():
             records = parse_records(chunk)
             for index in range(len(chunk)):
-                record = chunk.record(index) if records is None else records[index]
-                odd = odd_name(record)
-                if odd is not None:
-                    raise chunk.wrong(
-                        index, f"no record: {quoted(odd)} is no name or address; {_HINT}"
-                    )
-                yield record
+                yield chunk, index, chunk.record(index) if records is None else records[index]
 
 
 def parse_record(line: bytes) -> dict[str, Any]:
