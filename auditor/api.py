@@ -123,7 +123,9 @@ async def _lines(targets: Targets, settings: Settings) -> AsyncGenerator[bytes, 
         raise UsageError("workers: an asynchronous source is read by one process only")
     from auditor.workers.factory import make_scan  # noqa: PLC0415 - for few programs
 
-    run = make_scan(TargetStream.of(targets, zones=ZoneTargets(settings)), settings).audit_targets
+    run = make_scan(
+        TargetStream.from_items(targets, zones=ZoneTargets(settings)), settings
+    ).audit_targets
     async with contextlib.aclosing(stream_lines(run)) as chunks:
         async for lines in chunks:
             yield lines

@@ -174,7 +174,7 @@ class Auditor:
 
         Raises UsageError for a text that is several targets, such as a prefix.
         """
-        given = [entry for block in TargetStream.of([target]).blocks() for entry in block]
+        given = [entry for block in TargetStream.from_items([target]).blocks() for entry in block]
         if len(given) != 1:
             raise UsageError(f"{target!s}: {len(given):,} targets; check takes one, scan takes any")
         (single,) = given
@@ -252,7 +252,7 @@ class Auditor:
     def _target_auditor(self) -> TargetAuditor:
         """Return what audits targets, with policies that are no older than this call."""
         settings = self._settings
-        return TargetAuditor(settings, RuleSet.of(settings))
+        return TargetAuditor(settings, RuleSet.from_settings(settings))
 
     def _rate(self) -> float | None:
         settings = self._settings
@@ -263,7 +263,7 @@ async def _blocks_of(targets: Targets, settings: Settings) -> AsyncGenerator[Blo
     """Read targets as blocks: in a thread if reading may block, else as they come."""
     zones = ZoneTargets(settings)
     if not isinstance(targets, AsyncIterable):
-        stream = TargetStream.of(targets, max_targets=settings.max_targets, zones=zones)
+        stream = TargetStream.from_items(targets, max_targets=settings.max_targets, zones=zones)
         reader = read_in_thread(stream.blocks(), ahead=_MAX_BLOCKS_AHEAD)
         async with contextlib.aclosing(reader) as blocks:
             async for block in blocks:
@@ -271,7 +271,7 @@ async def _blocks_of(targets: Targets, settings: Settings) -> AsyncGenerator[Blo
         return
     async with contextlib.aclosing(_gathered(targets)) as batches:
         async for batch in batches:
-            stream = TargetStream.of(batch, max_targets=settings.max_targets, zones=zones)
+            stream = TargetStream.from_items(batch, max_targets=settings.max_targets, zones=zones)
             if any(isinstance(item, str) and ZONE_TARGET in item for item in batch):
                 for block in await asyncio.to_thread(list, stream.blocks()):
                     yield block

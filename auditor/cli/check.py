@@ -65,7 +65,7 @@ def command(target: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
         raise UsageError(
             f"check explains {_MAX_TARGETS} targets at most: use auditor scan for more"
         )
-    rule_set = RuleSet.of(settings)
+    rule_set = RuleSet.from_settings(settings)
     checked = _check(settings, targets, rule_set)
     chosen = select_receivers(settings.receivers, settings.receivers_file)
     if as_json:

@@ -97,7 +97,7 @@ def _audit(folder: Path) -> None:
     files = [str(fleet / _TARGETS)]
     settings = Settings(zones=fleet / _ZONES, quiet=True)
     stream = TargetStream([], files)
-    stream.prepare()
+    stream.check_inputs()
     error_output = click.get_current_context().ensure_object(ErrorOutput)
     output = str(folder / _RESULTS)
     session = ScanSession(

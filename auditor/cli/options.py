@@ -100,7 +100,7 @@ def load_settings(given: Mapping[str, Any]) -> Loaded[Settings]:
     loaded = load(Settings, None if config is None else Path(config), os.environ, flags)
     settings = loaded.settings
     try:
-        RuleSet.of(settings)
+        RuleSet.from_settings(settings)
         if settings.receivers or settings.receivers_file is not None:
             from auditor.findings.receivers import select_receivers  # noqa: PLC0415 - for few runs
 

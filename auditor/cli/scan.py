@@ -132,7 +132,7 @@ def _refuse_without_target(
     """Raise AuditorError for what is no target, or cannot be read, before anything is asked."""
     plain = [text for text in arguments if not text.startswith(ZONE_TARGET)]
     refuse_invalid(plain, choice.options.slash)
-    stream.prepare()
+    stream.check_inputs()
     require_target(stream, files)
 
 

@@ -26,7 +26,7 @@ from auditor.targets.given_targets import refuse_invalid
 from auditor.targets.stream import TargetStream
 from auditor.targets.target import Target
 from auditor.views.reader.results import Results
-from auditor.wire.address_set import joined
+from auditor.wire.address_set import union
 from auditor.wire.addresses import V4, V6, parse_address
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _space(texts: Sequence[str]) -> Mapping[int, list[Interval]] | None:
             raise UsageError(f"mine: {quoted(item.text)} is a domain; expected a prefix or a range")
         spans.append(item)
     return {
-        version: joined((first, last) for ip, first, last in spans if ip == version)
+        version: union((first, last) for ip, first, last in spans if ip == version)
         for version in (V4, V6)
     }
 

@@ -69,7 +69,7 @@ def command(
     settings = make_settings(given)
     name = _domain(domain)
     wanted = _wanted(name, ranges, addresses, sender, helo)
-    rule_set = RuleSet.of(settings)
+    rule_set = RuleSet.from_settings(settings)
     with engine_messages():
         report = run_loop(run_steps(settings, spf_report(name, wanted)))
     problems = [problem for problem in report.lint.problems if problem.code in rule_set.severities]

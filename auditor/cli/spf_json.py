@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from auditor.wire.address_set import size
+from auditor.wire.address_set import address_count
 from auditor.wire.addresses import format_address
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _term(entry: TreeTerm) -> dict[str, Any]:
 
 def _authorised(version: int, ranges: list[Interval], undecided: int) -> dict[str, Any]:
     return {
-        "addresses": size(ranges),
+        "addresses": address_count(ranges),
         "undecided": undecided,
         "ranges": [
             {**_span(version, first, last), "addresses": last - first + 1} for first, last in ranges

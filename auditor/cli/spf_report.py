@@ -10,7 +10,7 @@ from auditor.spf.check_host import check_host
 from auditor.spf.explain import trace_host
 from auditor.spf.lint.policy import lint
 from auditor.spf.ranges import check_range, decided_by, range_table
-from auditor.wire.address_set import joined
+from auditor.wire.address_set import union
 from auditor.wire.addresses import format_address
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def spf_report(domain: str, wanted: Wanted) -> Steps[SpfReport]:
     for version in (4, 6):
         table = yield from range_table(domain, version)
         passing = ((r.first, r.last) for r in table.results if r.result == "pass")
-        authorised[version] = joined(passing)
+        authorised[version] = union(passing)
     partitions = []
     for span in wanted.ranges:
         parts = yield from _partition(domain, networks_of(*span), wanted)

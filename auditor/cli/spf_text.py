@@ -14,7 +14,7 @@ from auditor.findings.advice import advise_policy
 from auditor.findings.catalogue import entry
 from auditor.spf.lint.correction import correct, policy_owner
 from auditor.spf.lint.problems import shown
-from auditor.wire.address_set import size
+from auditor.wire.address_set import address_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -163,7 +163,7 @@ def _authorised_lines(report: SpfReport) -> Iterator[str]:
     undecided = {4: summary.undecided_v4, 6: summary.undecided_v6}
     yield "  Authorised"
     for version, ranges in report.authorised.items():
-        number = size(ranges)
+        number = address_count(ranges)
         places = f" in {counted(len(ranges), 'range')}" if ranges else ""
         noun = "address" if number == 1 else "addresses"
         yield f"    IPv{version}  {amount(number)} {noun}{places}"

@@ -52,7 +52,7 @@ class RuleSet:
         )
 
     @classmethod
-    def of(cls, settings: Settings) -> RuleSet:
+    def from_settings(cls, settings: Settings) -> RuleSet:
         """Return the rules that settings give."""
         return cls(settings.severities, settings.select, settings.ignore)
 

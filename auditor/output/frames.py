@@ -155,7 +155,7 @@ def _frames(handle: int, form: FrameFormat) -> Iterator[tuple[bytes, int]]:
                 return
             end += len(data)
             try:
-                for piece in frame.feed(data):
+                for piece in frame.decompress(data):
                     plain += piece
                     if len(plain) > _MAX_FRAME_OCTETS:
                         return
@@ -192,7 +192,7 @@ class LinePacker:
         while end := frame_end(self._pending, FRAME_OCTETS):
             self._pack(end)
 
-    def finish(self) -> tuple[bytes, ...]:
+    def packed_frames(self) -> tuple[bytes, ...]:
         """Return all of them."""
         if self._pending:
             self._pack(len(self._pending))

@@ -106,7 +106,7 @@ class ServerAsker:
                 self._asked[asked] = asyncio.ensure_future(self._ask(asked))
         return list(await asyncio.gather(*(self._asked[asked] for asked in questions)))
 
-    def forget(self) -> None:
+    def forget_replies(self) -> None:
         """Keep no replies: what is asked again from here on is asked anew."""
         self._asked = {asked: task for asked, task in self._asked.items() if not task.done()}
 

@@ -170,7 +170,7 @@ async def _exchange(
             verifier.add_message(data, message.signature, message.signed, int(time.time()))
         if _take(records, message.records, origin):
             if verifier is not None:
-                verifier.finish()
+                verifier.require_signed_end()
             return records
 
 

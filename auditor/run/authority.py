@@ -40,7 +40,7 @@ async def survey_zones(settings: Settings, owners: Owners) -> list[dict[str, Any
 
     From zone files nobody is asked: zones, SOA and NS records are all there is.
     """
-    rule_set = RuleSet.of(settings)
+    rule_set = RuleSet.from_settings(settings)
     every = settings.authority == "every"
     groups = [owners.groups[name] for name in sorted(owners.groups)]
     asker = None

@@ -70,7 +70,7 @@ class MetricsFile:
     def on_begin(self, begun: Begun) -> None:
         """Write that a run has begun. Raises UsageError, or OutputError if there is no room."""
         settings = begun.settings
-        rule_set = RuleSet.of(settings)
+        rule_set = RuleSet.from_settings(settings)
         self._severities = rule_set.severities
         engine = "zones" if settings.zones is not None else settings.engine
         self._labels = {"version": __version__, "engine": engine, "fingerprint": begun.fingerprint}

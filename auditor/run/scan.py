@@ -187,7 +187,7 @@ class Scan:
             if not more:
                 await self._look_through()
                 return
-        rule_set = RuleSet.of(self.settings)
+        rule_set = RuleSet.from_settings(self.settings)
         auditor = TargetAuditor(self.settings, rule_set)
         resolver = make_resolver(self.settings)
         await resolver.engine.start()

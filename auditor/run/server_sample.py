@@ -49,7 +49,7 @@ class ServerSample:
         self._settings = settings
         self._lines: list[bytes] = []
         self._chunks = 0
-        rule_set = RuleSet.of(settings)
+        rule_set = RuleSet.from_settings(settings)
         self._is_wanted = (
             len(set(settings.servers)) > 1
             and settings.zones is None

@@ -83,5 +83,5 @@ async def _compare(
         for comparison in serving:
             for record_set in some:
                 comparison.compare_reply(record_set, next(replies))
-        asker.forget()
+        asker.forget_replies()
     return comparisons

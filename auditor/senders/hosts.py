@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from auditor.wire.address_set import joined, overlaps, take, without
+from auditor.wire.address_set import overlaps, take_range, uncovered, union
 from auditor.wire.addresses import V4, V6, format_address, number_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Hosts:
     def __init__(self, listed: Iterable[tuple[int, int, int]] = ()) -> None:
         spans = list(listed)
         self._listed = {
-            version: joined((first, last) for ip, first, last in spans if ip == version)
+            version: union((first, last) for ip, first, last in spans if ip == version)
             for version in (V4, V6)
         }
         self._numbers: dict[tuple[int, str], list[int]] = {}
@@ -65,7 +65,7 @@ class Hosts:
             self._numbers[key] = sorted(set(numbers))
         return domains
 
-    def count(self, version: int, first: int, last: int) -> dict[str, int]:
+    def count_by_ptr(self, version: int, first: int, last: int) -> dict[str, int]:
         """Return how many hosts there are in a range, by PTR; all that are audited."""
         found = {}
         for kind in PTR_KINDS[:-1]:
@@ -86,20 +86,20 @@ class Hosts:
         listed = list(self._listed[version])
         for kind in PTR_KINDS[:-1]:
             for first, last in _runs(self._numbers.get((version, kind), ())):
-                take(listed, first, last)
+                take_range(listed, first, last)
                 runs += [
-                    HostRun(version, *gap, kind) for gap in without(covered, first, last)
+                    HostRun(version, *gap, kind) for gap in uncovered(covered, first, last)
                 ]  # fmt: skip
         runs += [
             HostRun(version, *gap, PTR_KINDS[-1])
             for first, last in listed
-            for gap in without(covered, first, last)
+            for gap in uncovered(covered, first, last)
         ]
         yield from sorted(runs)
 
     def covered(self, version: int, ranges: list[Interval]) -> int:
         """Return how many hosts are in any of the ranges."""
-        every = joined(
+        every = union(
             [
                 *self._listed[version],
                 *(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from auditor.senders.sweep import sweep, users_of
 from auditor.spf.parser import parse_term
 from auditor.spf.result import MAX_LOOKUPS, MAX_MX, MAX_VOIDS
-from auditor.wire.address_set import joined, overlaps, size, without
+from auditor.wire.address_set import address_count, overlaps, uncovered, union
 from auditor.wire.addresses import V4, V6, format_address
 from auditor.wire.codes import type_name
 
@@ -94,7 +94,7 @@ class _Sizes:
     def __init__(self) -> None:
         self._known: dict[SharedRanges, tuple[int, frozenset[str]]] = {}
 
-    def of(self, shared: SharedRanges) -> tuple[int, frozenset[str]]:
+    def size_of(self, shared: SharedRanges) -> tuple[int, frozenset[str]]:
         """Return the number of addresses, and the domains of the policies on the way."""
         if shared not in self._known:
             through = {domain for _, _, path in shared.pieces for domain, _ in path[1:]}
@@ -122,7 +122,7 @@ def _domain_line(fact: DomainPolicy, sizes: _Sizes) -> dict[str, Any]:
     for version, ranges in fact.ranges.items():
         number = sum(last - first + 1 for first, last, _ in ranges.own)
         for shared, exceptions in ranges.shared:
-            amount, names = sizes.of(shared)
+            amount, names = sizes.size_of(shared)
             number += amount - _amount(exceptions)
             through |= names
         line[f"ipv{version}"] = number
@@ -166,12 +166,12 @@ def _include_lines(
                 for place in places:
                     marks[place] = 1
     for name in sorted(sets):
-        ranges = {version: joined(sets[name][version]) for version in _VERSIONS}
+        ranges = {version: union(sets[name][version]) for version in _VERSIONS}
         yield {
             "type": "include",
             "include": name,
             "domains": sum(domains[name]),
-            **{f"ipv{version}": size(ranges[version]) for version in _VERSIONS},
+            **{f"ipv{version}": address_count(ranges[version]) for version in _VERSIONS},
             "outside": None
             if question.mine is None
             else {
@@ -200,7 +200,7 @@ def _range_line(row: AuthorisedRange, question: Question) -> dict[str, Any]:
 
 def _host_counts(hosts: Hosts, row: AuthorisedRange, names: int) -> dict[str, Any]:
     version, first, last, _ = row
-    counts = hosts.count(version, first, last)
+    counts = hosts.count_by_ptr(version, first, last)
     found: dict[str, Any] = {"audited": sum(counts.values())}
     for key, kind in _PTR_HOSTS.items():
         some = hosts.first(version, first, last, kind, names) if counts[kind] else []
@@ -253,7 +253,7 @@ class _Totals:
                 "outside": self._outside_includes if has_mine else None,
             },
             "ranges": self._ranges,
-            **{f"ipv{version}": size(covered[version]) for version in _VERSIONS},
+            **{f"ipv{version}": address_count(covered[version]) for version in _VERSIONS},
             "outside": {f"ipv{version}": self._outside[version] for version in _VERSIONS}
             if has_mine
             else None,
@@ -315,4 +315,4 @@ def _amount(pieces: Sequence[Piece]) -> int:
 
 def _outside(ranges: list[Interval], mine: list[Interval]) -> int:
     """Return how many addresses of a set are in no other."""
-    return size(gap for first, last in ranges for gap in without(mine, first, last))
+    return address_count(gap for first, last in ranges for gap in uncovered(mine, first, last))

@@ -200,13 +200,13 @@ class _Evaluation:
         """Return the outcome of the policy of a domain, if no answer is lacking."""
         mechanism = explanation = None
         try:
-            result, mechanism = self.policy(program, domain, domain)
+            result, mechanism = self.evaluate_policy(program, domain, domain)
         except _EndError as end:
             result, explanation = end.result, shown(end.explanation)
         fields = result, mechanism, self.lookups, self.voids, explanation, None
         return _NEW(Outcome, fields)
 
-    def policy(
+    def evaluate_policy(
         self, program: CompiledPolicy | None, domain: str, owner: str, *, included: bool = False
     ) -> tuple[str, str | None]:
         """Return the result of a policy and the term that gave it (RFC 7208 §4.6, §4.7).
@@ -321,7 +321,7 @@ class _Evaluation:
             lookup_text = f"No valid SPF record for included domain: {op.name}"
             raise _EndError("permerror", f"{lookup_text}: {op.text}")
         program = compiled_policy(referred, self._version)
-        return self.policy(program, op.name, op.owner, included=True)[0] == "pass"
+        return self.evaluate_policy(program, op.name, op.owner, included=True)[0] == "pass"
 
     def _redirect(self, op: CompiledTerm, included: bool) -> tuple[str, str | None]:  # noqa: FBT001 - as it is
         """Let another policy take the place of this one (§6.1)."""
@@ -335,7 +335,7 @@ class _Evaluation:
         if not referred:
             raise _EndError("permerror", f"no SPF record to redirect to: {op.text}")
         program = compiled_policy(referred, self._version)
-        return self.policy(program, op.name, op.owner, included=included)
+        return self.evaluate_policy(program, op.name, op.owner, included=included)
 
     def _referred(self, owner: str) -> bytes | None:
         """Return the policy of a name, b"" without one; None if that is not known yet."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from auditor.spf.range_evaluator import Answers, RangeEvaluation, RangePart
-from auditor.wire.address_set import EVERYTHING, common
+from auditor.wire.address_set import EVERYTHING, intersection
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -33,14 +33,14 @@ class KnownAnswers(Answers):
         self.known = known
         self._times = 0
 
-    def ask(self, questions: Sequence[Question]) -> Steps[list[Answer]]:
+    def ask_unknown(self, questions: Sequence[Question]) -> Steps[list[Answer]]:
         """Return the answers to questions, asking for those that are not known."""
         self._times += len(questions)
         known = self.known
         try:
             return [known[question] for question in questions]
         except KeyError:
-            return (yield from super().ask(questions))
+            return (yield from super().ask_unknown(questions))
 
     @property
     def exhausted(self) -> bool:
@@ -91,7 +91,7 @@ class TableEvaluation(RangeEvaluation):
         super().__init__(version, values, answers)
         self._tables = tables
 
-    def policy(
+    def evaluate_policy(
         self, text: bytes, domain: str, groups: Groups, *, included: bool = False
     ) -> Steps[list[RangePart]]:
         """Evaluate the policy of a domain for all groups, as for `RangeEvaluation`."""
@@ -99,7 +99,7 @@ class TableEvaluation(RangeEvaluation):
         for spent, ranges in groups.items():
             table = yield from self._table(text, domain, spent, included=included)
             for everywhere, label in table:
-                clipped = common(everywhere, ranges)
+                clipped = intersection(everywhere, ranges)
                 if clipped:
                     found.append(RangePart(clipped, label))
         return found
@@ -111,7 +111,7 @@ class TableEvaluation(RangeEvaluation):
         table = self._tables.known_table(key)
         if table is None:
             everything: Groups = {spent: [EVERYTHING[self._version]]}
-            table = yield from super().policy(text, domain, everything, included=included)
+            table = yield from super().evaluate_policy(text, domain, everything, included=included)
             if not self.is_cut_short and is_settled(table):
                 self._tables.keep(key, table)
         return table

@@ -17,7 +17,7 @@ from auditor.spf.range_evaluator import Answers, networks_of, peculiar
 from auditor.spf.ranges import partition, published
 from auditor.spf.records import mail_hosts, only_policy, policies
 from auditor.spf.result import MAX_LOOKUPS, MAX_VOIDS
-from auditor.wire.address_set import EVERYTHING, joined, size
+from auditor.wire.address_set import EVERYTHING, address_count, union
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def policy_summary(domain: str) -> Steps[PolicySummary]:
     count = _TreeBuilder(head)
     if head.fact is None:
         yield from count.ask_ahead(head.policy, head.domain)
-        tree, _ = yield from count.policy(head.policy, head.domain, ())
+        tree, _ = yield from count.build_policy(head.policy, head.domain, ())
         # What a large tree has used up is there again for a partition.
         rest = head._replace(answers=Answers()) if head.answers.exhausted else head
         for version in _VERSIONS:
@@ -145,7 +145,7 @@ def policy_summary(domain: str) -> Steps[PolicySummary]:
 def _numbers(version: int, head: PublishedPolicy, count: _TreeBuilder) -> Steps[tuple[int, int]]:
     """Return how many addresses pass, and about how many only `check_host` can tell."""
     if count.is_union:
-        number = size(joined(count.passing[version]))
+        number = address_count(union(count.passing[version]))
         return number, EVERYTHING[version][1] + 1 - number if count.is_open else 0
     results = yield from partition(version, [EVERYTHING[version]], head, None, None)
     sizes = Counter[str | None]()
@@ -204,7 +204,7 @@ class _TreeBuilder:
         ended = any(spent.ended for spent in self._spent.values())
         return self._is_union and self.complete and within and not ended
 
-    def policy(
+    def build_policy(
         self, text: bytes, domain: str, above: tuple[str, ...]
     ) -> Steps[tuple[TreePolicy, bool]]:
         """Return a policy with all below it, and whether it passes all that reach its end.
@@ -300,7 +300,7 @@ class _TreeBuilder:
                         referred.append(owner)
             if not questions or self._answers.exhausted:
                 return
-            yield from self._answers.ask(questions[:_MAX_ABREAST])
+            yield from self._answers.ask_unknown(questions[:_MAX_ABREAST])
             known = self._answers.known
             level = [
                 (record, owner)
@@ -348,7 +348,7 @@ class _TreeBuilder:
                     spent.lookups = max(spent.lookups, MAX_LOOKUPS + 1)
             self._end()
             return "loop", None, False
-        (answer,) = yield from self._answers.ask([Question(owner, TXT)])
+        (answer,) = yield from self._answers.ask_unknown([Question(owner, TXT)])
         for spent in self._spent.values():
             spent.see(answer)
         text = only_policy(answer)
@@ -363,20 +363,20 @@ class _TreeBuilder:
             self.complete = False
             return "not followed", None, False
         name = self._values[0].expand(term, domain) or owner
-        policy, passes = yield from self.policy(text, name, lineage)
+        policy, passes = yield from self.build_policy(text, name, lineage)
         return None, policy, passes
 
     def _resolve(self, term: Term, owner: str) -> Steps[tuple[str | None, bool]]:
         """Count what a, mx and exists ask; return the trouble, and whether all match."""
         kind = term.kind
         if kind == "exists":
-            (answer,) = yield from self._answers.ask([Question(owner, A)])
+            (answer,) = yield from self._answers.ask_unknown([Question(owner, A)])
             for spent in self._spent.values():
                 spent.see(answer)
             return None if answer.status in SETTLED else answer.status, answer.status == NOERROR
         names = [owner]
         if kind == "mx":
-            (answer,) = yield from self._answers.ask([Question(owner, MX)])
+            (answer,) = yield from self._answers.ask_unknown([Question(owner, MX)])
             for spent in self._spent.values():
                 spent.see(answer)
             if answer.status not in SETTLED:
@@ -389,7 +389,7 @@ class _TreeBuilder:
         statuses = []
         for version, spent in self._spent.items():
             questions = [Question(name, _ADDRESSES[version]) for name in names]
-            for answer in (yield from self._answers.ask(questions)):
+            for answer in (yield from self._answers.ask_unknown(questions)):
                 spent.see(answer)
                 statuses.append(answer.status)
                 if answer.records and self._collects:

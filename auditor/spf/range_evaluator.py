@@ -17,7 +17,7 @@ from auditor.spf.parser import LOOKUP_TERMS, parse_policy
 from auditor.spf.policy_memo import PolicyMemo
 from auditor.spf.records import mail_hosts, only_policy
 from auditor.spf.result import MAX_LOOKUPS, MAX_VOIDS
-from auditor.wire.address_set import EVERYTHING, Interval, joined, take
+from auditor.wire.address_set import EVERYTHING, Interval, take_range, union
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Answers:
         self.known: dict[Question, Answer] = {}
         self.used: dict[Question, Answer] = {}
 
-    def ask(self, questions: Sequence[Question]) -> Steps[list[Answer]]:
+    def ask_unknown(self, questions: Sequence[Question]) -> Steps[list[Answer]]:
         """Return the answers to questions, asking for those that are not known."""
         known = self.known
         lacking = [question for question in questions if question not in known]
@@ -152,7 +152,7 @@ class Level:
         self.parts: list[RangePart] = []
         self.explained = explained
 
-    def end(self, text: str | None, result: str | None, trouble: str = "") -> None:
+    def end_evaluation(self, text: str | None, result: str | None, trouble: str = "") -> None:
         """End the evaluation of all groups at a term, or at the end of the policy."""
         path = ((self.domain, text),)
         for (lookups, voids), ranges in self.groups.items():
@@ -169,7 +169,7 @@ class Level:
         emptied = False
         for first, last in spans:
             for spent, ranges in groups.items():
-                taken = take(ranges, first, last)
+                taken = take_range(ranges, first, last)
                 if taken:
                     self.parts.append(RangePart(taken, self._label(term, spent, certain=certain)))
                     emptied = emptied or not ranges
@@ -194,7 +194,7 @@ class Level:
         spent = {(n + lookups, v + voids): ranges for (n, v), ranges in self.groups.items()}
         self.groups = {key: spent[key] for key in spent if not _beyond(key)}
         rest, self.groups = self.groups, {key: spent[key] for key in spent if _beyond(key)}
-        self.end(text, "permerror", trouble)
+        self.end_evaluation(text, "permerror", trouble)
         self.groups = rest
 
 
@@ -219,7 +219,7 @@ class RangeEvaluation:
         """Whether something was left undecided since it took too much."""
         return self._work > _MAX_WORK or self._answers.exhausted
 
-    def policy(
+    def evaluate_policy(
         self, text: bytes, domain: str, groups: Groups, *, included: bool = False
     ) -> Steps[list[RangePart]]:
         """Evaluate the policy of a domain for all groups; every address ends in one part."""
@@ -233,18 +233,18 @@ class RangeEvaluation:
         domain = level.domain
         self._work += len(policy.text) // 4
         if policy.problems:
-            level.end(policy.problems[0].text, "permerror", "syntax")
+            level.end_evaluation(policy.problems[0].text, "permerror", "syntax")
         mechanisms = policy.mechanisms
         for term in mechanisms:
             if term.pieces and self._values.may_be_empty(term, domain):
                 known = self._values.expand(term, domain) is not None
-                level.end(term.text, "permerror" if known else None, "empty")
+                level.end_evaluation(term.text, "permerror" if known else None, "empty")
         for term in mechanisms:
             if not level.groups:
                 return
             self._work += len(level.groups)
             if self._work > _MAX_WORK:
-                level.end(term.text, None)
+                level.end_evaluation(term.text, None)
             elif term.kind in LOOKUP_TERMS:
                 yield from self._look_up(term, level)
             elif term.kind == "all":
@@ -253,7 +253,7 @@ class RangeEvaluation:
                 level.match(term, [term.span])
         if level.groups and policy.redirect is not None:
             yield from self.redirect(policy.redirect, level, included=included)
-        level.end(None, "neutral")  # §4.7
+        level.end_evaluation(None, "neutral")  # §4.7
 
     def _look_up(self, term: Term, level: Level) -> Steps[None]:
         """Evaluate a mechanism that needs the DNS."""
@@ -262,7 +262,7 @@ class RangeEvaluation:
         if not level.groups:
             return
         if term.kind == "ptr" or target is None or self._answers.exhausted:
-            level.end(term.text, None)
+            level.end_evaluation(term.text, None)
             return
         if term.kind == "include":
             yield from self.include(term, target, level)
@@ -289,12 +289,12 @@ class RangeEvaluation:
 
     def _records(self, question: Question, text: str, level: Level) -> Steps[Sequence[Rdata]]:
         """Return the records of an answer; without any, count it or end with it (§4.6.4)."""
-        (answer,) = yield from self._answers.ask([question])
+        (answer,) = yield from self._answers.ask_unknown([question])
         if answer.status == NOERROR:
             return answer.records
         trouble = f"{question.rdtype} {question.name}"
         if answer.status not in SETTLED:
-            level.end(text, "temperror", trouble)
+            level.end_evaluation(text, "temperror", trouble)
         else:
             level.void(text, trouble)
         return ()
@@ -303,11 +303,11 @@ class RangeEvaluation:
         """Let mx match its hosts one after the other: a match ends the lookups (§5.4)."""
         hosts = mail_hosts((yield from self._records(Question(owner, MX), term.text, level)))
         if hosts is None:
-            level.end(term.text, "permerror", "mx")
+            level.end_evaluation(term.text, "permerror", "mx")
         if not hosts or not level.groups:
             return
         questions = [Question(name, self._rdtype) for name in hosts]
-        answers = yield from self._answers.ask(questions)
+        answers = yield from self._answers.ask_unknown(questions)
         void = [answer.status != NOERROR and answer.status in SETTLED for answer in answers]
         for place, question in enumerate(questions):
             certain = True not in void[place + 1 :]
@@ -332,7 +332,7 @@ class RangeEvaluation:
                     result=term.result, mechanism=term.text, explained=explained and label.explained
                 )
             level.parts.append(RangePart(ranges, changed))
-        level.groups = {spent: joined(ranges) for spent, ranges in going_on.items()}
+        level.groups = {spent: union(ranges) for spent, ranges in going_on.items()}
 
     def redirect(self, term: Term, level: Level, *, included: bool) -> Steps[None]:
         """Let another policy take the place of this one (§6.1)."""
@@ -341,7 +341,7 @@ class RangeEvaluation:
         if not level.groups:
             return
         if target is None or self._answers.exhausted:
-            level.end(term.text, None)
+            level.end_evaluation(term.text, None)
             return
         parts = yield from self._referred(term.text, target, level, included=included)
         here = (level.domain, term.text)
@@ -355,15 +355,19 @@ class RangeEvaluation:
         """Evaluate the policy that a term refers to; without one, all end here."""
         owner = owner_of(target)
         if owner is None:
-            level.end(text, "permerror", "no policy")
+            level.end_evaluation(text, "permerror", "no policy")
             return []
         if peculiar(owner):
-            level.end(text, None)
+            level.end_evaluation(text, None)
             return []
         yield from self._records(Question(owner, TXT), text, level)
         policy = only_policy(self._answers.known[Question(owner, TXT)])
         if policy is None:
-            level.end(text, "permerror", "no policy")
+            level.end_evaluation(text, "permerror", "no policy")
             return []
         groups, level.groups = level.groups, {}
-        return (yield from self.policy(policy, target, groups, included=included)) if groups else []
+        return (
+            (yield from self.evaluate_policy(policy, target, groups, included=included))
+            if groups
+            else []
+        )

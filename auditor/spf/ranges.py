@@ -211,7 +211,7 @@ def published(domain: str) -> Steps[PublishedPolicy]:
     except StopIteration as end:  # no domain, so nothing to ask
         fact: SpfFact = end.value
         return PublishedPolicy(fact.domain, b"", fact, answers)
-    (answer,) = yield from answers.ask([question])
+    (answer,) = yield from answers.ask_unknown([question])
     policy = only_policy(answer) if answer.status in SETTLED else None
     if policy is not None:
         steps.close()
@@ -252,7 +252,7 @@ def partition(
     yield from _ask_ahead(version, ranges[0][0], head)
     values = MacroValues(version, domain, sender, helo)
     walk = RangeEvaluation(version, values, answers)
-    parts = yield from walk.policy(policy, domain, {(0, 0): list(ranges)})
+    parts = yield from walk.evaluate_policy(policy, domain, {(0, 0): list(ranges)})
     return _in_order(version, parts, _explanations(version, parts, head, values))
 
 

@@ -22,7 +22,7 @@ from auditor.spf.shared_ranges import (
     SharedRanges,
     is_wide,
 )
-from auditor.wire.address_set import EVERYTHING, add, overlaps, size, without
+from auditor.wire.address_set import EVERYTHING, add_range, address_count, overlaps, uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -89,10 +89,10 @@ class _SharedLevel(Level):
         self.errors: dict[EvaluationTrouble, None] = {}
         self.most: tuple[int, str | None] = (0, None)
 
-    def end(self, text: str | None, result: str | None, trouble: str = "") -> None:
+    def end_evaluation(self, text: str | None, result: str | None, trouble: str = "") -> None:
         """End the evaluation of all addresses that are left."""
         key = None if trouble else ("end", text, result)
-        self._operate(key, lambda level: level.end(text, result, trouble))
+        self._operate(key, lambda level: level.end_evaluation(text, result, trouble))
 
     def spend(self, text: str) -> None:
         """Count a lookup for all that are left."""
@@ -118,13 +118,13 @@ class _SharedLevel(Level):
             if passes and last - first >= _WIDE[self.version]:
                 self.wide[((_NO_DOMAIN, term.text),)] = None
             elif passes:
-                new = without(self.taken, first, last)
+                new = uncovered(self.taken, first, last)
                 for ranges in self.groups.values():
                     for low, high in new:
                         self.own += [
                             (start, end, term.text) for start, end in overlaps(ranges, low, high)
                         ]
-            add(self.taken, first, last)
+            add_range(self.taken, first, last)
 
     def _match_all(self, term: Term, *, certain: bool) -> None:
         def operate(level: Level) -> None:
@@ -254,7 +254,7 @@ class SharedPolicies:
             answers = KnownAnswers(known)
             everything: Groups = {(0, 0): [EVERYTHING[version]]}
             evaluation = RangeEvaluation(version, values, answers)
-            parts = yield from evaluation.policy(policy, domain, everything)
+            parts = yield from evaluation.evaluate_policy(policy, domain, everything)
             level = _SharedLevel(self, version, domain, explained=True)
             level.follow(self._step_of(parts, self._ended, version))
         outcome = level.outcome()
@@ -302,7 +302,7 @@ class SharedPolicies:
         most: tuple[int, str | None] = (0, None)
         for ranges, label in parts:
             path = ((_NO_DOMAIN, label.path[0][1]), *label.path[1:])
-            most = max(most, (size(ranges), label.result), key=_amount)
+            most = max(most, (address_count(ranges), label.result), key=_amount)
             if label.result is None:
                 undetermined.append(path)
             elif label.result in {"permerror", "temperror"}:

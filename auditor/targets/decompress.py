@@ -28,13 +28,13 @@ class Member(Protocol):
     """One gzip member, xz stream or Zstandard frame.
 
     `done`: whether its end has been read; `rest`: the input after that. Both hold once all that
-    `feed` yields has been taken.
+    `decompress` yields has been taken.
     """
 
     done: bool
     rest: bytes
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def decompress(self, data: bytes) -> Iterator[bytes]:
         """Yield what more input decompresses to, in pieces of bounded size."""
 
 
@@ -58,7 +58,7 @@ def decompressed(chunks: Iterator[bytes], form: str, name: str) -> Iterator[byte
                     if not data:
                         break
                     member = make()
-                yield from filter(None, member.feed(data))
+                yield from filter(None, member.decompress(data))
                 data = b""
                 if member.done:
                     data, member, whole = member.rest, None, whole + 1
@@ -85,7 +85,7 @@ class GzipMember:
         self.done, self.rest = False, b""
         self._stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def decompress(self, data: bytes) -> Iterator[bytes]:
         """Yield what more input decompresses to."""
         stream = self._stream
         while data and not stream.eof:
@@ -99,7 +99,7 @@ class _Xz:
         self.done, self.rest = False, b""
         self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_OCTETS)
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def decompress(self, data: bytes) -> Iterator[bytes]:
         stream = self._stream
         yield stream.decompress(data, _PIECE_OCTETS)
         while not stream.eof and not stream.needs_input:
@@ -116,7 +116,7 @@ class ZstdFrame:
         self.done, self.rest = False, b""
         self._stream = zstandard.ZstdDecompressor().decompressobj()
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def decompress(self, data: bytes) -> Iterator[bytes]:
         """Yield what more input decompresses to."""
         stream = self._stream
         for start in range(0, len(data), _ZSTD_INPUT_OCTETS):

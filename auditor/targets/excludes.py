@@ -12,7 +12,7 @@ from auditor.targets.domains import Name
 from auditor.targets.item import parse_item
 from auditor.targets.reader import MAX_LINE_OCTETS, bare, locate, read_lines
 from auditor.targets.spans import Span
-from auditor.wire.address_set import joined
+from auditor.wire.address_set import union
 from auditor.wire.addresses import V4, V6
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Excludes:
                 break
         return False
 
-    def count(self, span: Span) -> int:
+    def count_excluded(self, span: Span) -> int:
         """Return how many addresses of `span` are excluded, without looking at each."""
         intervals = self._sets[span.version]
         return intervals.up_to(span.last) - intervals.up_to(span.first - 1)
@@ -83,7 +83,7 @@ class _Intervals:
     __slots__ = ("_before", "_firsts", "_lasts")
 
     def __init__(self, spans: Iterable[Span], version: int) -> None:
-        merged = joined((first, last) for ip, first, last in spans if ip == version)
+        merged = union((first, last) for ip, first, last in spans if ip == version)
         self._firsts = [first for first, _ in merged]
         self._lasts = [last for _, last in merged]
         self._before = list(accumulate((last - first + 1 for first, last in merged), initial=0))

@@ -69,9 +69,9 @@ def json_entries(
     for chunk in chunks:
         if not chunk:
             yield None
-        for line, text in splitter.feed(chunk):
+        for line, text in splitter.split_elements(chunk):
             yield _entry(text, Origin(source.name, line, labels=options.labels), options)
-    for line, text in splitter.rest():
+    for line, text in splitter.unfinished_element():
         yield _entry(text, Origin(source.name, line, labels=options.labels), options)
     if splitter.in_array:
         raise InputError(f"{source.label}: the JSON array has no end; is the file cut short?")
@@ -91,7 +91,7 @@ class _Splitter:
         self._depth = 0
         self._in_string = self._in_word = self._escaped = False
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+    def split_elements(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield the elements that end in the next octets, with the numbers of their lines."""
         position = 0
         while position < len(data):
@@ -120,7 +120,7 @@ class _Splitter:
             if self._take(token):
                 yield self._finish()
 
-    def rest(self) -> Iterator[tuple[int, bytes]]:
+    def unfinished_element(self) -> Iterator[tuple[int, bytes]]:
         """Yield an element that has not ended."""
         if self._in_word or self._in_string or self._depth:
             yield self._finish()

@@ -44,7 +44,7 @@ class TargetStream:
     files, is standard input. `excludes` are left out and counted in `excluded`. More than
     `max_targets` raise TooManyTargetsError. `options`: how items are read; `unique`: whether a
     target that comes up again is left out, and counted in `repeated`. `stdin` stands in for
-    the real one. `items` come before all others, as for `of`. `zones` returns what is in a zone,
+    the real one. `items` come before all others, as for `from_items`. `zones` returns what is in a zone,
     given as `zone:NAME`, and raises for one that it does not have; without it, that is no target.
     """
 
@@ -77,7 +77,7 @@ class TargetStream:
         self._seen = SeenTargets()
 
     @classmethod
-    def of(
+    def from_items(
         cls,
         targets: Iterable[object],
         *,
@@ -97,7 +97,7 @@ class TargetStream:
     def total(self) -> int | None:
         """How many targets `blocks` yields, without excludes; None if it is not known.
 
-        That is before `prepare`, and if anything comes from standard input, a pipe or an
+        That is before `check_inputs`, and if anything comes from standard input, a pipe or an
         iterable that is no list or tuple. Then `blocks` may also wait for its input, and
         belongs in a thread of its own.
         """
@@ -118,7 +118,7 @@ class TargetStream:
         """How many invalid targets there were up to now."""
         return self._invalid
 
-    def prepare(self) -> None:
+    def check_inputs(self) -> None:
         """Read all that can be read twice, to find out that it can, and how much it is.
 
         Raises InputError for what cannot be read, TooManyTargetsError for too much of it.
@@ -183,7 +183,7 @@ class TargetStream:
 
         Otherwise as `blocks`.
         """
-        self.prepare()
+        self.check_inputs()
         self._forget()
         return self._admitted(skip)
 
@@ -226,7 +226,7 @@ class TargetStream:
             return 1
         size = entry.span.size
         if excludes is not None:
-            out = excludes.count(entry.span)
+            out = excludes.count_excluded(entry.span)
             self._excluded += out
             size -= out
         return size

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 __all__ = [
     "EVERYTHING",
     "Interval",
-    "add",
+    "add_range",
+    "address_count",
     "by_version",
-    "common",
-    "joined",
+    "intersection",
     "overlaps",
-    "size",
-    "take",
-    "without",
+    "take_range",
+    "uncovered",
+    "union",
 ]
 
 Interval: TypeAlias = tuple[int, int]
@@ -34,22 +34,22 @@ EVERYTHING: Final[dict[int, Interval]] = {4: (0, (1 << 32) - 1), 6: (0, (1 << 12
 _MAPPED: Final[Interval] = (0xFFFF << 32, 0xFFFF << 32 | 0xFFFF_FFFF)  # ::ffff:0:0/96
 
 
-def joined(ranges: Iterable[Interval]) -> list[Interval]:
+def union(ranges: Iterable[Interval]) -> list[Interval]:
     """Return the union of any intervals."""
-    union: list[Interval] = []
+    merged: list[Interval] = []
     low = high = -1
     for first, last in sorted(ranges):
-        if union and first <= high + 1:
+        if merged and first <= high + 1:
             if last > high:
                 high = last
-                union[-1] = (low, high)
+                merged[-1] = (low, high)
             continue
         low, high = first, last
-        union.append((low, high))
-    return union
+        merged.append((low, high))
+    return merged
 
 
-def take(ranges: list[Interval], first: int, last: int) -> list[Interval]:
+def take_range(ranges: list[Interval], first: int, last: int) -> list[Interval]:
     """Take out of a set, in place, what lies from `first` to `last`, and return that."""
     start = bisect_left(ranges, (first,))
     if start and ranges[start - 1][1] >= first:
@@ -71,7 +71,7 @@ def take(ranges: list[Interval], first: int, last: int) -> list[Interval]:
     return taken
 
 
-def add(ranges: list[Interval], first: int, last: int) -> None:
+def add_range(ranges: list[Interval], first: int, last: int) -> None:
     """Add to a set, in place, what lies from `first` to `last`."""
     start = bisect_left(ranges, (first,))
     if start and ranges[start - 1][1] >= first - 1:
@@ -99,14 +99,14 @@ def overlaps(ranges: list[Interval], first: int, last: int) -> list[Interval]:
     return part
 
 
-def common(some: list[Interval], others: list[Interval]) -> list[Interval]:
+def intersection(some: list[Interval], others: list[Interval]) -> list[Interval]:
     """Return the intersection of two sets."""
     if len(some) > len(others):
         some, others = others, some
     return [part for first, last in some for part in overlaps(others, first, last)]
 
 
-def without(ranges: list[Interval], first: int, last: int) -> list[Interval]:
+def uncovered(ranges: list[Interval], first: int, last: int) -> list[Interval]:
     """Return what lies from `first` to `last` and in no range of a set."""
     gaps = []
     for low, high in overlaps(ranges, first, last):
@@ -116,7 +116,7 @@ def without(ranges: list[Interval], first: int, last: int) -> list[Interval]:
     return [*gaps, (first, last)] if first <= last else gaps
 
 
-def size(ranges: Iterable[Interval]) -> int:
+def address_count(ranges: Iterable[Interval]) -> int:
     """Return the number of addresses in a set."""
     return sum(last - first + 1 for first, last in ranges)
 
@@ -131,8 +131,8 @@ def by_version(networks: Iterable[IPv4Network | IPv6Network]) -> dict[int, list[
         found[network.version].append(
             (int(network.network_address), int(network.broadcast_address))
         )
-    v6 = joined(found[6])
+    v6 = union(found[6])
     start, _ = _MAPPED
-    mapped = [(first - start, last - start) for first, last in take(v6, *_MAPPED)]
-    sets = {4: joined([*found[4], *mapped]), 6: v6}
+    mapped = [(first - start, last - start) for first, last in take_range(v6, *_MAPPED)]
+    sets = {4: union([*found[4], *mapped]), 6: v6}
     return {version: ranges for version, ranges in sets.items() if ranges}

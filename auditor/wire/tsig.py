@@ -142,7 +142,7 @@ class ReplyVerifier:
             raise TsigError("a signature of another time: do the clocks differ?", signed)
         self._mac, self._is_first, self._unsigned = fields.mac, False, []
 
-    def finish(self) -> None:
+    def require_signed_end(self) -> None:
         """Raise TsigError unless the last message was signed."""
         if self._is_first or self._unsigned:
             raise TsigError("a reply whose end is not signed")

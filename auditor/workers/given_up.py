@@ -33,7 +33,7 @@ _UNKNOWN = Answer("UNREACHABLE")
 
 def give_up_shard(shard: Shard, settings: Settings, skip: int = 0) -> Result:
     """Return the result of a shard whose targets after `skip` cannot be audited."""
-    rule_set = RuleSet.of(settings)
+    rule_set = RuleSet.from_settings(settings)
     auditor = TargetAuditor(settings, rule_set)
     tally = Tally()
     lines = bytearray()

@@ -249,7 +249,7 @@ class PartedOutput:
             lines.add_lines(_unpacked(self.folder.read_file(name)))
             for frame in frames:
                 lines.add_lines(_unpacked(frame))
-            frames = lines.finish()
+            frames = lines.packed_frames()
         self.folder.write_file(name, b"".join(frames))
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:

@@ -73,7 +73,7 @@ class WorkerRun:
     """A run in this process: its engine, its cache, and the shards under way."""
 
     def __init__(self, settings: Settings, quota: Quota) -> None:
-        rule_set = RuleSet.of(settings)
+        rule_set = RuleSet.from_settings(settings)
         self.open = 0
         self._stopped = False
         self._settings = settings
@@ -196,7 +196,7 @@ class WorkerRun:
         self._serial += 1
         return Result(
             shard.number,
-            lines.finish(),
+            lines.packed_frames(),
             tally,
             self._name,
             self._serial,

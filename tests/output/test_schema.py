@@ -83,7 +83,7 @@ _TARGETS = [
 def _records(*, trace: bool) -> list[dict[str, Any]]:
     """Scan the whole example fleet and some lines that are wrong."""
     stream = TargetStream(_TARGETS, [str(FLEET / "targets.txt"), str(FLEET / "targets.csv")])
-    stream.prepare()
+    stream.check_inputs()
     lines: list[bytes] = []
 
     async def write(chunk: bytes) -> None:

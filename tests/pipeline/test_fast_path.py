@@ -95,8 +95,8 @@ async def scanned(
         tally=tally,
         fast_path=auditor.fast_path() if short else None,
     )
-    stream = TargetStream.of(targets)
-    stream.prepare()
+    stream = TargetStream.from_items(targets)
+    stream.check_inputs()
     await pipeline.audit_blocks(stream.blocks())
     counts = {name: getattr(tally, name) for name in Tally.__slots__}
     return lines, counts
@@ -317,7 +317,7 @@ def _course(world: Mapping[Question, Answer], late: frozenset[str] = frozenset()
     fast_path = TargetAuditor(Settings(), RuleSet()).fast_path()
     assert fast_path is not None
     stream = TargetStream(["20.30.0.0/29"])
-    stream.prepare()
+    stream.check_inputs()
     (block,) = stream.blocks()
     (rounds,) = fast_path.start_block(block)
     course = Course([], [], {})

@@ -185,7 +185,7 @@ async def _loaded() -> ZoneFileEngine:
 
 def _fleet() -> list[Block]:
     stream = TargetStream(["198.51.100.0/24", *targets()])
-    stream.prepare()
+    stream.check_inputs()
     return list(stream.blocks())
 
 

@@ -189,7 +189,7 @@ def _scan(
         ["not a target", "198.51.100.0/24"],
         [str(FLEET / "targets.txt"), str(FLEET / "targets.csv")],
     )
-    stream.prepare()
+    stream.check_inputs()
     lines: list[bytes] = []
     tally = Tally()
 

@@ -40,7 +40,7 @@ class _Clock:
 def _ledger(path: Path, clock: _Clock, *, kept: int = 0) -> tuple[ManifestWriter, Scan]:
     settings = Settings()
     stream = TargetStream(["192.0.2.0/28"])
-    stream.prepare()
+    stream.check_inputs()
     scan = Scan(stream, settings)
     _count(scan, kept)
     identity = identify(settings, ["192.0.2.0/28"], [], [])

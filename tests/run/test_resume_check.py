@@ -20,7 +20,7 @@ def _trail(targets: list[str]) -> TargetDigest:
 
 
 def _behind(targets: list[str], trail: TargetDigest) -> list[str]:
-    blocks = TargetStream.of(targets).blocks()
+    blocks = TargetStream.from_items(targets).blocks()
     return [target.text for block in blocks_behind(blocks, trail) for target in block]
 
 
@@ -37,7 +37,7 @@ def test_what_is_done_is_left_out(done: int) -> None:
 def test_another_input_is_refused_before_anything_of_it_is_asked(done: int) -> None:
     trail = _trail(TARGETS[:done])
     other = ["192.0.2.77", *TARGETS[1:]]
-    blocks = blocks_behind(TargetStream.of(other).blocks(), trail)
+    blocks = blocks_behind(TargetStream.from_items(other).blocks(), trail)
     with pytest.raises(
         InputError,
         match=rf"^the input is another one than before: its first {done:,} targets are not those "

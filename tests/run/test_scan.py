@@ -47,13 +47,13 @@ class _Lines:
 
 def _stream(*files: str) -> TargetStream:
     stream = TargetStream([], [str(FLEET / file) for file in files])
-    stream.prepare()
+    stream.check_inputs()
     return stream
 
 
 def test_an_input_that_has_grown_since_it_was_counted_is_not_taken_for_done() -> None:
     grown = TargetStream(["198.51.100.1", "198.51.100.2"])
-    grown.prepare()
+    grown.check_inputs()
     grown._total = 1
     scan = Scan(grown, _ZONES)
     scan.done.add_target("198.51.100.1")
@@ -106,7 +106,7 @@ def test_the_counts_of_a_run_add_up() -> None:
 def test_a_run_that_is_told_to_stop_takes_in_no_more_and_finishes_what_it_has() -> None:
     async def main() -> None:
         stream = TargetStream(["198.51.0.0/16"])
-        stream.prepare()
+        stream.check_inputs()
         scan = Scan(stream, _ZONES)
         seen = []
 
@@ -135,7 +135,7 @@ def test_a_source_that_may_wait_is_read_in_a_thread_and_only_a_little_ahead() ->
             yield f"198.51.{number // 256 % 256}.{number % 256}"
 
     async def main() -> None:
-        blocks = read_in_thread(TargetStream.of(source()).blocks(), ahead=3)
+        blocks = read_in_thread(TargetStream.from_items(source()).blocks(), ahead=3)
         async with contextlib.aclosing(blocks):
             taken = [await anext(blocks) for _ in range(3)]
             async with asyncio.timeout(10):
@@ -160,7 +160,7 @@ def test_no_reader_thread_is_left_when_the_run_ends_early() -> None:
     endless = (f"198.51.{number // 256 % 256}.{number % 256}" for number in range(1 << 40))
 
     async def main() -> None:
-        scan = Scan(TargetStream.of(endless), _ZONES)
+        scan = Scan(TargetStream.from_items(endless), _ZONES)
 
         async def write(_chunk: bytes) -> None:
             scan.finish_early()
@@ -174,7 +174,7 @@ def test_no_reader_thread_is_left_when_the_run_ends_early() -> None:
 def test_what_a_source_raises_in_its_thread_comes_out_behind_what_it_gave() -> None:
     async def main() -> None:
         lines = _Lines()
-        stream = TargetStream.of(iter(["198.51.100.7", "198.51.100.0/24"]), max_targets=100)
+        stream = TargetStream.from_items(iter(["198.51.100.7", "198.51.100.0/24"]), max_targets=100)
         with pytest.raises(TooManyTargetsError):
             await Scan(stream, _ZONES).audit_targets(lines)
         assert lines.targets == ["198.51.100.7"]
@@ -194,7 +194,7 @@ def test_the_engine_is_closed_however_a_run_ends(monkeypatch: pytest.MonkeyPatch
 
     async def main() -> None:
         stream = TargetStream(["192.0.2.1"])
-        stream.prepare()
+        stream.check_inputs()
         with pytest.raises(OutputError):
             await Scan(stream, Settings()).audit_targets(write)
         assert (engine.started, engine.closed) == (True, True)
@@ -262,7 +262,7 @@ def test_a_run_that_is_dropped_asks_and_reads_no_more(monkeypatch: pytest.Monkey
             scan_module, "make_resolver", lambda _: CachingResolver(engine, Cache(0))
         )
         stream = TargetStream(["198.51.100.0/24"])
-        stream.prepare()
+        stream.check_inputs()
         scan = Scan(stream, Settings())
         work = asyncio.ensure_future(scan.audit_targets(_Lines()))
         await until(lambda: bool(engine.open))

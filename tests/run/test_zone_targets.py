@@ -105,7 +105,7 @@ def test_a_zone_that_begins_in_one_piece_of_a_file_and_ends_in_the_next_is_count
         start = (1 << 16) - cut
         path.write_text("192.0.2.1\n".ljust(start - 1) + f"\nzone:{REVERSE}\n")
         stream = TargetStream([], [str(path)], zones=zones)
-        stream.prepare()
+        stream.check_inputs()
         assert stream.total == 3
 
 
@@ -114,7 +114,7 @@ def test_a_zone_in_a_file_that_nobody_has_is_refused_with_its_line(tmp_path: Pat
     path.write_text("192.0.2.1\nzone:example.org\n")
     stream = TargetStream([], [str(path)], zones=ZoneTargets(Settings()))
     with pytest.raises(InputError) as caught:
-        stream.prepare()
+        stream.check_inputs()
     assert str(caught.value) == f"{path} line 2: 'example.org': {_NOT_LOADED}"
 
 
@@ -166,5 +166,5 @@ def test_a_zone_that_is_not_there_is_refused(text: str, message: str, tmp_path: 
     (tmp_path / "z").write_text(head(REVERSE))
     stream = TargetStream([text], zones=ZoneTargets(Settings(zones=tmp_path)))
     with pytest.raises(UsageError) as caught:
-        stream.prepare()
+        stream.check_inputs()
     assert str(caught.value) == message

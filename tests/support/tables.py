@@ -28,7 +28,7 @@ _KEYS = frozenset(record_schema()["properties"])
 def fleet_lines(*files: str, zones: Path = FLEET / "zones", **options: Any) -> list[bytes]:
     """Return what a scan of target files of the example fleet writes."""
     stream = TargetStream([], [str(FLEET / name) for name in files])
-    stream.prepare()
+    stream.check_inputs()
     lines: list[bytes] = []
 
     async def write(chunk: bytes) -> None:

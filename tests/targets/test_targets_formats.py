@@ -155,5 +155,5 @@ def test_the_count_of_reverse_names_and_interfaces_is_what_comes(
     path = tmp_path / "list"
     path.write_text("\n".join(lines))
     stream = TargetStream([], [str(path)], options=InputOptions(interfaces=interfaces))
-    stream.prepare()
+    stream.check_inputs()
     assert stream.total == sum(len(block) for block in stream.blocks())

@@ -167,7 +167,7 @@ def test_the_count_is_what_comes_and_skipping_leaves_out_just_that(
 
     # The other ways in give the same: a count that parses, and no count at all.
     other = TargetStream([], [str(path)], excludes=Excludes.parse(["203.0.113.77"]))
-    other.prepare()
+    other.check_inputs()
     assert other.total == stream.total - sum(t.text == "203.0.113.77" for t in found)
     piped = TargetStream(["-"], stdin=io.BytesIO(path.read_bytes()))
     if not path.read_bytes().lstrip().startswith(b"{"):

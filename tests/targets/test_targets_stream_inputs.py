@@ -112,7 +112,7 @@ def test_a_named_pipe_is_read_once_as_it_streams(
             pipe.write(rest)
 
     stream = TargetStream([], [str(path)])
-    stream.prepare()  # does not wait for the writer
+    stream.check_inputs()  # does not wait for the writer
     assert stream.total is None
     writer = threading.Thread(target=write)
     writer.start()
@@ -135,19 +135,19 @@ def test_all_files_are_tried_before_anything_is_yielded(tmp_path: Path, listing:
 def test_broken_utf16_is_found_out_beforehand(listing: Path) -> None:
     listing.write_bytes("192.0.2.1\n".encode("utf-16")[:-1])
     with pytest.raises(InputError, match="not UTF-16"):
-        TargetStream([], [str(listing)]).prepare()
+        TargetStream([], [str(listing)]).check_inputs()
 
 
 def test_a_wrong_csv_header_is_found_out_beforehand(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("name\nx\n")
     with pytest.raises(InputError, match="no column target, ip, "):
-        TargetStream([], [str(path)]).prepare()
+        TargetStream([], [str(path)]).check_inputs()
 
 
 def test_a_program_gives_strings_targets_or_ipaddress_objects() -> None:
     own = Target("192.0.2.9", "ip", 4, Origin("database", 5, labels={"a": "b"}))
-    stream = TargetStream.of([" 192.0.2.1\n", own, IPv4Network("10.0.0.0/31"), "", None])
+    stream = TargetStream.from_items([" 192.0.2.1\n", own, IPv4Network("10.0.0.0/31"), "", None])
     found = targets(stream)
     assert [(target.text, target.kind) for target in found] == [
         ("192.0.2.1", "ip"),
@@ -162,7 +162,7 @@ def test_a_program_gives_strings_targets_or_ipaddress_objects() -> None:
 
 
 def test_one_string_is_one_target() -> None:
-    assert texts(TargetStream.of("192.0.2.1")) == ["192.0.2.1"]
+    assert texts(TargetStream.from_items("192.0.2.1")) == ["192.0.2.1"]
 
 
 def test_an_endless_iterable_is_read_only_as_needed() -> None:
@@ -172,7 +172,7 @@ def test_an_endless_iterable_is_read_only_as_needed() -> None:
         for number in taken:
             yield str(IPv4Address(number))
 
-    stream = TargetStream.of(endless())
+    stream = TargetStream.from_items(endless())
     assert len(next(stream.blocks())) == BLOCK_SIZE
     assert next(taken) <= BLOCK_SIZE + 1
     assert stream.total is None
@@ -180,10 +180,10 @@ def test_an_endless_iterable_is_read_only_as_needed() -> None:
 
 def test_an_iterable_has_limits_and_excludes_too() -> None:
     excludes = Excludes.parse(["192.0.2.1"])
-    stream = TargetStream.of(iter(["192.0.2.1", "192.0.2.2"]), excludes=excludes)
+    stream = TargetStream.from_items(iter(["192.0.2.1", "192.0.2.2"]), excludes=excludes)
     assert texts(stream) == ["192.0.2.2"]
     with pytest.raises(TooManyTargetsError, match=r"10.0.0.0/8 \(argument 2\)"):
-        TargetStream.of(["192.0.2.1", "10.0.0.0/8"], max_targets=9).prepare()
+        TargetStream.from_items(["192.0.2.1", "10.0.0.0/8"], max_targets=9).check_inputs()
 
 
 def test_an_error_of_the_iterable_itself_goes_through() -> None:
@@ -195,4 +195,4 @@ def test_an_error_of_the_iterable_itself_goes_through() -> None:
         raise RuntimeError("database gone")
 
     with pytest.raises(RuntimeError, match="database gone"):
-        texts(TargetStream.of(failing()))
+        texts(TargetStream.from_items(failing()))

@@ -31,7 +31,7 @@ def test_a_typo_such_as_slash_3_is_stopped_before_the_first_target(listing: Path
     listing.write_text("# block\n192.0.2.1\n\n# all of it\n\n\n32.0.0.0/3\n")
     stream = TargetStream([], [str(listing)])
     with pytest.raises(TooManyTargetsError) as caught:
-        stream.prepare()
+        stream.check_inputs()
     assert str(caught.value) == (
         f"targets: 32.0.0.0/3 ({listing} line 7) makes the total 536,870,913 targets, "
         "more than --max-targets 16,777,216"
@@ -50,7 +50,7 @@ def test_a_typo_such_as_slash_3_is_stopped_before_the_first_target(listing: Path
 )
 def test_an_argument_over_the_limit_is_named(arguments: list[str], message: str) -> None:
     with pytest.raises(TooManyTargetsError) as caught:
-        TargetStream(arguments).prepare()
+        TargetStream(arguments).check_inputs()
     assert message in str(caught.value)
 
 
@@ -58,13 +58,13 @@ def test_the_plain_line_that_takes_it_over_the_limit_is_named(listing: Path) -> 
     listing.write_text("".join(f"192.0.2.{n}\n\n" for n in range(200)))
     stream = TargetStream(["192.0.2.9"], [str(listing)], max_targets=100)
     with pytest.raises(TooManyTargetsError, match=r"targets: 192.0.2.99 \(.*list.txt line 199\)"):
-        stream.prepare()
+        stream.check_inputs()
     assert len(texts(TargetStream([], [str(listing)], max_targets=200))) == 200
 
 
 def test_the_limit_itself_is_allowed() -> None:
     stream = TargetStream(["10.0.0.0/8"])
-    stream.prepare()
+    stream.check_inputs()
     assert stream.total == 16_777_216 == MAX_TARGETS
 
 
@@ -81,12 +81,12 @@ def test_a_table_over_the_limit_is_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text('ip\n"10.0.0.0/8"\n' if name == "list.csv" else '\n{"ip":"10.0.0.0/8"}\n')
     with pytest.raises(TooManyTargetsError, match=rf"10.0.0.0/8 \(.*{name} line 2\) makes 16,7"):
-        TargetStream([], [str(path)], max_targets=1000).prepare()
+        TargetStream([], [str(path)], max_targets=1000).check_inputs()
 
 
 def test_standard_input_over_the_limit_yields_what_came_before_and_stops_at_that_item() -> None:
     stream = TargetStream(["-"], stdin=io.BytesIO(b"192.0.2.1\n2001:db8::/112\n"), max_targets=9)
-    stream.prepare()
+    stream.check_inputs()
     blocks = stream.blocks()
     assert [target.text for target in next(blocks)] == ["192.0.2.1"]
     with pytest.raises(

@@ -78,7 +78,7 @@ def test_plain_text_is_counted_without_what_is_repeated(tmp_path: Path) -> None:
 
 def test_a_span_over_the_limit_is_found_out_before_it_takes_memory() -> None:
     with pytest.raises(TooManyTargetsError, match="more than --max-targets 1,000"):
-        stream("0.0.0.0/0", max_targets=1_000).prepare()
+        stream("0.0.0.0/0", max_targets=1_000).check_inputs()
 
 
 SPANS = st.builds(

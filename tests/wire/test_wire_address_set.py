@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.wire.address_set import Interval, by_version, joined, size, take
+from auditor.wire.address_set import Interval, address_count, by_version, take_range, union
 
 _INTERVALS = st.lists(
     st.tuples(st.integers(0, 40), st.integers(0, 9)).map(lambda p: (p[0], p[0] + p[1])), max_size=8
@@ -27,19 +27,19 @@ def _is_normal(ranges: list[Interval]) -> bool:
 
 @given(_INTERVALS)
 def test_joining_gives_the_union_with_gaps_between_intervals(ranges: list[Interval]) -> None:
-    union = joined(ranges)
+    union = union(ranges)
 
     assert _members(union) == _members(ranges)
     assert _is_normal(union)
-    assert size(union) == len(_members(ranges))
+    assert address_count(union) == len(_members(ranges))
 
 
 @given(_INTERVALS, st.integers(0, 50), st.integers(0, 20))
 def test_taking_moves_what_lies_between(ranges: list[Interval], first: int, length: int) -> None:
-    rest = joined(ranges)
+    rest = union(ranges)
     wanted = _members(ranges) & set(range(first, first + length + 1))
 
-    taken = take(rest, first, first + length)
+    taken = take_range(rest, first, first + length)
 
     assert _members(taken) == wanted
     assert _members(rest) == _members(ranges) - wanted
@@ -56,5 +56,5 @@ def test_networks_go_by_version_and_mapped_addresses_are_ipv4() -> None:
     }
     everything = by_version([ip_network("::/0")])
     assert everything[4] == [(0, 0xFFFF_FFFF)]
-    assert size(everything[6]) == 2**128 - 2**32
+    assert address_count(everything[6]) == 2**128 - 2**32
     assert by_version([]) == {}

@@ -98,7 +98,7 @@ def _take(
         message = read_transfer_message(data)
         verifier.add_message(data, message.signature, message.signed, now)
     if finish:
-        verifier.finish()
+        verifier.require_signed_end()
 
 
 @pytest.mark.usefixtures("at_now")
@@ -107,7 +107,7 @@ def test_replies_that_others_sign_are_right(signed: list[bool]) -> None:
     _, mac = sign_query(_query(), _key(), NOW)
     verifier = ReplyVerifier(_key(), mac)
     _take(verifier, _replies(mac, signed))
-    verifier.finish()
+    verifier.require_signed_end()
 
 
 @pytest.mark.usefixtures("at_now")
@@ -133,7 +133,7 @@ def test_a_message_that_is_left_out_put_in_or_exchanged_is_noticed() -> None:
     verifier = ReplyVerifier(_key(), mac)
     _take(verifier, [one, two])
     with pytest.raises(TsigError, match="whose end is not signed"):
-        verifier.finish()
+        verifier.require_signed_end()
 
 
 @pytest.mark.usefixtures("at_now")

@@ -78,7 +78,7 @@ async def _at_work(
     pool: Hands, *targets: str, settings: Settings = _SETTINGS, stream: TargetStream | None = None
 ) -> AsyncIterator[_Work]:
     stream = stream or TargetStream(targets or [_BLOCK])
-    stream.prepare()
+    stream.check_inputs()
     running = _Work(Coordinator(stream, settings, pool), pool)
     try:
         yield running
@@ -288,7 +288,7 @@ def test_an_output_that_takes_no_more_ends_the_run() -> None:
     async def main() -> None:
         pool = Hands("a")
         stream = TargetStream(["20.30.0.0/20"])
-        stream.prepare()
+        stream.check_inputs()
 
         async def write(_lines: bytes) -> None:
             raise OutputError("full")
@@ -307,7 +307,7 @@ def test_what_never_came_to_the_output_is_not_counted() -> None:
     async def main() -> None:
         pool = Hands("a")
         stream = TargetStream(["20.30.0.0/21"])
-        stream.prepare()
+        stream.check_inputs()
         written = 0
 
         async def write(lines: bytes) -> None:
@@ -339,7 +339,7 @@ def test_what_never_came_to_the_output_is_not_counted() -> None:
 def test_what_the_input_raises_comes_behind_what_was_read_of_it() -> None:
     async def main() -> None:
         pool = Hands("a")
-        stream = TargetStream.of(iter(["192.0.2.1", "192.0.2.0/24"]), max_targets=100)
+        stream = TargetStream.from_items(iter(["192.0.2.1", "192.0.2.0/24"]), max_targets=100)
         async with _at_work(pool, stream=stream) as running:
             await running.finish_all()
             with pytest.raises(TooManyTargetsError):
@@ -380,7 +380,7 @@ def test_a_run_that_is_told_to_stop_before_it_begins_gives_out_nothing() -> None
     async def main() -> None:
         pool = Hands("a")
         stream = TargetStream([_BLOCK])
-        stream.prepare()
+        stream.check_inputs()
         coordinator = Coordinator(stream, _SETTINGS, pool)
         coordinator.finish_early()
         lines: list[bytes] = []
@@ -403,7 +403,7 @@ def test_a_crew_that_cannot_be_gathered_is_sent_home() -> None:
     async def main() -> None:
         pool = Nobody()
         stream = TargetStream([_BLOCK])
-        stream.prepare()
+        stream.check_inputs()
         with pytest.raises(WorkersError, match="does not answer"):
             await Coordinator(stream, _SETTINGS, pool).audit_targets(_never)
         assert pool.closed

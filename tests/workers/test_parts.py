@@ -89,7 +89,7 @@ async def _write_nothing(lines: bytes) -> None:
 async def _run(folder: Path, pool: Hands, audit_shard: Any, *, resume: bool = False) -> Coordinator:
     """Run a scan into a folder as the command line does; `audit_shard`: what its workers do."""
     stream = TargetStream([_BLOCK])
-    stream.prepare()
+    stream.check_inputs()
     parts = _parted(folder)
     coordinator = Coordinator(stream, _SETTINGS, pool, parts=parts)
     earlier = _open(parts, resume=resume)

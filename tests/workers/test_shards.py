@@ -97,7 +97,7 @@ def test_a_long_list_travels_as_columns_in_a_few_octets_a_target(tmp_path: Path)
 
 def test_blocks_of_a_shard_are_full_but_the_last_whatever_it_was_made_of() -> None:
     items = [f"198.51.100.{n}" for n in range(100)] + ["198.51.100.0/23", "a.example", "b.example"]
-    stream = TargetStream.of([*items, *(f"203.0.113.{n}/31" for n in range(0, 250, 2))])
+    stream = TargetStream.from_items([*items, *(f"203.0.113.{n}/31" for n in range(0, 250, 2))])
     (shard,) = cut_shards(stream.entries())
     blocks = list(unpack(shard))
     assert [len(block) for block in blocks[:-1]] == [BLOCK_SIZE] * (len(blocks) - 1)
@@ -114,7 +114,7 @@ def test_labels_identities_and_errors_travel_with_their_targets() -> None:
     targets = [Target(f"192.0.2.{n}", "ip", 4, origin) for n, origin in enumerate(origins)]
     targets.append(Target("what?", "invalid", 0, origins[1], "not a target"))
     targets.append(Target("example.net", "domain", 0, Origin("list", 9)))
-    assert _targets(cut_shards(TargetStream.of(targets).entries())) == targets
+    assert _targets(cut_shards(TargetStream.from_items(targets).entries())) == targets
 
 
 def test_where_a_run_is_cut_does_not_depend_on_excludes_being_in_the_way() -> None:
@@ -144,9 +144,9 @@ def test_an_endless_source_is_read_no_further_than_the_shards_that_are_taken() -
             given = number + 1
             yield f"198.51.{number >> 8 & 255}.{number & 255}"
 
-    assert [shard.size for shard in islice(cut_shards(TargetStream.of(source()).entries()), 3)] == [
-        2048
-    ] * 3
+    assert [
+        shard.size for shard in islice(cut_shards(TargetStream.from_items(source()).entries()), 3)
+    ] == [2048] * 3
     assert given == 3 * 2048
 
 
@@ -171,7 +171,7 @@ def test_a_wait_ends_a_shard_only_where_that_is_wanted() -> None:
 
 def test_what_was_read_before_an_error_is_a_shard_before_it_is_raised() -> None:
     shards = cut_shards(
-        TargetStream.of(iter(["192.0.2.1", "192.0.2.0/24"]), max_targets=100).entries()
+        TargetStream.from_items(iter(["192.0.2.1", "192.0.2.0/24"]), max_targets=100).entries()
     )
     assert next(shards).size == 1
     with pytest.raises(TooManyTargetsError):

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from auditor.resolve.bulk.server.nameserver import NameServer
     from auditor.resolve.bulk.udp.outstanding import UdpSocket
 
-__all__ = ["is_in_vain", "is_open", "learn", "waits_for"]
+__all__ = ["is_in_vain", "is_open", "learn_from_answer", "waits_for"]
 
 
-def learn(
+def learn_from_answer(
     nameservers: Sequence[NameServer], query: PendingQuery, attempt: Attempt, now: float
 ) -> None:
     """Learn about servers and ways from which try was answered, and when."""

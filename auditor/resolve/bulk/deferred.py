@@ -112,10 +112,10 @@ class Deferred:
 
     def release(self, nameserver: NameServer) -> list[PendingQuery]:
         """Take out all that a server was to be asked again."""
-        nameserver.limits.pressure.forget()
+        nameserver.limits.pressure.forget_doubts()
         return [*self._take_persisted(nameserver), *self._take_parked(nameserver)]
 
-    def poll(self, now: float, *, idle: bool) -> list[TrialEnd]:
+    def poll_trials(self, now: float, *, idle: bool) -> list[TrialEnd]:
         """Let each server's trial begin or end; return those that have ended."""
         ended: list[TrialEnd] = []
         for nameserver in self._nameservers:
@@ -125,7 +125,7 @@ class Deferred:
                 continue
             ripe = bool(parked) and parked[0].ripe_at <= now
             count = nameserver.in_flight.count
-            verdict = pressure.poll(now, count, len(parked), ripe=ripe, idle=idle)
+            verdict = pressure.poll_trial(now, count, len(parked), ripe=ripe, idle=idle)
             if verdict is not None or pressure.trial is not None:
                 usual = nameserver.round_trip.smoothed or 0.0
                 nameserver.window.disregard(now + _AFTER_TRIAL_ROUND_TRIPS * usual, now)

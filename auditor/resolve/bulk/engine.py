@@ -360,14 +360,14 @@ class BulkEngine:
                 self._look_at(nameserver, udp_socket, now)
         self._retries.on_timers(now)
         self._look_after_limits(now)
-        self._health_monitor.poll(now)
+        self._health_monitor.poll_servers(now)
         self._hopeless_due = bool(self._sender.hopeless)
         self._send_all()
 
     def _look_after_limits(self, now: float) -> None:
         """Learn from what was refused or lost how much the servers bear."""
         for nameserver in self._nameservers:
-            if nameserver.limits.poll(now):
+            if nameserver.limits.poll_limits(now):
                 # What was lost to the limit until now had no chance.
                 self._retries.ask_again(nameserver, -math.inf, now)
         self._retries.poll_deferred(now, idle=not (self._sender.queue or self._retries.again))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from auditor.resolve.answer import Answer
 from auditor.resolve.bulk import retry_policy
-from auditor.resolve.bulk.answered_tries import is_in_vain, is_open, learn, waits_for
+from auditor.resolve.bulk.answered_tries import is_in_vain, is_open, learn_from_answer, waits_for
 from auditor.resolve.bulk.dead_zones import DeadZones
 from auditor.resolve.bulk.deferred import DOUBTFUL, Deferred
 from auditor.resolve.bulk.dnssec_check import Check, DnssecChecks
@@ -139,7 +139,7 @@ class RetryManager:
 
     def poll_deferred(self, now: float, *, idle: bool) -> None:
         """Go on with what was put aside where it is known by now whose failure it was."""
-        for nameserver, verdict, persisted, parked in self.deferred.poll(now, idle=idle):
+        for nameserver, verdict, persisted, parked in self.deferred.poll_trials(now, idle=idle):
             if verdict is Verdict.OVERLOAD:
                 nameserver.limits.on_overload(now)
                 for query in (*persisted, *parked):
@@ -212,7 +212,7 @@ class RetryManager:
         udp_socket.settle_id(query_id, ANSWERED)
         self._nameservers[attempt.server].on_answered(attempt.when)
         if answer.status in SETTLED:
-            learn(self._nameservers, query, attempt, now)
+            learn_from_answer(self._nameservers, query, attempt, now)
         elif answer.status == TRUNCATED:
             if self.dead:
                 self.dead.on_answer(query.question.name)

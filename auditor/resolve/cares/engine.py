@@ -222,7 +222,7 @@ class CaresEngine:
         self._queue.clear()
         self._doubtful.clear()
         if self._watch is not None:
-            await self._watch.close()
+            await self._watch.drop_held()
         if self._timer is not None:
             self._timer.cancel()
         outstanding = list(self._outstanding)

@@ -89,7 +89,7 @@ class LivenessWatch:
             self._task = self._loop.create_task(self._find_out())
         return True
 
-    async def close(self) -> None:
+    async def drop_held(self) -> None:
         """Forget what is held back."""
         self._held.clear()
         if self._task is not None:

@@ -112,14 +112,14 @@ class ZoneBuilder:
 
     def add_rule(self, rule: Rule, place: Place) -> None:
         """Take a `$GENERATE` directive as it is."""
-        ends = [rule.owner(number) for number in (rule.numbers[0], rule.numbers[-1])]
+        ends = [rule.owner_for(number) for number in (rule.numbers[0], rule.numbers[-1])]
         if self.apex is not None and not all(map(self._is_inside, ends)):
             if any(map(self._is_inside, ends)):
                 raise place.refusal(f"{' or '.join(ends)} is out of zone; expected neither")
             self._ignore(ends[0], place)
             return
         for number in (rule.numbers[0], rule.numbers[-1]):
-            rule.record(number)
+            rule.record_for(number)
         self._rules.append((rule, place))
 
     def _takes(self, owner: str, place: Place) -> bool:

@@ -151,7 +151,7 @@ class Rule:
             and self.rdtype not in _ALWAYS_UNROLLED
         )
 
-    def owner(self, number: int) -> str:
+    def owner_for(self, number: int) -> str:
         """Return the owner name for a number. Raises EntryError."""
         return absolute_name(_filled(self._owner, number), self.origin)
 
@@ -159,7 +159,7 @@ class Rule:
         """Return the RDATA for a number as text. Raises EntryError."""
         return _filled(self._rdata, number)
 
-    def record(self, number: int) -> Rdata:
+    def record_for(self, number: int) -> Rdata:
         """Return the record for a number. Raises EntryError."""
         return read_rdata(self.rdtype, tokens_of(self.rdata_text(number)), self.origin)
 
@@ -176,7 +176,7 @@ class Rule:
                 continue
             number = value - counter.offset
             # What is written differently, or goes on differently, is another name.
-            if number in self.numbers and self.owner(number) == name:
+            if number in self.numbers and self.owner_for(number) == name:
                 return number
         return None
 
@@ -250,7 +250,7 @@ class Rules:
             if not rule.rdtype:
                 continue
             try:
-                record = rule.record(number)
+                record = rule.record_for(number)
             except EntryError:
                 node[UNDETERMINED] = (0, ())
                 continue
@@ -264,7 +264,7 @@ class Rules:
         for rule in self._rules:
             if rule.rdtype in rdtypes:
                 for number in rule.numbers:
-                    name = rule.owner(number)
+                    name = rule.owner_for(number)
                     found = (each for each, _ in self._matching(name) if each.rdtype in rdtypes)
                     if next(found) is rule:
                         yield name

@@ -309,7 +309,7 @@ class _Reader:
             raise EntryError("expected a known type, RDATA, and a TTL here or before")
         template = read_template(tokens_text(rdata))
         rule = Rule(numbers, owner, rdtype, template, ttl=ttl, origin=self._state.origin)
-        self._state = self._state._replace(owner=rule.owner(numbers[-1]))
+        self._state = self._state._replace(owner=rule.owner_for(numbers[-1]))
         if rule.can_be_asked:
             self.builder.add_rule(rule, place)
             return
@@ -319,7 +319,7 @@ class _Reader:
         for number in numbers:
             self._count()
             key, record = _record(rdtype, tokens_of(rule.rdata_text(number)), rule.origin)
-            self.builder.add_record(rule.owner(number), key, ttl, record, place)
+            self.builder.add_record(rule.owner_for(number), key, ttl, record, place)
 
 
 def _record(rdtype: int, rdata: Sequence[Token], origin: str) -> tuple[int, Any]:

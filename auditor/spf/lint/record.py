@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from auditor.spf.lint.problems import Problem, Problems, shown
 from auditor.spf.parser import MECHANISMS, parse_policy
 from auditor.spf.policy_memo import PolicyMemo
-from auditor.wire.address_set import EVERYTHING, take
+from auditor.wire.address_set import EVERYTHING, take_range
 from auditor.wire.addresses import format_address
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def _lint_covered(mechanisms: Sequence[Term], problems: Problems) -> None:
         rest = [EVERYTHING[version]]
         idle = set()
         for index, term in enumerate(networks):
-            if take(rest, *term.span):
+            if take_range(rest, *term.span):
                 continue
             idle.add(term.start)
             if not problems.full("SPF_TERM_COVERED"):

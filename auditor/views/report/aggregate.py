@@ -105,7 +105,7 @@ class ScanCounts:
         self.verdicts: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
 
-    def count(self, record: Mapping[str, Any], times: int = 1) -> set[str]:
+    def count_record(self, record: Mapping[str, Any], times: int = 1) -> set[str]:
         """Count a record; return the codes of its findings, as they are counted."""
         self.records += times
         self.kinds[record["kind"]] += times
@@ -170,7 +170,7 @@ class ScanAggregate:
         `where`: the address of any of them. `owners`: the domains of names, if these only stand
         for what the records have.
         """
-        codes = self.now.count(record, times)
+        codes = self.now.count_record(record, times)
         self.receivers.count_record(record, times)
         if record["labels"]:
             self._labels(record, codes, times)
@@ -187,7 +187,7 @@ class ScanAggregate:
         times: int = 1,
     ) -> None:
         """Count records of the scan before, which are like this one."""
-        self.before.count(record, times)
+        self.before.count_record(record, times)
         if record["verdict"] == "fail" and where is not None:
             key = self._key(*where)
             if key in self.failed_before or self._fits(self.failed_before):

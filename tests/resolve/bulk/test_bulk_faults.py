@@ -303,7 +303,7 @@ def test_when_the_only_server_goes_the_engine_says_so(run: Run) -> None:
         async with opened(engine):
             engine.submit(_all_hosts(), lambda _pairs: None)
             await until(lambda: not engine._health_monitor.usable())
-            engine._health_monitor.poll(engine._loop.time() + 11.0)
+            engine._health_monitor.poll_servers(engine._loop.time() + 11.0)
             assert isinstance(await failure, NoServerError)
 
     with dead_port() as port:

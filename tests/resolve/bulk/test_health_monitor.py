@@ -304,7 +304,7 @@ def test_a_silent_server_is_probed_before_it_is_benched() -> None:
     now = 0.0
     while bench.healths()[0] is Health.GOOD:
         assert now < 10.0
-        bench.keeper.poll(now)
+        bench.keeper.poll_servers(now)
         now += 0.02
     assert bench.probes[:2] == [(0, False), (0, False)]
     assert (bench.taken_back, bench.healths()[1]) == ([0], Health.GOOD)
@@ -316,7 +316,7 @@ def test_a_server_that_answers_its_probes_is_not_benched_however_silent_its_name
     bench.reply = lambda _, question, __: _reply(question)
     for step in range(1000):
         _owing(bench, step * 0.02)
-        bench.keeper.poll(step * 0.02)
+        bench.keeper.poll_servers(step * 0.02)
     assert bench.healths() == [Health.GOOD]
     assert 5 < len(bench.probes) < 30
 
@@ -338,11 +338,11 @@ def test_a_benched_server_is_probed_until_it_answers(caplog: pytest.LogCaptureFi
     bench.keeper.on_refused(bench.nameservers[0], 1.0, times=8)
     caplog.clear()
     for step in range(50, 500):
-        bench.keeper.poll(step * 0.02)
+        bench.keeper.poll_servers(step * 0.02)
     probes = len(bench.probes)
     assert 10 < probes < 25
     bench.reply = lambda _, question, __: _reply(question)
-    bench.keeper.poll(20.0)
+    bench.keeper.poll_servers(20.0)
     assert bench.healths() == [Health.GOOD, Health.GOOD]
     assert [record.getMessage() for record in caplog.records] == [
         "server 192.0.2.1:53 answers again"
@@ -353,16 +353,16 @@ def test_when_all_are_gone_for_long_whoever_asks_is_told_each_time() -> None:
     bench = Bench(2)
     for one in bench.nameservers:
         bench.keeper.on_refused(one, 1.0, times=8)
-    bench.keeper.poll(10.9)
+    bench.keeper.poll_servers(10.9)
     assert bench.failures == []
-    bench.keeper.poll(11.1)
+    bench.keeper.poll_servers(11.1)
     message = (
         "no server answers any more: 192.0.2.1:53 is not reachable; 192.0.2.2:53 is not reachable"
     )
     assert [str(error) for error in bench.failures] == [message]
-    bench.keeper.poll(21.0)  # whoever has asked since waits as long
+    bench.keeper.poll_servers(21.0)  # whoever has asked since waits as long
     assert len(bench.failures) == 1
-    bench.keeper.poll(21.2)
+    bench.keeper.poll_servers(21.2)
     assert [str(error) for error in bench.failures] == [message] * 2
 
 
@@ -372,14 +372,14 @@ def test_one_that_comes_back_in_time_saves_the_run() -> None:
         bench.keeper.on_refused(one, 1.0, times=8)
     bench.reply = lambda one, question, _: _reply(question) if one.number else None
     for now in (10.9, 11.5, 30.0):
-        bench.keeper.poll(now)
+        bench.keeper.poll_servers(now)
     assert bench.failures == []
     # The time counts anew when that one goes as well.
     bench.reply = lambda *_: None
     bench.keeper.on_refused(bench.nameservers[1], 40.0, times=8)
-    bench.keeper.poll(49.0)
+    bench.keeper.poll_servers(49.0)
     assert bench.failures == []
-    bench.keeper.poll(51.0)
+    bench.keeper.poll_servers(51.0)
     assert len(bench.failures) == 1
 
 

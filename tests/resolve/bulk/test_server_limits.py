@@ -210,7 +210,7 @@ def test_a_rate_found_while_the_server_was_busy_is_left_behind() -> None:
             sent_at, count = lost.popleft()
             for _ in range(count):
                 limit.on_lost(sent_at)
-        limit.poll(now)
+        limit.poll_rate(now)
     assert 700 < (limit.rate or 3000) < 1300
 
 
@@ -305,7 +305,7 @@ def test_a_server_is_not_given_up_while_it_answers_others(*, answers: bool, give
         _fail(pressure, 1.0, None)
     for tick in range(50, 50 + 14 * 50):
         now = tick / 50
-        verdict = pressure.poll(now, 0, 1, ripe=True, idle=False)
+        verdict = pressure.poll_trial(now, 0, 1, ripe=True, idle=False)
         if verdict is not None:
             verdicts.append(verdict)
         trial = pressure.trial
@@ -324,24 +324,24 @@ def test_refusals_that_were_answered_when_asked_again_are_no_limit_for_ever() ->
         pressure.on_failure(40, 1.0, 1.0, tried=None, calm=True, alive=True)
     pressure.on_held(30)
     # Until it is known: no more than the server held.
-    assert pressure.size(1000) == 30
+    assert pressure.allowed_in_flight(1000) == 30
     # None waits for a trial: all have been answered meanwhile.
-    assert pressure.poll(2.0, 5, 0, ripe=False, idle=False) is None
-    assert pressure.size(1000) == 30
-    assert pressure.poll(4.0, 5, 0, ripe=False, idle=False) is None
-    assert pressure.size(1000) == 1000
+    assert pressure.poll_trial(2.0, 5, 0, ripe=False, idle=False) is None
+    assert pressure.allowed_in_flight(1000) == 30
+    assert pressure.poll_trial(4.0, 5, 0, ripe=False, idle=False) is None
+    assert pressure.allowed_in_flight(1000) == 1000
 
 
 def test_a_higher_limit_that_is_refused_is_left_at_once() -> None:
     pressure = Pressure()
     pressure.cap, pressure._at_cap = 40, 1000
-    pressure.poll(10.0, 40, 0, ripe=False, idle=False)
-    assert pressure.size(1000) == 51
+    pressure.poll_trial(10.0, 40, 0, ripe=False, idle=False)
+    assert pressure.allowed_in_flight(1000) == 51
     pressure.on_answers(1000, 40, 10.5)
     for _ in range(8):
         pressure.on_failure(50, 10.5, 11.0, tried=None, calm=True, alive=False)
     pressure.on_held(45)
-    assert pressure.size(1000) == 40
+    assert pressure.allowed_in_flight(1000) == 40
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_silence_is_believed_if_something_has_been_heard_since() -> None:
         assert not world.holds(OTHER, Answer("NXDOMAIN"), 4.0)
         assert not world.holds(SILENT, asked_at=5.0)
         assert world.holds(SILENT, asked_at=5.5)
-        await world.watch.close()
+        await world.watch.drop_held()
 
     run_virtual(main())
 
@@ -83,7 +83,7 @@ def test_what_c_ares_says_by_itself_proves_nothing(status: str) -> None:
         world = World()
         world.holds(OTHER, Answer(status))
         assert world.holds(SILENT)
-        await world.watch.close()
+        await world.watch.drop_held()
 
     run_virtual(main())
 
@@ -99,7 +99,7 @@ def test_a_silent_name_is_settled_as_soon_as_the_server_is_known_to_be_there(
         assert (world.settled, world.again, world.failed) == ([SILENT, OTHER], [], [])
         # Whatever else was asked before that is believed now.
         assert not world.holds(SILENT)
-        await world.watch.close()
+        await world.watch.drop_held()
 
     run_virtual(main())
     assert caplog.records == []
@@ -115,7 +115,7 @@ def test_what_was_asked_while_nobody_was_there_is_asked_again(
         assert (world.settled, world.again, world.failed) == ([], [SILENT], [])
         # And the next silence is looked into anew.
         assert world.holds(OTHER, asked_at=59.0)
-        await world.watch.close()
+        await world.watch.drop_held()
 
     run_virtual(main())
     assert _logged(caplog) == ["server_benched", "server_back"]
@@ -129,7 +129,7 @@ def test_any_answer_at_all_ends_the_search() -> None:
         assert not world.holds(OTHER, Answer("SERVFAIL"))
         await asyncio.sleep(1)
         assert world.settled == [SILENT]
-        await world.watch.close()
+        await world.watch.drop_held()
 
     run_virtual(main())
 
@@ -145,7 +145,7 @@ def test_without_hope_the_run_ends_and_who_asks_afterwards_is_told_again() -> No
         assert world.failed == [why, why]
         assert (world.settled, world.again) == ([], [])
         assert world.holds(OTHER)
-        await world.watch.close()
+        await world.watch.drop_held()
 
     run_virtual(main())
 
@@ -154,7 +154,7 @@ def test_closing_forgets_what_is_held() -> None:
     async def main() -> None:
         world = World(True)  # noqa: FBT003 - as above
         assert world.holds(SILENT)
-        await world.watch.close()
+        await world.watch.drop_held()
         await asyncio.sleep(2)
         assert world.settled == []
         assert asyncio.all_tasks() == {asyncio.current_task()}

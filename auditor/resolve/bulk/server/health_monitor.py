@@ -229,7 +229,7 @@ class HealthMonitor:
         if nameserver.refusals >= _REFUSALS_IN_A_ROW and nameserver.health is Health.GOOD:
             self._suspend(nameserver, "is not reachable", now)
 
-    def poll(self, now: float) -> None:
+    def poll_servers(self, now: float) -> None:
         """Look after the servers, many times a second."""
         for nameserver in self._nameservers:
             quiet = nameserver.health is Health.SUSPENDED or (

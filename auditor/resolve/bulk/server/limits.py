@@ -60,16 +60,16 @@ class ServerLimits:
         """Whether fewer queries may be in flight than the window has room for."""
         return bool(self._cooling) or self.pressure.is_limiting
 
-    def size(self, window: int) -> int:
+    def allowed_in_flight(self, window: int) -> int:
         """Return how many queries may be in flight, of those that the window allows."""
-        return self.pressure.size(window) - len(self._cooling)
+        return self.pressure.allowed_in_flight(window) - len(self._cooling)
 
     def share_of_later(self, window: int) -> int:
         """Return how many of them may be later tries while there are first ones."""
         trial = self.pressure.trial
         if trial is not None:
             return max(int(trial.size * _DOUBTED), 1)
-        return max(int(self.pressure.size(window) * _LATER), 1)
+        return max(int(self.pressure.allowed_in_flight(window) * _LATER), 1)
 
     def set_user_limit(self, qps: float | None, now: float) -> None:
         """Keep to another limit of the user's."""
@@ -111,7 +111,7 @@ class ServerLimits:
         found = max(self.rate.lossy_at, self.pressure.found_at)
         return found >= since or self.rate.is_lossy(now)
 
-    def poll(self, now: float) -> bool:
+    def poll_limits(self, now: float) -> bool:
         """Look at what has become known, many times a second.
 
         Return whether a rate is being tried that has not been before.
@@ -119,7 +119,7 @@ class ServerLimits:
         cooling = self._cooling
         while cooling and cooling[0] <= now:
             cooling.popleft()
-        if not self.rate.poll(now):
+        if not self.rate.poll_rate(now):
             return False
         self._pace(now)
         if self.rate.is_found:

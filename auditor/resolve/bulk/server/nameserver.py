@@ -172,7 +172,7 @@ class NameServer:
         if self._extra:
             size = min(size + self._extra, self._most)
         if self.limits.are_close:
-            size = self.limits.size(size)
+            size = self.limits.allowed_in_flight(size)
         return min(size - self.in_flight.count, BATCH)
 
     def room_again(self) -> int:

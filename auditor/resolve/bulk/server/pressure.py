@@ -141,7 +141,7 @@ class Pressure:
         """Whether nothing is doubtful and no limit is known."""
         return not self.doubts and self.trial is None and self.cap is None
 
-    def size(self, window: int) -> int:
+    def allowed_in_flight(self, window: int) -> int:
         """Return how many queries may be in flight, of those that the window allows."""
         if self.trial is not None:
             return 0 if self.trial.paused_until else min(self.trial.size, window)
@@ -242,7 +242,7 @@ class Pressure:
         if self.trial is not None and tried_at >= self.trial.begun:
             self.trial.recovered += 1
 
-    def poll(
+    def poll_trial(
         self, now: float, in_flight: int, waiting: int, *, ripe: bool, idle: bool
     ) -> Verdict | None:
         """Begin a trial, or end one, and say how.
@@ -258,7 +258,7 @@ class Pressure:
                 self.trial = Trial(int(min(size, _MOST_GENTLE)), now, self.answered)
                 return Verdict.BEGUN
             if self.doubts and not waiting and now - self._doubted_at >= _FORGOTTEN_S:
-                self.forget()
+                self.forget_doubts()
             if self.cap is not None:
                 self._probe_up(now)
             return None
@@ -278,7 +278,7 @@ class Pressure:
         if trial.persisted >= _PERSISTED or (trial.persisted and is_done):
             many_alive = 2 * trial.persisted_alive > trial.persisted
             if many_alive and not trial.has_rested and self._is_wary(now):
-                trial.rest(now)
+                trial.restart(now)
                 return Verdict.IN_VAIN
             # Without a question that it answers at all, time has to do: limits are by the second.
             if not self.has_controls and self.answered and now - trial.first >= _SPACED_S:
@@ -289,7 +289,7 @@ class Pressure:
             trial.size = min(trial.size * 2, _MOST_GENTLE)
         if is_done and not trial.persisted:
             # What was put aside has been answered otherwise.
-            self.forget()
+            self.forget_doubts()
         elif not (in_flight or answered) and (trial.persisted or trial.failed):
             # Not even this much is borne now, unless the probe is yet to be answered.
             is_known = trial.has_control or not self.has_controls
@@ -321,12 +321,12 @@ class Pressure:
             trial.first, trial.answers_before = now, self.answered
         if never or now - trial.first > _LAST_HOPE_S:
             self.is_hopeless = True
-            self.forget()
+            self.forget_doubts()
             return Verdict.HOPELESS
         trial.begin_anew(now)
         return Verdict.IN_VAIN
 
-    def forget(self) -> None:
+    def forget_doubts(self) -> None:
         """Forget what is doubtful: it is judged, asked of others, or the server is gone."""
         self.trial = None
         self.doubts = self._alive_doubts = 0
@@ -347,7 +347,7 @@ class Pressure:
             self.suspects_rate = True
             self.cap = None
             self._repeats = 0
-            self.forget()
+            self.forget_doubts()
             return Verdict.OVERLOAD
         held, self._ceiling = int(self._held * _BELOW), self._held + 1.0
         if self._held < _LEAST_HELD * self._pressed:
@@ -365,7 +365,7 @@ class Pressure:
         self._proven = min(self._proven, held // 2)
         self._at_cap = 0
         self._next_probe = now + _PROBE_S
-        self.forget()
+        self.forget_doubts()
         return Verdict.OVERLOAD
 
     def _own(self) -> Verdict:
@@ -375,7 +375,7 @@ class Pressure:
             borne = self._pressed if self._are_few(self.doubts) else self._held
             self._proven = max(self._proven, borne)
         self._need = min(self._need * 2, _MOST_DOUBTS)
-        self.forget()
+        self.forget_doubts()
         return Verdict.OWN
 
     def _probe_up(self, now: float) -> None:

@@ -72,7 +72,7 @@ class RateLimit:
     """The rate that a server takes, None for any.
 
     A query counts as lost if it was silent, or refused, and the same question was answered when
-    it was asked again. `poll` returns whether `rate` has changed.
+    it was asked again. `poll_rate` returns whether `rate` has changed.
     """
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ class RateLimit:
                     entry[2] += 1
                 break
 
-    def poll(self, now: float) -> bool:
+    def poll_rate(self, now: float) -> bool:
         """Look at what came of the queries lately, many times a second."""
         before = self.rate
         if self._phase is _Phase.OPEN:

@@ -65,7 +65,7 @@ class Trial:
         self._stop(now + self.pause)
         self.pause = min(self.pause * 2, _PAUSE_S[1])
 
-    def rest(self, now: float) -> None:
+    def restart(self, now: float) -> None:
         """Go on as if it had just begun, after so long that no second counts with the last."""
         self.has_rested = True
         self._stop(now + _REST_S)
