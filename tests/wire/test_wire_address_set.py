@@ -27,11 +27,11 @@ def _is_normal(ranges: list[Interval]) -> bool:
 
 @given(_INTERVALS)
 def test_joining_gives_the_union_with_gaps_between_intervals(ranges: list[Interval]) -> None:
-    union = union(ranges)
+    merged = union(ranges)
 
-    assert _members(union) == _members(ranges)
-    assert _is_normal(union)
-    assert address_count(union) == len(_members(ranges))
+    assert _members(merged) == _members(ranges)
+    assert _is_normal(merged)
+    assert address_count(merged) == len(_members(ranges))
 
 
 @given(_INTERVALS, st.integers(0, 50), st.integers(0, 20))
