@@ -293,14 +293,19 @@ def _refer_upward(query: dns.message.Message, reply: dns.message.Message) -> Non
 
 
 def _answer_without_aa(query: dns.message.Message, reply: dns.message.Message) -> None:
-    if query.question[0].rdtype == dns.rdatatype.SOA:
-        soa = "a.example. host.example. 4 7200 900 86400 60"
-        reply.answer.append(dns.rrset.from_text(query.question[0].name, 300, "IN", "SOA", soa))
+    """Say what the zone holds: what a recursor makes of it must not depend on whom it asks."""
+    (question,) = query.question
+    soa = "a.example. host.example. 4 7200 900 86400 60"
+    known = {"SOA": soa, "PTR": "mail111.example."}
+    kind = dns.rdatatype.to_text(question.rdtype)
+    if kind in known:
+        reply.answer.append(dns.rrset.from_text(question.name, 300, "IN", kind, known[kind]))
 
 
 def _answer_soa_only(query: dns.message.Message, reply: dns.message.Message) -> bool:
     """Say nothing to all other questions."""
-    _answer_without_aa(query, reply)
+    if query.question[0].rdtype == dns.rdatatype.SOA:
+        _answer_without_aa(query, reply)
     return bool(reply.answer)
 
 
