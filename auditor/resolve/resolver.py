@@ -194,7 +194,8 @@ class CachingResolver:
         for question, answer in pairs:
             if answer.canonical and not self._is_kept(question, answer, now):
                 continue
-            if keeping and len(answer.records) <= 1 and question.rdtype != TXT:
+            records = answer.records
+            if keeping and (not records or (len(records) == 1 and question.rdtype != TXT)):
                 young[question] = (now, answer)
             else:
                 self._cache.keep_answer(question, answer, now)

@@ -6,10 +6,11 @@ Names out of the zone are ignored, as BIND, Knot and PowerDNS do, and said.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from auditor.errors import ZoneFileError
 from auditor.resolve.answer import Provenance
+from auditor.resolve.zones.lazy_lines import LazyRun, read_run
 from auditor.resolve.zones.rrsets import UNDETERMINED, RRsets, add_record, conflict, finish
 from auditor.resolve.zones.zone import CUT, Zone
 from auditor.wire import codes
@@ -59,7 +60,9 @@ class ZoneBuilder:
     def __init__(self, label: str) -> None:
         self.apex: str | None = None
         self._label = label
-        self._nodes: dict[str, RRsets] = {}
+        self._nodes: dict[str, RRsets | LazyRun] = {}
+        #: Owners of NS and DNAME records: where something else begins, the apex aside.
+        self._ends: set[str] = set()
         self._early: list[tuple[str, Place]] = []
         #: Owners of record sets of several records, which have to be sorted.
         self._grown: set[str] = set()
@@ -83,7 +86,9 @@ class ZoneBuilder:
             raise place.refusal(
                 f"{word} at the wildcard {owner}; expected none (RFC 4592 4.2, 4.4)"
             )
-        node = self._nodes.setdefault(owner, {})
+        if rdtype in {codes.NS, codes.DNAME}:
+            self._ends.add(owner)
+        node = self._node(owner)
         if problem := conflict(owner, rdtype, record, node):
             raise place.refusal(problem)
         add_record(node, rdtype, ttl, record)
@@ -101,12 +106,33 @@ class ZoneBuilder:
                 self.add_record(owner, rdtype, ttl, record, place._replace(lines=number))
             else:
                 nodes[owner] = {rdtype: (ttl, (record,))}
+                if rdtype == codes.NS:
+                    self._ends.add(owner)
+
+    def add_run(self, run: LazyRun, owners: Sequence[str]) -> bool:
+        """Take lines that are read when one of their names is asked for.
+
+        Returns False, and takes none, if there are records of one of these already.
+        """
+        nodes = self._nodes
+        if not nodes.keys().isdisjoint(owners):
+            return False
+        nodes.update(dict.fromkeys(owners, run))
+        return True
+
+    def _node(self, owner: str) -> RRsets:
+        """Return the record sets of an owner name, to be added to."""
+        node = self._nodes.setdefault(owner, {})
+        if isinstance(node, LazyRun):
+            read_run(node, self._nodes)
+            return cast("RRsets", self._nodes[owner])
+        return node
 
     def add_unknown(self, owner: str, mnemonic: str, place: Place) -> None:
         """Note a record of an unknown type: answers about its name are undetermined."""
         if not self._takes(owner, place):
             return
-        node = self._nodes.setdefault(owner, {})
+        node = self._node(owner)
         node[UNDETERMINED] = (0, ())
         self._unknown.setdefault(owner, (mnemonic, place))
 
@@ -162,12 +188,11 @@ class ZoneBuilder:
             raise ZoneFileError(f"{self._label}: no SOA record; expected one, at the zone's origin")
         self._judge_outside(apex)
         for owner in self._grown:
-            finish(nodes[owner])
+            finish(self._node(owner))
         self._warn(apex)
-        ttl, (soa,) = nodes[apex][codes.SOA]
-        negative_ttl = min(ttl, soa.minimum)  # type: ignore[union-attr] # RFC 2308 §5
         how = Provenance(server=server, transport="file")
-        zone = Zone(apex, nodes, negative_ttl, how, [rule for rule, _ in self._rules])
+        ends = self._ends & nodes.keys()
+        zone = Zone(apex, nodes, how, ends, [rule for rule, _ in self._rules])
         self._merge_rules(zone)
         return zone
 
@@ -202,8 +227,8 @@ class ZoneBuilder:
         if apex == ".":
             return
         twice = f"{apex}.{apex}"
-        doubled = [name for name in self._nodes if name.endswith(twice)]
-        if doubled:
+        if f"{twice}\n" in "\n".join((*self._nodes, "")):
+            doubled = [name for name in self._nodes if name.endswith(twice)]
             _log.warning(
                 "%s: %d names such as %s have the origin twice: add the final dots that they lack, "
                 "or $ORIGIN .",

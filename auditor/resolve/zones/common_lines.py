@@ -15,14 +15,32 @@ from auditor.resolve.zones.rdata import READ_TYPES, rdtype_of, read_rdata, unrea
 from auditor.wire.codes import CNAME, NS, PTR, TXT, A
 from auditor.wire.names import MAX_NAME
 
-__all__ = ["Context", "Taken", "run_end", "take"]
+__all__ = [
+    "END",
+    "LABEL",
+    "MAX_RUN_LINES",
+    "OCTET",
+    "UNREAD_TYPES",
+    "UNREAD_WORDS",
+    "Context",
+    "Line",
+    "Taken",
+    "is_inside",
+    "run_end",
+    "take",
+]
 
-_MAX_LINES: Final = 4096  # in a run: the longest time that nobody can interrupt
+MAX_RUN_LINES: Final = 4096  #: the longest time that nobody can interrupt
 _MAX_TEXT: Final = MAX_NAME - 2  # characters of a name without escapes
 
-_LABEL: Final = r"[\w*/-]{1,63}+"
-_NAME: Final = rf"{_LABEL}(?:\.{_LABEL})*+\.?+"
-_OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+# Parts of patterns (re.ASCII).
+LABEL: Final = r"[\w*/-]{1,63}+"
+OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+UNREAD_TYPES: Final = "SRV|CAA|DS|TLSA|SSHFP|NSEC3?|RRSIG|DNSKEY"
+UNREAD_WORDS: Final = r'[^\s;"()\\@]++(?:[ \t]++[^\s;"()\\@]++)*+'
+END: Final = r"[ \t]*+(?:;[^\n]*+)?+\n"
+
+_NAME: Final = rf"{LABEL}(?:\.{LABEL})*+\.?+"
 #: Class and TTL, in either order; what is there twice is found later.
 _WORDS: Final = r"(?:[ \t]++(?:[Ii][Nn]|\d{1,10}+[smhdwSMHDW]?+)(?=[ \t]))*+"
 
@@ -32,25 +50,24 @@ def _line(group: str) -> str:
     record = (
         rf"{group}{_NAME}|@)?+{group}{_WORDS})[ \t]++(?:"
         rf"{group}(?i:PTR|CNAME|NS))[ \t]++{group}{_NAME})"
-        rf"|[Aa][ \t]++{group}{_OCTET}(?:\.{_OCTET}){{3}})"
+        rf"|[Aa][ \t]++{group}{OCTET}(?:\.{OCTET}){{3}})"
         rf'|(?i:TXT)[ \t]++"{group}[^"\\\n]{{1,255}})"'
-        rf"|{group}(?i:AAAA|MX|SRV|CAA|DS|TLSA|SSHFP|NSEC3?|RRSIG|DNSKEY))[ \t]++"
-        rf'{group}[^\s;"()\\@]++(?:[ \t]++[^\s;"()\\@]++)*+)'
+        rf"|{group}(?i:AAAA|MX|{UNREAD_TYPES}))[ \t]++{group}{UNREAD_WORDS})"
         r")"
     )
-    return rf"(?:{record}|)[ \t]*+(?:;[^\n]*+)?+\n"
+    return rf"(?:{record}|){END}"
 
 
 _LINES: Final = re.compile(_line("("), re.ASCII)
-_RUN: Final = re.compile(rf"(?:{_line('(?:')}){{1,{_MAX_LINES}}}+", re.ASCII)
+_RUN: Final = re.compile(rf"(?:{_line('(?:')}){{1,{MAX_RUN_LINES}}}+", re.ASCII)
 
 _NAME_TYPES: Final = {"PTR": PTR, "CNAME": CNAME, "NS": NS}
 
 #: Owner, type, TTL and record.
 Line: TypeAlias = "tuple[str, int, int, Any]"
 
-
-_MAX_RUN_CHARACTERS: Final = 1 << 16
+#: What cannot be read later is little, as a rule, between much that can (`lazy_lines`).
+_MAX_RUN_CHARACTERS: Final = 1 << 12
 
 
 class Context(NamedTuple):
@@ -93,7 +110,7 @@ def take(text: str, position: int, end: int, context: Context) -> Taken:
     lines: list[Line | None] = []
     last: int | None = None
     suffix = "" if origin == "." else f".{origin}"
-    if "\\" in origin or not _is_inside(origin, apex):
+    if "\\" in origin or not is_inside(origin, apex):
         return Taken(lines, owner, last)
     stated: dict[str, int | None] = {"": None}
     try:
@@ -130,7 +147,8 @@ def take(text: str, position: int, end: int, context: Context) -> Taken:
     return Taken(lines, owner, last)
 
 
-def _is_inside(name: str, apex: str) -> bool:
+def is_inside(name: str, apex: str) -> bool:
+    """Tell whether a name is in the zone of this apex."""
     return apex in {name, "."} or name.endswith(f".{apex}")
 
 
@@ -153,7 +171,7 @@ def _special_owner(name: str, context: Context, owner: str) -> str:
         return context.origin
     absolute = name[:-1].lower()
     _check_length(absolute)
-    if not _is_inside(absolute, context.apex):
+    if not is_inside(absolute, context.apex):
         raise EntryError("out of zone")
     return absolute
 

@@ -124,11 +124,13 @@ class ZoneFileEngine:
         zone = self._zone_of(name)
         if zone is None:
             return self._outside(name)
-        node = zone.nodes.get(name)
-        if node is not None:
+        node = zone.node(name)
+        if node:
             rrset = node.get(rdtype)
             if rrset is not None:
                 return Answer(NOERROR, rrset[1], (), "", rrset[0], zone.how)
+            if node.keys().isdisjoint((CNAME, UNDETERMINED, -rdtype)):
+                return zone.nodata
         return self._follow(zone, name, rdtype)
 
     def _zone_of(self, name: str) -> Zone | None:
@@ -138,11 +140,12 @@ class ZoneFileEngine:
             return zone
         parent = parent_of(name)
         known = self._zone_below
-        if parent not in known:
+        zone = known.get(parent)
+        if zone is None and parent not in known:
             if len(known) >= _MAX_PARENTS:
                 known.clear()
-            known[parent] = self._zone_of(parent)
-        return known[parent]
+            zone = known[parent] = self._zone_of(parent)
+        return zone
 
     def _outside(self, name: str) -> Answer:
         origins = sorted(self._zones)

@@ -173,9 +173,10 @@ def _why_unreadable(data: bytes) -> str:
         return "compressed; gunzip, unxz or unzstd makes it text"
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return "UTF-16; iconv -f UTF-16 -t UTF-8 makes it text"
-    if _OTHER_CONF.search(data[:_LOOKED_AT]):
+    head = data[:_LOOKED_AT]
+    if b"zone:" in head and _OTHER_CONF.search(head):
         return "a configuration of NSD or Knot DNS; the folder of its zone files can be read"
-    if b"\0" in data[:_LOOKED_AT]:
+    if b"\0" in head:
         return "not text; named-compilezone -f raw -F text makes it so"
     return ""
 
@@ -187,7 +188,7 @@ def _enumerated(items: list[str]) -> str:
 
 def _included(data: bytes, folder: Path) -> list[Path]:
     """Return the files inside a folder that a master file includes."""
-    if b"$I" not in data and b"$i" not in data:
+    if not any(rest[:7].upper() == b"INCLUDE" for rest in data.split(b"$")):
         return []
     names = [name.decode("ascii", "surrogateescape") for name in _INCLUDES.findall(data)]
     return [path for name in dict.fromkeys(names) if (path := folder / name).is_file()]

@@ -1,8 +1,9 @@
 """Reads master files (RFC 1035 §5) into zones.
 
-Lines of the common kind are taken in runs (`common_lines`), all others one entry at a time
-(`entry`); the rules for a whole zone are in `builder`. Here is what entries refer to: the
-origin, the owner and the TTL before, and the files that are included.
+Lines of the common kind are taken in runs, most of them to be parsed later (`lazy_lines`), the
+rest at once (`common_lines`), and all others one entry at a time (`entry`); the rules for a whole
+zone are in `builder`. Here is what entries refer to: the origin, the owner and the TTL before,
+and the files that are included.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from auditor.resolve.zones.entry import (
     tokens_of,
 )
 from auditor.resolve.zones.generate import Rule, read_range, read_template, tokens_text
+from auditor.resolve.zones.lazy_lines import LazyRun, find_run, last_ttl
 from auditor.resolve.zones.rdata import READ_TYPES, rdtype_of, read_rdata, unread
 from auditor.wire import codes
 from auditor.wire.names import normalise
@@ -116,7 +118,7 @@ def _text(data: bytes) -> str:
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if b"[AGE:" in data:
+    if b"[" in data:
         data = _AGE.sub(rb"\1", data)
     if not data.isascii():
         data = _NOT_ASCII.sub(escaped, data)
@@ -145,11 +147,13 @@ class _Reader:
     def read_zone(self) -> None:
         """Read the text that the state names. Raises ZoneFileError."""
         text = self._state.text
-        position = 0
+        position = refused = 0
         while position < len(text):
             if self._one_by_one:
                 self._one_by_one -= 1
             elif self.builder.apex is not None:
+                if position >= refused:
+                    position, refused = self._take_lazily(position)
                 position = self._take_run(position, run_end(text, position))
             if position < len(text):
                 position = self._take_entry(position)
@@ -162,6 +166,35 @@ class _Reader:
     def _place(self, position: int) -> Place:
         return Place(self._state.label, self._state.text, position)
 
+    def _context(self) -> Context:
+        """Return what common lines refer to here."""
+        state = self._state
+        follows = state.default_ttl is None
+        apex = self.builder.apex or "."
+        return Context(apex, state.origin, state.owner, state.implicit_ttl(), follows)
+
+    def _take_lazily(self, position: int) -> tuple[int, int]:
+        """Take runs of lines that can be read later.
+
+        Returns where they end, and up to where lines that looked like it have to be read.
+        """
+        text = self._state.text
+        while True:
+            context = self._context()
+            end, owners = find_run(text, position, context)
+            if end == position:
+                return position, position
+            if not self._go_on():
+                raise Interrupted
+            run = LazyRun(text[position:end], context)
+            if not owners or not self.builder.add_run(run, owners):
+                return position, end
+            state = self._state._replace(owner=owners[-1])
+            if context.follows:
+                state = state._replace(last_ttl=last_ttl(run.text, context))
+            self._state = state
+            position = end
+
     def _take_run(self, position: int, end: int) -> int:
         """Take common lines up to `end`; return where an entry wants a closer look."""
         if position == end:
@@ -169,10 +202,7 @@ class _Reader:
         if not self._go_on():
             raise Interrupted
         state, text = self._state, self._state.text
-        follows = state.default_ttl is None
-        apex = self.builder.apex or "."
-        context = Context(apex, state.origin, state.owner, state.implicit_ttl(), follows)
-        lines, owner, ttl = take(text, position, end, context)
+        lines, owner, ttl = take(text, position, end, self._context())
         self.builder.add_lines(lines, self._place(position))
         self._state = state._replace(owner=owner, last_ttl=state.last_ttl if ttl is None else ttl)
         if text.count("\n", position, end) == len(lines):

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from auditor.resolve.answer import Answer
 from auditor.resolve.zones.generate import Rules
+from auditor.resolve.zones.lazy_lines import LazyRun, read_run
 from auditor.resolve.zones.rrsets import EMPTY, RRsets
-from auditor.wire.codes import DNAME, NS, SOA
+from auditor.wire.codes import DNAME, NODATA, NS, SOA
 from auditor.wire.names import MAX_NAME, parent_of
 
 if TYPE_CHECKING:
@@ -60,42 +62,74 @@ class ZoneRecord(NamedTuple):
 class Zone:
     """One zone: its authoritative data, the cuts in it, the TTL of its negative answers.
 
-    `nodes` holds everything in the zone by owner name, the SOA record at `origin`
-    included, and is taken over: what a cut or a DNAME occludes (glue, RFC 6672 §2.4) is
-    dropped, so that the closest encloser of a name is always the node that decides about
-    it. `rules` are the `$GENERATE` directives: the names that they make are not in `nodes`,
-    unless records of their own stand there too.
+    `nodes` holds everything in the zone by owner name, the SOA record at `origin` included, and
+    is taken over; runs of lines among it are read when one of their names is asked for. `ends`
+    are the owners of NS and DNAME records: what these occlude (glue, RFC 6672 §2.4) is dropped,
+    so that the closest encloser of a name is always the node that decides about it. `rules` are the
+    `$GENERATE` directives: the names that they make are not among the nodes, unless records of
+    their own stand there too.
     """
 
-    __slots__ = ("how", "negative_ttl", "nodes", "origin", "rules")
+    __slots__ = (
+        "_has_all",
+        "_has_empty",
+        "_nodes",
+        "how",
+        "negative_ttl",
+        "nodata",
+        "origin",
+        "rules",
+    )
 
     def __init__(
         self,
         origin: str,
-        nodes: dict[str, RRsets],
-        negative_ttl: int,
+        nodes: dict[str, RRsets | LazyRun],
         how: Provenance,
+        ends: Iterable[str] = (),
         rules: Iterable[Rule] = (),
     ) -> None:
         self.origin = origin
-        self.nodes = nodes
-        self.negative_ttl = negative_ttl
+        self._nodes = nodes
         self.how = how
-        cuts = {name for name, node in nodes.items() if NS in node}
-        cuts.discard(origin)
-        self._drop_below(cuts | {name for name, node in nodes.items() if DNAME in node})
-        for name in cuts & nodes.keys():
-            nodes[name] = CUT
+        ttl, soa = self._soa
+        self.negative_ttl = min(ttl, soa.minimum)  # RFC 2308 §5
+        #: What is said of a type that does not stand at a name.
+        self.nodata = Answer(NODATA, ttl=self.negative_ttl, how=how, zone=origin)
+        #: Whether all nodes have been read, and whether the empty ones are among them.
+        self._has_all = self._has_empty = False
+        self._end_at(ends)
         self.rules = Rules(rules)
         for parent in self.rules.parents():
             nodes.setdefault(parent, EMPTY)
-        self._add_empty_nodes()
+
+    @property
+    def nodes(self) -> dict[str, RRsets]:
+        """All that is in the zone by owner name, empty non-terminals included."""
+        if not self._has_all:
+            self._add_empty_nodes()
+            for name in self._nodes:
+                self.node(name)
+            self._has_all = True
+        return cast("dict[str, RRsets]", self._nodes)
+
+    def node(self, name: str) -> RRsets | None:
+        """Return what stands at a name itself; None for nothing, perhaps with names below."""
+        node = self._nodes.get(name)
+        if isinstance(node, LazyRun):
+            read_run(node, self._nodes)
+            return self.node(name)
+        return node
 
     @property
     def serial(self) -> int:
         """The serial number of its SOA record."""
-        _, (soa,) = self.nodes[self.origin][SOA]
-        return cast("Soa", soa).serial
+        return self._soa[1].serial
+
+    @property
+    def _soa(self) -> tuple[int, Soa]:
+        ttl, (soa,) = cast("RRsets", self.node(self.origin))[SOA]
+        return ttl, cast("Soa", soa)
 
     def _above(self, name: str) -> Iterator[str]:
         """Yield the names above this one, up to the origin."""
@@ -103,26 +137,49 @@ class Zone:
             name = parent_of(name)
             yield name
 
-    def _drop_below(self, ends: set[str]) -> None:
-        if ends:
-            for name in list(self.nodes):
-                if any(above in ends for above in self._above(name)):
-                    del self.nodes[name]
+    def _end_at(self, ends: Iterable[str]) -> None:
+        """Make cuts of the delegations, and drop what they and the DNAMEs occlude."""
+        nodes = self._nodes
+        cuts = set()
+        below = set()
+        for name in ends:
+            node = self.node(name) or EMPTY
+            if NS in node and name != self.origin:
+                cuts.add(name)
+                below.add(name)
+            if DNAME in node:
+                below.add(name)
+        if not below:
+            return
+        occluded = {
+            parent
+            for parent in self._parents()
+            if parent in below or any(above in below for above in self._above(parent))
+        }
+        for name in list(nodes) if occluded else ():
+            if parent_of(name) in occluded and name != self.origin:
+                del nodes[name]
+        for name in cuts & nodes.keys():
+            nodes[name] = CUT
 
-    def _add_empty_nodes(self) -> None:
-        nodes = self.nodes
-        # Neighbours have one parent: what is done for each of them is as little as can be.
-        parents = {
-            name.partition(".")[2] if "\\" not in name else parent_of(name)
-            for name in nodes
+    def _parents(self) -> set[str]:
+        """Return the names above those in the zone: few, since neighbours have one parent."""
+        return {
+            (name.partition(".")[2] or ".") if "\\" not in name else parent_of(name)
+            for name in self._nodes
             if name != self.origin
         }
-        for parent in parents:
-            if parent not in nodes:
-                name = parent or "."
-                while name not in nodes:
-                    nodes[name] = EMPTY
-                    name = parent_of(name)
+
+    def _add_empty_nodes(self) -> None:
+        if self._has_empty:
+            return
+        self._has_empty = True
+        nodes = self._nodes
+        for parent in self._parents():
+            name = parent
+            while name not in nodes:
+                nodes[name] = EMPTY
+                name = parent_of(name)
 
     def find(self, name: str) -> RRsets | Redirection | None:
         """Return what the zone says about a name in it; None if the name does not exist.
@@ -130,12 +187,14 @@ class Zone:
         RRsets are those of the name or of the wildcard that covers it; `CUT` stands for
         all names at and below a delegation, a `Redirection` for a name below a DNAME.
         """
-        nodes = self.nodes
-        node = nodes.get(name)
+        node = self.node(name)
         if node is not None:
             return node
+        if not self._has_empty:
+            self._add_empty_nodes()
+            return self.find(name)
         encloser = parent_of(name)
-        while (node := nodes.get(encloser)) is None:
+        while (node := self.node(encloser)) is None:
             encloser = parent_of(encloser)
         if node is CUT:
             return CUT
@@ -149,7 +208,7 @@ class Zone:
             encloser = self._closest_made(name, encloser)
         # RFC 4592 §3.3.1: only the closest encloser's own asterisk is a source of synthesis.
         wildcard = "*" if encloser == "." else f"*.{encloser}"
-        node = nodes.get(wildcard)
+        node = self.node(wildcard)
         return self.rules.node(wildcard) if node is None and self.rules else node
 
     def _closest_made(self, name: str, encloser: str) -> str:

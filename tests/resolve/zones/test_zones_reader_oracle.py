@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.effort import examples
 from support.zone_oracle import record_sets
 
 from auditor.errors import ZoneFileError
-from auditor.resolve.zones import reader
+from auditor.resolve.zones import lazy_lines, reader
+from auditor.resolve.zones.common_lines import Context, Taken, take
 from auditor.resolve.zones.rdata import READ_TYPES, UnreadRdata, wire_rdata
 from auditor.resolve.zones.reader import MasterFile, read_zone
+from auditor.wire.codes import PTR
 
 if TYPE_CHECKING:
+    from random import Random
+
     from support.zone_oracle import Sets
 
 SOA: Final = "@ 300 SOA ns host 1 2 3 4 5\n"
@@ -126,20 +131,104 @@ def test_what_dnspython_refuses_is_refused(before: str, fault: str, after: str) 
     assert _ours(text) == record_sets(text.replace("\r", ""), "example")
 
 
-@settings(max_examples=examples(300))
-@given(_SOUND, _FAULTS | st.just(""), _SOUND)
-def test_lines_taken_in_runs_are_read_like_all_others(before: str, fault: str, after: str) -> None:
+#: What makes a difference to lines that are read in runs, or later.
+_LONG: Final = ".".join(["x" * 63, "y" * 63, "z" * 62])
+_TOO_LONG: Final = f"{_LONG}.{'w' * 55}"
+_NEIGHBOURS: Final = st.builds(
+    lambda owner, words, rdata, end: f"{owner} {words} {rdata}{end}",
+    st.sampled_from(["a", "a", "A.example.", "b", "", "*.c", "d.c", "$x", _LONG, _TOO_LONG]),
+    st.sampled_from(["", "60", "60", "60 IN", "IN 60", "1h", "999999999", "9999999999", "60 60"]),
+    st.sampled_from(
+        [
+            *("A 192.0.2.1", "A 192.0.2.2", "PTR b", "MX 10 b", "MX 65536 b", 'TXT "a CNAME b"'),
+            *("CNAME b", "CNAME B.example.", "cname c", "NS ns", "DNAME elsewhere.", "SRV 1 2 3 b"),
+            *(f"PTR {_LONG}", f"MX 1 {_TOO_LONG}", f"CNAME {_LONG}.example.", f'TXT "{"t" * 250}"'),
+            *("NSEC b A TXT", "TYPE65280 \\# 2 0a0b", "NOTHING b"),
+        ]
+    )
+    | st.text("01fF:", max_size=12).map("AAAA {}".format)
+    | st.ip_addresses(v=6).map("AAAA {}".format),
+    _ENDS,
+)
+_CLOSE: Final = st.lists(_NEIGHBOURS | _NEIGHBOURS | _OTHERS, max_size=12).map("".join)
+
+
+@settings(max_examples=examples(600))
+@given(_SOUND | _CLOSE, _FAULTS | st.just(""), _SOUND | _CLOSE, st.integers(40, 400))
+@example("a 60 A 192.0.2.1\nA.example. 60 CNAME b\n", "", "", 400)
+@example("a 60 CNAME b\n", "", "a 60 A 192.0.2.1\n", 20)
+@example("a 60 CNAME b\n", "", "a 60 CNAME b\nb 60 A 192.0.2.1\n", 400)
+@example("a 60 A 192.0.2.1\n 60 CNAME b\n", "", "", 400)
+@example(f"b 60 A 192.0.2.1\n{_TOO_LONG} 60 A 192.0.2.1\n", "", "", 600)
+@example(f"b 60 A 192.0.2.1\nc 60 PTR {_TOO_LONG}\n", "", "", 600)
+@example("b 60 A 192.0.2.1\nc 60 MX 65536 b\n", "", "", 400)
+@example("b 60 A 192.0.2.1\nc 60 AAAA 1:2:3:4::5:6:7:8\n", "", "", 400)
+@example("b 60 A 192.0.2.1\nc.example.net. 60 A 192.0.2.1\n", "", "", 400)
+@example("b 60 A 192.0.2.1\n 60 A 192.0.2.2\n\nc 60 A 192.0.2.1\n", "", "", 400)
+@example("b 90 A 192.0.2.1\n\n", "", "c A 192.0.2.1\nd NS ns\n", 20)
+@example("$TTL 90\nb 60 A 192.0.2.1\nc A 192.0.2.1\n", "", "d A 192.0.2.1\n", 400)
+def test_lines_taken_in_runs_are_read_like_all_others(
+    before: str, fault: str, after: str, size: int
+) -> None:
     text = SOA + before + fault + after
-    in_runs = _read(text)
+    later = _read(text)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lazy_lines, "_MAX_RUN_CHARACTERS", size)
+        later_in_short_runs = _read(text)
+        patch.setattr(reader, "find_run", lambda _text, position, _context: (position, ()))
+        in_runs = _read(text)
         patch.setattr(reader, "run_end", lambda _text, position: position)
         one_by_one = _read(text)
-    assert in_runs == one_by_one
+    assert later == later_in_short_runs == in_runs == one_by_one
 
 
 def _read(text: str) -> object:
+    """Return what is in a zone and what is warned of, or the error."""
+    said: list[str] = []
+    log = logging.getLogger("auditor")
+    log.addFilter(keep := lambda record: said.append(record.getMessage()) is not None)
     try:
         zone = read_zone(MasterFile("label", "server", "example", text.encode()))
     except ZoneFileError as error:
         return str(error)
-    return zone.nodes, list(zone.record_sets(READ_TYPES))
+    finally:
+        log.removeFilter(keep)
+    return zone.nodes, list(zone.record_sets(READ_TYPES)), said
+
+
+@settings(max_examples=examples(200))
+@given(_SOUND | _CLOSE, st.integers(40, 400), st.randoms())
+def test_names_asked_for_in_any_order_are_what_all_names_together_are(
+    text: str, size: int, random: Random
+) -> None:
+    file = MasterFile("label", "server", "example", (SOA + text).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lazy_lines, "_MAX_RUN_CHARACTERS", size)
+        try:
+            zone, asked = read_zone(file), read_zone(file)
+        except ZoneFileError:
+            return
+    names = list(zone.nodes)
+    random.shuffle(names)
+    for name in names:
+        assert asked.find(name) == zone.nodes[name]
+    assert asked.find("nowhere.a.example") == zone.find("nowhere.a.example")
+    assert asked.nodes == zone.nodes
+
+
+def test_only_what_is_near_a_name_asked_for_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counted(text: str, position: int, end: int, context: Context) -> Taken:
+        read.append(end - position)
+        return take(text, position, end, context)
+
+    lines = [f"{fourth}.{third} 60 PTR h.example.\n" for third in range(99) for fourth in range(99)]
+    file = MasterFile("label", "server", "example", (SOA + "".join(lines)).encode())
+    monkeypatch.setattr(lazy_lines, "take", counted)
+    zone = read_zone(file)
+    assert zone.node("50.98.example") == {PTR: (60, ("h.example",))}
+    assert zone.node("49.98.example") == {PTR: (60, ("h.example",))}
+    assert zone.node("99.98.example") is None
+    assert 0 < sum(read) < sum(map(len, lines)) / 10
+    assert len(zone.nodes) == 99 * 99 + 99 + 1
