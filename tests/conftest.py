@@ -22,6 +22,7 @@ from support.held import Held
 from support.process_state import end_of_threads, shared_state, signals_put_back
 
 from auditor import session
+from auditor.cli import convert
 from auditor.run.manifest_writer import ManifestWriter
 from auditor.workers import worker
 
@@ -103,9 +104,10 @@ def _leaves_the_process_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _what_is_frozen_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no command thaw what is there for all tests, as one in a process of its own may."""
+    """Let no command thaw or hide what is there for all tests, as one in a process may."""
     for module in (session, worker):
         monkeypatch.setattr(module, "garbage_collected_by_clock", nullcontext)
+    monkeypatch.setattr(convert, "numpy_unloaded", nullcontext)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from auditor.output.columns import Column, Table
 
-__all__ = ["command"]
+__all__ = ["command", "numpy_unloaded"]
 
 _PARQUET: Final = ".parquet"
 _CSV: Final = ".csv"
@@ -148,7 +148,8 @@ def _to_file(source: _Source, path: Path, *, flat: bool, overwrite: bool) -> int
     ending = _ending(path)
     check_replaceable(path, overwrite=overwrite)
     if ending == _PARQUET:
-        arrow_schema(parquet_table())  # is pyarrow there?
+        with numpy_unloaded():
+            arrow_schema(parquet_table())  # is pyarrow there?
     with (
         _terminated_as_interrupted(),
         replacing(path, overwrite=overwrite) as file,
@@ -167,6 +168,23 @@ def _to_file(source: _Source, path: Path, *, flat: bool, overwrite: bool) -> int
                 stamps=source.stamps,
             )
         return write_parquet(source.zones, packed, flat=flat, notes=notes, table=source.table)
+
+
+@contextmanager
+def numpy_unloaded() -> Iterator[None]:
+    """Let pyarrow be loaded without numpy, which it does not need to write.
+
+    It would load it at once, and pandas to tell what a list is: more CPU time than the table of a
+    /16 takes.
+    """
+    if "numpy" in sys.modules:
+        yield
+        return
+    sys.modules["numpy"] = None  # type: ignore[assignment]  # cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules["numpy"]
 
 
 def _write_csv(source: _Source, file: IO[bytes], *, flat: bool) -> int:

@@ -40,6 +40,7 @@ __all__ = [
     "label_column",
     "mapped_octets",
     "misfit",
+    "octets_of",
     "of_finding",
     "of_line",
     "prefix_of",
@@ -128,10 +129,11 @@ def of_finding(key: str) -> Callable[..., list[Any]]:
 
 def _addresses(records: Sequence[Record], _: Sequence[Finding]) -> list[bytes | None]:
     """Return the 16 octets of each address, None for what is none."""
-    return [_octets(record["target"]) if record["kind"] == "ip" else None for record in records]
+    return [octets_of(record["target"]) if record["kind"] == "ip" else None for record in records]
 
 
-def _octets(text: str) -> bytes:
+def octets_of(text: str) -> bytes:
+    """Return an address as the column `address` has it. Raises ValueError for what is none."""
     try:
         if ":" in text:
             return socket.inet_pton(socket.AF_INET6, text)
@@ -155,12 +157,12 @@ def _sort_keys(records: Sequence[Record], _: Sequence[Finding]) -> list[str | No
 
 def sort_key_of(text: str) -> str:
     """Return an address with all digits of IPv6. Raises ValueError for what is none."""
-    return _octets(text).hex(":", 2)
+    return octets_of(text).hex(":", 2)
 
 
 def prefix_of(text: str) -> str:
     """Return the /24 or /48 of an address. Raises ValueError for what is none."""
-    octets = _octets(text)
+    octets = octets_of(text)
     if ":" not in text:
         return f"{text.rpartition('.')[0]}.0/24"
     return f"{address_text(octets[:_V6_KEPT].ljust(16, bytes(1)))}/48"

@@ -15,7 +15,7 @@ from itertools import accumulate, chain, islice
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
-from auditor.errors import UsageError
+from auditor.output.arrow import parquet_writer, pyarrow
 from auditor.output.columns import (
     ADDRESS,
     FINDINGS,
@@ -56,6 +56,9 @@ _BATCH_OCTETS: Final = 1 << 22
 #: What a row group holds at most, in rows and in octets of Arrow: that is what is in memory.
 _GROUP_ROWS: Final = 16_384
 _GROUP_OCTETS: Final = 1 << 26
+#: Octets of different values in a column up to which these have numbers. There are few of most
+#: columns; those of names differ in each row, and numbers for them only cost time and room.
+_DICTIONARY_OCTETS: Final = 1 << 14
 
 #: Beyond the integers of any tool: up to 2^128.
 _DOUBLE: Final = "addresses_v6"
@@ -110,7 +113,7 @@ def arrow_schema(table: Table) -> Any:
 
     Raises UsageError if pyarrow is not installed.
     """
-    pa = _pyarrow()
+    pa = pyarrow()
     return pa.schema([_column(pa, column) for column in table.columns])
 
 
@@ -148,11 +151,11 @@ class RowGroups:
     """Writes record batches to a file, in row groups of bounded size. Use it in a `with`."""
 
     def __init__(self, file: IO[bytes], schema: Any, notes: Mapping[str, str] | None) -> None:
-        from pyarrow import parquet  # noqa: PLC0415 - loaded on use
-
-        self._pa = _pyarrow()
+        self._pa = pyarrow()
         schema = schema.with_metadata(dict(notes or {}))
-        self._writer = parquet.ParquetWriter(file, schema, compression="zstd")
+        self._writer = parquet_writer(
+            file, schema, compression="zstd", dictionary_pagesize_limit=_DICTIONARY_OCTETS
+        )
         self._group: list[Any] = []
         self._rows = self._octets = 0
 
@@ -165,9 +168,11 @@ class RowGroups:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with self._writer:
+        try:
             if self._group and error is None:
                 self._write()
+        finally:
+            self._writer.close()
 
     def add_batch(self, batch: Any) -> None:
         """Take a pyarrow.RecordBatch. Raises OSError if the file takes no more."""
@@ -190,7 +195,7 @@ def made_batch(
 
     Raises InputError for what is no record.
     """
-    make = partial(_batch, _pyarrow(), schema=schema, table=table, flat=flat)
+    make = partial(_batch, pyarrow(), schema=schema, table=table, flat=flat)
     try:
         return make(batch)
     except MISFITS:
@@ -236,43 +241,38 @@ def column_array(pa: Any, values: Sequence[Any], kind: Any) -> Any:
 
 def _structs(pa: Any, values: Sequence[Any], kind: Any) -> Any:
     """Return an array of objects, each of which has two keys or more."""
-    nulls = [value is None for value in values]
-    if all(nulls):
+    if all(value is None for value in values):
         return pa.nulls(len(values), kind)
     fields = [kind.field(index) for index in range(kind.num_fields)]
     names = [field.name for field in fields]
-    if any(nulls):
-        empty = dict.fromkeys(names)
-        values = [empty if value is None else value for value in values]
-    columns = zip(*map(itemgetter(*names), values), strict=True)
+    empty = dict.fromkeys(names)
+    known = [empty if value is None else value for value in values]
+    columns = zip(*map(itemgetter(*names), known), strict=True)
     arrays = [
         column_array(pa, column, field.type) for field, column in zip(fields, columns, strict=True)
     ]
-    mask = pa.array(nulls) if any(nulls) else None
-    return pa.StructArray.from_arrays(arrays, fields=fields, mask=mask)
+    return pa.Array.from_buffers(kind, len(values), [_validity(pa, values)], children=arrays)
 
 
 def _lists(pa: Any, values: Sequence[Any], kind: Any) -> Any:
     if not _LISTS.issuperset(map(type, values)):
         raise TypeError("expected a list")
-    nulls = [value is None for value in values]
-    if all(nulls):
+    if all(value is None for value in values):
         return pa.nulls(len(values), kind)
     known = [value or () for value in values]
     items = column_array(pa, list(chain.from_iterable(known)), kind.value_type)
     ends = pa.array([0, *accumulate(map(len, known))], pa.int32())
-    mask = pa.array(nulls) if any(nulls) else None
-    return pa.ListArray.from_arrays(ends, items, type=kind, mask=mask)
+    buffers = [_validity(pa, values), ends.buffers()[1]]
+    return pa.Array.from_buffers(kind, len(values), buffers, children=[items])
 
 
-def _pyarrow() -> Any:
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - half a second of CPU, and optional
-    except ImportError:
-        raise UsageError(
-            "Parquet needs pyarrow: pip install 'auditor[parquet]' (CSV does not)"
-        ) from None
-    return pa
+def _validity(pa: Any, values: Sequence[Any]) -> Any:
+    """Return the bitmap of the values that are not null, None if all are.
+
+    Of a mask pyarrow would make it, once it has loaded all of `pyarrow.compute`.
+    """
+    known = [value is not None for value in values]
+    return None if all(known) else pa.array(known, pa.bool_()).buffers()[1]
 
 
 def _column(pa: Any, column: Column) -> Any:

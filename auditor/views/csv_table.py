@@ -12,12 +12,11 @@ from auditor.output.columns import (
     PREFIX,
     SORT_KEY,
     misfit,
-    prefix_of,
-    sort_key_of,
 )
 from auditor.output.csv_writer import csv_header, csv_rows, csv_table
 from auditor.views.reader.line_template import MARKS, TARGET_MARK, fold_for
 from auditor.views.reader.results import parse_records
+from auditor.views.target_columns import TargetColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,6 +87,7 @@ class _Rows:
             for each in table.stamped(stamp).columns
         ]
         self._templates: dict[bytes, _Template] = {}
+        self._targets = TargetColumns()
 
     def csv_rows(self, chunk: Chunk, before: int) -> Iterator[bytes]:
         """Yield the rows of each line, in UTF-8; `before`: records in the chunks before."""
@@ -102,7 +102,7 @@ class _Rows:
             template = known.get(line) or made[line]
             rows = None
             if template is not None and texts:
-                rows = template.filled(texts)
+                rows = self._filled(template, texts)
             elif template is not None and not line.startswith(_MARKED):
                 # Else by a character of its own, which is no address.
                 rows = template.rows
@@ -112,6 +112,14 @@ class _Rows:
         for line, template in made.items():
             if template is not None and len(line) <= _LARGEST_KEPT and line.startswith(_MARKED):
                 known[line] = template
+
+    def _filled(self, template: _Template, texts: Sequence[bytes]) -> bytes | None:
+        """Return rows with texts in place of their marks, None if the target is no address."""
+        try:
+            _, sort_key, prefix = self._targets.of(texts[0])
+        except ValueError:
+            return None
+        return template.filled((prefix, sort_key, *texts))
 
     def _made(self, lines: Sequence[bytes]) -> Sequence[bytes | None]:
         """Return the rows of each line, with its marks if it has any; None if it is no record."""
@@ -157,13 +165,8 @@ class _Template:
         #: Which of prefix, sort key and texts stands where.
         self._marks = [_PLACES[mark] for mark in pieces[1::2]]
 
-    def filled(self, texts: Sequence[bytes]) -> bytes | None:
-        """Return the rows with texts in place of their marks, None if the target is no address."""
-        try:
-            target = texts[0].decode()
-            values = (prefix_of(target).encode(), sort_key_of(target).encode(), *texts)
-        except ValueError:
-            return None
-        if len(values) < len(_PLACES):
-            values += tuple(_ANY_MARKS[len(values) :])
+    def filled(self, values: tuple[bytes, ...]) -> bytes:
+        """Return the rows with the first of _ANY_MARKS replaced by values, one each."""
+        if len(values) < len(_ANY_MARKS):
+            values += _ANY_MARKS[len(values) :]
         return self._format % tuple([values[at] for at in self._marks])

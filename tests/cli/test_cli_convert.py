@@ -390,6 +390,17 @@ def test_csv_does_without_pyarrow(results: Path) -> None:
     assert done.stdout == "[]\n"
 
 
+def test_parquet_does_without_numpy_and_leaves_it_to_others(results: Path) -> None:
+    code = (
+        "import sys; from auditor.cli.app import run; "
+        f"run(['convert', '-q', {str(results)!r}, '-o', 'fleet.parquet']); "
+        "print(sorted({'pyarrow', 'pandas', 'numpy', 'pyarrow.compute'} & set(sys.modules))); "
+        "import numpy; print(numpy.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "['pyarrow']\nnumpy\n"
+
+
 def test_a_reader_that_goes_away_ends_it(results: Path) -> None:
     with running("convert", results, *[results] * 50, "-o", "-") as process:
         assert process.stdout is not None
