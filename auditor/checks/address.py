@@ -12,7 +12,7 @@ from auditor.publicsuffix import is_public, registrable
 from auditor.resolve.answer import Question
 from auditor.wire.codes import AAAA, NODATA, NOERROR, PTR, SETTLED, A
 from auditor.wire.names import is_hostname
-from auditor.wire.reverse import reverse_name
+from auditor.wire.reverse import is_reverse, reverse_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ __all__ = [
     "Wildcards",
     "check_address",
     "confirm",
-    "is_reverse",
     "ptr_fact",
     "unconfirmed",
     "without_origin",
@@ -33,8 +32,6 @@ __all__ = [
 
 #: PTR names that are confirmed at most (the figure of RFC 7208 §4.6.4), in sorted order.
 MAX_NAMES: Final = 10
-
-_REVERSE_TREES: Final = (".in-addr.arpa", ".ip6.arpa")
 
 _MAX_WILDCARDS: Final = 65_536
 
@@ -109,11 +106,6 @@ def ptr_fact(reverse: str, answer: Answer) -> PtrFact:
     """Return what the answer to the PTR question about the name `reverse` says."""
     names = cast("tuple[str, ...]", answer.records)
     return PtrFact(answer.status, names, answer.chain, answer.canonical or reverse, answer.zone)
-
-
-def is_reverse(name: str) -> bool:
-    """Whether a name is one of the reverse trees, where no host has its name (RFC 3172 §2)."""
-    return f".{name}".endswith(_REVERSE_TREES)
 
 
 def without_origin(name: str, owner: str) -> str:

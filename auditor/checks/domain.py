@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from auditor.checks.address import check_address
 from auditor.checks.facts import AddressFact, DomainFact, MxHost, SpfPolicyFact
-from auditor.checks.steps import together
 from auditor.resolve.answer import Question
+from auditor.resolve.steps import together
 from auditor.wire.codes import AAAA, MX, NODATA, NOERROR, NXDOMAIN, SETTLED, A
 from auditor.wire.names import NULL_MX
 

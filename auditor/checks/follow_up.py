@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from auditor.checks.address import is_reverse, without_origin
-from auditor.checks.steps import together
+from auditor.checks.address import without_origin
 from auditor.resolve.answer import Question
+from auditor.resolve.steps import together
 from auditor.wire.codes import AAAA, MX, SETTLED, A, type_name
 from auditor.wire.names import is_hostname, parent_of
+from auditor.wire.reverse import is_reverse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from auditor.checks.steps import together
+from auditor.resolve.steps import together
 from auditor.spf.check_host import check_host, sender_of
 from auditor.wire.addresses import number_of
 

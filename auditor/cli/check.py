@@ -9,7 +9,6 @@ import click
 
 from auditor.checks.follow_up import follow_up
 from auditor.checks.reverse_zone import look_up_zone
-from auditor.checks.steps import together
 from auditor.cli.check_json import check_data
 from auditor.cli.check_servers import with_disagreement
 from auditor.cli.check_text import describe
@@ -23,6 +22,7 @@ from auditor.errors import FINDINGS_FOUND, UsageError
 from auditor.findings.judge import RuleSet, fails
 from auditor.findings.receivers import select_receivers
 from auditor.pipeline.target import TargetAuditor
+from auditor.resolve.steps import together
 from auditor.run.event_loop import run_loop
 from auditor.run.scan import run_steps
 from auditor.run.server_sample import ask_each

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from auditor.checks.address import is_reverse
 from auditor.cli.formatting import paragraph, severity_style
 from auditor.findings.catalogue import entry
 from auditor.quoting import printable
 from auditor.wire.codes import SETTLED, type_name
 from auditor.wire.extended_errors import extended_error
+from auditor.wire.reverse import is_reverse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, summarize_address_range
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from auditor.checks.steps import together
+from auditor.resolve.steps import together
 from auditor.spf.check_host import check_host
 from auditor.spf.explain import trace_host
 from auditor.spf.lint.policy import lint

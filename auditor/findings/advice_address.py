@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from auditor.checks.address import is_reverse, without_origin
+from auditor.checks.address import without_origin
 from auditor.findings.generic_names import is_generic
 from auditor.findings.special_purpose import is_global
 from auditor.publicsuffix import is_public, registrable
 from auditor.wire.codes import SETTLED
 from auditor.wire.names import is_hostname
-from auditor.wire.reverse import reverse_name
+from auditor.wire.reverse import is_reverse, reverse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from auditor.checks.address import MAX_NAMES, is_reverse, without_origin
+from auditor.checks.address import MAX_NAMES, without_origin
 from auditor.findings.catalogue import ENTRIES, SEVERITIES
 from auditor.findings.generic_names import cut, is_generic, perhaps_generic
 from auditor.findings.rules import RuleSet
@@ -18,7 +18,7 @@ from auditor.publicsuffix import is_public
 from auditor.spf.result import is_bogus
 from auditor.wire.codes import BOGUS, NOERROR, REFUSED, SETTLED
 from auditor.wire.names import NULL_MX, is_hostname, is_multi_label
-from auditor.wire.reverse import reverse_name
+from auditor.wire.reverse import is_reverse, reverse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

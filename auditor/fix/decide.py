@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from auditor.checks.address import is_reverse, without_origin
+from auditor.checks.address import without_origin
 from auditor.checks.follow_up import FollowUpFacts, follow_up
 from auditor.findings.advice_address import is_host_name, mending_of
 from auditor.findings.catalogue import entry
 from auditor.fix.changes import OWN, Change, Mends, Plan, Undecided
 from auditor.fix.holders import holders_of
 from auditor.fix.policies import replace_policy, result_refusing, rewrite
-from auditor.fix.settle import settle
 from auditor.fix.zone_data import rrset_at
 from auditor.quoting import printable
 from auditor.resolve.answer import Question, make_answer
+from auditor.resolve.steps import answer_steps_at_once
 from auditor.wire.codes import AAAA, CNAME, NODATA, NOERROR, PTR, SETTLED, SOA, TXT, A
 from auditor.wire.names import parent_of
+from auditor.wire.reverse import is_reverse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,7 +97,7 @@ class Planner:
             return
         helo = record["helo"]
         expected = self._names.get(record["target"], "")
-        known = settle(
+        known = answer_steps_at_once(
             follow_up(record, helo["name"] if helo else "", expected), self._zones.answer
         )
         if helo is not None and helo["status"] in SETTLED:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.findings.catalogue import entry
-from auditor.fix.settle import settle
 from auditor.resolve.answer import Question, make_answer
+from auditor.resolve.steps import answer_steps_at_once
 from auditor.spf.records import policies
 from auditor.wire.codes import NOERROR, TXT
 from auditor.wire.master_file import MAX_STRING
@@ -75,7 +75,7 @@ def rewrite(
     from auditor.spf.lint.correction import correct, policy_owner  # noqa: PLC0415 - loads pyspf
     from auditor.spf.lint.policy import lint  # noqa: PLC0415 - the same
 
-    report = settle(lint(domain), answer)
+    report = answer_steps_at_once(lint(domain), answer)
     correction = correct(report, domain)
     problems = {problem.code for problem in report.problems if problem.domain == domain}
     if correction is None or not correction.text or not _UNCERTAIN.isdisjoint(problems):
@@ -83,7 +83,9 @@ def rewrite(
     rewritten = Rewritten(policy_owner(report, domain), correction.text, why, set())
     published = make_answer(NOERROR, (rewritten.strings,))
     question = Question(domain, TXT)
-    after = settle(lint(domain), lambda asked: published if asked == question else answer(asked))
+    after = answer_steps_at_once(
+        lint(domain), lambda asked: published if asked == question else answer(asked)
+    )
     found_then = {problem.code for problem in after.problems if problem.domain == domain}
     new = {code for code in found_then - problems if entry(code).severity in _PROBLEMS}
     return rewritten._replace(new_problems=new)
@@ -101,5 +103,5 @@ def result_refusing(address: str, host: str, answer: Callable[[Question], Answer
     """Return what the policy of a host's own name gives an address, "" if it does not refuse it."""
     from auditor.spf.check_host import check_host  # noqa: PLC0415 - loads pyspf
 
-    result = settle(check_host(address, "helo", "", host), answer).result
+    result = answer_steps_at_once(check_host(address, "helo", "", host), answer).result
     return result if result in _REFUSING else ""

@@ -1,25 +1,23 @@
-"""Makes the engine and the resolver that the settings ask for."""
+"""Makes the engine that the settings ask for, without routes (see `routing.factory`)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from auditor.errors import UsageError
-from auditor.resolve.cache import Cache
 from auditor.resolve.resolv_conf import system_servers
-from auditor.resolve.resolver import CachingResolver
 
 if TYPE_CHECKING:
     from auditor.resolve.answer import Engine
     from auditor.settings import Settings
 
-__all__ = ["make_engine", "make_resolver"]
+__all__ = ["make_plain_engine"]
 
 #: Seconds for which c-ares' engine waits for any server to come back before it gives up.
-_HOPE: Final = 10.0
+_NO_SERVER_PATIENCE_S: Final = 10.0
 
 
-def make_engine(settings: Settings) -> Engine:
+def make_plain_engine(settings: Settings) -> Engine:
     """Return the engine that the settings name, not started."""
     # An engine is imported when it is chosen: each brings libraries that cost time.
     if settings.zones is not None:
@@ -50,10 +48,5 @@ def make_engine(settings: Settings) -> Engine:
         timeout=settings.timeout,
         tries=settings.tries,
         check=settings.server_check,
-        hope=_HOPE,
+        give_up_after_s=_NO_SERVER_PATIENCE_S,
     )
-
-
-def make_resolver(settings: Settings) -> CachingResolver:
-    """Return a resolver over that engine, not started."""
-    return CachingResolver(make_engine(settings), Cache(settings.cache_size), trace=settings.trace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from auditor.resolve.cache import Cache
-from auditor.resolve.factory import make_engine as make_plain_engine
+from auditor.resolve.factory import make_plain_engine
 from auditor.resolve.resolver import CachingResolver
 
 if TYPE_CHECKING:

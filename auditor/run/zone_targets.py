@@ -20,7 +20,7 @@ from auditor.targets.target import Origin, Target
 from auditor.wire.addresses import V4, V6, format_address, number_of
 from auditor.wire.codes import AAAA, PTR, A
 from auditor.wire.names import normalise
-from auditor.wire.reverse import REVERSE_TREES, classless_address, reverse_prefix
+from auditor.wire.reverse import classless_address, is_reverse, reverse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
@@ -165,9 +165,8 @@ def _span_in_place_of(text: str) -> Span | None:
 
 def addresses_of(zone: Zone) -> list[tuple[str, list[str]]]:
     """Return the addresses in a zone, sorted, with their PTR names or the names that have them."""
-    is_reverse = f".{zone.origin}".endswith(REVERSE_TREES)
     names: defaultdict[str, list[str]] = defaultdict(list)
-    for address, name in _ptr_names(zone) if is_reverse else _forward_names(zone):
+    for address, name in _ptr_names(zone) if is_reverse(zone.origin) else _forward_names(zone):
         names[address].append(name)
     return [
         (address, sorted(set(names[address])))

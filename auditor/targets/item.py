@@ -16,10 +16,10 @@ from auditor.targets.spans import Span
 from auditor.targets.target import Origin, Target
 from auditor.wire.addresses import MAPPED_PREFIX, V4, V6, format_address, parse_address
 from auditor.wire.reverse import (
-    REVERSE_TREES,
     Prefix,
     classless_address,
     classless_block,
+    is_reverse,
     reverse_prefix,
 )
 
@@ -145,7 +145,7 @@ def _is_item(text: str, *, bounded: bool) -> bool:
 
 
 def _parse(text: str, *, bounded: bool, slash: SlashMeaning) -> Span | Name:
-    if f".{text.lower().removesuffix('.')}".endswith(REVERSE_TREES):
+    if is_reverse(text.lower().removesuffix(".")):
         return _parse_reverse(text, bounded=bounded)
     name = plain_domain(text)
     if name and not _is_wildcard(name):  # no address, prefix or range has a top-level domain

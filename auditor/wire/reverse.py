@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 from auditor.wire.addresses import V4, V6
 
 __all__ = [
-    "REVERSE_TREES",
     "Prefix",
     "classless_address",
     "classless_block",
+    "is_reverse",
     "reverse_name",
     "reverse_prefix",
 ]
@@ -24,7 +24,7 @@ __all__ = [
 _IN_ADDR: Final = ".in-addr.arpa"
 _IP6: Final = ".ip6.arpa"
 #: The ends of all names in the reverse trees.
-REVERSE_TREES: Final = (_IN_ADDR, _IP6)
+_REVERSE_TREES: Final = (_IN_ADDR, _IP6)
 _OCTETS: Final = frozenset(map(str, range(256)))
 
 # Up to thirty-two nibbles, last one first.
@@ -60,6 +60,11 @@ def reverse_name(address: str) -> str:
     if v6 is None or v6.scope_id is not None:
         raise ValueError(f"not an IP address: {address!r}")
     return ".".join(v6.packed.hex()[::-1]) + _IP6
+
+
+def is_reverse(name: str) -> bool:
+    """Whether a name is one of the reverse trees, where no host has its name (RFC 3172 §2)."""
+    return f".{name}".endswith(_REVERSE_TREES)
 
 
 def reverse_prefix(name: str) -> Prefix | None:

@@ -8,6 +8,7 @@ from auditor.findings.judge import weigh
 from auditor.resolve.direct import NO_ROUTE, NOT_ASKED
 from auditor.wire.codes import SETTLED, TIMEOUT, UNREACHABLE
 from auditor.wire.names import mail_address
+from auditor.wire.reverse import is_reverse
 from auditor.zones.facts import MAX_NAMES
 from auditor.zones.placing import is_registry
 
@@ -23,7 +24,6 @@ _OF_PARENT: Final = frozenset({"DELEGATION_MISSING", "DELEGATION_PARTIAL"})
 _SILENT: Final = frozenset({TIMEOUT, UNREACHABLE})
 #: Owners whose answers differ that become findings of their own.
 _MOST_DIFFERING: Final = 100
-_REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
 
 
 def judge_zone(fact: ZoneFact, rule_set: RuleSet) -> list[Finding]:
@@ -81,7 +81,7 @@ def mends(fact: ZoneFact, findings: list[Finding]) -> str:
         return "isp"
     if is_registry(fact.zone):
         return "rir"
-    if not f".{fact.zone}".endswith(_REVERSE):
+    if not is_reverse(fact.zone):
         return "customer"
     return "isp" if not fact.parent or is_registry(fact.parent) else "customer"
 

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from auditor.resolve.answer import Question
-from auditor.resolve.factory import make_engine
+from auditor.resolve.factory import make_plain_engine
 from auditor.run.event_loop import garbage_collected_by_clock, new_loop, run_loop
 from auditor.settings import Server, Settings
 from auditor.wire import codes
@@ -30,7 +30,9 @@ _NEW = tuple.__new__
 
 
 async def _main(task: Task, engine_name: str) -> None:
-    engine = make_engine(Settings(servers=(Server(task.address, task.port),), engine=engine_name))
+    engine = make_plain_engine(
+        Settings(servers=(Server(task.address, task.port),), engine=engine_name)
+    )
     await engine.start()
     rdtype: int = getattr(codes, task.rdtype)
     left = len(task.names)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from itertools import compress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from auditor.checks.address import is_reverse
 from auditor.checks.helo import is_qualified
 from auditor.findings.special_purpose import is_global
 from auditor.pipeline.fastpath.json_lines import labels_text
@@ -17,7 +16,7 @@ from auditor.resolve.answer import Question
 from auditor.wire.addresses import V4
 from auditor.wire.codes import AAAA, A
 from auditor.wire.names import is_hostname
-from auditor.wire.reverse import reverse_name
+from auditor.wire.reverse import is_reverse, reverse_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -109,7 +109,7 @@ class CaresEngine:
     most; `qps`: queries a second at most; `tries`: queries for one question and server, given
     up after `tries` times `timeout` seconds, as far as c-ares keeps to that: it adapts its
     timeouts to how servers respond; `check`: whether servers are asked for a name that cannot
-    exist first, and left out if they make up an answer or are silent; `hope`: seconds after
+    exist first, and left out if they make up an answer or are silent; `give_up_after_s`: seconds after
     which the run ends if none of them answers any more, None if nobody looks.
     A query that waits for its turn has not been given to c-ares, so its time has not begun.
     """
@@ -123,14 +123,14 @@ class CaresEngine:
         timeout: float = 2.0,
         tries: int = 5,
         check: bool = False,
-        hope: float | None = None,
+        give_up_after_s: float | None = None,
     ) -> None:
         self._given = servers
         self._servers = [_as_cares_writes(server) for server in servers]
         self._most = concurrency or _MAX_IN_FLIGHT
         self._qps = qps
         self._check = check
-        self._hope = hope
+        self._give_up_after_s = give_up_after_s
         self._watch: LivenessWatch | None = None
         self._fail: Callable[[AuditorError], None] | None = None
         flags = pycares.ARES_FLAG_EDNS
@@ -166,14 +166,14 @@ class CaresEngine:
         except (pycares.AresError, aiodns.error.DNSError, OSError) as error:
             names = ", ".join(map(str, self._given))
             raise UsageError(f"server: c-ares refuses {names}") from error
-        if self._hope is not None:
+        if self._give_up_after_s is not None:
             self._watch = LivenessWatch(
                 self._servers,
                 probe=self._is_there,
                 settle=self._settle,
                 again=self._ask_again,
                 fail=self._give_up,
-                hope=self._hope,
+                give_up_after_s=self._give_up_after_s,
             )
 
     def _open(self) -> aiodns.DNSResolver:
@@ -209,7 +209,7 @@ class CaresEngine:
         self._wake = wake
 
     def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
-        """Have `fail` called whenever no server has answered for `hope` seconds."""
+        """Have `fail` called whenever no server has answered for `give_up_after_s` seconds."""
         self._fail = fail
 
     def counters(self) -> Mapping[str, int]:

@@ -50,7 +50,7 @@ class LivenessWatch:
 
     `probe` asks for a name that cannot exist and tells whether anybody answers; `settle` hands
     on an answer; `again` asks a question once more; `fail` ends the run, when nobody has
-    answered for `hope` seconds. `servers` are named in the log.
+    answered for `give_up_after_s` seconds. `servers` are named in the log.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class LivenessWatch:
         settle: Callable[[Question, AnswerCallback, Answer], None],
         again: Callable[[Question, AnswerCallback], None],
         fail: Callable[[AuditorError], None],
-        hope: float,
+        give_up_after_s: float,
     ) -> None:
         self._servers = servers
         self._probe = probe
         self._settle = settle
         self._again = again
         self._fail = fail
-        self._hope = hope
+        self._give_up_after_s = give_up_after_s
         self._loop = asyncio.get_running_loop()
         self._heard = float("-inf")
         self._held: list[tuple[Question, AnswerCallback, Answer]] = []
@@ -98,7 +98,7 @@ class LivenessWatch:
                 await self._task
 
     async def _find_out(self) -> None:
-        """Probe until a server answers; report a failure whenever none has for `hope` seconds."""
+        """Probe until a server answers; report a failure whenever none has for `give_up_after_s` seconds."""
         since = self._loop.time()
         gone = False
         while not await self._is_there():
@@ -106,7 +106,7 @@ class LivenessWatch:
             if not gone:
                 gone = True
                 self._tell("server_benched", "has stopped answering")
-            if now - since >= self._hope:
+            if now - since >= self._give_up_after_s:
                 why = "; ".join(f"{server} does not answer" for server in self._servers)
                 self._fail(NoServerError(f"no server answers any more: {why}"))
                 since = now  # whoever asks from now on waits as long

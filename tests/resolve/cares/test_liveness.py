@@ -35,7 +35,7 @@ TIMED_OUT = Answer("TIMEOUT")
 class World:
     """A watch with a server that answers probes as told; a probe takes a second."""
 
-    def __init__(self, *probes: bool, hope: float = 10.0) -> None:
+    def __init__(self, *probes: bool, give_up_after_s: float = 10.0) -> None:
         self.probes = list(probes)
         self.settled: list[Question] = []
         self.again: list[Question] = []
@@ -46,7 +46,7 @@ class World:
             settle=lambda question, _deliver, _answer: self.settled.append(question),
             again=lambda question, _deliver: self.again.append(question),
             fail=lambda error: self.failed.append(str(error)),
-            hope=hope,
+            give_up_after_s=hope,
         )
 
     async def _probe(self) -> bool:
@@ -136,7 +136,7 @@ def test_any_answer_at_all_ends_the_search() -> None:
 
 def test_without_hope_the_run_ends_and_who_asks_afterwards_is_told_again() -> None:
     async def main() -> None:
-        world = World(hope=10.0)
+        world = World(give_up_after_s=10.0)
         assert world.holds(SILENT)
         why = "no server answers any more: 192.0.2.53:53 does not answer"
         await asyncio.sleep(15)
@@ -218,12 +218,15 @@ def test_without_a_server_it_does_not_start() -> None:
 
 
 def _outcome(
-    run: Callable[[Coroutine[Any, Any, Any]], Any], port: int, hope: float, questions: int
+    run: Callable[[Coroutine[Any, Any, Any]], Any],
+    port: int,
+    give_up_after_s: float,
+    questions: int,
 ) -> tuple[list[str], list[Answer]]:
     """Return what a run without the check failed with, and what was answered."""
 
     async def main() -> tuple[list[str], list[Answer]]:
-        engine = CaresEngine([Server("127.0.0.1", port)], hope=hope, **SHORT)
+        engine = CaresEngine([Server("127.0.0.1", port)], give_up_after_s=hope, **SHORT)
         over = asyncio.Event()
         failed: list[str] = []
         answers: list[Answer] = []
@@ -277,7 +280,7 @@ def test_silent_names_of_a_server_that_is_there_are_no_failure(
 def test_a_server_that_comes_back_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> Answer:
         with servers.nsd(FLEET / "zones") as server:
-            engine = CaresEngine([Server("127.0.0.1", server.port)], hope=20.0, **SHORT)
+            engine = CaresEngine([Server("127.0.0.1", server.port)], give_up_after_s=20.0, **SHORT)
             engine.on_failure(lambda error: pytest.fail(str(error)))
             await engine.start()
             reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.stepping import driven
 
-from auditor.checks.steps import together
 from auditor.resolve.answer import Answer, Question
+from auditor.resolve.steps import together
 from auditor.wire.codes import A
 
 if TYPE_CHECKING:
