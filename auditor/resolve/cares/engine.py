@@ -109,8 +109,8 @@ class CaresEngine:
     most; `qps`: queries a second at most; `tries`: queries for one question and server, given
     up after `tries` times `timeout` seconds, as far as c-ares keeps to that: it adapts its
     timeouts to how servers respond; `check`: whether servers are asked for a name that cannot
-    exist first, and left out if they make up an answer or are silent; `give_up_after_s`: seconds after
-    which the run ends if none of them answers any more, None if nobody looks.
+    exist first, and left out if they make up an answer or are silent; `give_up_after_s`: seconds
+    after which the run ends if none of them answers any more, None if nobody looks.
     A query that waits for its turn has not been given to c-ares, so its time has not begun.
     """
 

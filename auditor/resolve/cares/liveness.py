@@ -98,7 +98,7 @@ class LivenessWatch:
                 await self._task
 
     async def _find_out(self) -> None:
-        """Probe until a server answers; report a failure whenever none has for `give_up_after_s` seconds."""
+        """Probe until a server answers; report a failure each `give_up_after_s` without any."""
         since = self._loop.time()
         gone = False
         while not await self._is_there():

@@ -46,7 +46,7 @@ class World:
             settle=lambda question, _deliver, _answer: self.settled.append(question),
             again=lambda question, _deliver: self.again.append(question),
             fail=lambda error: self.failed.append(str(error)),
-            give_up_after_s=hope,
+            give_up_after_s=give_up_after_s,
         )
 
     async def _probe(self) -> bool:
@@ -226,7 +226,7 @@ def _outcome(
     """Return what a run without the check failed with, and what was answered."""
 
     async def main() -> tuple[list[str], list[Answer]]:
-        engine = CaresEngine([Server("127.0.0.1", port)], give_up_after_s=hope, **SHORT)
+        engine = CaresEngine([Server("127.0.0.1", port)], give_up_after_s=give_up_after_s, **SHORT)
         over = asyncio.Event()
         failed: list[str] = []
         answers: list[Answer] = []

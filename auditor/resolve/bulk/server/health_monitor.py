@@ -66,7 +66,7 @@ class HealthMonitor:
 
     `probe` sends a question, without EDNS if `plain`; `take_back` puts what a suspended server
     owes back in line; `fail` ends the run, called once, when no server has been in use for
-    `hope` seconds.
+    `give_up_after_s` seconds.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class HealthMonitor:
         probe: Callable[[NameServer, Question, bool], None],
         take_back: Callable[[NameServer], None],
         fail: Callable[[AuditorError], None],
-        hope: float = _GIVE_UP_S,
+        give_up_after_s: float = _GIVE_UP_S,
     ) -> None:
         self._nameservers = nameservers
         self._policy = policy
         self._probe = probe
         self._take_back = take_back
         self._fail = fail
-        self._hope = hope
+        self._give_up_after_s = give_up_after_s
         #: By server: the type asked for, and who waits for the reply.
         self._checks: dict[int, tuple[int, asyncio.Future[_Reply]]] = {}
         self._all_gone: float | None = None
@@ -243,7 +243,7 @@ class HealthMonitor:
             nameserver.next_probe = now + nameserver.patience()
             self._probe(nameserver, nonexistent_name(), nameserver.can.plain)
         gone = self._all_gone
-        if gone is not None and now - gone > self._hope:
+        if gone is not None and now - gone > self._give_up_after_s:
             self._all_gone = now  # whoever asks from now on waits as long
             self._fail(NoServerError(f"no server answers any more: {self._why()}"))
 
