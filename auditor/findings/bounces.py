@@ -124,7 +124,7 @@ def _unpacked(text: str) -> str:
     text = text.lstrip()
     first = text.partition("\n")[0]
     if _HEADER.match(first) or first.startswith("From "):
-        message = email.message_from_string(text, policy=email.policy.default)
+        message = email.message_from_string(text, policy=email.policy.compat32)
         if message.is_multipart() or message.get("content-transfer-encoding"):
             return "\n".join(_parts(message))
     if _SOFT_BREAK.search(text):

@@ -278,6 +278,26 @@ def test_no_message_is_too_odd(text: str) -> None:
     diagnose(f"Subject: x\n{text}")
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("Message-ID: <", "Message-ID: <>x", "To: <", 'To: "', "Resent-To: ,;:", "Date: x"),
+        *("Content-Disposition: ;;;=", "Content-Type: ;", "Content-Transfer-Encoding: \0"),
+    ],
+)
+def test_odd_fields_of_a_message_are_read_past(field: str) -> None:
+    for text in (
+        _POSTFIX_NOTIFICATION.replace("Subject: ", f"{field}\nSubject: ", 1),
+        _POSTFIX_NOTIFICATION.replace("--b1\n", f"--b1\n{field}\n"),
+        f"{field}\nContent-Transfer-Encoding: 7bit\n\n550 5.7.25 x\n",
+    ):
+        diagnose(text)
+    status = f"Reporting-MTA: dns; mx\n\n{field}\nDiagnostic-Code: smtp; 550 5.7.25 x\n"
+    found = diagnose(f"MIME-Version: 1.0\nContent-Type: message/delivery-status\n\n{status}")
+    assert found is not None
+    assert found.code == "5.7.25"
+
+
 def test_what_replies_lead_to_is_there() -> None:
     codes = {entry.code for entry in ENTRIES}
     found = _diagnosis("5.7.24")
