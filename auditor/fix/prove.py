@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from auditor.errors import UsageError
-from auditor.findings.judge import RuleSet
+from auditor.findings.judge import Finding, RuleSet
 from auditor.fix.zone_text import with_files
+from auditor.output.record import with_findings
 from auditor.pipeline.target import TargetAuditor
 from auditor.resolve.answer import Answer, Question, make_answer
 from auditor.resolve.cache import Cache
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
 
     from auditor.fix.changes import Plan
     from auditor.fix.zone_data import ZoneData
+    from auditor.output.record_types import Record
     from auditor.resolve.answer import Steps
 
-__all__ = ["Judging", "Promises", "audit_again", "changed_zones", "judging_of"]
+__all__ = ["Engines", "Judging", "Promises", "audit_again", "changed_zones", "judging_of"]
 
 T = TypeVar("T")
 
@@ -82,36 +84,69 @@ def judging_of(results: str) -> Judging:
     return judging
 
 
-def changed_zones(zones: ZoneData, files: Mapping[str, bytes]) -> ZoneFileEngine:
-    """Return an engine with the zones as changed files have them. Raises ZoneFileError."""
+class Engines(NamedTuple):
+    """What answers from the zones as they are with a plan, and as they were."""
+
+    changed: _Recorded
+    unchanged: _Recorded
+
+
+def changed_zones(zones: ZoneData, files: Mapping[str, bytes]) -> Engines:
+    """Return engines with the zones as changed files have them, and as they were.
+
+    Raises ZoneFileError.
+    """
     found = {}
     for origin, source in zones.sources.items():
         found[origin] = source.zone
         if origin in zones.own:
             found[origin] = read_zone(with_files(source.file, files))
-    return _Recorded.loaded(found)
+    return Engines(_Recorded.loaded(found), _Recorded.loaded(zones.zones))
 
 
 async def audit_again(
-    records: Iterable[Mapping[str, Any]], engine: ZoneFileEngine, plan: Plan, judging: Judging
+    records: Iterable[Mapping[str, Any]],
+    engines: Engines,
+    plan: Plan,
+    judging: Judging,
 ) -> AsyncIterator[Mapping[str, Any]]:
     """Yield the records of the same targets as they are with the plan."""
     rule_set = RuleSet(judging.severities, judging.select, judging.ignore)
     settings = judging.settings
-    # Nothing is kept: what has been recorded counts for its own target only.
-    resolver = CachingResolver(engine, Cache(0))
     planned = {edit.target for change in plan.own for edit in change.edits}
+
+    async def audited(engine: _Recorded, target: Target, unsettled: set[str]) -> Record:
+        # Nothing is kept: what has been recorded counts for its own target only.
+        resolver = CachingResolver(engine, Cache(0))
+        engine.set_record(record)
+        steps = _noting_unsettled(TargetAuditor(settings, rule_set).audit(target), unsettled)
+        return await answer_steps(steps, resolver.resolve_many)
+
     for record in records:
         target = _target(record)
         if target is None or _is_undelegated(record):
             yield record
             continue
-        if isinstance(engine, _Recorded):
-            engine.set_record(record)
         unsettled: set[str] = set()
-        steps = _noting_unsettled(TargetAuditor(settings, rule_set).audit(target), unsettled)
-        audited = await answer_steps(steps, resolver.resolve_many)
-        yield record if unsettled and target.text not in planned else audited
+        after = await audited(engines.changed, target, unsettled)
+        if unsettled and target.text not in planned:
+            yield record
+        elif target.origin.mail_from and after["spf"] != record["spf"]:
+            before = await audited(engines.unchanged, target, unsettled)
+            yield _with_spf(after, record) if before["spf"] == after["spf"] else after
+        else:
+            yield after
+
+
+def _with_spf(after: Record, record: Mapping[str, Any]) -> Record:
+    """Return a record with the SPF results of another one, which no change is the cause of.
+
+    A scan knows the local parts of senders, on which a policy may depend; its records do not.
+    """
+    found = [each for each in after["findings"] if not each["code"].startswith("SPF_")]
+    found += [each for each in record["findings"] if each["code"].startswith("SPF_")]
+    findings = sorted(Finding(**each) for each in found)
+    return with_findings({**after, "spf": record["spf"]}, findings)
 
 
 def _is_undelegated(record: Mapping[str, Any]) -> bool:

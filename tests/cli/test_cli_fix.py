@@ -369,3 +369,20 @@ def test_a_record_whose_names_are_none_is_named(
             *(2, ""),
             f"auditor: r.ndjson line 2: {message}; expected the NDJSON of `auditor scan`\n",
         )
+
+
+def test_the_proof_takes_the_local_part_of_a_sender_for_no_fault_of_the_plan(
+    here: Path, call: Callable[..., Ended]
+) -> None:
+    """Records tell the domain of a sender only, and a policy may depend on the rest."""
+    (here / "net").write_text(
+        head(NET) + 'mail A 192.0.2.7\n@ TXT "v=spf1 exists:%{l}.known.%{d} -all"\n'
+        "me.known A 127.0.0.2\n"
+    )
+    (here / "reverse").write_text(head(REVERSE) + "7 PTR mail.example.net\n")
+    sender = ("--mail-from", f"me@{NET}")
+    call("scan", "-q", "192.0.2.7", "--zones", ".", *sender, "-o", "r.ndjson")
+    ended = call("fix", "r.ndjson", "--zones", ".", *OWN, "--prove", "-o", "plan/")
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("1  got better: 1 fail → pass\n")
+    assert "SPF" not in ended.out
