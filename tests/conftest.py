@@ -102,12 +102,16 @@ def _leaves_the_process_as_it_was() -> Iterator[None]:
     assert shared_state() == before
 
 
-@pytest.fixture(autouse=True)
-def _what_is_frozen_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _what_is_frozen_stays_so() -> Iterator[None]:
     """Let no command thaw or hide what is there for all tests, as one in a process may."""
-    for module in (session, worker):
-        monkeypatch.setattr(module, "garbage_collected_by_clock", nullcontext)
-    monkeypatch.setattr(convert, "numpy_unloaded", nullcontext)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for module in (session, worker):
+            monkeypatch.setattr(module, "garbage_collected_by_clock", nullcontext)
+        monkeypatch.setattr(convert, "numpy_unloaded", nullcontext)
+        for name in ("freeze", "unfreeze"):
+            monkeypatch.setattr(gc, name, lambda: None)
+        yield
 
 
 @pytest.fixture

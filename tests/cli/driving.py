@@ -13,14 +13,12 @@ import sys
 import tempfile
 import termios
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
-from unittest.mock import patch
 
 from support.fleet import FLEET
 from support.process_state import signals_put_back
 
-from auditor import session
 from auditor.cli.app import run
 
 if TYPE_CHECKING:
@@ -84,7 +82,6 @@ def call(*arguments: str | Path, stdin: bytes = b"") -> Ended:
         _standard_output(1, "stdout") as out,
         _standard_output(2, "stderr") as err,
         signals_put_back(),
-        patch.object(session, "garbage_collected_by_clock", nullcontext),
     ):
         code = run([str(argument) for argument in arguments])
         for stream in (sys.stdout, sys.stderr):

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from support.virtual_time import run_virtual
 
+from auditor.cli.garbage import cycles_uncollected
 from auditor.run.event_loop import garbage_collected_by_clock, run_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Before the suite keeps them from its tests.
+_FREEZE: Final = gc.freeze
+_UNFREEZE: Final = gc.unfreeze
 
-@pytest.fixture(autouse=True)
-def _collecting() -> Iterator[None]:
+
+@pytest.fixture
+def _thawed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Thaw what the suite has frozen: a command finds nothing frozen, and leaves nothing so."""
+    monkeypatch.setattr(gc, "freeze", _FREEZE)
+    monkeypatch.setattr(gc, "unfreeze", _UNFREEZE)
     assert gc.isenabled()
     gc.unfreeze()
     yield
@@ -42,6 +49,7 @@ def test_what_goes_wrong_comes_out() -> None:
         run_loop(broken())
 
 
+@pytest.mark.usefixtures("_thawed")
 def test_garbage_is_collected_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     collected: list[float] = []
 
@@ -58,6 +66,7 @@ def test_garbage_is_collected_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> N
     assert max(collected) <= 100.0
 
 
+@pytest.mark.usefixtures("_thawed")
 def test_no_collection_is_due_when_it_is_over() -> None:
     kept: list[list[int]] = []
     phases: list[str] = []
@@ -85,3 +94,10 @@ def test_the_collector_is_back_after_an_exception() -> None:
                 raise ZeroDivisionError
 
     run_virtual(main())
+
+
+def test_no_command_thaws_what_all_tests_share() -> None:
+    with cycles_uncollected():
+        pass
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
