@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, field, fields
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from auditor.errors import UsageError
 from auditor.settings_values import parse_float, parse_int
@@ -32,8 +32,7 @@ class Group(Enum):
     RECEIVERS = "whose published rules make the verdict"
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """How a setting is named, read, checked and shown.
 
     `attribute` of `Settings` and `key` of a settings file follow from the field's name unless they
@@ -52,7 +51,6 @@ class Option:
     group: Group
     parse: Callable[[Any], Any]
     help: str
-    _: KW_ONLY
     metavar: str | None = None
     short: str | None = None
     flag: str = ""
@@ -111,8 +109,7 @@ def declared_options(settings: type[Any]) -> dict[str, Option]:
     for declaration in fields(settings):
         declared: Option = declaration.metadata["option"]
         key = declared.key or declaration.name.replace("_", "-")
-        options[key] = replace(
-            declared,
+        options[key] = declared._replace(
             key=key,
             attribute=declaration.name,
             flag=declared.flag or f"--{key}",
