@@ -1,9 +1,9 @@
 """Public suffix list: top-level domains and registrable domains, offline.
 
 From the ICANN section of the public suffix list, as the package `publicsuffixlist` carries
-it. Its own parser takes 10 times as long, mostly to encode rules that no name of a run
-touches, and answers 20 times as slowly; here the rules are read as they stand, on first
-need, and an A-label is decoded when one is looked up. A test holds both to one answer.
+it. Its own parser reads and encodes all rules, of which a run touches few, and answers 20
+times as slowly; here the rules of a top-level domain are read when a name in it is first
+looked up, and an A-label is decoded then. A test holds both to one answer.
 
 Who runs a name is asked of the registries' rules only: the list's private section (hosting
 and dynamic DNS providers) would make every customer of a provider a domain of its own.
@@ -11,7 +11,6 @@ and dynamic DNS providers) would make every customer of a provider a domain of i
 
 from __future__ import annotations
 
-import re
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
@@ -26,16 +25,20 @@ _SPECIAL_USE: Final = frozenset(
 _HOME: Final = "home.arpa"
 
 _MARKS: Final = (b"// ===BEGIN ICANN DOMAINS===", b"// ===END ICANN DOMAINS===")
+_COMMENT: Final = "//"
+
+#: Top-level domains whose rules are kept: there are fewer than 1,500 of them.
+_MAX_TLDS: Final = 2048
 
 
 class _Rules(NamedTuple):
-    """The rules, in Unicode and lower case.
+    """The rules of a top-level domain, in Unicode and lower case.
 
     `suffixes` are the plain ones, `wildcards` and `exceptions` without their marks; `nodes`
     are all names that a rule ends in, so a walk from the TLD down knows when to stop.
     """
 
-    tlds: frozenset[str]
+    is_listed: bool
     suffixes: frozenset[str]
     wildcards: frozenset[str]
     exceptions: frozenset[str]
@@ -43,31 +46,36 @@ class _Rules(NamedTuple):
 
 
 @cache
-def _rules() -> _Rules:
+def _section() -> bytes:
+    """Return the ICANN section of the list: a rule or a comment a line."""
     from pathlib import Path  # noqa: PLC0415 - as below
 
     from publicsuffixlist import PSLFILE  # noqa: PLC0415 - loaded on first need
 
     text = Path(PSLFILE).read_bytes()
-    # By patterns: whoever checks one address should not wait for loops over all lines.
-    section = text[text.index(_MARKS[0]) : text.index(_MARKS[1])].decode()
-    text_of_rules = re.sub(r"(?m)^//.*", "", section)
-    lines = {*text_of_rules.split("\n")} - {""}
-    marked = {line for line in lines if line[0] in "!*"}
-    parents = set(re.findall(r"\.(.+)", text_of_rules))
+    return text[text.index(_MARKS[0]) : text.index(_MARKS[1])]
+
+
+@lru_cache(maxsize=_MAX_TLDS)
+def _rules(tld: str) -> _Rules:
+    """Return the rules that end in a label: whoever checks one address needs few of all."""
+    octets = tld.encode(errors="replace")
+    parts = _section().split(b".%b\n" % octets)[:-1]
+    heads = [part.rpartition(b"\n")[2].decode() for part in parts]
+    rules = [f"{head}.{tld}" for head in heads if not head.startswith(_COMMENT)]
     nodes = set[str]()
-    while parents:
-        nodes |= parents
-        parents = {line.partition(".")[2] for line in parents} - nodes - {""}
-    tlds = {rule for rule in nodes if "." not in rule} | {
-        *re.findall(r"(?m)^[^.\n]+$", text_of_rules)
-    }
+    for rule in rules:
+        parent = rule.partition(".")[2]
+        while parent and parent not in nodes:
+            nodes.add(parent)
+            parent = parent.partition(".")[2]
+    is_line = b"\n%b\n" % octets in _section() and tld != "" and not tld.startswith(_COMMENT)
     return _Rules(
-        frozenset(tlds - _SPECIAL_USE),
-        frozenset(lines - marked),
-        frozenset(rule[2:] for rule in marked if rule[0] == "*"),
-        frozenset(rule[1:] for rule in marked if rule[0] == "!"),
-        frozenset(nodes),
+        is_listed=tld not in _SPECIAL_USE and (is_line or bool(rules)),
+        suffixes=frozenset(rule for rule in rules if rule[0] not in "!*"),
+        wildcards=frozenset(rule[2:] for rule in rules if rule[0] == "*"),
+        exceptions=frozenset(rule[1:] for rule in rules if rule[0] == "!"),
+        nodes=frozenset(nodes),
     )
 
 
@@ -91,8 +99,7 @@ def is_public(name: str) -> bool:
     tld = name[name.rfind(".") + 1 :]
     if tld == "arpa":
         return not f".{name}".endswith(f".{_HOME}")
-    tlds = _rules().tlds
-    return tld in tlds or (tld[:4] == "xn--" and _decoded(tld) in tlds)
+    return _rules(_decoded(tld)).is_listed
 
 
 def registrable(name: str) -> str | None:
@@ -114,9 +121,9 @@ def registrable(name: str) -> str | None:
 
 def _start(name: str) -> int:
     """Return where the registrable domain begins in a Unicode name, or -1 without one."""
-    _, suffixes, wildcards, exceptions, nodes = _rules()
     dot = public = name.rfind(".")  # the dots before what was looked at, and before the suffix
     parent = name[dot + 1 :]
+    _, suffixes, wildcards, exceptions, nodes = _rules(parent)
     while dot > 0 and parent in nodes:
         above = dot
         dot = name.rfind(".", 0, dot)
