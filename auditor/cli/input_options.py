@@ -9,7 +9,7 @@ import click
 from auditor.errors import UsageError
 from auditor.output.selected import OnlyVerdicts
 from auditor.quoting import quoted
-from auditor.targets.columns import InputOptions
+from auditor.targets.input_columns import InputOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

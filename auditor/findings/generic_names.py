@@ -25,7 +25,7 @@ __all__ = ["cut", "generic_words", "is_generic", "perhaps_generic"]
 # The words stand in strings: one to a line (SIM905) nobody would read them.
 
 #: These say by themselves that the address is handed out, or is a customer's line.
-_STRONG: Final = frozenset(
+_STRONG_WORDS: Final = frozenset(
     "adsl adslpool broadband catv cgn cgnat cpe dhcp dial dialin dialup"  # noqa: SIM905
     " docsis dsl dslam dslpool dyn dynamic dynamicip"
     " dynip dynpool fttb fttc ftth fttx gpon gprs hdsl hsd isdn modem natpool ppp"
@@ -33,14 +33,14 @@ _STRONG: Final = frozenset(
     " unused vdsl wimax xdsl".split()
 )
 #: These are in names of mail servers as well (`customer-mail`, `mail.home.example.net`).
-_WEAK: Final = frozenset(
+_WEAK_WORDS: Final = frozenset(
     "abo bband cable client clients cust customer customers"  # noqa: SIM905
     " fiber fibre guest home hotspot lte mobile pool pools res subs subscriber"
     " subscribers user users wifi wireless wlan".split()
 )
 #: A zone of dial-up lines if it is a label of its own; else a place, or somebody's name.
 _DIALUP_ZONE: Final = re.compile(r"dip[0-9]*")
-_WORDS: Final = _STRONG | _WEAK
+_WORDS: Final = _STRONG_WORDS | _WEAK_WORDS
 #: Words run together: `dslgw`, `modemcable`, `dynhost`; with one letter more, `poold`.
 _GLUED: Final = re.compile(
     r"(?:(?:[ahirsvx]|sh)?dsl[a-d]?|dial(?:up|in)?|dyn(?:amic)?|dhcp|pppo?e?|catv|docsis|modem"
@@ -167,7 +167,7 @@ def _customer_word(name: str, host: str) -> str | None:
     ]
     words = [word for label in words_of for word in label]
     for word in words:
-        if word in _STRONG or (_GLUED_STRONG.search(word) and _GLUED.fullmatch(word)):
+        if word in _STRONG_WORDS or (_GLUED_STRONG.search(word) and _GLUED.fullmatch(word)):
             return word
     # Filters of mail have a customer's zone for what goes in.
     if is_for_mail or ["in"] in words_of:
@@ -178,7 +178,7 @@ def _customer_word(name: str, host: str) -> str | None:
         (
             word
             for word in candidates
-            if word in _WEAK or ("pool" in word and _GLUED.fullmatch(word))
+            if word in _WEAK_WORDS or ("pool" in word and _GLUED.fullmatch(word))
         ),
         None,
     )

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.senders.sweep import sweep, users_of
+from auditor.spf.limits import MAX_LOOKUPS, MAX_MX, MAX_VOIDS
 from auditor.spf.parser import parse_term
-from auditor.spf.result import MAX_LOOKUPS, MAX_MX, MAX_VOIDS
 from auditor.wire.address_set import address_count, overlaps, uncovered, union
 from auditor.wire.addresses import V4, V6, format_address
 from auditor.wire.codes import type_name

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.answer import Question
 from auditor.spf.check_host import helo_policy
+from auditor.spf.limits import MAX_LOOKUPS
 from auditor.spf.macro_expansion import MacroValues, owner_of
 from auditor.spf.parser import LOOKUP_TERMS
 from auditor.spf.range_evaluator import parsed
 from auditor.spf.records import mail_hosts, only_policy
-from auditor.spf.result import MAX_LOOKUPS
 from auditor.spf.shared_policies import SharedPolicies
 from auditor.wire.addresses import V4, V6
 from auditor.wire.codes import AAAA, MX, SETTLED, TXT, A

@@ -23,8 +23,9 @@ from auditor.spf.compile import (
     IS_OPAQUE,
     compiled_policy,
 )
+from auditor.spf.limits import MAX_LOOKUPS, MAX_MX, MAX_VOIDS
 from auditor.spf.records import mail_hosts, policies, printable, shown
-from auditor.spf.result import MAX_LOOKUPS, MAX_MX, MAX_VOIDS, Outcome, fact_of
+from auditor.spf.result import Outcome, fact_of
 from auditor.wire.addresses import MAPPED_PREFIX, V4, number_of
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A, type_name
 

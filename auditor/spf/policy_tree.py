@@ -10,13 +10,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.answer import Question
+from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS
 from auditor.spf.macro_expansion import MacroValues, owner_of
 from auditor.spf.outline import outline_of
 from auditor.spf.policy_memo import MAX_KEPT_OCTETS
 from auditor.spf.range_evaluator import Answers, networks_of, peculiar
 from auditor.spf.ranges import partition, published
 from auditor.spf.records import mail_hosts, only_policy, policies
-from auditor.spf.result import MAX_LOOKUPS, MAX_VOIDS
 from auditor.wire.address_set import EVERYTHING, address_count, union
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
 

@@ -12,11 +12,11 @@ from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from auditor.resolve.answer import Question
+from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS
 from auditor.spf.macro_expansion import owner_of
 from auditor.spf.parser import LOOKUP_TERMS, parse_policy
 from auditor.spf.policy_memo import PolicyMemo
 from auditor.spf.records import mail_hosts, only_policy
-from auditor.spf.result import MAX_LOOKUPS, MAX_VOIDS
 from auditor.wire.address_set import EVERYTHING, Interval, take_range, union
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from auditor.spf.result import MAX_MX
+from auditor.spf.limits import MAX_MX
 from auditor.wire.names import NULL_MX
 
 if TYPE_CHECKING:

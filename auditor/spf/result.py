@@ -6,13 +6,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from auditor.wire.codes import BOGUS
 
-__all__ = ["MAX_LOOKUPS", "MAX_MX", "MAX_VOIDS", "Outcome", "SpfFact", "fact_of", "is_bogus"]
+__all__ = ["Outcome", "SpfFact", "fact_of", "is_bogus"]
 
 _NEW: Final = tuple.__new__
-
-MAX_LOOKUPS: Final = 10  # RFC 7208 §4.6.4, as all three
-MAX_VOIDS: Final = 2
-MAX_MX: Final = 10
 
 
 class Outcome(NamedTuple):

@@ -27,7 +27,7 @@ from auditor.wire.addresses import V4, format_address
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from auditor.targets.columns import InputOptions
+    from auditor.targets.input_columns import InputOptions
 
 __all__ = ["count_input", "read_input", "too_many"]
 

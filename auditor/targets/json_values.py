@@ -13,8 +13,8 @@ import orjson
 
 from auditor.errors import InputError, TargetError
 from auditor.quoting import quoted
-from auditor.targets.columns import HELO, MAIL_FROM, InputOptions, legible, row_entry
 from auditor.targets.domains import mail_from_identities, mail_from_identity
+from auditor.targets.input_columns import HELO, MAIL_FROM, InputOptions, legible, row_entry
 from auditor.targets.item import Entry, invalid
 from auditor.targets.reader import MAX_LINE_OCTETS, InputSource, Lines
 from auditor.targets.target import NO_LABELS, Origin

@@ -19,7 +19,7 @@ from auditor.wire.addresses import V4, format_address, parse_address
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from auditor.targets.columns import InputOptions
+    from auditor.targets.input_columns import InputOptions
     from auditor.targets.item import Entry
 
 __all__ = ["registry_entries", "registry_form"]

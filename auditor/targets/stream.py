@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from auditor.errors import InputError, UsageError
-from auditor.targets.columns import InputOptions
 from auditor.targets.formats import count_input, read_input, too_many
+from auditor.targets.input_columns import InputOptions
 from auditor.targets.item import ZONE_TARGET, Entry, SpanEntry, read_item
 from auditor.targets.reader import InputSource, locate
 from auditor.targets.spans import Span, span_targets

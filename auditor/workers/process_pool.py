@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from auditor.errors import AuditorError, WorkersError
 from auditor.workers.pool import NotBegunError
-from auditor.workers.worker import end_worker, send_command
+from auditor.workers.worker import send_command
+from auditor.workers.worker_process import BEGUN, LOGGED, READY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from auditor.workers.messages import Command, Quota
 
-__all__ = ["ProcessPool", "WorkerProcess", "serve"]
+__all__ = ["ProcessPool", "WorkerProcess"]
 
 T = TypeVar("T")
 
@@ -45,11 +46,6 @@ _EXIT_TIMEOUT_S: Final = 3.0
 
 #: For how long a message of one process is not repeated for others.
 _REPEAT_INTERVAL_S: Final = 5.0
-
-#: Messages of a process other than outcomes of calls, in place of a call's number.
-_READY: Final = -1
-_LOGGED: Final = -2
-_BEGUN: Final = -3
 
 
 class WorkerProcess(Executor):
@@ -77,7 +73,8 @@ class WorkerProcess(Executor):
             # would look into the working directory first, whoever can write to that.
             code = (
                 f"import sys; sys.path[:] = {sys.path!r}; "
-                f"from auditor.workers.process_pool import serve; serve({theirs.fileno()})"
+                "from auditor.workers.worker_process import serve_calls; "
+                f"serve_calls({theirs.fileno()})"
             )
             command = [sys.executable, "-P", "-c", code]
             self._process = subprocess.Popen(  # noqa: S603 - this very program
@@ -144,11 +141,11 @@ class WorkerProcess(Executor):
         self._on_end(self)
 
     def _take(self, number: int, outcome: Any, error: BaseException | None) -> None:
-        if number == _READY:
+        if number == READY:
             self.ready = True
-        elif number == _LOGGED:
+        elif number == LOGGED:
             self._on_log(*outcome)
-        elif number == _BEGUN:
+        elif number == BEGUN:
             self._begun.add(outcome)
         else:
             self._begun.discard(number)
@@ -253,56 +250,3 @@ class ProcessPool:
         if self.error is None:
             self._add()
         self._changed()
-
-
-class _Messages(logging.Handler):
-    """Passes on what the engine reports to the process that can show it."""
-
-    def __init__(self, send: Callable[[object], None]) -> None:
-        super().__init__()
-        self._send = send
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Send level, text and event; the text is no template any more."""
-        kept = ("event", "fields")
-        extra = {name: getattr(record, name) for name in kept if hasattr(record, name)}
-        self._send((_LOGGED, (record.levelno, record.getMessage(), extra), None))
-
-
-def serve(handle: int) -> None:
-    """Serve as a `WorkerProcess`: run the calls that the pipe brings, until it is closed."""
-    # Ctrl-C and systemd reach all processes at once, and the parent knows what to do.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    pipe = Connection(handle)
-    lock = threading.Lock()
-
-    def send(message: object) -> None:
-        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-        with lock, suppress(OSError):
-            pipe.send_bytes(data)
-
-    def call(number: int, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        send((_BEGUN, number, None))
-        try:
-            send((number, fn(*args, **kwargs), None))
-        except BaseException as error:  # noqa: BLE001 - raised again in the parent
-            send((number, None, _portable(error)))
-
-    _log.addHandler(_Messages(send))
-    _log.setLevel(logging.INFO)  # the parent knows what anybody wants to know
-    send((_READY, None, None))
-    with suppress(OSError, EOFError):
-        while True:
-            task = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own parent
-            threading.Thread(target=call, args=task, daemon=True).start()
-    end_worker()
-
-
-def _portable(error: BaseException) -> BaseException:
-    """Return the error, or one that says the same and can be pickled."""
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - made a moment ago
-    except Exception:  # noqa: BLE001 - whatever it is that cannot be pickled
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import InputError
-from auditor.targets.columns import InputOptions
 from auditor.targets.csv_rows import csv_entries
+from auditor.targets.input_columns import InputOptions
 from auditor.targets.item import SpanEntry
 from auditor.targets.json_values import json_entries, ndjson_entries
 from auditor.targets.reader import InputSource

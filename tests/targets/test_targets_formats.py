@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.targets.columns import InputOptions
 from auditor.targets.formats import read_input
+from auditor.targets.input_columns import InputOptions
 from auditor.targets.item import SpanEntry
 from auditor.targets.reader import InputSource
 from auditor.targets.registry import registry_entries

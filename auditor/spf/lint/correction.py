@@ -11,10 +11,10 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from auditor.resolve.answer import Question
+from auditor.spf.limits import MAX_LOOKUPS
 from auditor.spf.lint.near_miss import near_miss
 from auditor.spf.parser import LOOKUP_TERMS, MECHANISMS, Policy, Term, parse_policy, parse_term
 from auditor.spf.records import policies
-from auditor.spf.result import MAX_LOOKUPS
 from auditor.wire.addresses import V4, V6, format_address
 from auditor.wire.codes import NOERROR, TXT
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from auditor.resolve.answer import Question
 from auditor.spf.check_host import check_host
+from auditor.spf.limits import MAX_LOOKUPS, MAX_MX, MAX_VOIDS
 from auditor.spf.lint.behind import lint_behind
 from auditor.spf.lint.near_miss import near_miss
 from auditor.spf.lint.problems import Problem, Problems, shown, unread
@@ -26,7 +27,6 @@ from auditor.spf.macros import SpfSyntaxError, macro_string
 from auditor.spf.parser import parse_policy
 from auditor.spf.policy_tree import policy_summary
 from auditor.spf.records import policies, printable
-from auditor.spf.result import MAX_LOOKUPS, MAX_MX, MAX_VOIDS
 from auditor.wire.address_set import EVERYTHING
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, SPF, TXT, A
 from auditor.wire.names import encode_name
