@@ -291,6 +291,9 @@ def test_the_round_trip_is_not_that_of_a_probe_that_was_answered_on_the_spot() -
             nameserver, (b"", world.loop.now, False), bytes(12), 1000.001
         )
         assert nameserver.round_trip.timeout > 0.2
+        # Nor for longer than until the first name has been answered.
+        nameserver.round_trip.add_sample(RTT)
+        assert nameserver.round_trip.smoothed == RTT
 
 
 def _fail(pressure: Pressure, now: float, tried: int | None) -> None:

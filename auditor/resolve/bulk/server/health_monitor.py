@@ -210,7 +210,7 @@ class HealthMonitor:
         """Take a reply to a probe."""
         if nameserver.round_trip.smoothed is None:
             # It may have been answered or refused on the spot: names take longer.
-            nameserver.round_trip.add_sample(max(now - probe[1], _MIN_ROUND_TRIP_S))
+            nameserver.round_trip.suppose(max(now - probe[1], _MIN_ROUND_TRIP_S))
         self._on_check(nameserver, _Reply(probe, data))
         if nameserver.health is Health.SUSPENDED:
             nameserver.health = Health.GOOD

@@ -14,24 +14,32 @@ class RttEstimator:
     """Smoothed round-trip time of one server and the timeout that follows (RFC 6298).
 
     `least` and `most` bound the timeout, in seconds. Only first tries are measured: which
-    try an answer belongs to is known here, but a retry is a sample of a bad moment.
+    try an answer belongs to is known here, but a retry is a sample of a bad moment. Until then
+    it is what was supposed, if anything.
     """
 
-    __slots__ = ("_least", "_most", "_variation", "smoothed")
+    __slots__ = ("_is_supposed", "_least", "_most", "_variation", "smoothed")
 
     def __init__(self, least: float, most: float) -> None:
         self.smoothed: float | None = None
         self._variation = 0.0
+        self._is_supposed = False
         self._least = least
         self._most = most
 
     def add_sample(self, seconds: float) -> None:
         """Take one measurement (RFC 6298 §2.2, §2.3)."""
-        if self.smoothed is None:
+        if self.smoothed is None or self._is_supposed:
             self.smoothed, self._variation = seconds, seconds / 2
+            self._is_supposed = False
             return
         self._variation += (abs(self.smoothed - seconds) - self._variation) / 4
         self.smoothed += (seconds - self.smoothed) / 8
+
+    def suppose(self, seconds: float) -> None:
+        """Go by so many seconds until the first measurement."""
+        self.add_sample(seconds)
+        self._is_supposed = True
 
     @property
     def usual(self) -> float:
