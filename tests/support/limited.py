@@ -6,22 +6,38 @@ A behaviour takes a `Query` and returns replies; it is told the time by the quer
 from __future__ import annotations
 
 import heapq
+from bisect import bisect
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from support.simnet import RTT, Reply, respond
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Sequence
 
     from support.simnet import Query
 
-__all__ = ["AT_ONCE", "REFUSED", "SERVFAIL", "AtATime", "PerSecond", "broken_zones", "dark"]
+__all__ = [
+    "AT_ONCE",
+    "REFUSED",
+    "SERVFAIL",
+    "AtATime",
+    "PerSecond",
+    "broken_zones",
+    "dark",
+    "on_busy_machine",
+    "varying",
+]
 
 SERVFAIL: Final = 2
 REFUSED: Final = 5
 
 #: Seconds until a resolver that does not look anything up has replied.
 AT_ONCE: Final = 0.0002
+
+#: Seconds between two looks at what has arrived, on a machine that has other work.
+_READ_EVERY_S: Final = 0.003
 
 
 class AtATime:
@@ -109,6 +125,42 @@ def broken_zones(
         if not is_broken(query.name):
             return [Reply(seconds, respond(query))]
         return [] if rcode is None else [Reply(seconds, respond(query, rcode))]
+
+    return answer
+
+
+def varying(
+    seconds: float, chance: random.Random, *, slow: float = 0.002
+) -> Callable[[Query], Sequence[Reply]]:
+    """Return a server that takes so long and a little more, and sometimes 0.8 seconds."""
+
+    def answer(query: Query) -> Sequence[Reply]:
+        after = seconds + chance.expovariate(1000.0) + 0.8 * (chance.random() < slow)
+        return [Reply(after, respond(query))]
+
+    return answer
+
+
+def on_busy_machine(
+    behaviour: Callable[[Query], Sequence[Reply]], chance: random.Random, start: float
+) -> Callable[[Query], Sequence[Reply]]:
+    """Return a server whose replies are read some milliseconds' worth at a time.
+
+    Every few seconds after `start` none is read for up to 80 ms.
+    """
+    gaps = [start, *(chance.expovariate(1 / 2.5) for _ in range(1000))]
+    stops = list(accumulate(gaps))
+    ends = [stop + chance.uniform(0.02, 0.08) for stop in stops]
+
+    def read_at(when: float) -> float:
+        when = (int(when / _READ_EVERY_S) + 1) * _READ_EVERY_S
+        return max(when, ends[bisect(stops, when) - 1])
+
+    def answer(query: Query) -> Sequence[Reply]:
+        return [
+            reply._replace(after=read_at(query.now + reply.after) - query.now)
+            for reply in behaviour(query)
+        ]
 
     return answer
 

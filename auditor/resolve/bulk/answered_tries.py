@@ -25,7 +25,7 @@ def learn_from_answer(
     """Learn about servers and ways from which try was answered, and when."""
     nameserver = nameservers[attempt.server]
     if attempt.server in query.doubted_by and query.check is not Check.DISABLED:
-        nameserver.limits.on_recovered(query.failed_at, attempt.when)
+        nameserver.limits.on_recovered(query.failed_at, attempt.when, now)
     _note_losses(nameserver, query, attempt)
     first = query.tries[0]
     if query.is_first_attempt(attempt):

@@ -307,6 +307,7 @@ class BulkEngine:
             if delay:
                 time.sleep(delay / len(self._nameservers))
         now = self._loop.time()
+        before = nameserver.in_flight.count
         came = self._read(nameserver, udp_socket, now)
         if not came:
             # An error may have woken us, also one of those that nobody is told of. libuv
@@ -322,7 +323,7 @@ class BulkEngine:
             nameserver.gathering.on_read(came, nameserver.in_flight.count)
             self._retries.on_overtaken(nameserver)
             if nameserver.limits.pressure.doubts:
-                nameserver.limits.pressure.on_held(nameserver.in_flight.count)
+                nameserver.limits.pressure.on_held(before)
                 self._look_after_limits(now)
             self._send_all()
 

@@ -89,9 +89,9 @@ class ServerLimits:
         """Note how the server failed a question, perhaps for its limit."""
         self._said = status
 
-    def on_recovered(self, failed_at: float, tried_at: float) -> None:
+    def on_recovered(self, failed_at: float, tried_at: float, now: float) -> None:
         """Note the answer to a question that had failed here before."""
-        self.pressure.on_recovered(failed_at, tried_at)
+        self.pressure.on_recovered(failed_at, tried_at, now)
         if self.rate.rate is not None:
             # Refusals tell of a rate only where a smaller window has not ended them.
             self.rate.on_lost(failed_at)
@@ -103,12 +103,12 @@ class ServerLimits:
             pressure.suspects_rate = False
             self.rate.suggest(now)
             self._pace(now)
-        elif pressure.cap is not None:
-            self._tell("at_a_time", f"{pressure.cap:,} queries at a time")
+        elif pressure.window.queries is not None:
+            self._tell("at_a_time", f"{pressure.window.queries:,} queries at a time")
 
     def were_reached(self, since: float, now: float) -> bool:
         """Tell whether queries have been lost to a limit since then, or may have been."""
-        found = max(self.rate.lossy_at, self.pressure.found_at)
+        found = max(self.rate.lossy_at, self.pressure.window.reached_at)
         return found >= since or self.rate.is_lossy(now)
 
     def poll_limits(self, now: float) -> bool:
@@ -129,8 +129,8 @@ class ServerLimits:
     def limits_found(self) -> dict[str, int | str]:
         """Return what was found: `at_a_time`, `a_second`, and the `setting` that may be raised."""
         found: dict[str, int | str] = {}
-        if self.pressure.cap is not None:
-            found["at_a_time"] = self.pressure.cap
+        if self.pressure.window.queries is not None:
+            found["at_a_time"] = self.pressure.window.queries
         if self.rate.rate is not None and self.rate.is_found:
             found["a_second"] = int(self.rate.rate)
         settings = [self._setting(kind) for kind in found]

@@ -8,10 +8,10 @@ name's own. So failures are put aside until a trial with few queries at a time. 
 
 from __future__ import annotations
 
-from math import inf
 from typing import Final
 
 from auditor.resolve.bulk.server.trial import Belief, Trial, Verdict
+from auditor.resolve.bulk.server.window_limit import WindowLimit
 
 __all__ = ["Pressure"]
 
@@ -30,10 +30,6 @@ _GROW: Final = 0.6
 #: What a trial ends with: so many answered that had failed, or so many that failed again.
 _RECOVERED: Final = 4
 _PERSISTED: Final = 16
-
-#: The part of what was borne that is used from then on, and what is left after it was too much.
-_BELOW: Final = 0.96
-_DOWN: Final = 0.85
 
 #: Goes of a trial in vain after which failures of a server that never answered are believed; and
 #: seconds after which those of one that has are.
@@ -69,16 +65,6 @@ _LEAST_RATED: Final = 4
 #: less of them left it was not their number that it minded. Half as many are tried then.
 _LEAST_HELD: Final = 1 / 32
 
-#: Answers, in windows, after which a limit counts as borne; seconds until more is tried, and by
-#: how much at most; what is close enough to what was too much, so that more is tried again only
-#: after so many seconds, doubling.
-_BORNE: Final = 3
-_PROBE_S: Final = 1.0
-_PROBE_UP: Final = 1.25
-_CLOSE: Final = 1.05
-_PATIENCE_S: Final = 2.0
-_MOST_PATIENCE_S: Final = 240.0
-
 #: The share of answers that few failures are.
 _FEW: Final = 0.25
 
@@ -92,13 +78,13 @@ _ALONE: Final = 2
 class Pressure:
     """What one server bears at a time.
 
-    `cap`: queries in flight at most, None for no limit known. `trial`: whether one is going on.
+    `window`: the limit that was found, if any. `trial`: whether one is going on.
     `doubts`: failures put aside. `answered_lately`: answers of late, with `passed_lately` to
     questions that had failed before.
     """
 
     def __init__(self) -> None:
-        self.cap: int | None = None
+        self.window = WindowLimit()
         self.trial: Trial | None = None
         self.doubts = 0
         self.answered = 0
@@ -116,36 +102,28 @@ class Pressure:
         #: Doubtful failures in zones that have answered, and the limit until they are judged.
         self._alive_doubts = 0
         self._provisional: int | None = None
-        #: Whether anything was refused since `on_held`.
-        self._is_refused = False
+        #: Queries refused since `on_held`.
+        self._refused = 0
         self._doubted_since = self._doubted_at = 0.0
         self._answered_before = 0
-        self._proven = 0
-        self._at_cap = 0
-        self.found_at = -inf
-        self._next_probe = 0.0
-        self._patience = _PATIENCE_S
-        #: The least that was too much.
-        self._ceiling = inf
-        self._probed_from: int | None = None
         #: Times in a row that what was borne has turned out to be too much.
         self._repeats = 0
 
     @property
     def is_limiting(self) -> bool:
         """Whether fewer queries may be in flight than a window allows, now or at all."""
-        return (self.cap, self.trial, self._provisional) != (None, None, None)
+        return (self.window.queries, self.trial, self._provisional) != (None, None, None)
 
     @property
     def is_calm(self) -> bool:
         """Whether nothing is doubtful and no limit is known."""
-        return not self.doubts and self.trial is None and self.cap is None
+        return not self.doubts and self.trial is None and self.window.queries is None
 
     def allowed_in_flight(self, window: int) -> int:
         """Return how many queries may be in flight, of those that the window allows."""
         if self.trial is not None:
             return 0 if self.trial.paused_until else min(self.trial.size, window)
-        return min(window, self.cap or window, self._provisional or window)
+        return min(window, self.window.queries or window, self._provisional or window)
 
     def on_answers(self, count: int, in_flight: int, sent_at: float) -> None:
         """Note answers to first tries, the newest of them sent then."""
@@ -154,10 +132,8 @@ class Pressure:
         if trial is not None:
             if sent_at >= trial.begun:
                 trial.answered += count
-        elif self.cap is not None and in_flight + count >= self.cap * _DOWN:
-            self._at_cap += count
-            if self._at_cap > _BORNE * self.cap:
-                self._proven = max(self._proven, self.cap)
+        else:
+            self.window.on_answers(count, in_flight)
 
     def on_failure(
         self,
@@ -187,8 +163,11 @@ class Pressure:
                     trial.persisted += 1
                     return Belief.PERSISTED
                 trial.failed += 1
-        elif calm and tried is not None and tried <= self._proven and not may_be_rate:
+        elif calm and tried is not None and tried <= self.window.borne and not may_be_rate:
             return Belief.OWN
+        if tried is None and trial is None and self.window.queries is not None:
+            self.window.on_refused(now)
+            return Belief.AGAIN
         self._doubted_at = now
         if not self.doubts:
             self._doubted_since = now
@@ -196,8 +175,8 @@ class Pressure:
         self.doubts += 1
         self._alive_doubts += alive
         self._pressed = max(self._pressed, held + 1)
-        self._is_refused = trial is None or sent_at < trial.begun
-        if tried is None and trial is None and held <= self._proven:
+        self._refused += trial is None or (trial.is_first_go and sent_at < trial.begun)
+        if tried is None and trial is None and held <= self.window.borne:
             return Belief.AGAIN
         return Belief.DOUBTFUL
 
@@ -215,17 +194,21 @@ class Pressure:
             self.trial.answered += is_answered
             self.trial.is_borne |= is_answered and 0 < self.trial.checked <= sent_at
 
-    def on_held(self, held: int) -> None:
-        """Note how many queries are in flight after refusals: what the server holds."""
-        if self._is_refused:
-            self._held = held
-            self._is_refused = False
-            many = self._alive_doubts >= self._need and not self._are_few(self._alive_doubts)
-            if many and self.trial is None:
-                # Until it is known: no more than the server held.
-                self._provisional = max(held, _LEAST_GENTLE)
-            elif self._probed_from is not None and self.doubts >= _DOUBTS:
-                self._provisional = self._probed_from
+    def on_held(self, in_flight: int) -> None:
+        """Note what was in flight until replies were read together: the server held the rest.
+
+        Not what is in flight after them: answers are read with the refusals, but were held as well.
+        """
+        refused, self._refused = self._refused, 0
+        if not refused:
+            return
+        if self.trial is not None:
+            self._held = max(self._held - refused, 0)
+            return
+        self._held = max(in_flight - refused, 0)
+        if self._alive_doubts >= self._need and not self._are_few(self._alive_doubts):
+            # Until it is known: no more than the server held.
+            self._provisional = max(self._held, _LEAST_GENTLE)
 
     def _count_answers(self, count: int) -> None:
         self.is_hopeless = False
@@ -235,11 +218,13 @@ class Pressure:
             self.passed_lately *= _RECENT_ANSWERS / self.answered_lately / 2
             self.answered_lately = _RECENT_ANSWERS / 2
 
-    def on_recovered(self, failed_at: float, tried_at: float) -> None:
+    def on_recovered(self, failed_at: float, tried_at: float, now: float) -> None:
         """Note the answer to a question that had failed here then, and was asked again."""
         self._count_answers(1)
-        self.passed_lately += failed_at > self.found_at  # else it was the limit's failure
-        if self.trial is not None and tried_at >= self.trial.begun:
+        self.passed_lately += failed_at > self.window.found_at  # else it was the limit's failure
+        if self.trial is None:
+            self.window.on_recovered(failed_at, now)
+        elif tried_at >= self.trial.begun:
             self.trial.recovered += 1
 
     def poll_trial(
@@ -259,8 +244,7 @@ class Pressure:
                 return Verdict.BEGUN
             if self.doubts and not waiting and now - self._doubted_at >= _FORGOTTEN_S:
                 self.forget_doubts()
-            if self.cap is not None:
-                self._probe_up(now)
+            self.window.poll(now)
             return None
         if trial.paused_until:
             if now < trial.paused_until or (waiting and not ripe):
@@ -302,7 +286,7 @@ class Pressure:
         Such zones are hardly broken. Where such names have turned out to fail by themselves, and
         no limit was found of late, the next ones are believed at once.
         """
-        return self._need == _DOUBTS or now - self.found_at < _WARY_S
+        return self._need == _DOUBTS or now - self.window.found_at < _WARY_S
 
     def _check(self, trial: Trial, now: float) -> Verdict | None:
         """Believe what failed again if the server still answers what it answered before."""
@@ -337,34 +321,22 @@ class Pressure:
         """Keep to what was held when the rest was refused."""
         self._need = _DOUBTS
         drained = self.trial is not None and self.trial.goes >= _RATE_GOES
-        kept = (self.cap or 0) > _LEAST_RATED and self._probed_from is None
-        repeated = kept and now - self.found_at <= _REPEAT_S
+        window = self.window
+        kept = (window.queries or 0) > _LEAST_RATED and not self._are_few(self.doubts)
+        repeated = kept and now - window.found_at <= _REPEAT_S
         self._repeats = self._repeats + 1 if repeated else 0
-        self.found_at, self.passed_lately = now, 0.0
+        window.found_at = window.reached_at = now
+        self.passed_lately = 0.0
         if self.is_paced or drained or self._repeats >= _RATE_REPEATS:
             # All was refused for a while though nothing was in flight, or no number is few
             # enough: it is the rate.
             self.suspects_rate = True
-            self.cap = None
+            window.lift()
             self._repeats = 0
-            self.forget_doubts()
-            return Verdict.OVERLOAD
-        held, self._ceiling = int(self._held * _BELOW), self._held + 1.0
-        if self._held < _LEAST_HELD * self._pressed:
-            held, self._ceiling = self._pressed // 2, float(self._pressed)
-        if self.cap is not None:
-            held = min(held, int(self.cap * _DOWN))
-            self._ceiling = min(self._ceiling, self.cap)
-            if held < self.cap // 2:
-                # What was borne before is not so far off.
-                held, self._ceiling = self.cap // 2, float(self.cap)
-            if self._probed_from is not None:
-                held = max(held, self._probed_from)
-        self.cap = max(held, 1)
-        self._probed_from = None
-        self._proven = min(self._proven, held // 2)
-        self._at_cap = 0
-        self._next_probe = now + _PROBE_S
+        elif self._held < _LEAST_HELD * self._pressed:
+            window.lower(self._pressed // 2, self._pressed, now)
+        else:
+            window.lower(self._held, self._held + 1, now)
         self.forget_doubts()
         return Verdict.OVERLOAD
 
@@ -373,25 +345,7 @@ class Pressure:
             # Where few were refused and they are the names' own, all that was in flight is borne;
             # else only what the server held is known to be.
             borne = self._pressed if self._are_few(self.doubts) else self._held
-            self._proven = max(self._proven, borne)
+            self.window.borne = max(self.window.borne, borne)
         self._need = min(self._need * 2, _MOST_DOUBTS)
         self.forget_doubts()
         return Verdict.OWN
-
-    def _probe_up(self, now: float) -> None:
-        """Try more when the last limit has been borne for a while.
-
-        At most half way to the least that was too much, which is forgotten in the end.
-        """
-        if self.cap is None or now < self._next_probe or self._at_cap < _BORNE * self.cap:
-            return
-        target = int(min(self.cap * _PROBE_UP + 1, (self.cap + self._ceiling) / 2))
-        if target <= self.cap * _CLOSE:
-            self._ceiling = inf
-            self._patience = min(self._patience * 2, _MOST_PATIENCE_S)
-            self._next_probe = now + self._patience
-            return
-        self._probed_from = self.cap
-        self.cap = target
-        self._at_cap = 0
-        self._next_probe = now + _PROBE_S

@@ -59,6 +59,11 @@ class Trial:
         self.checked = 0.0
         self.is_borne = False
 
+    @property
+    def is_first_go(self) -> bool:
+        """Whether it has neither failed nor rested yet."""
+        return not (self.goes or self.has_rested)
+
     def begin_anew(self, now: float) -> None:
         """Go on with half as many after a pause."""
         self.size = max(self.size // 2, 1)
