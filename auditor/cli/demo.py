@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from auditor.cli.console import ErrorOutput, print_data, print_message
 from auditor.cli.run_reporter import RunReporter
 from auditor.errors import OutputError, UsageError
 from auditor.output.atomic import replacing
+from auditor.output.temporary import temporary_folder
 from auditor.run.event_loop import run_loop
 from auditor.run.identity import identify
 from auditor.session import ScanSession
@@ -47,9 +47,9 @@ def command(*, output: str | None, quiet: bool) -> None:
     there is replaced.
     """
     if output is None:
-        with tempfile.TemporaryDirectory(prefix="auditor-demo-") as passing:
-            _audit(Path(passing))
-            _summarise(Path(passing))
+        with temporary_folder("auditor-demo-") as passing:
+            _audit(passing)
+            _summarise(passing)
         return
     folder = Path(output)
     _copy(folder)

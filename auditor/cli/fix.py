@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from auditor.fix.formats import FORMATS
 from auditor.fix.prove import Promises, audit_again, changed_zones, judging_of
 from auditor.fix.zone_data import read_zone_data
 from auditor.fix.zone_faults import read_zone_faults, undelegated_zones
+from auditor.output.temporary import temporary_folder
 from auditor.run.event_loop import run_loop
 from auditor.settings_option import Group
 from auditor.targets.stream import TargetStream
@@ -172,8 +172,8 @@ def _prove(results: str, zones: ZoneData, plan: Plan, changed: dict[str, bytes])
         plan,
         judging_of(results),
     )
-    with tempfile.TemporaryDirectory(prefix="auditor-fix-") as folder:
-        after = Path(folder) / "after.ndjson"
+    with temporary_folder("auditor-fix-") as folder:
+        after = folder / "after.ndjson"
         run_loop(_write(again, after, promises))
         with Diff(Results([results]), Results([after])) as diff:
             diff.read_both()

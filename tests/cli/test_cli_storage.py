@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from support.fleet import FLEET
 
 from auditor import session
 from auditor.output.sink import FileSink
+from auditor.output.temporary import temporary_error
 from auditor.pipeline.pipeline import Limits
 from auditor.run import scan as scan_module
 
@@ -326,3 +328,51 @@ def test_a_killed_scan_leaves_what_was_made_safe(here: Path, form: str) -> None:
 def _noted(output: Path) -> int:
     path = output.with_name(f"{output.name}.run.json")
     return int(manifest(output)["records"]) if path.exists() else 0
+
+
+@pytest.mark.parametrize(
+    ("command", "needed"),
+    [
+        ("demo", ()),
+        (f"fix r.ndjson --zones {ZONES} --own example.net --prove -q -o plan/", ()),
+        ("history r.parquet", ("pyarrow", "duckdb")),
+    ],
+)
+def test_a_command_without_room_for_temporary_files_says_so(
+    call: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    needed: tuple[str, ...],
+) -> None:
+    for module in needed:
+        pytest.importorskip(module)
+    assert call("scan", "-q", "--zones", ZONES, "198.51.100.50", "-o", "r.ndjson").code == 0
+    assert not needed or call("convert", "-q", "r.ndjson", "-o", "r.parquet").code == 0
+
+    def full(**_options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    ended = call(*command.split())
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err == (
+        f"auditor: {tempfile.gettempdir()}: no room for temporary files: "
+        "No space left on device; TMPDIR=FOLDER chooses another\n"
+    )
+
+
+def test_a_machine_without_a_folder_for_temporary_files_is_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    none = FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    def no_folder() -> str:
+        raise none
+
+    monkeypatch.setattr(tempfile, "gettempdir", no_folder)
+    error = temporary_error(none)
+    monkeypatch.undo()
+    assert str(error) == (
+        "no room for temporary files: No usable temporary directory found; "
+        "TMPDIR=FOLDER chooses another"
+    )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import heapq
 import os
 import tempfile
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zstandard
 
-from auditor.errors import OutputError
+from auditor.output.temporary import temporary_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ class _Store:
         try:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the store
         except OSError as error:
-            raise _unwritable(error) from error
+            raise temporary_error(error) from error
         self._end = 0
         self._pack = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
         self._unpack = zstandard.ZstdDecompressor().decompress
@@ -58,7 +59,7 @@ class _Store:
         try:
             self._file.write(data)
         except OSError as error:
-            raise _unwritable(error) from error
+            raise temporary_error(error) from error
         frame = _Frame(self._end, len(data))
         self._end += len(data)
         return frame
@@ -68,7 +69,7 @@ class _Store:
         try:
             self._file.flush()
         except OSError as error:
-            raise _unwritable(error) from error
+            raise temporary_error(error) from error
         for offset, size in frames:
             for entry in self._unpack(os.pread(self._file.fileno(), size, offset)).split(b"\n"):
                 number, _, line = entry.partition(b" ")
@@ -76,13 +77,8 @@ class _Store:
 
     def close(self) -> None:
         """Give the room back."""
-        self._file.close()
-
-
-def _unwritable(error: OSError) -> OutputError:
-    folder = tempfile.gettempdir()
-    why = f"{error.strerror}; TMPDIR=FOLDER chooses another"
-    return OutputError(f"{folder}: no room for temporary files: {why}")
+        with suppress(OSError):  # of what could not be written
+            self._file.close()
 
 
 class LinePartitions:

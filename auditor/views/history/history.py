@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from auditor.errors import InputError
 from auditor.output.columns import mapped_octets
+from auditor.output.temporary import temporary_error
 from auditor.views.history.nights import (
     Night,
     NightFile,
@@ -136,7 +137,10 @@ class History:
     def __init__(self, names: Sequence[str], wanted: Wanted) -> None:
         self._duckdb = duckdb_module()
         files = parquet_files(names)
-        self._folder = tempfile.TemporaryDirectory(prefix="auditor-history-")
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="auditor-history-")
+        except OSError as error:
+            raise temporary_error(error) from error
         self._connection = self._duckdb.connect(
             ":memory:",
             config={
