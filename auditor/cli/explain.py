@@ -24,6 +24,8 @@ __all__ = ["command"]
 
 #: Characters of a reply that are shown again.
 _REPLY_SHOWN_CHARACTERS: Final = 300
+#: How codes of findings begin that `auditor check` has for a domain.
+_OF_DOMAINS: Final = frozenset({"ADDRESS", "MX"})
 
 
 @click.command("explain", epilog="Example: auditor explain PTR_GENERIC")
@@ -158,17 +160,21 @@ def _diagnosis_parts(diagnosis: Diagnosis, receivers: Sequence[str]) -> Iterator
 def _next_commands(diagnosis: Diagnosis) -> Iterator[str]:
     if not diagnosis.findings:
         return
-    spf = any(code.startswith("SPF_") for code in diagnosis.findings)
-    if diagnosis.address:
-        identities = f" --mail-from {diagnosis.domain}" if diagnosis.domain and spf else ""
-        if diagnosis.helo and any(code.startswith("HELO_") for code in diagnosis.findings):
-            identities += f" --helo {diagnosis.helo}"
-        yield f"auditor check{identities} {diagnosis.address}"
-    if diagnosis.domain and spf:
-        address = f" --ip {diagnosis.address}" if diagnosis.address else ""
-        yield f"auditor spf {diagnosis.domain}{address}"
-    if not diagnosis.address and not diagnosis.domain:
-        yield "auditor check ADDRESS    (the text names no sending address)"
+    groups = {code.partition("_")[0] for code in diagnosis.findings}
+    address, domain = diagnosis.address, diagnosis.domain
+    spf, of_domain = "SPF" in groups, not groups.isdisjoint(_OF_DOMAINS)
+    identities = f" --mail-from {domain}" if domain and spf else ""
+    identities += f" --helo {diagnosis.helo}" if diagnosis.helo and "HELO" in groups else ""
+    if domain and of_domain:
+        yield f"auditor check {domain}"
+    if address and not groups <= _OF_DOMAINS:
+        yield f"auditor check{identities} {address}"
+    if domain and spf:
+        yield f"auditor spf {domain}" + (f" --ip {address}" if address else "")
+    if of_domain and not domain and not spf:
+        yield "auditor check DOMAIN    (the text names no sender)"
+    elif not address and not (domain and (spf or of_domain)):
+        yield f"auditor check{identities} ADDRESS    (the text names no sending address)"
 
 
 def _entry_data(known: Entry) -> dict[str, Any]:

@@ -55,8 +55,9 @@ _RECEIVER_ADDRESS: Final = re.compile(
 )
 _SENDER: Final = re.compile(
     r"(?:\bfrom=|mail from:? ?|(?:sending )?domain (?:of (?:sender address )?)?|smtp\.mailfrom=|"
-    r"return-path: )"
-    r"<?(?:[^\s<>@]{1,64}@)?([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,10})",
+    r"return-path: |\bspf \[|verif(?:y|ication) failed for |"
+    r"<(?=[^\s<>]{1,320}>: sender address rejected))"
+    r"<?(?:[^\s<>@]{1,64}@)?([A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,63}){1,10})",
     re.IGNORECASE,
 )
 

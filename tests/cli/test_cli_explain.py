@@ -7,6 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from auditor.findings.catalogue import ENTRIES
 from auditor.findings.receivers import receivers
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import pytest
     from cli.driving import Ended
 
 _BOUNCE: Final = "550-5.7.26 unauthenticated, from=<a@example.org> [192.0.2.5]"
@@ -40,6 +41,38 @@ def test_the_next_command_has_the_helo_name(call: Callable[..., Ended]) -> None:
         "fully-qualified hostname; from=<a@example.org> proto=ESMTP helo=<mail>"
     )
     assert call("explain", line).out.splitlines()[-1] == "  auditor check --helo mail 192.0.2.5"
+
+
+@pytest.mark.parametrize(
+    ("reply", "commands"),
+    [
+        (
+            "RCPT from mx[192.0.2.5]: 450 4.1.8 <a@example.org>: Sender address rejected: Domain",
+            ["auditor check example.org"],
+        ),
+        ("550 Sender verify failed", ["auditor check DOMAIN    (the text names no sender)"]),
+        (
+            "550 5.7.27 SPF [example.org] with ip: [192.0.2.5] = did not pass",
+            [
+                "auditor check --mail-from example.org 192.0.2.5",
+                "auditor spf example.org --ip 192.0.2.5",
+            ],
+        ),
+        (
+            "504 5.5.2 <mail>: Helo command rejected: need fully-qualified hostname",
+            ["auditor check --helo mail ADDRESS    (the text names no sending address)"],
+        ),
+        (
+            "550 5.7.25 no PTR record; from=<a@example.org>",
+            ["auditor check ADDRESS    (the text names no sending address)"],
+        ),
+        ("550 5.1.1 User unknown", []),
+    ],
+)
+def test_the_next_commands_find_what_the_reply_is_about(
+    call: Callable[..., Ended], reply: str, commands: list[str]
+) -> None:
+    assert json.loads(call("explain", "--json", reply).out)["next"] == commands
 
 
 def test_explain_prints_json(call: Callable[..., Ended]) -> None:

@@ -256,6 +256,22 @@ def test_the_sender_is_the_domain_that_spf_was_evaluated_for() -> None:
     assert (found.domain, found.address) == ("example.org", "192.0.2.25")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "450 4.1.8 <a@Example.ORG>: Sender address rejected: Domain not found",
+        "550-Verification failed for <a@example.org> 550 Sender verify failed",
+        "550-5.7.26 SPF [example.org] with ip: [192.0.2.9] = did not pass",
+    ],
+)
+def test_the_domain_of_the_sender_is_found_where_replies_name_it(text: str) -> None:
+    assert _diagnosis(text).domain == "example.org"
+
+
+def test_no_domain_looks_like_an_option() -> None:
+    assert _diagnosis("550 5.7.23 SPF fail; from=<a@-x.example.org>").domain == ""
+
+
 def test_the_address_of_the_receiver_is_never_taken_for_the_senders() -> None:
     text = "host mx.example.com[198.51.100.25] said: 550 5.7.25 no PTR record"
     assert _diagnosis(text).address == ""
