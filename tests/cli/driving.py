@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PROGRAM",
     "SECONDS",
+    "UNCOMPILED",
     "ZONES",
     "Ended",
     "Terminal",
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 PROGRAM: Final = (sys.executable, "-m", "auditor")
+#: For a process whose files may not grow: Python would cut short what it compiles, and keep it.
+UNCOMPILED: Final = {"PYTHONDONTWRITEBYTECODE": "1"}
 ZONES: Final = str(FLEET / "zones")
 #: For what takes no time unless the machine is in trouble.
 SECONDS: Final = 120.0

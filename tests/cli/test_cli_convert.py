@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 import zstandard
-from cli.driving import PROGRAM, SECONDS, Ended, running, wait_until
+from cli.driving import PROGRAM, SECONDS, UNCOMPILED, Ended, running, wait_until
 from pyarrow import parquet as pq
 from support.effort import sample
 from support.tables import fleet_lines, put_back, rounded
@@ -302,6 +302,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(results: Path, name: str) ->
     done = subprocess.run(
         ["bash", "-c", command, "-", *PROGRAM],
         capture_output=True,
+        env={**os.environ, **UNCOMPILED},
         timeout=SECONDS,
         check=False,
         text=True,

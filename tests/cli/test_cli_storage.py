@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from cli.driving import PROGRAM, ZONES, Ended, manifest, records, running, wait_until
+from cli.driving import PROGRAM, UNCOMPILED, ZONES, Ended, manifest, records, running, wait_until
 from support.effort import sample
 from support.faults import answer
 from support.faulty import FaultyServer
@@ -47,6 +47,7 @@ def _limited(*arguments: str | Path, octets: int) -> Ended:
         [*PROGRAM, *map(str, arguments)],
         capture_output=True,
         check=False,
+        env={**os.environ, **UNCOMPILED},
         text=True,
         timeout=60,
         preexec_fn=limit,
