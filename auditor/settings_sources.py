@@ -55,9 +55,7 @@ _PREFIX: Final = "AUDITOR_"
 _MIN_SIMILARITY: Final = 0.8
 
 #: What Kubernetes sets in every container of a namespace that has a service called auditor.
-_OF_KUBERNETES: Final = re.compile(
-    r"AUDITOR_(SERVICE_(HOST|PORT(_.*)?)|PORT(_[0-9]+_[A-Z]+(_.*)?)?)"
-)
+_OF_KUBERNETES: Final = r"AUDITOR_(SERVICE_(HOST|PORT(_.*)?)|PORT(_[0-9]+_[A-Z]+(_.*)?)?)"
 
 
 class Source(NamedTuple):
@@ -264,7 +262,7 @@ def _environment(
                     f"{printable(name)}: no setting has this variable; "
                     f"did you mean {_PREFIX}{near}?"
                 )
-            if not _OF_KUBERNETES.fullmatch(name):
+            if not re.fullmatch(_OF_KUBERNETES, name):
                 ignored.append(name)
             continue
         if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):

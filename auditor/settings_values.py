@@ -51,7 +51,7 @@ _MAX_SERVER_FILE_OCTETS: Final = 1 << 20
 _MAX_TOML_OCTETS: Final = 1 << 20
 
 _SECONDS_OF_UNIT: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_DURATION: Final = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
+_DURATION: Final = r"(?a:(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?)"
 _MAX_DURATION_CHARACTERS: Final = 32
 
 
@@ -187,7 +187,7 @@ def parse_duration(value: Any) -> float:
     if not isinstance(value, str):
         return parse_float(value)
     stripped = value.strip().lower()
-    match = _DURATION.fullmatch(stripped) if len(stripped) <= _MAX_DURATION_CHARACTERS else None
+    match = re.fullmatch(_DURATION, stripped) if len(stripped) <= _MAX_DURATION_CHARACTERS else None
     if match is None or not any(match.groups()):
         raise ValueError(f"{quoted(value)} is no duration; expected one such as 5h30m, 90s or 2d")
     parts = zip(match.groups(), _SECONDS_OF_UNIT.values(), strict=True)

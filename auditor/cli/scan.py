@@ -22,7 +22,6 @@ from auditor.run.identity import identify
 from auditor.run.zone_targets import ZoneTargets
 from auditor.session import ScanSession
 from auditor.settings_option import Group
-from auditor.targets.excludes import Excludes
 from auditor.targets.given_targets import refuse_invalid, require_target
 from auditor.targets.item import ZONE_TARGET
 from auditor.targets.stream import TargetStream
@@ -30,6 +29,7 @@ from auditor.targets.stream import TargetStream
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from auditor.targets.excludes import Excludes
 
 __all__ = ["command"]
 
@@ -103,7 +103,7 @@ def command(
             arguments,
             inputs,
             zones=zones,
-            excludes=Excludes.parse(exclude) if exclude else None,
+            excludes=_excludes(exclude),
             max_targets=settings.max_targets,
             options=choice.options,
             unique=choice.unique,
@@ -124,6 +124,14 @@ def command(
         session.describe(identity, inputs)
         done = session.open_output(overwrite=overwrite, resume=resume)
     return run_loop(session.run_to_end()) if done is None else done
+
+
+def _excludes(texts: Sequence[str]) -> Excludes | None:
+    if not texts:
+        return None
+    from auditor.targets.excludes import Excludes  # noqa: PLC0415 - for few runs
+
+    return Excludes.parse(texts)
 
 
 def _refuse_without_target(

@@ -39,10 +39,10 @@ _WEAK_WORDS: Final = frozenset(
     " subscribers user users wifi wireless wlan".split()
 )
 #: A zone of dial-up lines if it is a label of its own; else a place, or somebody's name.
-_DIALUP_ZONE: Final = re.compile(r"dip[0-9]*")
+_DIALUP_ZONE: Final = r"dip[0-9]*"
 _WORDS: Final = _STRONG_WORDS | _WEAK_WORDS
 #: Words run together: `dslgw`, `modemcable`, `dynhost`; with one letter more, `poold`.
-_GLUED: Final = re.compile(
+_GLUED: Final = (
     r"(?:(?:[ahirsvx]|sh)?dsl[a-d]?|dial(?:up|in)?|dyn(?:amic)?|dhcp|pppo?e?|catv|docsis|modem"
     r"|ftt[bchx]|pool[a-d]?|access|bras|cable|client|cpe|customer|cust|gw|home|host|ip|line|nas|nat"
     r"|node|port|res|static|subscriber|user|wifi)+"
@@ -70,7 +70,7 @@ _PLACEHOLDER: Final = re.compile(
 )
 
 #: What makes a placeholder one that is no domain's own name either.
-_OF_REVERSE: Final = re.compile(r"dns|ptr|rev")
+_OF_REVERSE: Final = r"dns|ptr|rev"
 
 #: The first two letters of every placeholder.
 _PLACEHOLDER_STARTS: Final = frozenset("ho no wi mi re rd pt dn na un pl ch se de".split())  # noqa: SIM905
@@ -148,7 +148,7 @@ def generic_words(name: str) -> str | None:
     if placeholder is None and _has_no_word(parent) and _has_no_word(head):
         return None
     domain = registrable(name)
-    if domain is None or (domain == name and not (placeholder and _OF_REVERSE.search(head))):
+    if domain is None or (domain == name and not (placeholder and re.search(_OF_REVERSE, head))):
         return None
     return head if placeholder is not None else _customer_word(name, name[: -len(domain) - 1])
 
@@ -158,7 +158,7 @@ def _customer_word(name: str, host: str) -> str | None:
     labels = host.split(".")
     is_for_mail = says_mail(name)
     for label in labels[1:]:
-        if _DIALUP_ZONE.fullmatch(label) and not is_for_mail:
+        if re.fullmatch(_DIALUP_ZONE, label) and not is_for_mail:
             return label
     words_of = [
         label.translate(TO_DOTS).split(".")
@@ -167,7 +167,7 @@ def _customer_word(name: str, host: str) -> str | None:
     ]
     words = [word for label in words_of for word in label]
     for word in words:
-        if word in _STRONG_WORDS or (_GLUED_STRONG.search(word) and _GLUED.fullmatch(word)):
+        if word in _STRONG_WORDS or (_GLUED_STRONG.search(word) and re.fullmatch(_GLUED, word)):
             return word
     # Filters of mail have a customer's zone for what goes in.
     if is_for_mail or ["in"] in words_of:
@@ -178,7 +178,7 @@ def _customer_word(name: str, host: str) -> str | None:
         (
             word
             for word in candidates
-            if word in _WEAK_WORDS or ("pool" in word and _GLUED.fullmatch(word))
+            if word in _WEAK_WORDS or ("pool" in word and re.fullmatch(_GLUED, word))
         ),
         None,
     )

@@ -7,7 +7,6 @@ Nothing that stands there is followed or written to: the new file is made by thi
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["check_replaceable", "replace_file", "replacing", "sync_folder"]
+__all__ = ["check_replaceable", "nameless_file", "replace_file", "replacing", "sync_folder"]
 
 #: Characters of a name that its temporary one repeats: with the rest it has to fit a file
 #: system's 255 octets.
@@ -64,6 +63,17 @@ def replace_file(
         file.write(data)
 
 
+def nameless_file(path: Path) -> IO[bytes]:
+    """Return a new file in the folder of `path` that has no name: it goes with this process.
+
+    Raises OSError.
+    """
+    new = _temporary(path)
+    file = new.open("x+b", buffering=0)
+    new.unlink()
+    return file
+
+
 def sync_folder(path: Path) -> None:
     """See to it that the names in a folder outlive a loss of power. Raises OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -82,7 +92,7 @@ def _replacement(
         new = path.with_name(f".{path.name}.new")
         new.unlink(missing_ok=True)
     else:
-        new = path.with_name(f".{path.name[:_KEPT_NAME_CHARACTERS]}.{secrets.token_hex(4)}")
+        new = _temporary(path)
     try:
         # Mode "x" is O_CREAT with O_EXCL, which follows no link.
         with new.open("xb") as file:
@@ -99,3 +109,8 @@ def _replacement(
         raise
     if sync:
         sync_folder(path.parent)
+
+
+def _temporary(path: Path) -> Path:
+    """Return a name beside `path` that nobody can foresee."""
+    return path.with_name(f".{path.name[:_KEPT_NAME_CHARACTERS]}.{os.urandom(4).hex()}")

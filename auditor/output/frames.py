@@ -12,8 +12,6 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from auditor.targets.decompress import GzipMember, ZstdFrame
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -61,6 +59,8 @@ def frame_format(path: Path) -> FrameFormat | None:
 
 
 def _gzip() -> FrameFormat:
+    from auditor.targets.decompress import GzipMember  # noqa: PLC0415 - not needed for plain lines
+
     def pack(lines: bytes) -> bytes:
         # Without a file name and a time (RFC 1952 §2.3.1), so nothing in it is volatile.
         stream = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_MEMBER)
@@ -71,6 +71,8 @@ def _gzip() -> FrameFormat:
 
 def _zstd() -> FrameFormat:
     import zstandard  # noqa: PLC0415 - a large library that few outputs need
+
+    from auditor.targets.decompress import ZstdFrame  # noqa: PLC0415 - as above
 
     return FrameFormat(
         zstandard.ZstdCompressor(write_checksum=True, write_content_size=True).compress,

@@ -23,7 +23,7 @@ _log = logging.getLogger("auditor")
 _PATH: Final = Path("/etc/resolv.conf")
 
 #: How c-ares writes a link-local server.
-_CARES_SCOPE: Final = re.compile(r"\[([^\]%]+)\]:(\d+)%(\S+)")
+_CARES_SCOPE: Final = r"\[([^\]%]+)\]:(\d+)%(\S+)"
 
 
 class SystemServers(NamedTuple):
@@ -104,7 +104,7 @@ def _known_to_cares() -> SystemServers:
     unusable: list[tuple[str, str]] = []
     for name in names:
         try:
-            servers.append(parse_server(_CARES_SCOPE.sub(r"[\1%\3]:\2", name)))
+            servers.append(parse_server(re.sub(_CARES_SCOPE, r"[\1%\3]:\2", name)))
         except UsageError:
             unusable.append((ascii(name)[1:-1], "is no IP address"))
     return SystemServers(tuple(servers), tuple(unusable))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Final
 
 from auditor.errors import OutputError
-from auditor.output.atomic import replace_file
+from auditor.output.atomic import nameless_file, replace_file
 from auditor.output.sink import partial_path
 from auditor.run.manifest import (
     KILLED,
@@ -24,7 +23,7 @@ from auditor.run.manifest import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import IO
 
     from auditor.run.identity import Identity
     from auditor.run.scan import AnyScan
@@ -67,7 +66,7 @@ class ManifestWriter:
         self.zones: Mapping[str, Any] | None = None
         self._lock = threading.Lock()
         #: A file without a name, which goes with this process whatever becomes of it.
-        self._room: BinaryIO | None = None
+        self._room: IO[bytes] | None = None
 
     def continue_from(self, earlier: Mapping[str, Any]) -> None:
         """Go on from a manifest of the same run; what makes no sense in it is left out."""
@@ -91,7 +90,7 @@ class ManifestWriter:
     def _keep_room(self) -> None:
         """Take room that the last manifest will have when the disk is full, if there is any."""
         with suppress(OSError):
-            room = TemporaryFile(dir=self.path.parent, buffering=0)  # noqa: SIM115 - kept open
+            room = nameless_file(self.path)
             try:
                 room.write(bytes(_ROOM_OCTETS))
             except OSError:

@@ -16,12 +16,10 @@ __all__ = ["Macro", "MacroString", "SpfSyntaxError", "domain_spec", "fit_domain"
 
 _MAX_DOMAIN_CHARACTERS: Final = 253  # characters (RFC 7208 §7.3)
 
-_MACRO: Final = re.compile(
-    r"%(?:([%_-])|\{([slodiphcrtv])([0-9]{0,128})(r?)([-.+,/_=]*)\})", re.IGNORECASE
-)
+_MACRO: Final = r"(?i:%(?:([%_-])|\{([slodiphcrtv])([0-9]{0,128})(r?)([-.+,/_=]*)\}))"
 _EXPLAINING: Final = frozenset("crt")  # for the text of exp= only (§7.2)
 _LITERALS: Final = {"%": "%", "_": " ", "-": "%20"}
-_TOP_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
+_TOP_LABEL: Final = r"(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)"
 
 
 class SpfSyntaxError(ValueError):
@@ -65,7 +63,7 @@ def _kept(text: str) -> MacroString:
 def _parse(text: str) -> MacroString:
     pieces: list[str | Macro] = []
     end = 0
-    for match in _MACRO.finditer(text):
+    for match in re.finditer(_MACRO, text):
         pieces.append(_literal(text, end, match.start()))
         end = match.end()
         literal, letter, digits, backwards, delimiters = match.groups()
@@ -101,7 +99,7 @@ def domain_spec(text: str) -> MacroString:
     rest = pieces[-1]
     if rest or len(pieces) == 1:
         _, dot, top = str(rest).removesuffix(".").rpartition(".")
-        if not dot or top.isdigit() or not _TOP_LABEL.fullmatch(top):
+        if not dot or top.isdigit() or not re.fullmatch(_TOP_LABEL, top):
             raise SpfSyntaxError(f"not a domain name with a top label: {text}")
     return pieces
 

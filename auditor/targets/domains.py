@@ -32,7 +32,7 @@ _DOMAIN: Final = re.compile(rf"(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])
 _FOREIGN: Final = re.compile(r"[^a-z0-9_.-]")
 #: Identities in a cell, apart by white space or `;`; both may stand in a quoted local part
 #: (RFC 5321 §4.1.2), which is bounded so that a cell of quotes is read in linear time.
-_IDENTITIES: Final = re.compile(r'(?:"(?:[^"\\]|\\.){0,128}"|[^\s;])+')
+_IDENTITIES: Final = r'(?:"(?:[^"\\]|\\.){0,128}"|[^\s;])+'
 
 
 class Name(NamedTuple):
@@ -89,7 +89,7 @@ def mail_from_identity(text: str) -> str:
 
 def mail_from_identities(text: str) -> tuple[str, ...]:
     """Return the MAIL FROM identities in `text`, separated by white space or `;`."""
-    return tuple(map(mail_from_identity, _IDENTITIES.findall(text)))
+    return tuple(map(mail_from_identity, re.findall(_IDENTITIES, text)))
 
 
 def _encodable(text: str) -> str:

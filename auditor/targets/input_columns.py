@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.targets.domains import helo_identity
@@ -37,13 +37,6 @@ _INTERFACE_COLUMNS: Final = frozenset({"ip_address", "address"})
 #: The columns that hold the PTR name which an address is to have, the first one that is there.
 #: They are labels, too, so that a record tells what was expected.
 _EXPECTED_COLUMNS: Final = ("expected", "ptr")
-
-#: Octets that are not UTF-8, as decoded with `surrogateescape`, to the characters of Windows
-#: code page 1252, of ISO 8859-1 where that has none.
-_WINDOWS_1252: Final = {
-    0xDC00 + octet: bytes((octet,)).decode("cp1252", "ignore") or chr(octet)
-    for octet in range(0x80, 0x100)
-}
 
 
 class InputOptions(NamedTuple):
@@ -129,7 +122,19 @@ def legible(text: str) -> str:
 
     It is what spreadsheets write in western Europe and America.
     """
-    return text if text.isascii() else text.translate(_WINDOWS_1252)
+    return text if text.isascii() else text.translate(_windows_1252())
+
+
+@cache
+def _windows_1252() -> dict[int, str]:
+    """Return the characters of Windows code page 1252, of ISO 8859-1 where that has none.
+
+    They are by the octets as these are decoded with `surrogateescape`.
+    """
+    return {
+        0xDC00 + octet: bytes((octet,)).decode("cp1252", "ignore") or chr(octet)
+        for octet in range(0x80, 0x100)
+    }
 
 
 def _plain(name: str) -> str:

@@ -146,7 +146,7 @@ def parent_of(name: str) -> str:
 
 
 #: The local part of a mail address that needs no quotes (RFC 5322 §3.2.3).
-_DOT_ATOM: Final = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
+_DOT_ATOM: Final = r"(?a:[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*)"
 
 
 def mail_address(rname: str) -> str:
@@ -155,7 +155,7 @@ def mail_address(rname: str) -> str:
     if len(labels) < 2:  # noqa: PLR2004 - a mailbox and a domain
         return ""
     local = labels[0].decode("ascii", "backslashreplace")
-    if not _DOT_ATOM.fullmatch(local):  # whatever else is quoted (RFC 5321 §4.1.2)
+    if not re.fullmatch(_DOT_ATOM, local):  # whatever else is quoted (RFC 5321 §4.1.2)
         local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
     domain = ".".join(label.decode("ascii", "backslashreplace") for label in labels[1:])
     text = f"{local}@{domain}"

@@ -30,7 +30,7 @@ _OCTETS: Final = frozenset(map(str, range(256)))
 # Up to thirty-two nibbles, last one first.
 _NIBBLES: Final = re.compile(r"[0-9a-f](?:\.[0-9a-f]){0,31}")
 #: The extra label of RFC 2317: `0/26`, `0-26`, `0_26`, or `0-63`.
-_EXTRA: Final = re.compile(r"([0-9]{1,3})([-/_])([0-9]{1,3})")
+_EXTRA: Final = r"([0-9]{1,3})([-/_])([0-9]{1,3})"
 
 _CLASSFUL_BITS: Final = 24  # what RFC 2317 divides is a /24
 _IPV4_BITS: Final = 32
@@ -101,7 +101,7 @@ def classless_block(name: str) -> str | None:
     labels = name[: -len(_IN_ADDR)].split(".") if name.endswith(_IN_ADDR) else []
     if len(labels) != _V4_LABELS or not _OCTETS.issuperset(labels[1:]):
         return None
-    spelt = _EXTRA.fullmatch(labels[0])
+    spelt = re.fullmatch(_EXTRA, labels[0])
     if spelt is None or spelt[1] not in _OCTETS:
         return None
     first, last = int(spelt[1]), int(spelt[3])
@@ -118,7 +118,7 @@ def _delegates(label: str, octet: str) -> bool:
     """Tell whether an RFC 2317 label can hold an octet (both as they stand in the name)."""
     if octet not in _OCTETS or label.isdigit() or "\\" in label:
         return False
-    spelt = _EXTRA.fullmatch(label)
+    spelt = re.fullmatch(_EXTRA, label)
     if spelt is None:
         return True
     first, value, last = int(spelt[1]), int(octet), int(spelt[3])

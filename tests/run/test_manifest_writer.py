@@ -190,10 +190,10 @@ def test_the_last_manifest_has_room_where_no_other_has(
 def test_a_disk_with_room_for_the_manifest_alone_is_enough_to_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(**_: object) -> NoReturn:
+    def full(_: Path) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("auditor.run.manifest_writer.TemporaryFile", full)
+    monkeypatch.setattr("auditor.run.manifest_writer.nameless_file", full)
     ledger, _ = _ledger(tmp_path / "out.ndjson", _Clock())
     ledger.start_session()
     ledger.conclude(ledger.content("finished"))

@@ -6,7 +6,7 @@ turn a whole scan into wrong records that look right. No I/O in here.
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import Final
 
 from auditor.errors import WireError
@@ -31,7 +31,7 @@ ROOT_SERVERS: Final = Question(".", NS)
 
 def nonexistent_name() -> Question:
     """Return a question that no honest server has an address for (RFC 6761 §6.4)."""
-    return Question(f"{secrets.token_hex(8)}.invalid", A)
+    return Question(f"{os.urandom(8).hex()}.invalid", A)
 
 
 def local_name() -> Question:
