@@ -1,4 +1,4 @@
-"""An `Auditor` for programs that ask again and again: one engine, one cache, one rate."""
+"""`Auditor`, for programs with many calls: one engine, one cache and one rate for all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `Settings` may be given, for type checkers: each setting as itself, or as texts."""
+"""The arguments that `Settings` accepts, for type checkers: values of their types, or text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one option is: how a setting is named, read, checked and shown.
+"""Declares an option: how a setting is named, read, checked and shown.
 
 `Settings` declares each of its fields with `option`; `declared_options` reads the table back.
 """

@@ -4,8 +4,8 @@
 `AUDITOR_CONFIG`) names, then the other variables, then the flags. A setting has one name
 everywhere: `cache-size` in a file is `AUDITOR_CACHE_SIZE` and `--cache-size`.
 
-The working directory may be anybody's. So what an `auditor.toml` that nobody named says of
-servers, files and workers counts only if nobody but the user can have written it.
+Anybody may have written to the working directory. So an `auditor.toml` that was not named may
+set servers, files and workers only if nobody but the user can have written it.
 """
 
 from __future__ import annotations

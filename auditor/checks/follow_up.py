@@ -1,7 +1,7 @@
-"""Lookups of `auditor check` beyond a record, so that its advice can be filled in.
+"""Lookups of `auditor check` beyond a record, to fill in its advice.
 
-Where aliases lead, whether the names that might be published have addresses already, and the
-policies whose findings are about their text. Nearly all of it is in the cache by then.
+Where aliases lead, whether the names to publish already have addresses, and the policies whose text
+findings are about. Nearly all of it is in the cache by then.
 """
 
 from __future__ import annotations

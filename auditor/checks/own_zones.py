@@ -1,4 +1,4 @@
-"""Zones of one's own, and which of them the zone above denies."""
+"""The operator's own zones, and which of them the parent zone denies."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Who runs the reverse zone of an address, and how long caches keep what it says.
 
-Looked up by `auditor check` beside a record: TTLs change from one answer to the next, and a
-record does not.
+Looked up by `auditor check` and not part of a record: TTLs change from one answer to the next, and
+a record must not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether servers agree: compares their answers to the same questions.
 
-For a person who looks into one target (`auditor check`), and for a sample of a scan: that asks
-every question once, of whichever server has room, so it learns nothing of this otherwise.
+Used by `auditor check`, and for a sample of a scan, which otherwise asks every question once, of
+whichever server has room, and would not notice.
 """
 
 from __future__ import annotations

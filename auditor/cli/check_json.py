@@ -1,4 +1,4 @@
-"""What `auditor check` shows, as JSON: one object a target."""
+"""JSON output of `auditor check`: one object a target."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Notes of answers for `auditor check`: names that no zone file covers, and why servers failed.
+"""Notes on answers for `auditor check`: names outside of all zone files, and why servers failed.
 
-In an audit from files no server is to blame for what is not in them.
+In an audit from zone files, no server is to blame for names outside of them.
 """
 
 from __future__ import annotations

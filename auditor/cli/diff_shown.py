@@ -1,4 +1,4 @@
-"""How much `auditor diff` shows where nothing else is asked for: apart, since it is in --help."""
+"""How many changes `auditor diff` shows by default: a file of its own, since --help needs it."""
 
 from __future__ import annotations
 

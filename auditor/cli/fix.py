@@ -1,4 +1,4 @@
-"""`auditor fix`: what would mend the findings of a scan, and the proof that it does."""
+"""`auditor fix`: plans changes that fix the findings of a scan, and proves that they do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`auditor helo`: a table of targets out of logs, header fields and mail configurations."""
+"""`auditor helo`: a table of targets from logs, header fields and mail configurations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`auditor man`: the manual page, made from what `--help` is made from."""
+"""`auditor man`: the manual page, generated from the same texts as `--help`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of massdns, zdns and dnsx, for whoever types them out of habit: what they are here."""
+"""Options of massdns, zdns and dnsx typed out of habit: what they are called here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`auditor scan`: the main job."""
+"""`auditor scan`: audits targets and writes their records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`auditor schema`."""
+"""`auditor schema`: prints the JSON Schema of a record."""
 
 from __future__ import annotations
 

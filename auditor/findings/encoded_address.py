@@ -1,8 +1,8 @@
 """Detects PTR names that contain the address, in whole or in part.
 
 Mail services number their hosts by the end of the address, so beside a word for mail only the
-whole address is a sign. Every test is bounded, and the common name is let go after a few
-searches for a short string.
+whole address counts. Every test is bounded, and an ordinary name passes after a few searches for
+a short string.
 """
 
 from __future__ import annotations

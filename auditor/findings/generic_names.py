@@ -4,8 +4,8 @@ Receivers distrust them: whole blocks of dial-up and cable customers are named b
 and mail straight from them is mostly not wanted. Three signs are looked for: the name encodes
 the address; a word in it says `dynamic` and the like; it is a placeholder (`no-rdns`). Mail
 services number their hosts by the end of the address, so a part of the address beside a word
-for mail is no sign. A name may be anything that is in the DNS, up to 255 octets, so every test
-is bounded, and the common name is let go after a few searches for a short string.
+for mail is no sign. A name may be anything in the DNS, up to 255 octets, so every test
+is bounded, and an ordinary name passes after a few searches for a short string.
 """
 
 from __future__ import annotations

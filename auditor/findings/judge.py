@@ -1,6 +1,6 @@
 """The judge: facts to findings to a verdict. Pure; called for every target.
 
-What is checked here is what a fact means, never what the DNS says: no look-ups, no clock.
+It interprets facts and looks nothing up: no questions, no clock.
 Findings are sorted by code and subject, without duplicates.
 """
 

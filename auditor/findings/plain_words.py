@@ -1,6 +1,6 @@
 """A record in one sentence: who refuses mail from the address, and what is wrong with it.
 
-For a person in a hurry. It says no more than the findings and the receivers' published rules.
+It says no more than the findings and the receivers' published rules.
 """
 
 from __future__ import annotations

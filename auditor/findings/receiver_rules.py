@@ -1,8 +1,8 @@
-"""The rules of receivers as severities: what a verdict is for those that were chosen.
+"""Severities by the published rules of the chosen receivers (`--receiver`).
 
-What a receiver refuses or defers is an error, what it counts, files as spam, or does under a
-condition a warning. Of all else nobody has published that it matters, so it is a notice at most;
-what could not be determined stays so, whoever asks.
+A finding for which a receiver refuses or defers mail is an error; one that it counts, files as
+spam, or acts on under a condition is a warning. Nobody has published that the others matter, so
+they are notices at most. Undetermined findings stay undetermined.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 The IANA special-purpose registries (RFC 6890) and multicast. Two deviations, on purpose:
 the documentation blocks (RFC 5737, RFC 3849, RFC 9637) pass as global, because they are
-there to be written about, in examples as in tests; and an assignment that is global inside
-a block that is not (such as 192.0.0.9, RFC 7723) shares the fate of its block, since no
-mail server can have one.
+meant for examples and tests; and a global assignment inside a block that is not global (such as
+192.0.0.9, RFC 7723) counts as not global, since no mail server can have one.
 """
 
 from __future__ import annotations

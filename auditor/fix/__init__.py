@@ -1,1 +1,1 @@
-"""What would mend the findings of a scan: a plan of changes, its files, and its proof."""
+"""Plans the changes that fix the findings of a scan: the plan, its files, and its proof."""

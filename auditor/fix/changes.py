@@ -1,7 +1,7 @@
 """Changes of record sets: what is added and deleted, under which condition, and why.
 
 A change of a record set is applied as a whole or not at all: its prerequisites (RFC 2136 §2.4)
-say what the zone has to hold, so that nothing is deleted that nobody has seen.
+say what the zone must hold, so that no record is deleted that the plan does not know.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What is to change against the findings of records. Nothing is invented here.
+"""Decides which changes fix the findings of records. No names or values are invented.
 
-A PTR record is made only with a name that is known: from the table of names, from the one name
-of one's own that has the address, or from what the record says the host calls itself. It goes
-with the address record that confirms it, or not at all. What is not certain goes to people.
+A PTR record is planned only with a known name: from the table of names, from the only name in own
+zones that has the address, or from the name that the host gives for itself. It is planned together
+with the address record that confirms it, or not at all. Whatever is uncertain is left to people.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The folder of a plan: its files, and what may stand there before."""
+"""The folder of a plan: writes its files, and refuses to replace anything else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Changes of one's own zones in the formats of those who apply them.
+"""Changes of own zones in the formats of the tools that apply them.
 
-Each function returns files by name. `zone` and `nsupdate` know what a zone holds and refuse to
-overwrite anything else; the others describe record sets as they are to be.
+Each function returns files by name. `zone` and `nsupdate` files state what the zone holds before,
+and overwrite nothing else; the others describe the record sets as they should become.
 """
 
 from __future__ import annotations

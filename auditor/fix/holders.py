@@ -1,4 +1,4 @@
-"""The addresses of a record whose findings a PTR record may mend."""
+"""The addresses of a record whose findings a PTR record may fix."""
 
 from __future__ import annotations
 

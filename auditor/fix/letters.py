@@ -1,4 +1,4 @@
-"""What others are asked to change: a mail to each party, and delegations for the registry."""
+"""Requests to other parties: a mail to each, and the delegations to ask the registry for."""
 
 from __future__ import annotations
 

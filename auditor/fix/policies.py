@@ -1,4 +1,4 @@
-"""SPF policies of one's own that a corrected record mends, where nobody has to decide anything."""
+"""Own SPF policies that can be corrected without a decision by a person."""
 
 from __future__ import annotations
 

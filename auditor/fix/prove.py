@@ -1,8 +1,8 @@
 """The proof of a plan: the targets audited again, with the changes made in the zones, in memory.
 
-What no zone that is loaded can answer is answered as the scan has recorded it: PTR records,
-addresses of their names and of HELO names. A target for which that is not enough keeps its
-record, unless the plan is about it.
+Questions outside of the loaded zones are answered as the scan recorded them: PTR records, and the
+addresses of their names and of HELO names. A target for which that is not enough keeps its record,
+unless the plan changes something for it.
 """
 
 from __future__ import annotations

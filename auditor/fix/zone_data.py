@@ -1,4 +1,4 @@
-"""The zones that a plan starts from: what they hold, and which of them are one's own."""
+"""The zones that a plan starts from: their contents, and which of them are own zones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zone facts beside results: who runs the zones that are not one's own, and what is wrong there."""
+"""Zone facts beside results: who runs the zones of others, and what is wrong with them."""
 
 from __future__ import annotations
 

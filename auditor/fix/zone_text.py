@@ -1,8 +1,8 @@
-"""Master files with changes made in them, line by line: what is not changed stays as it is.
+"""Edits master files line by line: all other lines, and comments, stay as they are.
 
-A new value takes the place of an old one in its line, comment and all; what is only added comes
-behind the records of its name, or at the end, with an absolute owner. The serial number grows
-by one (RFC 1982), so that secondary servers take the zone over.
+A new value replaces an old one in its line; an added record comes after the records of its name,
+or at the end, with an absolute owner. The serial number grows by one (RFC 1982), so that secondary
+servers transfer the zone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The flat tables: one row a target, or one row a finding, in columns that any tool can read.
 
-A column says what it holds, in words too, and how it comes from records: many at a time, since
-that costs a fraction. `csv_writer.py` and `parquet.py` write them; nested facts that do not fit a
+A column describes what it holds and how it is computed from records: many at a time, since that
+costs a fraction. `csv_writer.py` and `parquet.py` write them; nested facts that do not fit a
 row are in Parquet's table of records.
 """
 

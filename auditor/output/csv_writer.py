@@ -1,4 +1,4 @@
-"""Flat tables as CSV (RFC 4180), for spreadsheets too, which take a text for a formula.
+"""Flat tables as CSV (RFC 4180), safe for spreadsheets, which may take a text for a formula.
 
 UTF-8, CRLF, a header; null is an empty cell, a list is joined by blanks, labels are JSON, a time
 is ISO 8601 in UTC.

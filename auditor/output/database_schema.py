@@ -1,4 +1,4 @@
-"""The record's schema in the words of databases: for DuckDB, ClickHouse and polars.
+"""The record's schema as table definitions for DuckDB, ClickHouse and polars.
 
 Made from the JSON Schema, so that a key of a later version is in all of them.
 """

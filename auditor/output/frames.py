@@ -1,9 +1,9 @@
 """Formats of an output file: plain lines, or compressed in frames that can be read alone.
 
 A frame ends with the first line that ends at or after `FRAME_OCTETS` octets since its beginning.
-So where frames end follows from the lines alone, not from who wrote them when: a file that
-was taken up again has the octets of one that was written in one go. Each frame can be
-read without the others, so a torn end costs no more than the last one.
+So the ends of frames follow from the lines alone, not from when they were written: a resumed file
+has the same octets as one written without interruption. Each frame can be read without the others,
+so a torn end costs no more than the last one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The record: one object per target, every key always present.
 
-Built from facts, and made of nothing but them, so the same answers give the same bytes.
+Built from facts and nothing else, so the same answers give the same bytes.
 `schema.py` says the same in JSON Schema, `record_types.py` in types; tests hold the three together.
 Here tuples stand for lists, since JSON has no other.
 """

@@ -1,8 +1,8 @@
 """Reorder buffer: puts finished lines into input order; bounded in memory, spills to disk.
 
-A target that takes seconds holds up the line behind it, though not the work. What is
-finished behind it waits here; when that is more than `limit` bytes, the newest of it goes
-to a temporary file until its turn comes.
+A slow target delays the output of the lines after it, though not the work on them. These lines
+wait here; beyond `limit` bytes, the newest of them go to a temporary file until they can be
+written.
 """
 
 from __future__ import annotations

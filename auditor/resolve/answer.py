@@ -1,7 +1,7 @@
 """Questions, answers, and the protocols of resolvers and engines.
 
-This file knows no socket and no library. Everything above it (checks, SPF, the
-pipeline) sees `Answer` only; everything below it makes them.
+No sockets and no DNS library in here. Everything above (checks, SPF, the pipeline) sees only
+`Answer`s; everything below makes them.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Engine(Protocol):
     """A way to obtain answers: it neither caches nor follows aliases across replies.
 
     An answer whose status is NOERROR with no records and a `canonical` name says "look
-    there": the server stopped at an alias. `resolve.lookup` asks on.
+    there": the server stopped at an alias. `CachingResolver` follows it.
     """
 
     async def start(self) -> None:

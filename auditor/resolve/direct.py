@@ -1,9 +1,9 @@
 """Asks name servers by address, without recursion: what each server itself answers.
 
-For the few questions about delegations and servers; the engines are for the many. A reply is
-handed over as it is (`ServerReply`), since AA, RA and the authority section are what it is
-asked for. Every question is asked once for all who want to know, at a bounded rate for each
-server, over UDP, and over TCP where the reply is truncated (RFC 7766 §5).
+For the few questions about delegations and servers; the engines handle the many. A reply is
+returned as it is (`ServerReply`), with AA, RA and the authority section. Every question is asked
+once, however many callers want it, at a bounded rate for each server, over UDP, and over TCP if the
+reply is truncated (RFC 7766 §5).
 """
 
 from __future__ import annotations

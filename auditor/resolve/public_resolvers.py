@@ -1,4 +1,4 @@
-"""Public resolvers, and the rate at which they are asked at most."""
+"""Public resolvers, and the highest rate at which they are asked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The system's own name servers (resolv.conf(5)).
 
 A link-local server, as routers announce them, is named with its zone ID (RFC 4007 §11):
-`nameserver fe80::1%eth0`. What cannot be used is told apart, so that the others can be.
+`nameserver fe80::1%eth0`. Entries that cannot be used are set apart, so that the others can be.
 """
 
 from __future__ import annotations

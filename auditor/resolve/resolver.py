@@ -1,8 +1,8 @@
 """Caching resolver: a cache and an engine, queries in flight shared, CNAMEs followed.
 
-What an engine leaves open is settled here, once for all engines: an answer that is kept
-is not asked again, a question asked twice at the same time is asked once, and an alias
-whose target the server did not give is followed (RFC 1034 §3.6.2).
+Does what no engine does: a cached answer is not asked for again, a question asked twice at the
+same time is sent once, and an alias whose target the server did not give is followed
+(RFC 1034 §3.6.2).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Interprets a response: the answer that it gives to a question.
 
-The judgement of a decoded message, the same for every engine that reads the wire: which
+How a decoded message is judged, the same for every engine that reads the wire: which
 status, which records, where a chain of CNAMEs leads. Not here: whether a reply may be
-believed at all (the engine, by server, ID and `matches`), asking on or again, and TTLs'
-floors and ceilings (the cache).
+believed at all (the engine, by server, ID and `codec.reply_match`), follow-up and repeated
+queries, and the bounds of TTLs (the cache).
 """
 
 from __future__ import annotations

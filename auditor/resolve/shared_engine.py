@@ -1,6 +1,6 @@
 """Shares one engine between several runs, each with its own callbacks.
 
-An engine has one listener for each of these; here every run has a share of its own.
+An engine has one callback of each kind; with a share of the engine every run has its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Identity of a run: all that decides its records. Version, settings, inputs by their content.
+"""Identity of a run, everything that decides its records: version, settings, content of inputs.
 
-Only a run of the same identity can resume a partial output; the differences of another are named.
+Only a run of the same identity can resume a partial output; otherwise the differences are named.
 """
 
 from __future__ import annotations

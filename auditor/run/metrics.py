@@ -1,9 +1,9 @@
 """The Prometheus text file of a run, for the node exporter's textfile collector.
 
-It describes one run, the one that goes on or else the last one, so almost everything in it is
-a gauge: a new run begins at nought again. What is said of the last run that ended (its exit
-code, its end, how it ended) stays while the next one goes on, and the time of the last success
-stays until there is another: both are read from the file that is there.
+It describes one run, the current or else the last one, so almost everything in it is a gauge: a
+new run starts from zero. The exit code, time and kind of the last run's end stay while the next
+one is in progress, and the time of the last success stays until there is another: both are read
+from the existing file.
 """
 
 from __future__ import annotations

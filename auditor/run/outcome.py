@@ -1,8 +1,8 @@
 """Outcome of a finished run: its exit code, and why it is not a success.
 
-A run that could look up nothing at all has learnt nothing, and a job that takes its exit code
-for "all is well" would be wrong: such a run ends with 3 unless `max_unknown` is 100. Less than
-that is for whoever runs it to decide, since a dead zone or two are no rarity.
+If every lookup failed, nothing is known, and exit code 0 would mislead a job into "all is well":
+such a run ends with 3 unless `max_unknown` is 100. Any lower share is for the operator to decide,
+since a dead zone or two are nothing unusual.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Progress of a run: what is reported of it, and the protocols of those who report it.
+"""Progress of a run: snapshots, and the protocols of reporters and listeners.
 
 A `ScanSession` has one `Reporter`, which passes `Begun`, `Snapshot` and `Ended` on to its
 `Listener`s: text or JSON on standard error, the file for Prometheus.

@@ -1,8 +1,8 @@
 """Compares the servers of a scan: at its end a few targets are asked of each by itself.
 
 A scan asks every question once, of whichever server has room, so where servers differ its records
-depend on that. A sample is too little to be sure, and enough to be told of a server with an old
-copy of a zone. No record depends on it.
+depend on chance. A sample proves nothing, but it is enough to detect a server with an old copy of
+a zone. No record depends on it.
 """
 
 from __future__ import annotations

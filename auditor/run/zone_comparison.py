@@ -1,4 +1,4 @@
-"""Zones as their primaries have them against what each of their public servers answers."""
+"""Compares zones as their primaries have them with the answers of each of their public servers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""SPF turned round: which domains authorise an address, and through which terms."""
+"""Reverse view of SPF: which domains authorise an address, and through which terms."""

@@ -1,4 +1,4 @@
-"""Outbound hosts: addresses of results, and those that are listed; what PTR they have."""
+"""Outbound hosts: the addresses in results and in lists, with the kind of PTR name they have."""
 
 from __future__ import annotations
 

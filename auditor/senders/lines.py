@@ -1,7 +1,7 @@
-"""The lines of `auditor senders`: what domains authorise, turned round, as JSON objects.
+"""The lines of `auditor senders` as JSON objects: address ranges, and the domains authorising them.
 
-`docs/senders.md` says what each holds, `docs/senders.schema.json` is their schema. This is the data
-of the command and, by way of `views.senders`, of whatever else shows it.
+`docs/senders.md` describes each type, `docs/senders.schema.json` is their schema. The command, and
+through `views.senders` the report, show this data.
 
 In this order, and sorted within each type: `domain` (one for each), `include` (policies that
 domains include or redirect to), `range`, `unauthorised` (outbound hosts in no range), `totals`.

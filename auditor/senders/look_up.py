@@ -1,4 +1,4 @@
-"""Looks the policies of domains up: blocks of them at a time, by one resolver."""
+"""Looks up the policies of domains, blocks of domains at a time, with one resolver."""
 
 from __future__ import annotations
 

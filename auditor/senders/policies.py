@@ -1,7 +1,7 @@
-"""What the policies of many domains authorise: a block of domains a time.
+"""Evaluates which addresses the policies of many domains authorise, a block of domains at a time.
 
-What a block asks is asked together as far as it can be foreseen; the evaluation asks for the
-rest. Answers about policies that are included are kept for the blocks that follow.
+The questions of a block are asked together as far as they can be foreseen; the evaluation asks for
+the rest. Answers about included policies are kept for the blocks that follow.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Turns policies round: one sweep over the ends of all ranges of an IP version, in order.
+"""Finds the domains of each range: one sweep over the ends of all ranges of an IP version.
 
-What many domains share stays shared: a range of an included policy is one entry, whoever
-includes it, with the domains for which it does not pass taken out where that begins.
+Shared ranges stay shared: a range of an included policy is one entry for all domains that include
+it, with the domains for which it does not pass taken out where that begins.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`check_host()` of RFC 7208 §4, as steps: questions out, answers in, a fact at the end.
 
-The start of it (which domain, is there a policy at all) stands here and loads nothing else,
-since most HELO names have no policy. What a policy says is found out by `evaluator` if it is of
-the plain kind; else it is pyspf's job (`pyspf_evaluator`, loaded only then).
+Its start (which domain, is there a policy at all) is here and loads nothing else, since most
+HELO names have no policy. Plain policies are evaluated by `evaluator`, all others by pyspf
+(`pyspf_evaluator`, loaded only then).
 """
 
 from __future__ import annotations

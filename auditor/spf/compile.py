@@ -1,6 +1,6 @@
-"""Compiles policies for `evaluator`: what is the same for all clients is worked out once.
+"""Compiles policies for `evaluator`: everything that is the same for all clients, once.
 
-Who publishes policies decides what is kept here, so that is bounded.
+Domain owners decide how much there is to keep, so it is bounded.
 """
 
 from __future__ import annotations

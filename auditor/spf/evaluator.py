@@ -1,9 +1,9 @@
 """Evaluator for one client: `check_host()` of policies without macros, `ptr` and `exp=`.
 
-What is taken on: valid policies, as far as no `ptr` and no macro is reached and no `exp=` has
-to be told. Of these the outcome and the questions are pyspf's own, to the octet, as
-`pyspf_evaluator` puts it right, at a twentieth of the cost; a property test holds the two
-together. Everything else is left to pyspf, but what that is going to ask is found out here.
+Evaluates valid policies as long as no `ptr` and no macro is reached and no `exp=` is needed.
+Outcome and questions equal those of `pyspf_evaluator` to the octet, at a twentieth of the cost; a
+property test compares the two. Everything else is left to pyspf, but its questions are foreseen
+here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Explains one `check_host()` term by term (`auditor spf --ip`).
 
-The steps are noted by a run of pyspf over the answers: it takes every policy, those with macros,
-`ptr` and `exp=` included. Terms that it passes over without a lookup are filled in from the text.
+The steps are recorded while pyspf evaluates the policy, since it handles every policy, including
+macros, `ptr` and `exp=`. Terms that it skips without a lookup are filled in from the text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Evaluates included policies once for all addresses, for whoever includes them.
+"""Evaluates included policies once for all addresses and all policies that include them.
 
-What an address gets from an included policy depends on it and on the lookups and voids spent
-before, and on nothing else unless macros name the sender. So there is a table for each policy and
-each of those, and what is left to be evaluated is cut out of it.
+The result of an included policy for an address depends on the lookups and voids spent before, and
+on nothing else unless macros name the sender. So there is a table for each policy and each such
+count, and the part needed is cut out of it.
 """
 
 from __future__ import annotations

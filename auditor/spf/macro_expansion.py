@@ -1,6 +1,6 @@
 """Expands macros in domain-specs, as far as their values are known.
 
-RFC 7208 §7.3 for those of whom a policy is evaluated all at once.
+RFC 7208 §7.3, for evaluations of many clients at once.
 """
 
 from __future__ import annotations

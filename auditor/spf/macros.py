@@ -1,8 +1,8 @@
 """Parses macro-strings and domain-specs (RFC 7208 §7).
 
-pyspf's own reading is not used: it lets through much that §7.1 forbids, joins the parts
-of a value with what they were split at, and its expressions take minutes over some records
-of 64 KiB. Everything here is linear in its input.
+pyspf's own parser is not used: it accepts much that §7.1 forbids, joins the parts of a value
+with the delimiters they were split at, and takes minutes over some records of 64 KiB. Everything
+here is linear in its input.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Memo of what policies come to by their text alone, bounded in octets of text.
+"""Memo of results that depend on a policy's text alone, bounded in octets of text.
 
 Domains of one provider publish the same policy, and include the same ones, in lists of a hundred
-thousand. Who publishes policies decides what is kept, so it is a number of octets and not of
-policies that bounds it.
+thousand. Domain owners decide how long policies are, so the bound is in octets and not in policies.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tree of a policy and its includes: running counts of lookups, the addresses that pass.
 
-The counts are those of an address that no network matches, which reaches the end of
-everything (RFC 7208 §4.6.4); they go on beyond the limits, to tell by how much.
+The counts are those of an address that no network matches, so that every term is evaluated
+(RFC 7208 §4.6.4); counting continues beyond the limits, to show by how much they are exceeded.
 """
 
 from __future__ import annotations

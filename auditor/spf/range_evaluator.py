@@ -1,9 +1,9 @@
 """Evaluator for sets of addresses (RFC 7208 §4.6): each term splits the sets that reach it.
 
-The addresses that reach a term differ in what they have spent: inside an include some match
-before others. So they go in groups by (lookups, voids), at most 33 of them. What a term
-matches, or ends, leaves its group as a part. Terms mean what they mean to `check_host`;
-`pyspf_evaluator` says where that is not as the RFC reads at first sight.
+The addresses that reach a term differ in the lookups spent, since inside an include some match
+before others. So they are grouped by (lookups, voids), at most 33 groups. Addresses that a term
+matches, or ends, leave their group as a part. Terms mean what they mean to `check_host`;
+`pyspf_evaluator` notes where that differs from a first reading of the RFC.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`check_host()` (RFC 7208 §4) for ranges of addresses, and tables of ranges.
 
-What comes out equals `check_host` at every address; where a policy depends on the sender,
-on HELO or on the single address, the part is marked and left to `check_host`. The cost
-grows with the size of the policy and not with the number of addresses.
+The results equal those of `check_host` at every address; where a policy depends on the sender,
+on HELO or on the single address, the part is marked and left to `check_host`. The cost grows
+with the size of the policy, not with the number of addresses.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Finds policies among TXT records, and hosts among MX records.
 
-What a policy means is not known here.
+It does not interpret the policies.
 """
 
 from __future__ import annotations

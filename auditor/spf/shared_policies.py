@@ -1,11 +1,12 @@
 """Evaluates many policies for all addresses at once, sharing what they have in common.
 
 A hundred thousand domains include the same ten policies. The evaluation is that of
-`range_evaluator`; only the sets of addresses are kept differently. What a policy's own networks
-match is kept beside the sets, which so are the same for all domains that spend and include the
-same in the same order, and are worked out once: a `_State` of the evaluation, and the `_Step`
-that leads from it to the next one. What passes in a step is one `SharedRanges` for all domains
-that come by; for each of them only those addresses are noted that it had decided before.
+`range_evaluator`; only the sets of addresses are kept differently. Matches of a policy's own
+networks are kept beside the sets, which are therefore the same for all domains that spend and
+include the same in the same order, and are computed once: a `_State` of the evaluation, and the
+`_Step` that leads from it to the next one. The addresses that pass in a step are one
+`SharedRanges` for all of these domains; for each domain only the addresses that it had decided
+before are noted.
 """
 
 from __future__ import annotations

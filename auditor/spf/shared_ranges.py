@@ -1,4 +1,4 @@
-"""What policies authorise, as ranges that may be shared by many domains; and what is too wide."""
+"""Address ranges that policies authorise, shared by many domains; and ranges that are too wide."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reads targets from tables with a header: CSV, also with semicolons or tabs.
 
-The columns are as in `columns`. The header tells the separator: it is the one that yields a
-target column. A spreadsheet may name it itself, in a first line `sep=;`.
+The columns are as in `input_columns`. The separator is the one that gives the header a target
+column. A spreadsheet may name it itself, in a first line `sep=;`.
 """
 
 from __future__ import annotations

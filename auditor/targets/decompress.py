@@ -1,7 +1,7 @@
 """Decompresses gzip, xz and Zstandard piece by piece, with bounded memory.
 
-In several members or frames, as their tools concatenate them. An empty chunk means "nothing
-more just now" (see `reader`) and is passed on.
+Several members or frames may follow each other, as their tools concatenate them. An empty chunk
+means "nothing more for now" (see `reader`) and is passed on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Detects the format of an input (text, table, JSON, registry file) and reads its entries.
 
-A name may promise one; else the first line that is neither blank nor a comment tells.
+By the file's suffix, or else by the first line that is neither blank nor a comment.
 """
 
 from __future__ import annotations

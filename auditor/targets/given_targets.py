@@ -1,6 +1,6 @@
 """Refuses inputs without any target.
 
-A job whose list came out empty must not pass for one that found nothing wrong, nor replace
+A job whose list is empty by mistake must not look like one that found nothing wrong, nor replace
 the results of the day before.
 """
 

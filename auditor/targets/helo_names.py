@@ -1,8 +1,8 @@
-"""HELO names of sending hosts, out of texts that hold them: logs, headers, configurations.
+"""Extracts the HELO names of sending hosts from logs, header fields and configurations.
 
-Read are the logs of Postfix (smtpd, postscreen), Exim and sendmail, where they name a client
-that connects; Received and Received-SPF header fields; and the output of `postconf -n`. All else
-is passed over. What a log of one's own says of deliveries names receivers, and no senders.
+Reads the logs of Postfix (smtpd, postscreen), Exim and sendmail where they name a client that
+connects, Received and Received-SPF header fields, and the output of `postconf -n`. Everything else
+is skipped: log lines about deliveries name receivers, not senders.
 """
 
 from __future__ import annotations

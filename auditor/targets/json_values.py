@@ -1,6 +1,6 @@
 """Reads targets from JSON: objects or strings, one a line (NDJSON) or in an array.
 
-The keys are as in `columns`; labels keep the text of their input, numbers digit for digit.
+The keys are as in `input_columns`; labels keep the text of the input, numbers digit for digit.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reads files and standard input as batches of lines, decompressed, of bounded length.
 
-What the lines mean is for `formats` and the readers that it chooses.
-An empty chunk or batch says that the input has nothing more just now, so that those
-above can let go of what they have; none is empty otherwise.
+`formats`, and the readers that it chooses, interpret the lines. An empty chunk or batch says that
+the input has nothing more for now, so that the callers can hand on what they have gathered; none
+is empty otherwise.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Spans of addresses as numbers, and their canonical text in bulk.
 
-No parsing of items here: `parse` does that. `span_targets` is the hot path of a scan.
+No parsing of items here: `item` does that. `span_targets` is the hot path of a scan.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 r"""Records as lines of a master file (RFC 1035 §5.1): names and texts escaped, owners absolute.
 
-What the DNS holds may be any octets, and a master file gives a meaning to some: `;` begins a
-comment, `(` a group, `"` a text, `$` a directive, `@` is the origin. So all but what names are
-commonly made of is escaped, as `\X` or `\DDD`, and no line depends on where it stands.
+Names and texts may hold any octets, and some have a meaning in a master file: `;` begins a
+comment, `(` a group, `"` a text, `$` a directive, `@` is the origin. So everything but the usual
+characters of names is escaped, as `\X` or `\DDD`, and no line depends on its place in the file.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """DNS messages: queries out, replies in (RFC 1035 §4, EDNS of RFC 6891).
 
-Here bytes become plain values and a question becomes bytes; what a reply means for a
-question is judged in `resolve.interpret`. Reading is bounded: a message has at most 65,535
-octets and `MAX_RECORDS` records, a name 255 octets, and whatever breaks the format is
-`WireError` with the offset. Three things are let pass:
+Bytes to plain values, and a question to bytes; `resolve.response` judges what a reply means for a
+question. Reading is bounded: a message has at most 65,535 octets and `MAX_RECORDS` records, a name
+255 octets, and anything that breaks the format raises `WireError` with the offset. Three things
+are tolerated:
 
-- authority and additional sections that break off: what the answer section holds is whole,
-  and `Message.incomplete` says that the rest is not;
-- octets after the last record, as BIND and Unbound do: what stands before them is whole;
+- authority and additional sections that break off: the answer section is whole, and
+  `Message.incomplete` says that the rest is not;
+- octets after the last record, as BIND and Unbound do: everything before them is whole;
 - a record cut off in a message that says it is truncated (TC). Nobody may draw
-  conclusions from the data of such a message, but that it is truncated is to be known.
+  conclusions from the data of such a message, but it must be known to be truncated.
 """
 
 from __future__ import annotations

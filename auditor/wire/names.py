@@ -1,13 +1,12 @@
 r"""Domain names: between presentation form, labels and wire form.
 
-Everything that knows how a name is written stands here, and nothing that knows what a
-name is used for, except the host name rule. The canonical text of a name, the one form
-in which names travel through this program: lower case, no final dot (the root is `.`),
-`\.` and `\\` for a dot and a backslash inside a label, `\DDD` for space and for whatever
-is not printable ASCII; nothing else is escaped (RFC 1035 §5.1, RFC 4343).
+Everything about how a name is written, and nothing about what a name is used for, except the host
+name rule. Canonical text is the one form in which names travel through this program: lower case,
+no final dot (the root is `.`), `\.` and `\\` for a dot and a backslash inside a label, `\DDD` for
+space and anything that is not printable ASCII; nothing else is escaped (RFC 1035 §5.1, RFC 4343).
 
-What is not a name is `WireError`; its offset counts octets of the message, or of the name
-where text was read.
+Anything that is not a name raises `WireError`; its offset counts octets of the message, or of the
+name if text was read.
 """
 
 from __future__ import annotations

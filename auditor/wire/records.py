@@ -1,8 +1,7 @@
 """Decodes resource records: owner, fixed fields, RDATA, and the OPT record.
 
-How the RDATA of a type is read stands here and nowhere else; `message` knows the header
-and the sections. RDATA that is not what its type demands breaks the whole message:
-`WireError` with the offset.
+The only reader of RDATA; `message` reads the header and the sections. RDATA that does not fit its
+type invalidates the whole message: `WireError` with the offset.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A shard from the input to the output, and the protocol of what writes a part for each."""
+"""A shard on its way from input to output, and the protocol of writers of a part for each shard."""
 
 from __future__ import annotations
 

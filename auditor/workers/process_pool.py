@@ -1,8 +1,8 @@
 """A pool of worker processes on this machine.
 
-Each process is an executor of its own: one that dies takes down what it held and nothing
-else, and another takes its place. It notices the end of its parent, however that comes
-about, by the end of the pipe between them.
+Each process is an executor of its own: if it dies, only its own shards are lost, and another
+process replaces it. It notices the end of its parent, for whatever reason, when the pipe between
+them closes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cuts a run into shards: contiguous, of sizes that depend on nothing but their number.
+"""Cuts a run into shards: contiguous, of sizes that depend only on their number.
 
 So two runs over the same input have the same shards, on any number of machines and after any
 interruption, and an existing part need not be made again. A shard carries prefixes as prefixes

@@ -1,8 +1,8 @@
 """The worker of this process: audits the shards that it is given, of any number of runs.
 
-It has an event loop in a thread of its own: the callers, a pipe or the scheduler of a cluster, have
-other things to do in theirs. An engine is kept from shard to shard. When the last run is closed,
-nothing is left: neither the thread nor anything at module level.
+It has an event loop in a thread of its own, since the caller's thread serves a pipe or a cluster's
+scheduler. An engine is kept from shard to shard. When the last run is closed, neither the thread
+nor anything at module level is left.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """A run in a worker: one engine and one cache, shared by several shards under way.
 
-Shards take in their targets one after the other; while one waits for slow answers, the next goes
-on.
+Shards read their targets one after the other; while one waits for slow answers, the next starts.
 """
 
 from __future__ import annotations

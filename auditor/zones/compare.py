@@ -1,4 +1,4 @@
-"""A zone as its primary has it, held against what a server of it answers. Pure."""
+"""Compares a zone as its primary has it with the answers of one of its servers. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a name to the servers of its zone that can be asked for it: questions, no I/O."""
+"""Finds the servers of a name's zone that can be asked for it, as steps without I/O."""
 
 from __future__ import annotations
 

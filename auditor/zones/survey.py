@@ -1,6 +1,6 @@
 """Surveys a zone: asks the servers of its parent and its own servers, as steps without I/O.
 
-Bounded whatever the servers say: `MAX_NAMES` names of servers with `MAX_ADDRESSES` addresses
+Bounded, whatever the servers answer: `MAX_NAMES` names of servers with `MAX_ADDRESSES` addresses
 each, two rounds of names, and nothing that a server sends is followed any further.
 """
 

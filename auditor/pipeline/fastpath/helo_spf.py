@@ -1,4 +1,4 @@
-"""SPF of the HELO names of a block, each with a policy of its own: `spf.evaluator` in batches.
+"""SPF checks of the HELO names of a block, each with its own policy: `spf.evaluator` in batches.
 
 Loaded when the first such policy is met.
 """

@@ -1,4 +1,4 @@
-"""What is learnt about servers from which try of a question was answered, and when."""
+"""Learns about name servers from which attempt at a question was answered, and when."""
 
 from __future__ import annotations
 

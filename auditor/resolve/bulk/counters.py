@@ -1,4 +1,4 @@
-"""What the bulk engine counts. The sums are a promise, and tested as one."""
+"""Counters of the bulk engine; tests hold the sums that they add up to."""
 
 from __future__ import annotations
 

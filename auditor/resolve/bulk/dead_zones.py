@@ -1,4 +1,4 @@
-"""Which zones answer nothing: learnt from failures, forgotten with one good answer."""
+"""Dead zones, which answer nothing: learnt from failures, forgotten with one good answer."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Failures put aside until it is known whether they are the name's own or the pressure's.
+"""Defers queries that failed until it is known whether the name or the server's load caused it.
 
-`Pressure` decides for each server; here are the queries that wait for it. No clock, no socket.
+`Pressure` decides that for each server; the queries wait here. No clock and no socket in here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Final answers, counted and handed to whoever asked."""
+"""Counts final answers and delivers them to the callbacks that wait for them."""
 
 from __future__ import annotations
 

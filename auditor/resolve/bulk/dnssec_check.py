@@ -1,8 +1,8 @@
-"""Whether a SERVFAIL hides what does not validate: asked once more with CD set.
+"""Tells bogus data (DNSSEC) from other causes of SERVFAIL: the query is repeated with CD set.
 
 A validating resolver answers SERVFAIL for data that DNSSEC says is bogus (RFC 4035 §5.5), and
-gives them to whoever checks for itself: CD (§3.2.2). A failure that has passed meanwhile looks the
-same, so what is answered with CD is asked once more without, later than a resolver repeats a
+gives the data to clients that set CD (§3.2.2). A failure that has passed meanwhile looks the same,
+so a name that is answered with CD is asked once more without, later than a resolver repeats a
 failure; and where failures pass now and then, in several such rounds, until chance cannot explain
 it. No clock and no socket in here: calls are told the time.
 """

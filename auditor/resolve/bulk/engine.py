@@ -1,7 +1,7 @@
 """The bulk engine: batched datagrams on the event loop.
 
-The only place that knows the loop: it is told when sockets are readable and timers are due, and
-sees to what sender, receiver and retries have left for it (`_take_events`). Most questions are
+The only file here that knows the loop: it hears when sockets are readable and timers are due, and
+collects what sender, receiver and retries have ready for it (`_take_events`). Most questions are
 answered by their first attempt, sent and read in batches; any other is a `PendingQuery`.
 """
 

@@ -1,4 +1,4 @@
-"""Packets to answers: what the bulk engine receives, matched, read, and handed on.
+"""Receiver of the bulk engine: matches packets with queries, decodes them, hands the answers on.
 
 A reply counts only if it comes from the connected server, its ID is in flight on that
 socket, and it holds the question that was sent, letter for letter if the letters' case was

@@ -1,7 +1,7 @@
-"""Questions that were not simply answered by their first try, and what they wait for.
+"""Pending queries that need a retry: their timers, the retry queue, and their states.
 
-Keeps their timers and the line of those to be asked again; `retry_policy` decides, the engine
-sends. No clock and no socket in here. Every change of a query's state is made here.
+`retry_policy` decides, the engine sends. Every change of a query's state is made here. No clock
+and no socket in here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What to do after each reply, or after silence: a decision, without I/O or clock.
 
-A question's first try has no state but its place in the table of what is in flight. When
-that try is not simply answered, a `PendingQuery` begins, and this file says how it goes on:
-which server next, with or without EDNS, over TCP, how long to wait, when to give up.
+A question's first attempt has no state but its place in the table of a socket. If it is not
+simply answered, the question becomes a `PendingQuery`, and this file decides the next step: which
+server, with or without EDNS, over TCP, how long to wait, when to give up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which server is sent the next batch of the bulk engine, and how many queries it may have."""
+"""Schedules the batches of the bulk engine: which server gets the next, and how many queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line of questions that were never sent: many at a time in, many at a time out."""
+"""Queue of questions that were never sent, filled and emptied in batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions to packets to the kernel: what the bulk engine sends, batch by batch."""
+"""Sender of the bulk engine: encodes questions and hands the packets to the kernel in batches."""
 
 from __future__ import annotations
 

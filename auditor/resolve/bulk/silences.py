@@ -1,7 +1,7 @@
-"""What silence is worth: held against a zone only if the server answered others meanwhile.
+"""Weighs silence: it counts against a zone only if the server answered others meanwhile.
 
-While a server answers nobody, it may be the link, or the server: a probe shows whether it is, and
-silences are remembered until then. No clock and no socket in here.
+While a server answers nothing, the link or the server may be down: a probe shows that, and silences
+are remembered until then. No clock and no socket in here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When to look at pending queries again. No clock in here: calls are told the time."""
+"""Timers of pending queries. No clock in here: calls are told the time."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Engine over aiodns (c-ares): portable.
 
 c-ares sends, retries, picks servers, falls back to TCP for truncated replies and parses.
-This file bounds how much it is given at a time and turns what it says into answers.
+This file bounds the number of queries given to it at a time and turns its results into answers.
 
-What c-ares does not pass on, and so this engine cannot either:
+c-ares does not pass on, so neither can this engine:
 
 - of a failure or a negative answer only the code: not the aliases before it, not the SOA
   (so no TTL), not the extended errors; not which server answered, over what, how often;
@@ -13,10 +13,10 @@ What c-ares does not pass on, and so this engine cannot either:
 - RCODEs it has no code for: they are SERVFAIL here;
 - a bare header, as some servers from before EDNS send it with FORMERR: it is MALFORMED here.
 
-With one malformed reply c-ares gives up what else is in flight to the server. So a question
-that ended so is asked once more, alone on a channel of its own, before that is believed.
+With one malformed reply c-ares gives up everything else in flight to the server. So a question
+that ended this way is asked once more, alone on a channel of its own, before it is believed.
 
-Nor does it ask for every name there can be: one with octets that no host name has, such as
+It does not ask for every possible name either: names with octets that no host name has, such as
 `<script>` or a control character, it refuses by itself (EBADNAME), which is FORMERR here.
 """
 

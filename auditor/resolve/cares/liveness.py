@@ -1,9 +1,8 @@
 """Detects that no server answers at all, for c-ares, which does not show its servers.
 
-It says of a question that nobody answered it, and nothing more: the name may be a silent one,
-or every server may be gone. So such an answer is believed only if something has been heard
-since the question was asked. If not, it is held back until a question for a name that cannot
-exist shows which of the two it is.
+c-ares only says that a question was not answered: the name may be silent, or every server may be
+gone. So such an answer is believed only if some reply has come since the question was asked. If
+not, it is held back until a query for a name that cannot exist shows which of the two it is.
 """
 
 from __future__ import annotations

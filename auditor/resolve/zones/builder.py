@@ -1,6 +1,6 @@
 """Builds a zone from records; refuses what an authoritative server would refuse.
 
-Names out of the zone are ignored, as BIND, Knot and PowerDNS do, and said.
+Names outside of the zone are ignored with a warning, as BIND, Knot and PowerDNS do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Engine that answers from master files, without a network.
 
-How a question travels through all the zones loaded stands here; which files there are
-stands in `files`, how one is read in `reader`, and what one zone says in `zone`.
+Follows a question through all loaded zones; `files` finds the files, `reader` reads them, and
+`zone` answers for one zone.
 """
 
 from __future__ import annotations

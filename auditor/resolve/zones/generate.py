@@ -1,4 +1,4 @@
-"""`$GENERATE` as a rule that is worked out when a name is asked for.
+"""`$GENERATE` as a rule that is applied when a name is asked for.
 
 The syntax is BIND's: a range, an owner name and RDATA in which `$` or `${OFFSET,WIDTH,BASE}`
 stands for the number. Nothing is unrolled, so a directive costs the same whatever its range.

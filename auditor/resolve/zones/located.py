@@ -1,4 +1,4 @@
-"""Where the records of a master file stand: their entries, by file and line."""
+"""Locates the records of a master file: their entries, by file and line."""
 
 from __future__ import annotations
 

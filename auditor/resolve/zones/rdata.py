@@ -1,7 +1,7 @@
 """RDATA of master files: text to plain values (RFC 1035 §5.1, RFC 3597 §5).
 
-The types that an audit asks for are read here. Of all others it counts that they are
-there: their text is kept, and read with dnspython if somebody asks.
+The types that an audit asks for are read here. Of all others it matters only that they exist:
+their text is kept, and read with dnspython if it is asked for.
 """
 
 from __future__ import annotations

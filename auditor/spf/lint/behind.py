@@ -1,4 +1,4 @@
-"""Terms that stand behind others which match every address, so that nobody gets to them."""
+"""Finds terms that are never evaluated, because a term before them matches every address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A policy as it would be without what lint has found in it: the whole record to publish.
+"""Corrects a policy: the whole record to publish, without the problems that lint has found.
 
 Only what is certain is corrected. Where a person has to decide, a placeholder in angle
 brackets stands in the record, and no receiver would take that for a policy.

@@ -1,4 +1,4 @@
-"""TXT records that were meant to be an SPF policy, and what keeps each from counting as one."""
+"""Finds TXT records that were meant to be an SPF policy, and why each does not count as one."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What is wrong with the SPF policy of a domain, before a receiver says so.
+"""Lints the SPF policy of a domain: what is wrong with it, before a receiver says so.
 
-Over the tree of `summary`, and a few answers more. The record of the domain itself, and the
-ones it redirects to, are judged for all that is unwise; those that it includes only for what
-breaks this policy or opens it to the world, for the rest is their owners' business.
+Uses the tree of `policy_summary`, and a few more answers. The domain's own record, and those it
+redirects to, are judged in every respect; included records only where they break this policy or
+open it to the world, since everything else is up to their owners.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is wrong with one SPF record, by its text alone.
+"""Lints one SPF record by its text alone.
 
-Nothing is asked here, and everything is linear in the length of the record, or nearly so.
+No lookups here, and the cost is linear in the length of the record, or nearly so.
 """
 
 from __future__ import annotations

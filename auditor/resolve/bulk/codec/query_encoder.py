@@ -1,7 +1,6 @@
-"""The short path of the bulk engine out: common questions to bytes.
+"""Encodes the common kinds of queries fast, a batch at a time.
 
-Only what is met a million times stands here; `QueryEncoder` leaves the rest to `wire`, and a test
-holds both ways together.
+`QueryEncoder` leaves all other questions to `wire`; a test checks that both give the same octets.
 """
 
 from __future__ import annotations

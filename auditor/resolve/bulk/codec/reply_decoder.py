@@ -1,8 +1,8 @@
-"""The short path of the bulk engine in: common replies to answers, a batch at a time.
+"""Decodes the common kinds of replies fast, a batch at a time.
 
-Only what is met a million times stands here: `ReplyDecoder` leaves the rest to `wire` and
-`response`, and a test holds both ways together. Each step is taken for the whole batch
-before the next one is, so that nearly all of them are loops in C.
+`ReplyDecoder` leaves all other replies to `wire` and `response`; a test checks that both give the
+same answers. Each step is done for the whole batch before the next one, so that nearly all of
+them are loops in C.
 """
 
 from __future__ import annotations

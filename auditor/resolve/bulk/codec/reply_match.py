@@ -1,4 +1,4 @@
-"""Whether a packet replies to what was asked: looked at as octets, before it is decoded."""
+"""Matches a packet with the query that it replies to, by its octets, before it is decoded."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Replies in a row that are alike: what they share is read once, and compared all at once.
+"""Decodes runs of similar replies: their common octets once, by comparing the whole run.
 
-Neighbours of a zone are answered in the same octets, but for the ID, the question, and an
-address or the first label of a name. So a run of replies of one length is put together from
-what was asked, from those octets, and from the rest of the first one: if that is what has
-arrived, to the last octet, all of them mean what the first one means.
+Replies for neighbours in a zone differ only in the ID, the question, and an address or the first
+label of a name. So the octets of a run of one length are predicted from the questions, these
+varying octets, and the rest of the first reply: if exactly these octets have arrived, all of the
+replies mean what the first one means.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""How many queries one server may have unanswered. No clock in here: calls are told the time.
+"""Congestion window: how many queries one server may have unanswered.
 
-What there is to go by: how fast answers come at which size, and how many queries are lost.
+No clock in here: calls are told the time. It adapts to how fast answers come at which size, and
+to how many queries are lost.
 A test puts windows in front of servers and paths of many kinds (`tests/support/netsim`).
 """
 

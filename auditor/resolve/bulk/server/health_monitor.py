@@ -1,8 +1,8 @@
-"""Which servers are used: the check at the start, probes, the bench, and the way back.
+"""Health of the servers: the check at the start, probes, suspension, and the return to use.
 
-A silent name says little about its server, so a server that owes answers is asked for a
-name that cannot exist: any reply will do. One that is silent to that too is suspended, its
-questions go to others, and it is probed until it answers again.
+A silent name says little about its server, so a server that owes answers is asked for a name that
+cannot exist: any reply will do. If it does not answer that either, it is suspended: its questions
+go to others, and it is probed until it answers again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What is in flight to one name server, as its congestion window counts it.
 
-A query counts from when it is sent until it is answered, is taken for lost, or is overtaken:
-queries sent much later have been answered, so nothing is on its way that there need be room
-for. No clock and no socket calls in here: calls are told the time.
+A query counts from when it is sent until it is answered, given up as lost, or overtaken: once
+queries sent much later have been answered, no reply to it is on its way any more. No clock and no
+socket calls in here: calls are told the time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one server bears, at a time and a second, as far as it has become known."""
+"""Limits of one server that have been found: queries at a time, and queries a second."""
 
 from __future__ import annotations
 

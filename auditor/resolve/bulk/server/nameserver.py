@@ -1,7 +1,7 @@
 """One name server as the bulk engine sees it: its sockets, its window, its health.
 
-Keeps what is in flight to the server and says how much more may be. What a reply means and
-what comes after silence is not decided here.
+Knows what is in flight to the server, and how much more may be. What a reply means and what
+follows silence is decided elsewhere (`receiver`, `retry_policy`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The name servers of a run, and the limits that hold for them together."""
+"""The name servers of a run, and the limits for all of them together."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whether a server is there: outages told apart from names that are silent.
+"""Detects outages of a server, as opposed to names that are silent.
 
-While nothing at all is answered, silence says nothing about any name or zone. No clock in here:
-calls are told the time.
+While the server answers nothing at all, silence says nothing about any name or zone. No clock in
+here: calls are told the time.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How much one server bears at a time, learnt from what it refuses and answers later.
+"""Finds how many queries one server takes at a time, from those it refuses and later answers.
 
-A resolver at its limit says REFUSED (dnsmasq) or SERVFAIL (BIND), and so does one that has
-nothing better to say about a name. What tells them apart is the same question asked again with
-less in flight: answered, it was the pressure; refused again while others are answered, it is the
-name's own. So failures are put aside until a trial with few queries at a time. No clock in here.
+A resolver at its limit says REFUSED (dnsmasq) or SERVFAIL (BIND), and so does one that cannot
+resolve a name. The same question asked again with less in flight shows which it is: if it is
+answered, the load was to blame; if it fails again while others are answered, the name is. So
+failures are put aside until a trial with few queries at a time. No clock in here.
 """
 
 from __future__ import annotations

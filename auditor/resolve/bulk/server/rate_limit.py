@@ -1,9 +1,9 @@
-"""How many queries a second one server takes, where it drops or refuses what is beyond.
+"""Finds the rate limit of one server: the queries a second beyond which it drops or refuses.
 
-A limit of rate (Unbound's `ip-ratelimit`, a cloud's packets a second) shows as loss that no
-smaller window cures. Loss that is the path's own shows alike, but for this: it stays at a lower
-rate. So a rate that was answered is tried for a while, and kept if the loss goes. No clock in
-here: calls are told the time.
+A rate limit (Unbound's `ip-ratelimit`, a cloud's packets a second) shows as loss that a smaller
+window does not cure. Loss on the path looks the same, except that it persists at a lower rate. So
+the rate at which queries were answered is tried for a while, and kept if the loss ends. No clock
+in here: calls are told the time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How long replies are left to gather in a socket's buffer before they are read.
 
-Each wake-up of the loop, and each batch, costs what many replies do. So replies are let gather
-for a moment if the last look at the sockets brought less than most of what is in flight and
-less than is enough; not if only a few are owed.
+Each wake-up of the loop, and each batch, costs as much as many replies. So replies are left to
+gather for a moment if the last read brought few of those in flight, and few in number; not if
+only a few are outstanding.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the check at the start asks a name server, and what its replies say about it.
+"""The check of a name server at the start: its questions, and the verdict on the replies.
 
 A server that makes up an address for a name that cannot exist, or denies what must exist, would
 turn a whole scan into wrong records that look right. No I/O in here.

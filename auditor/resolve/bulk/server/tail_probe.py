@@ -1,10 +1,10 @@
-"""What holds up questions that are there to be sent, and when to try again.
+"""Tail probes: a few more queries when a full window is silent; and the wait for rate tokens.
 
-Either a rate: there will be a token. Or windows that are full: there will be answers, unless
-all that is in flight is about silent names. Then nothing would move until their timeouts, since
-nothing is answered that could overtake them (`NameServer.overtaken`). So when a full window has
-been silent for longer than answers take, a few queries more go out (as TCP's tail loss probe
-does, RFC 8985 §7), and others than those next in line: neighbours are silent together.
+Questions wait either for a token of the rate limit, or for room in full windows. Answers make
+room, unless everything in flight is about silent names: then nothing would move until the
+timeouts, since no answer can overtake them (`NameServer.overtaken`). So when a full window has been
+silent for longer than answers take, a few more queries go out (as TCP's tail loss probe does,
+RFC 8985 §7), and not those next in the queue: neighbours are silent together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A while of few queries at a time, which shows what failures were. No clock in here."""
+"""Trial: a period of few queries at a time that shows what caused failures. No clock in here."""
 
 from __future__ import annotations
 

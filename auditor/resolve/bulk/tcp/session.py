@@ -1,4 +1,4 @@
-"""One server over TCP: its connections, what is in flight on each, what is known of it.
+"""TCP sessions of one server: its connections, what is in flight on each, what is known of it.
 
 Decisions only (RFC 7766): no socket, no clock, no loop in here; `transport` has those. Many
 questions are in flight on a connection at a time, and answered in any order (§6.2.1.1, §7);

@@ -1,8 +1,8 @@
 """TCP (RFC 7766), for what does not fit a datagram.
 
-A truncated reply, or silence from a server that limits the rate of its datagrams, brings a
-question here. It goes to the server that was asked last, over a connection that is kept and
-shared; to another one when that is no help. One code reads replies of either transport.
+For questions with a truncated reply, or from a server that limits the rate of its datagrams. They
+go to the server that was asked last, over connections that are kept and shared, and to another one
+if that does not help. The same code reads the replies of either transport.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Datagrams in batches: what a socket of the bulk engine does, and the portable one.
 
 There are two kinds, which behave the same and are tested by the same tests: `LoopDatagrams`
-works everywhere, `BatchDatagrams` (in `batched`) needs Linux. No event loop in here: whoever
-owns the socket waits for it to be readable, and asks again later for what the kernel did not
-take.
+works everywhere, `BatchDatagrams` (in `mmsg`) needs Linux. No event loop in here: the owner of
+the socket waits for it to be readable, and sends again later what the kernel did not take.
 """
 
 from __future__ import annotations
