@@ -92,7 +92,7 @@ class _Rows:
     def csv_rows(self, chunk: Chunk, before: int) -> Iterator[bytes]:
         """Yield the rows of each line, in UTF-8; `before`: records in the chunks before."""
         known = self._templates
-        folded = list(map(self._fold, chunk))
+        folded = self._fold(chunk)
         unknown = list(dict.fromkeys(line for line, _ in folded if line not in known))
         made: dict[bytes, _Template | None] = {}
         if unknown:

@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from auditor.output.columns import Column, RunStamp, Table
+    from auditor.views.reader.line_template import FoldedLine
     from auditor.views.reader.results import Chunk, Results
-
-    #: A folded line, and the texts in place of its marks.
-    _Folded = tuple[bytes, list[bytes]]
 
 __all__ = ["results_to_parquet"]
 
@@ -77,11 +75,11 @@ def results_to_parquet(
 
 
 def _batches(
-    results: Results, fold: Callable[[bytes], _Folded]
-) -> Iterator[tuple[list[Chunk], list[_Folded]]]:
+    results: Results, fold: Callable[[Sequence[bytes]], list[FoldedLine]]
+) -> Iterator[tuple[list[Chunk], list[FoldedLine]]]:
     """Yield chunks of one path that was given, as many as are made into Arrow at a time, folded."""
     chunks: list[Chunk] = []
-    folded: list[_Folded] = []
+    folded: list[FoldedLine] = []
     octets = 0
     for chunk in results.chunks():
         if chunks and (
@@ -90,14 +88,14 @@ def _batches(
             yield chunks, folded
             chunks, folded, octets = [], [], 0
         chunks.append(chunk)
-        folded += map(fold, chunk)
+        folded += fold(chunk)
         octets += sum(map(len, chunk))
     if chunks:
         yield chunks, folded
 
 
 def _batch(
-    folded: Sequence[_Folded], schema: Any, table: Table, targets: TargetColumns, *, flat: bool
+    folded: Sequence[FoldedLine], schema: Any, table: Table, targets: TargetColumns, *, flat: bool
 ) -> Any:
     """Return a pyarrow.RecordBatch of lines. Raises one of MISFITS if one is no record."""
     pa = pyarrow()
@@ -139,7 +137,7 @@ def _values(records: Sequence[Any], table: Table, *, flat: bool) -> list[list[An
 
 
 def _of_targets(
-    folded: Sequence[_Folded],
+    folded: Sequence[FoldedLine],
     used: Sequence[int],
     records: Sequence[Mapping[str, Any]],
     targets: TargetColumns,
@@ -158,7 +156,7 @@ def _of_targets(
 class _Texts:
     """The texts of lines, to be put in place of their marks."""
 
-    def __init__(self, pa: Any, folded: Iterable[_Folded]) -> None:
+    def __init__(self, pa: Any, folded: Iterable[FoldedLine]) -> None:
         self._pa = pa
         # Of each mark in turn those of all lines, None for a line without it.
         columns = zip_longest(*[texts for _, texts in folded])

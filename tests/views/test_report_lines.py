@@ -14,7 +14,7 @@ from support.tables import fleet_lines
 from views.making import records as odd_records
 
 from auditor.findings.receivers import select_receivers
-from auditor.views.reader.line_template import MARKS, LineFolder
+from auditor.views.reader.line_template import MARKS, LineFolder, fold
 from auditor.views.reader.results import Chunk, parse_record
 from auditor.views.report.aggregate import AggregateLimits, ScanAggregate
 from auditor.views.report.encode import page_data
@@ -116,12 +116,38 @@ def test_a_line_is_the_line_again_whichever_lines_were_folded_before(
 ) -> None:
     lines = [*map(orjson.dumps, made)] * 4
     order.shuffle(lines)
-    fold = LineFolder().fold
-    for line in lines:
-        folded, texts = fold(line)
+    folder = LineFolder()
+    folded_lines = [*folder.fold_lines(lines[:5]), *folder.fold_lines(lines[5:])]
+    for line, (folded, texts) in zip(lines, folded_lines, strict=True):
+        again = folded
         for mark, text in zip(MARKS, texts, strict=False):
-            folded = folded.replace(mark.encode(), text)
-        assert folded == line
+            again = again.replace(mark.encode(), text)
+        assert again == line
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b"]])
+@pytest.mark.parametrize("label", ["mx", "n" * 300, "n" * 1020, "n" * 1100])
+def test_a_row_is_cut_where_its_record_would_be(names: list[str], label: str) -> None:
+    record = address_record(
+        "192.0.2.1", "FORWARD_MISSING", names=[f"{name}.{label}.example" for name in names]
+    )
+    record["findings"][0]["subject"] = record["ptr"]["names"][-1]
+    record["spf"] = [spf_fact("helo", name, "none") for name in record["ptr"]["names"]]
+    assert _is_same([orjson.dumps(record)] * 4)
+
+
+@pytest.mark.parametrize("alike", ["mx.example.net", "3.2.0.192.in-addr.arpa", "192.0.2.3"])
+def test_a_text_that_stands_elsewhere_in_its_line_is_replaced_there(alike: str) -> None:
+    lines = []
+    for host in range(5):
+        name = alike if host == 3 else f"h{host}.example.net"
+        record = address_record(f"192.0.2.{host}", names=[name])
+        record["ptr"]["owner"] = f"{host}.2.0.192.in-addr.arpa"
+        record["spf"] = [spf_fact("mailfrom", "mx.example.net", "pass")]
+        lines.append(orjson.dumps(record))
+    folder = LineFolder()
+    folder.fold_lines(lines[:2])
+    assert folder.fold_lines(lines[2:]) == [fold(line) for line in lines[2:]]
 
 
 @pytest.mark.parametrize("target", ["::1", "::ffff:192.0.2.1", "odd", "two words.example"])

@@ -33,6 +33,8 @@ __all__ = ["RESULTS", "encode", "page_data"]
 #: What check_host() can say (RFC 7208 §2.6), from the best on; columns of the SPF table.
 RESULTS: Final = ("pass", "neutral", "none", "softfail", "fail", "permerror", "temperror")
 
+#: Of deflate: 9 takes three times as long, for a page that is one per cent smaller.
+_LEVEL: Final = 7
 #: Findings that are named of a prefix or a label.
 _MAX_NAMED_CODES: Final = 3
 #: Naming templates, and prefixes that are named of one.
@@ -51,7 +53,7 @@ class _Dictionary(dict[Any, int]):
 
 def encode(data: object) -> str:
     """Return JSON, deflated (zlib), in base64: safe in any place of a page."""
-    return base64.b64encode(zlib.compress(orjson.dumps(data), 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(orjson.dumps(data), _LEVEL)).decode("ascii")
 
 
 def page_data(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from auditor.publicsuffix import registrable
 from auditor.views.reader.line_template import MARKS, LineFolder
 from auditor.views.reader.results import parse_record
-from auditor.views.report.rows import WIDTHS, TargetRow, make_row, owner, shown
+from auditor.views.report.rows import WIDTHS, TargetRow, make_row, owner
 from auditor.wire.addresses import V4, V6, parse_address
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ __all__ = ["LineCounter"]
 _STANDS: Final = tuple(f"{number}.[mark]" for number in range(len(MARKS)))
 _STAND: Final = ".[mark]"
 _FIRST_NAME: Final = 2
+#: Of a text, and of what is said about one: together they are not too long to be shown.
+_MAX_TEXT_OCTETS: Final = 255
 _NAMES: Final = _STANDS[_FIRST_NAME:]
 _ONE_NAME: Final = (_FIRST_NAME,)
 _REPLACED: Final = tuple(
@@ -54,8 +56,9 @@ class _Template:
     """What lines have in common: a record of one, with STANDS in place of texts, also as of IPv6.
 
     `names`: which texts are names that count for a domain. `row`: that of the record, None if
-    there is more in it than names that differs; `is_filled`: its SPF results, too. `is_known`:
-    whether there are examples enough of its findings.
+    there is more in it that differs than target, names, domains of SPF results and subjects;
+    `is_filled`: one of the last two does. `is_known`: whether there are examples enough of its
+    findings.
     """
 
     __slots__ = (
@@ -81,20 +84,51 @@ class _Template:
         self.zone = b',"zone":"%b"' % str(record["ptr"]["zone"]).encode()
         self.row = row if _is_plain(row) else None
         self.is_known = False
-        self.is_filled = any(domain in _STANDS for _, domain, _ in row.shape.spf)
+        self.is_filled = any(domain in _STANDS for _, domain, _ in row.shape.spf) or any(
+            _STAND in note for note in row.notes
+        )
+
+    def filled_row(self, texts: list[bytes], number: int) -> TargetRow | None:
+        """Return the row of a line by its texts, None if it takes the record to make it.
+
+        `number`: that of the row.
+        """
+        row = self.row
+        if row is None:
+            return None
+        names = texts[_FIRST_NAME : _FIRST_NAME + len(row.names)]
+        # Nothing has to be escaped in what is folded.
+        if len(names) == 1 and not self.is_filled:  # as nearly all are
+            if len(names[0]) > _MAX_TEXT_OCTETS:
+                return None
+            shown: tuple[str, ...] = (names[0].decode(),)
+        elif max(map(len, texts)) > _MAX_TEXT_OCTETS:
+            return None
+        else:
+            shown = tuple(name.decode() for name in names)
+        made = TargetRow(texts[0].decode(), number, row.shape, shown, row.labels, row.notes)
+        if self.is_filled:
+            made.shape, made.notes = _filled(row, [text.decode() for text in texts])
+        return made
 
 
 def _is_plain(row: TargetRow) -> bool:
-    """Tell whether only target and names of a row differ, which are the first texts."""
-    others = [row.labels, *row.notes]
-    return row.names == _NAMES[: len(row.names)] and not any(_STAND in text for text in others)
+    """Tell whether nothing that a row has cut, or keeps elsewhere, differs."""
+    return (
+        row.names == _NAMES[: len(row.names)]
+        and _STAND not in row.labels
+        and not any(_STAND in note and len(note) > _MAX_TEXT_OCTETS for note in row.notes)
+    )
 
 
-def _filled(shape: RowPattern, texts: list[bytes]) -> RowPattern:
-    """Return what a row has in common with others, with texts in the SPF results."""
-    known = {stand: shown(text.decode()) for stand, text in zip(_STANDS, texts, strict=False)}
+def _filled(row: TargetRow, texts: list[str]) -> tuple[RowPattern, tuple[str, ...]]:
+    """Return what a row has in common with others, and its notes, with texts in them."""
+    known = dict(zip(_STANDS, texts, strict=False))
+    shape, notes = row.shape, row.notes
     spf = [(identity, known.get(domain, domain), result) for identity, domain, result in shape.spf]
-    return shape._replace(spf=tuple(spf))
+    for stand, text in known.items():
+        notes = tuple([note.replace(stand, text) for note in notes])
+    return shape._replace(spf=tuple(spf)), notes
 
 
 class LineCounter:
@@ -106,7 +140,7 @@ class LineCounter:
     def __init__(self, gathered: ScanAggregate, *, before: bool = False) -> None:
         self._gathered = gathered
         self._before = before
-        self._fold = LineFolder().fold
+        self._fold = LineFolder().fold_lines
         self._templates: dict[bytes, _Template | None] = {}
         self._once: set[bytes] = set()
         #: Offsets into the prefix, and first names or what there is in their place.
@@ -118,10 +152,9 @@ class LineCounter:
 
     def count_chunk(self, chunk: Chunk) -> None:
         """Count the lines of a chunk. Raises InputError for one that is no record."""
-        fold, templates = self._fold, self._templates
+        templates, owners = self._templates, self._owners
         networks, pending = self._networks, self._pending
-        for index, line in enumerate(chunk):
-            folded, texts = fold(line)
+        for index, (folded, texts) in enumerate(self._fold(chunk)):
             template = templates.get(folded)
             if template is None:
                 template = None if folded in templates else self._template(folded, texts)
@@ -135,18 +168,25 @@ class LineCounter:
                 if where is None:
                     self._alone(chunk.record(index))
                     continue
+                version, number = where
             else:
-                where = V4, first + octet
-            key = self._key(template, texts, where)
+                version, number = V4, first + octet
+            if template.names == _ONE_NAME:
+                name = texts[_FIRST_NAME]
+                owned: tuple[str, ...] | None = owners.get(name.partition(b".")[2])
+                if owned is None or b":" in name:
+                    owned = self._owner(name)
+            else:
+                owned = sum([self._owner(texts[at]) for at in template.names], ())
+                name = texts[_FIRST_NAME] if owned else b'"%b"%b' % (texts[1], template.zone)
+            key = template, version, number >> _FINE_SHIFTS[version], owned
             group = pending.get(key)
             if group is None:
                 group = pending[key] = ([], [])
-            group[0].append(where[1] & _OFFSET_MASKS[where[0]])
-            group[1].append(
-                texts[_FIRST_NAME] if template.names else b'"%b"%b' % (texts[1], template.zone)
-            )
+            group[0].append(number & _OFFSET_MASKS[version])
+            group[1].append(name)
             if not self._before:
-                self._each(template, texts, chunk, index, where)
+                self._note_row(template, texts, chunk, index, (version, number))
         self._waiting += len(chunk)
         if self._waiting > _MAX_PENDING:
             self.flush()
@@ -173,7 +213,7 @@ class LineCounter:
         else:
             self._gathered.add_record(record)
 
-    def _each(
+    def _note_row(
         self,
         template: _Template,
         texts: list[bytes],
@@ -187,18 +227,9 @@ class LineCounter:
             template.is_known = not gathered.needs_examples(template.codes)
             if not template.is_known:
                 gathered.note_findings(chunk.record(index))
-        if not gathered.has_room(template.verdict):
-            return
-        if template.row is None:
-            gathered.rows.append(make_row(chunk.record(index), where))
-            return
-        row = template.row
-        shape = _filled(row.shape, texts) if template.is_filled else row.shape
-        names = texts[_FIRST_NAME : _FIRST_NAME + len(row.names)]
-        made = TargetRow(texts[0].decode(), where[1] if where[0] == V4 else -1, shape)
-        made.names = tuple([shown(name.decode()) for name in names])
-        made.labels, made.notes = row.labels, row.notes
-        gathered.rows.append(made)
+        if gathered.has_room(template.verdict):
+            row = template.filled_row(texts, where[1] if where[0] == V4 else -1)
+            gathered.rows.append(row or make_row(chunk.record(index), where))
 
     def _where(self, target: bytes) -> tuple[int, int] | None:
         """Return the version of an address and the address, None if it is no plain one."""
@@ -210,26 +241,6 @@ class LineCounter:
                 self._networks.clear()
             self._networks[target.rpartition(b".")[0]] = where[1] >> _OCTET << _OCTET
         return where
-
-    def _key(self, template: _Template, texts: list[bytes], where: tuple[int, int]) -> _Key:
-        """Return what lines of a template still differ in that counts."""
-        version, number = where
-        fine = number >> _FINE_SHIFTS[version]
-        if template.names != _ONE_NAME:
-            return (
-                template,
-                version,
-                fine,
-                sum([self._owner(texts[at]) for at in template.names], ()),
-            )
-        name = texts[_FIRST_NAME]
-        known = self._owners.get(name.partition(b".")[2])
-        return (
-            template,
-            version,
-            fine,
-            self._owner(name) if known is None or b":" in name else known,
-        )
 
     def _owner(self, name: bytes) -> tuple[str]:
         """Return the domain that a name counts for, as a tuple of its own."""

@@ -50,12 +50,11 @@ class TargetRow:
 
     __slots__ = ("before", "change", "labels", "names", "notes", "number", "shape", "target")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - a hundred thousand times: keywords take half as long again
         self,
         target: str,
         number: int,
         shape: RowPattern,
-        *,
         names: tuple[str, ...] = (),
         labels: str = "",
         notes: tuple[str, ...] = (),
