@@ -7,14 +7,14 @@ from typing import Final
 __all__ = ["printable", "printable_json", "printable_line", "quoted"]
 
 #: Characters of an invalid line that are kept: enough to find it again.
-_KEEP: Final = 200
+_MAX_KEPT_CHARACTERS: Final = 200
 #: Characters of it that a message quotes.
-_QUOTE: Final = 80
+_MAX_QUOTED_CHARACTERS: Final = 80
 _SURROGATES: Final = range(0xDC80, 0xDD00)  # bytes that were not UTF-8 (PEP 383)
 _BYTE, _BMP = 0xFF, 0xFFFF
 
 
-def printable(text: str, limit: int = _KEEP) -> str:
+def printable(text: str, limit: int = _MAX_KEPT_CHARACTERS) -> str:
     r"""Return `text` with what does not print as `\x1b` or `\u202e`, cut to `limit`.
 
     Characters that print are kept in any script; a cut ends in three dots. Bytes that
@@ -28,7 +28,7 @@ def printable(text: str, limit: int = _KEEP) -> str:
 
 def quoted(text: str) -> str:
     """Return `text` as a message quotes it: printable, short, between quotes."""
-    return f"'{printable(text, _QUOTE)}'"
+    return f"'{printable(text, _MAX_QUOTED_CHARACTERS)}'"
 
 
 def printable_json(text: str) -> str:

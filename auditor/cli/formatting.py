@@ -27,10 +27,10 @@ _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
 #: Columns that text is set in at least and at most, whatever the terminal has.
-_NARROWEST: Final = 40
-_WIDEST: Final = 160
+_MIN_COLUMNS: Final = 40
+_MAX_COLUMNS: Final = 160
 _STDOUT: Final = 1
-_EXACT: Final = 1 << 40  # numbers of addresses from here on are shown as powers of two
+_MAX_EXACT_NUMBER: Final = 1 << 40  # numbers of addresses from here on are shown as powers of two
 
 _SEVERITIES: Final[dict[str, dict[str, Any]]] = {
     "error": {"fg": "red", "bold": True},
@@ -69,13 +69,13 @@ def paragraph(text: str, indent: int = 2, *, hanging: int = 0) -> str:
 
 def text_width() -> int:
     """Return the columns that text on standard output is set in."""
-    return min(terminal_width(_STDOUT) or WIDTH, _WIDEST)
+    return min(terminal_width(_STDOUT) or WIDTH, _MAX_COLUMNS)
 
 
 def terminal_width(descriptor: int) -> int | None:
     """Return the columns of the terminal behind a descriptor, None where there is none."""
     try:
-        return max(os.get_terminal_size(descriptor).columns, _NARROWEST)
+        return max(os.get_terminal_size(descriptor).columns, _MIN_COLUMNS)
     except OSError:
         return None
 
@@ -87,7 +87,7 @@ def counted(number: int, noun: str) -> str:
 
 def amount(number: int) -> str:
     """Return a number of addresses, exact as long as people can read it."""
-    if number < _EXACT:
+    if number < _MAX_EXACT_NUMBER:
         return f"{number:,}"
     exponent = number.bit_length() - 1
     exact = number == 1 << exponent

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_text"]
 
-_WHOLE: Final = 300  # characters of a target
+_MAX_SHOWN_CHARACTERS: Final = 300  # characters of a target
 
 
 class _First:
@@ -73,7 +73,7 @@ def _nights(nights: Sequence[Mapping[str, Any]], top: int) -> Iterator[str]:
         yield f"The last {top:,} of {counted(len(nights), 'night')}"
     rows = [
         [
-            printable(night["night"], _WHOLE),
+            printable(night["night"], _MAX_SHOWN_CHARACTERS),
             f"{night['targets']:,}",
             *(f"{night['verdicts'][verdict]:,}" for verdict in ("fail", "warn", "unknown")),
             f"{sum(night['findings'].values()):,}",
@@ -108,6 +108,8 @@ def _flap(line: Mapping[str, Any]) -> list[str]:
 
 def _what(line: Mapping[str, Any]) -> list[str]:
     subject = line["subject"]
-    about = "" if subject == line["target"] else printable(subject, _WHOLE)
-    code = click.style(printable(line["code"], _WHOLE), **severity_style(line["severity"]))
-    return [printable(line["target"], _WHOLE), code, about]
+    about = "" if subject == line["target"] else printable(subject, _MAX_SHOWN_CHARACTERS)
+    code = click.style(
+        printable(line["code"], _MAX_SHOWN_CHARACTERS), **severity_style(line["severity"])
+    )
+    return [printable(line["target"], _MAX_SHOWN_CHARACTERS), code, about]

@@ -22,13 +22,13 @@ __all__ = ["TextLog"]
 
 #: Columns of a line of the summary beside count, code and title: gaps and severity.
 _NOTICE_INTERVAL_S: Final = 15
-_SHORTEST_TITLE: Final = 12
+_MIN_TITLE_COLUMNS: Final = 12
 _STDERR: Final = 2
 #: Addresses in an output that is read again for its faults of whole prefixes: fewer are seen
 #: at a glance, and more would take seconds.
-_LEAST_BLOCK: Final = 256
-_LARGEST_BLOCK: Final = 1 << 18
-_MOST_FAULTS: Final = 3
+_MIN_BLOCK_ADDRESSES: Final = 256
+_MAX_BLOCK_ADDRESSES: Final = 1 << 18
+_MAX_FAULTS: Final = 3
 _RANK: Final[dict[str, int]] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 
@@ -100,7 +100,7 @@ class TextLog(logging.Handler):
             shown = click.style(f"{severity:<7}", **severity_style(severity))
             title = entry(code).title
             if columns is not None:
-                room = max(columns - digits - letters - _NOTICE_INTERVAL_S, _SHORTEST_TITLE)
+                room = max(columns - digits - letters - _NOTICE_INTERVAL_S, _MIN_TITLE_COLUMNS)
                 title = textwrap.shorten(title, room, placeholder=" …")
             print_message(f"  {count:>{digits},}  {shown}  {code:<{letters}}  {title}")
         for line in _whole_prefixes(ended):
@@ -114,7 +114,7 @@ def _whole_prefixes(ended: Ended) -> list[str]:
     tally, output = ended.snapshot.tally, ended.records
     if output is None or ended.how != "finished" or "://" in str(output):
         return []
-    if not (_LEAST_BLOCK <= tally.kinds["ip"] <= _LARGEST_BLOCK and tally.findings):
+    if not (_MIN_BLOCK_ADDRESSES <= tally.kinds["ip"] <= _MAX_BLOCK_ADDRESSES and tally.findings):
         return []
     from auditor.cli.summary_blocks import fault_rows  # noqa: PLC0415 - not needed for a few targets
     from auditor.views.block_facts import fault_json  # noqa: PLC0415
@@ -124,7 +124,7 @@ def _whole_prefixes(ended: Ended) -> list[str]:
         faults = scan_faults(output)
     except AuditorError:  # whoever moved the output away will know
         return []
-    rows = list(fault_rows([fault_json(fault, _MOST_FAULTS) for fault in faults]))[:_MOST_FAULTS]
+    rows = list(fault_rows([fault_json(fault, _MAX_FAULTS) for fault in faults]))[:_MAX_FAULTS]
     letters = max((len(code) for code, *_ in rows), default=0)
     return [
         f"  {'whole prefixes:' if not at else '':<15}  {code:<{letters}}  {prefixes}"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "describe"]
 
-_PER_SECOND: Final = 5
+_UPDATES_PER_SECOND: Final = 5
 
 
 class Progress:
@@ -37,7 +37,7 @@ class Progress:
         self._live = Live(
             console=Console(stderr=True),
             get_renderable=lambda: Text(self._line(), no_wrap=True, overflow="ellipsis"),
-            refresh_per_second=_PER_SECOND,
+            refresh_per_second=_UPDATES_PER_SECOND,
             transient=True,
         )
         self._live.start()

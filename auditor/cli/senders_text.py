@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["as_text"]
 
 #: Domains, and hosts, that are named in a row.
-_NAMED: Final = 3
-_WHOLE: Final = 300  # characters of a name or a term
+_MAX_NAMED: Final = 3
+_MAX_SHOWN_CHARACTERS: Final = 300  # characters of a name or a term
 _PTR: Final = {
     "named": "with PTR names",
     "generic": "with generic PTR names",
@@ -77,9 +77,9 @@ def _domains(
     for line in ranking["first"]:
         yield f"  {_shown(line['domain'])}"
         texts = list(describe(line))
-        yield from (f"    {text}" for text in texts[:_NAMED])
-        if len(texts) > _NAMED:
-            yield f"    and {len(texts) - _NAMED:,} more"
+        yield from (f"    {text}" for text in texts[:_MAX_NAMED])
+        if len(texts) > _MAX_NAMED:
+            yield f"    and {len(texts) - _MAX_NAMED:,} more"
     yield from _cut(ranking)
 
 
@@ -126,10 +126,10 @@ def _ranges(ranking: Mapping[str, Any], title: str) -> Iterator[str]:
         rows = sorted(rows, key=_place)
     for line in rows:
         yield f"  {line['range']}  {counted(line['domains'], 'domain')}"
-        for way in line["ways"][:_NAMED]:
+        for way in line["ways"][:_MAX_NAMED]:
             yield f"    {_named(way['domains'], way['count'])}: {_way(way)}"
-        if len(line["ways"]) > _NAMED:
-            yield f"    and {len(line['ways']) - _NAMED:,} more ways"
+        if len(line["ways"]) > _MAX_NAMED:
+            yield f"    and {len(line['ways']) - _MAX_NAMED:,} more ways"
     yield from _cut(ranking)
 
 
@@ -178,7 +178,7 @@ def _way(way: Mapping[str, Any]) -> str:
 
 
 def _named(names: Sequence[str], number: int) -> str:
-    shown = [_shown(name) for name in names[:_NAMED]]
+    shown = [_shown(name) for name in names[:_MAX_NAMED]]
     more = number - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
@@ -199,4 +199,4 @@ def _place(line: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _shown(text: str) -> str:
-    return printable(text, _WHOLE)
+    return printable(text, _MAX_SHOWN_CHARACTERS)

@@ -32,9 +32,9 @@ __all__ = ["as_text"]
 _Spent: TypeAlias = tuple[int, tuple[int, int]]
 
 #: What is cut off beyond, with a word about it; --json has all.
-_MAX_TREE: Final = 200
+_MAX_TREE_LINES: Final = 200
 _MAX_RANGES: Final = 24
-_MAX_RECORD: Final = 2048
+_MAX_RECORD_CHARACTERS: Final = 2048
 _MAX_NETWORKS: Final = 4
 
 
@@ -47,8 +47,8 @@ def as_text(
     yield ""
     yield "  Record"
     record = summary.record or f"{summary.status}: {summary.explanation or 'no SPF record'}"
-    cut = "..." if len(record) > _MAX_RECORD else ""
-    yield paragraph(record[:_MAX_RECORD] + cut, 4, hanging=2)
+    cut = "..." if len(record) > _MAX_RECORD_CHARACTERS else ""
+    yield paragraph(record[:_MAX_RECORD_CHARACTERS] + cut, 4, hanging=2)
     asked = bool(report.partitions or report.explained)
     if summary.tree is not None and not asked:
         yield ""
@@ -93,7 +93,7 @@ def _tree_lines(summary: PolicySummary) -> Iterator[str]:
     if summary.tree is None:
         return
     lines = _policy_lines(summary.tree, 0, (0, (0, 0)))
-    yield from islice(lines, _MAX_TREE)
+    yield from islice(lines, _MAX_TREE_LINES)
     if next(lines, None) is not None:
         yield paragraph("... and more: --json lists all", 4)
     elif not summary.complete:

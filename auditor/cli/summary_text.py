@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["as_text"]
 
-_BAR: Final = 16
+_BAR_COLUMNS: Final = 16
 #: Rows of a table where nothing else is asked for: of findings, and of others.
 _MOST_FINDINGS: Final = 10
 _FEW_ROWS: Final = 3
 #: Columns where there is no terminal: as many as the longest name takes.
-_UNBOUNDED: Final = 1_000
+_UNBOUNDED_COLUMNS: Final = 1_000
 #: Columns of a finding beside its code and title: count, severity, the gaps; targets.
-_BESIDE_TITLE: Final = 11 + 8 + 3 * 2
+_COLUMNS_BESIDE_TITLE: Final = 11 + 8 + 3 * 2
 _TARGETS: Final = 11 + 2
 _STYLES: Final = {
     "pass": "bold green",
@@ -66,7 +66,7 @@ def as_text(summary: Summary, top: int | None) -> str:
     if not data["records"]:
         return "no records: there is nothing to count"
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    width = text_width() if terminal else _UNBOUNDED
+    width = text_width() if terminal else _UNBOUNDED_COLUMNS
     parts: list[RenderableType] = [_verdicts(data)]
     if data["kinds"]["ip"]["records"]:
         parts.append(Text(in_use_line(data["in_use"])))
@@ -125,7 +125,7 @@ def _bar(part: int, whole: int, style: str) -> Text:
     block = (
         "█" if (sys.stdout is not None and "utf" in (sys.stdout.encoding or "").lower()) else "#"
     )
-    return Text(block * -(-_BAR * part // whole) if whole else "", style=style)
+    return Text(block * -(-_BAR_COLUMNS * part // whole) if whole else "", style=style)
 
 
 def _verdicts(data: Mapping[str, Any]) -> RenderableType:
@@ -133,7 +133,7 @@ def _verdicts(data: Mapping[str, Any]) -> RenderableType:
     total = data["records"]
     table = _table("verdict", "records", "share", "", *(_KINDS[kind] for kind in kinds))
     table.columns[3].justify = "left"
-    table.columns[3].min_width = _BAR
+    table.columns[3].min_width = _BAR_COLUMNS
     for verdict, count in data["verdicts"].items():
         style = _STYLES[verdict]
         cells = [f"{counts['verdicts'][verdict]:,}" for counts in kinds.values()]
@@ -156,7 +156,7 @@ def _findings(findings: list[dict[str, Any]], top: int, width: int) -> list[Rend
     table = _table("finding", *figures, "severity", "")
     table.columns[-2].justify = table.columns[-1].justify = "left"
     letters = max(len(printable(finding["code"])) for finding in findings[:top])
-    room = width - letters - _BESIDE_TITLE - (_TARGETS if several else 0)
+    room = width - letters - _COLUMNS_BESIDE_TITLE - (_TARGETS if several else 0)
     for finding in findings[:top]:
         style = _STYLES[finding["severity"]]
         table.add_row(

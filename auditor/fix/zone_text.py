@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["changed_files", "diff_of", "with_files"]
 
-_SERIALS: Final = 1 << 32
+_SERIAL_MODULUS: Final = 1 << 32
 #: Unchanged lines around changed ones in a diff, and what stands behind a line without an end.
-_CONTEXT: Final = 3
+_CONTEXT_LINES: Final = 3
 _NO_END: Final = b"\n\\ No newline at end of file\n"
 #: The end of an entry on one line: its last word, and what comes behind it.
 _LAST_WORD: Final = re.compile(rb"^([^;\"()]*[ \t])([^\s;\"()]+)([ \t]*(?:;.*)?\r?\n?)$", re.DOTALL)
@@ -168,7 +168,7 @@ class _Lines:
         match = _BEFORE_SERIAL.search(entry)
         if match is None or int(match[1]) != serial:
             raise ZoneFileError(f"{soa.label}:{soa.first_line + 1}: the serial number is not found")
-        new = b"%d" % ((serial + 1) % _SERIALS)
+        new = b"%d" % ((serial + 1) % _SERIAL_MODULUS)
         self.delete(soa)
         self._new[soa.first_line] = entry[: match.start(1)] + new + entry[match.end(1) :]
 
@@ -200,7 +200,7 @@ def diff_of(name: str, old: bytes, new: bytes) -> Iterator[bytes]:
     begun = 0  # of the lines before the hunk
     at = [0, 0]  # lines of the old text, and of the new one, up to there
     for first, last in _close_together(changed):
-        start, end = max(begun, first - _CONTEXT), min(len(lines), last + _CONTEXT + 1)
+        start, end = max(begun, first - _CONTEXT_LINES), min(len(lines), last + _CONTEXT_LINES + 1)
         at = [number + start - begun for number in at]  # unchanged ones
         hunk = lines[start:end]
         sizes = [sum(sign != other for sign, _ in hunk) for other in (b"+", b"-")]
@@ -240,6 +240,6 @@ def _close_together(places: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield the first and the last of changed lines that share what stands around them."""
     start = 0
     for at in range(1, len(places) + 1):
-        if at == len(places) or places[at] - places[at - 1] > 2 * _CONTEXT:
+        if at == len(places) or places[at] - places[at - 1] > 2 * _CONTEXT_LINES:
             yield places[start], places[at - 1]
             start = at

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["compare_zones"]
 
 #: Record sets that are asked for at a time.
-_AT_ONCE: Final = 1024
+_RECORD_SETS_AT_ONCE: Final = 1024
 
 
 async def compare_zones(
@@ -73,7 +73,7 @@ async def _compare(
     if asker is None:
         return comparisons
     record_sets = zone.record_sets(COMPARED_TYPES)
-    while some := list(islice(record_sets, _AT_ONCE)):
+    while some := list(islice(record_sets, _RECORD_SETS_AT_ONCE)):
         asked = [
             ServerQuestion(str(comparison.row.address), Question(owner, rdtype))
             for comparison in serving

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["DomainPolicy", "PolicyReader"]
 
 #: Answers about included policies that are kept; then they are asked anew.
-_MAX_KEPT: Final = 50_000
+_MAX_KEPT_ANSWERS: Final = 50_000
 #: Questions that are asked ahead, for each domain of a block.
-_MAX_AHEAD: Final = 40
+_MAX_FORESEEN_QUESTIONS: Final = 40
 _BY_TYPE: Final = {"a": (A, AAAA), "mx": (MX,), "include": (TXT,), "redirect": (TXT,)}
 
 
@@ -59,7 +59,7 @@ class PolicyReader:
 
     def read_policies(self, domains: Sequence[str]) -> Steps[list[DomainPolicy]]:
         """Return what the policies of canonical domains authorise, in the order given."""
-        if len(self._kept) > _MAX_KEPT:
+        if len(self._kept) > _MAX_KEPT_ANSWERS:
             self._kept.clear()
         answers = yield [Question(domain, TXT) for domain in domains]
         outcomes = [
@@ -93,7 +93,7 @@ class PolicyReader:
         """Ask what policies refer to, all of them at once; no result depends on it."""
         own = [question for domain, policy in published for question in _questions(domain, policy)]
         included: list[Question] = []
-        allowed = _MAX_AHEAD * len(published)
+        allowed = _MAX_FORESEEN_QUESTIONS * len(published)
         while allowed > 0:
             lacking = list(dict.fromkeys(q for q in (*own, *included) if q not in known))[:allowed]
             if not lacking:

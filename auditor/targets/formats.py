@@ -44,7 +44,7 @@ _LETTERS: Final = frozenset(string.ascii_letters.encode())
 _ARPA: Final = b".arpa"
 _ZONE: Final = ZONE_TARGET.encode()
 #: The shortest name of an IPv6 prefix that is read: 28 nibbles, their dots, and `ip6.arpa`.
-_SHORTEST_V6_NAME: Final = 64
+_MIN_V6_NAME_CHARACTERS: Final = 64
 
 
 def read_input(
@@ -196,7 +196,7 @@ def _count_text(
         marked = [
             raw
             for raw in batch
-            if _SLASH in raw or _DASH in raw or _HASH in raw or len(raw) >= _SHORTEST_V6_NAME
+            if _SLASH in raw or _DASH in raw or _HASH in raw or len(raw) >= _MIN_V6_NAME_CHARACTERS
         ]
         total += len(batch) - len(marked) - batch.count(b"") - sum(map(bytes.isspace, batch))
         total += sum(_weight(raw, options) for raw in marked)

@@ -29,9 +29,9 @@ __all__ = ["Shard", "cut_shards", "digest", "shard_size", "unpack"]
 #: The first shards are small, so that the first record is there soon and a few thousand
 #: targets already keep several workers busy; four of each size, up to one that takes a worker
 #: about a second. Runs that go on for hours are cut into larger ones, lest there be too many.
-_FIRST_SIZE: Final = 2048
+_FIRST_SIZE_TARGETS: Final = 2048
 _SHARDS_OF_EACH_SIZE: Final = 4
-_USUAL_SIZE: Final = 32_768
+_USUAL_SIZE_TARGETS: Final = 32_768
 _LARGER_FROM: Final = ((128, 131_072), (64, 65_536))
 
 #: Where a rate says how long a shard takes, seconds that it may: nothing of it is seen before
@@ -72,7 +72,7 @@ def shard_size(number: int, pace: float | None = None) -> int:
     """
     size = next(
         (size for start, size in _LARGER_FROM if number >= start),
-        min(_FIRST_SIZE << min(number // _SHARDS_OF_EACH_SIZE, 8), _USUAL_SIZE),
+        min(_FIRST_SIZE_TARGETS << min(number // _SHARDS_OF_EACH_SIZE, 8), _USUAL_SIZE_TARGETS),
     )
     if pace is None:
         return size

@@ -23,7 +23,7 @@ __all__ = ["Group", "Owners", "group_name"]
 _HOST_NIBBLES: Final = 16
 _NIBBLES: Final = 32
 #: Owners of a group that are asked for where a server denies the name above them.
-_SAMPLES: Final = 4
+_SAMPLES_PER_GROUP: Final = 4
 #: What records of earlier versions lack.
 _NO_PTR: Final[dict[str, Any]] = {"chain": (), "zone": None}
 
@@ -87,7 +87,7 @@ class Owners:
             group = self.groups[name] = Group(name)
         group.count += 1
         if owner != name:
-            if len(group.samples) < _SAMPLES:
+            if len(group.samples) < _SAMPLES_PER_GROUP:
                 group.samples.append((named, owner))
             elif named and not group.samples[-1][0]:
                 group.samples[-1] = (named, owner)

@@ -25,7 +25,7 @@ _ROWS, _COLUMNS = 50, 100
 def test_a_large_block_fits_one_screen_and_every_fault_is_named(
     here: Path, call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auditor.cli.summary_text._UNBOUNDED", _COLUMNS)
+    monkeypatch.setattr("auditor.cli.summary_text._UNBOUNDED_COLUMNS", _COLUMNS)
     (here / "block.ndjson").write_bytes(b"".join(line + b"\n" for line in isp_block()))
     code, out, err = call("summary", "block.ndjson")
     assert (code, err) == (0, "")

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["FAILURE_CACHED_S", "Check", "DnssecChecks", "rounds_needed"]
 
-#: Names of a zone that failed with CD too, none having been answered, after which no more of
-#: them are asked so: the zone's servers fail, whatever its signatures are.
-_ENOUGH: Final = 16
-_MOST_ZONES: Final = 65_536
+#: Names of a zone that failed with CD as well, none answered, after which no more of them are asked
+#: with CD: the zone's servers fail, whatever its signatures are.
+_MAX_FAILED_NAMES: Final = 16
+_MAX_ZONES: Final = 65_536
 
-#: How probable it may be that a sound name fails by chance whenever it must not.
-_CHANCE: Final = 1e-6
+#: The accepted probability that a sound name is taken for bogus by chance.
+_FALSE_ALARM_PROBABILITY: Final = 1e-6
 
 #: Rounds after which it stays unknown whether a name is bogus.
-_MOST_ROUNDS: Final = 32
+_MAX_ROUNDS: Final = 32
 
 #: Answers that are taken to have been given before anything is known of a server.
 _SUPPOSED_ANSWERS: Final = 50
@@ -58,7 +58,7 @@ def rounds_needed(answered: float, passed: float) -> int:
     sound name has failed twice by then, and fails in each round, each time by that chance.
     """
     share = (passed + 1) / (answered + _SUPPOSED_ANSWERS)
-    return max(math.ceil(math.log(_CHANCE) / math.log(share)) - 2, 1)
+    return max(math.ceil(math.log(_FALSE_ALARM_PROBABILITY) / math.log(share)) - 2, 1)
 
 
 class DnssecChecks:
@@ -111,17 +111,20 @@ class DnssecChecks:
             return answer if answer.status in SETTLED else failure
         query.confirmed += 1
         if self._is_bogus(query) or query.confirmed >= self._rounds():
-            if len(self._bogus) < _MOST_ZONES:
+            if len(self._bogus) < _MAX_ZONES:
                 self._bogus.add(self._zone_of(query.question.name))
             return failure._replace(status=BOGUS, zone=query.denied_by)
-        if query.confirmed >= _MOST_ROUNDS:
+        if query.confirmed >= _MAX_ROUNDS:
             return failure
         query.check, query.check_began, query.ripe_at = Check.DISABLED, now, now
         return None
 
     def _begins(self, query: PendingQuery, answer: Answer, now: float) -> bool:
         """Have a query that failed with `answer` asked with CD set, unless that is in vain."""
-        if self.is_off or self._in_vain.get(self._zone_of(query.question.name), 0) >= _ENOUGH:
+        if (
+            self.is_off
+            or self._in_vain.get(self._zone_of(query.question.name), 0) >= _MAX_FAILED_NAMES
+        ):
             return False
         query.failure = answer
         query.check, query.check_began, query.ripe_at = Check.DISABLED, now, now
@@ -140,7 +143,7 @@ class DnssecChecks:
         )
 
     def _note(self, zone: str) -> None:
-        if len(self._in_vain) >= _MOST_ZONES:
+        if len(self._in_vain) >= _MAX_ZONES:
             self._in_vain.clear()
         failed = self._in_vain.get(zone, 0)
         if failed >= 0:

@@ -15,64 +15,64 @@ from auditor.resolve.bulk.server.window_limit import WindowLimit
 
 __all__ = ["Pressure"]
 
-#: Failures put aside that call for a trial: more after each in which they were the names' own.
-_DOUBTS: Final = 8
-_MOST_DOUBTS: Final = 256
+#: Deferred failures that start a trial: more after each trial that found the names to blame.
+_FIRST_TRIAL_FAILURES: Final = 8
+_MAX_TRIAL_FAILURES: Final = 256
 
-#: The part of what was in flight that a trial has, and its bounds.
-_GENTLE: Final = 0.25
-_LEAST_GENTLE: Final = 8
-_MOST_GENTLE: Final = 32
+#: Queries in flight during a trial, as a share of those before it, and bounds.
+_TRIAL_SHARE: Final = 0.25
+_MIN_TRIAL_QUERIES: Final = 8
+_MAX_TRIAL_QUERIES: Final = 32
 
 #: The part of a trial's queries that must have failed again for it to go on with twice as many.
-_GROW: Final = 0.6
+_GROWTH_FAILED_SHARE: Final = 0.6
 
-#: What a trial ends with: so many answered that had failed, or so many that failed again.
-_RECOVERED: Final = 4
-_PERSISTED: Final = 16
+#: A trial ends when so many failed questions are answered, or so many have failed again.
+_ENOUGH_RECOVERED: Final = 4
+_ENOUGH_PERSISTED: Final = 16
 
-#: Goes of a trial in vain after which failures of a server that never answered are believed; and
-#: seconds after which those of one that has are.
-_GOES: Final = 3
-_LAST_HOPE_S: Final = 10.0
-_MAX_GOES: Final = 60
+#: Vain attempts at a trial after which failures are believed of a server that never answered; and
+#: seconds after which they are of one that has.
+_SILENT_SERVER_GOES: Final = 3
+_ANSWERING_SERVER_S: Final = 10.0
+_MAX_TRIAL_GOES: Final = 60
 
-#: Seconds after which a failure put aside calls for a trial, however few they are.
-_WAIT_S: Final = 1.0
+#: Seconds after which deferred failures start a trial, however few they are.
+_FAILURE_WAIT_S: Final = 1.0
 
 #: Seconds after which failures are forgotten that were answered when asked again.
-_FORGOTTEN_S: Final = 2.0
+_FAILURE_MEMORY_S: Final = 2.0
 
-#: Seconds that the server has to answer a question that it does answer.
-_CHECK_S: Final = 1.0
+#: Seconds within which a server answers, if it does.
+_REPLY_TIME_S: Final = 1.0
 
 #: Seconds after which a trial ends though some of its questions were silent.
-_LONG_S: Final = 4.0
+_MAX_TRIAL_S: Final = 4.0
 
-#: Seconds for which names must fail, where nothing shows that the server answers.
-_SPACED_S: Final = 1.05
+#: Seconds for which names must fail if nothing shows that the server answers.
+_MIN_FAILING_S: Final = 1.05
 
-#: What shows the limit to be one of rate: goes of a trial in vain; or so many times that what
-#: was borne is too much after all, each within so many seconds of the last, if it is more than
-#: so few at a time. And for how long after a limit was found one is suspected.
-_RATE_GOES: Final = 2
+#: A rate limit is suspected after so many vain attempts at a trial, or if a number of queries that
+#: was borne proves too high so many times, each within so many seconds of the last, unless it is
+#: very low; and for how many seconds after a limit was found.
+_RATE_SUSPECT_GOES: Final = 2
 _RATE_REPEATS: Final = 2
-_REPEAT_S: Final = 5.0
-_WARY_S: Final = 30.0
-_LEAST_RATED: Final = 4
+_RATE_REPEAT_S: Final = 5.0
+_RATE_SUSPICION_S: Final = 30.0
+_MIN_RATED_QUERIES: Final = 4
 
-#: The part of what was in flight that a server has at least if it holds as many as it bears: with
-#: less of them left it was not their number that it minded. Half as many are tried then.
-_LEAST_HELD: Final = 1 / 32
+#: The share of queries that a server still holds at least if it has reached its limit: if fewer are
+#: left, their number was not the cause. Half as many are tried then.
+_MIN_HELD_SHARE: Final = 1 / 32
 
-#: The share of answers that few failures are.
-_FEW: Final = 0.25
+#: Failures are few up to this share of the answers.
+_FEW_FAILURES_SHARE: Final = 0.25
 
 #: How many answers "lately" is.
 _RECENT_ANSWERS: Final = 128
 
-#: Nothing in flight beside, and few queries of late: there was no pressure.
-_ALONE: Final = 2
+#: With no more queries in flight than this, and few lately, load is not the cause.
+_LOW_LOAD_QUERIES: Final = 2
 
 
 class Pressure:
@@ -95,7 +95,7 @@ class Pressure:
         self.suspects_rate = False
         #: Whether it is known to answer probes.
         self.has_controls = False
-        self._need = _DOUBTS
+        self._need = _FIRST_TRIAL_FAILURES
         self._held = 0
         #: The most that were in flight when something was refused.
         self._pressed = 0
@@ -181,10 +181,10 @@ class Pressure:
         return Belief.DOUBTFUL
 
     def _is_alone(self, held: int) -> bool:
-        return self.is_calm and held < _ALONE and self.answered < _DOUBTS
+        return self.is_calm and held < _LOW_LOAD_QUERIES and self.answered < _FIRST_TRIAL_FAILURES
 
     def _are_few(self, failures: int) -> bool:
-        return failures <= _FEW * (self.answered - self._answered_before)
+        return failures <= _FEW_FAILURES_SHARE * (self.answered - self._answered_before)
 
     def on_control(self, sent_at: float, *, is_answered: bool = True) -> None:
         """Note the reply to a probe sent at that time; an answer means that it can do as much."""
@@ -208,7 +208,7 @@ class Pressure:
         self._held = max(in_flight - refused, 0)
         if self._alive_doubts >= self._need and not self._are_few(self._alive_doubts):
             # Until it is known: no more than the server held.
-            self._provisional = max(self._held, _LEAST_GENTLE)
+            self._provisional = max(self._held, _MIN_TRIAL_QUERIES)
 
     def _count_answers(self, count: int) -> None:
         self.is_hopeless = False
@@ -237,12 +237,12 @@ class Pressure:
         """
         trial = self.trial
         if trial is None:
-            late = now - self._doubted_since >= _WAIT_S or (idle and not in_flight)
+            late = now - self._doubted_since >= _FAILURE_WAIT_S or (idle and not in_flight)
             if ripe and (self.doubts >= self._need or late):
-                size = max(self._held * _GENTLE, 1) if self._held else _LEAST_GENTLE
-                self.trial = Trial(int(min(size, _MOST_GENTLE)), now, self.answered)
+                size = max(self._held * _TRIAL_SHARE, 1) if self._held else _MIN_TRIAL_QUERIES
+                self.trial = Trial(int(min(size, _MAX_TRIAL_QUERIES)), now, self.answered)
                 return Verdict.BEGUN
-            if self.doubts and not waiting and now - self._doubted_at >= _FORGOTTEN_S:
+            if self.doubts and not waiting and now - self._doubted_at >= _FAILURE_MEMORY_S:
                 self.forget_doubts()
             self.window.poll(now)
             return None
@@ -252,32 +252,40 @@ class Pressure:
             trial.paused_until = 0.0
             return Verdict.BEGUN
         settled = trial.recovered + trial.persisted >= trial.taken or not in_flight
-        is_done = not ripe and (settled or now - trial.begun >= _LONG_S)
+        is_done = not ripe and (settled or now - trial.begun >= _MAX_TRIAL_S)
         return self._end_of(trial, now, is_done=is_done, in_flight=in_flight)
 
     def _end_of(self, trial: Trial, now: float, *, is_done: bool, in_flight: int) -> Verdict | None:
-        if trial.recovered >= _RECOVERED or (trial.recovered and is_done):
+        if trial.recovered >= _ENOUGH_RECOVERED or (trial.recovered and is_done):
             return self._overload(now)
         answered = trial.answered + trial.recovered
-        if trial.persisted >= _PERSISTED or (trial.persisted and is_done):
+        if trial.persisted >= _ENOUGH_PERSISTED or (trial.persisted and is_done):
             many_alive = 2 * trial.persisted_alive > trial.persisted
             if many_alive and not trial.has_rested and self._is_wary(now):
                 trial.restart(now)
                 return Verdict.IN_VAIN
             # Without a question that it answers at all, time has to do: limits are by the second.
-            if not self.has_controls and self.answered and now - trial.first >= _SPACED_S:
+            if not self.has_controls and self.answered and now - trial.first >= _MIN_FAILING_S:
                 return self._own()
             if answered and self.has_controls:
                 return self._check(trial, now)
-        if answered and not trial.recovered and trial.persisted >= trial.size * _GROW:
-            trial.size = min(trial.size * 2, _MOST_GENTLE)
+        if (
+            answered
+            and not trial.recovered
+            and trial.persisted >= trial.size * _GROWTH_FAILED_SHARE
+        ):
+            trial.size = min(trial.size * 2, _MAX_TRIAL_QUERIES)
         if is_done and not trial.persisted:
             # What was put aside has been answered otherwise.
             self.forget_doubts()
         elif not (in_flight or answered) and (trial.persisted or trial.failed):
             # Not even this much is borne now, unless the probe is yet to be answered.
             is_known = trial.has_control or not self.has_controls
-            return self._in_vain(trial, now) if is_known or now - trial.begun >= _CHECK_S else None
+            return (
+                self._in_vain(trial, now)
+                if is_known or now - trial.begun >= _REPLY_TIME_S
+                else None
+            )
         return None
 
     def _is_wary(self, now: float) -> bool:
@@ -286,7 +294,7 @@ class Pressure:
         Such zones are hardly broken. Where such names have turned out to fail by themselves, and
         no limit was found of late, the next ones are believed at once.
         """
-        return self._need == _DOUBTS or now - self.window.found_at < _WARY_S
+        return self._need == _FIRST_TRIAL_FAILURES or now - self.window.found_at < _RATE_SUSPICION_S
 
     def _check(self, trial: Trial, now: float) -> Verdict | None:
         """Believe what failed again if the server still answers what it answered before."""
@@ -295,15 +303,17 @@ class Pressure:
         if not trial.checked:
             trial.checked = now
             return Verdict.CHECKED
-        return self._in_vain(trial, now) if now - trial.checked >= _CHECK_S else None
+        return self._in_vain(trial, now) if now - trial.checked >= _REPLY_TIME_S else None
 
     def _in_vain(self, trial: Trial, now: float) -> Verdict | None:
         trial.goes += 1
-        never = not self.answered and (trial.goes > _GOES or now - self._doubted_since >= _SPACED_S)
-        if self.answered > trial.answers_before and trial.goes < _MAX_GOES:
+        never = not self.answered and (
+            trial.goes > _SILENT_SERVER_GOES or now - self._doubted_since >= _MIN_FAILING_S
+        )
+        if self.answered > trial.answers_before and trial.goes < _MAX_TRIAL_GOES:
             # It does answer, if not what it is asked again: it is no time to give up.
             trial.first, trial.answers_before = now, self.answered
-        if never or now - trial.first > _LAST_HOPE_S:
+        if never or now - trial.first > _ANSWERING_SERVER_S:
             self.is_hopeless = True
             self.forget_doubts()
             return Verdict.HOPELESS
@@ -319,11 +329,11 @@ class Pressure:
 
     def _overload(self, now: float) -> Verdict:
         """Keep to what was held when the rest was refused."""
-        self._need = _DOUBTS
-        drained = self.trial is not None and self.trial.goes >= _RATE_GOES
+        self._need = _FIRST_TRIAL_FAILURES
+        drained = self.trial is not None and self.trial.goes >= _RATE_SUSPECT_GOES
         window = self.window
-        kept = (window.queries or 0) > _LEAST_RATED and not self._are_few(self.doubts)
-        repeated = kept and now - window.found_at <= _REPEAT_S
+        kept = (window.queries or 0) > _MIN_RATED_QUERIES and not self._are_few(self.doubts)
+        repeated = kept and now - window.found_at <= _RATE_REPEAT_S
         self._repeats = self._repeats + 1 if repeated else 0
         window.found_at = window.reached_at = now
         self.passed_lately = 0.0
@@ -333,7 +343,7 @@ class Pressure:
             self.suspects_rate = True
             window.lift()
             self._repeats = 0
-        elif self._held < _LEAST_HELD * self._pressed:
+        elif self._held < _MIN_HELD_SHARE * self._pressed:
             window.lower(self._pressed // 2, self._pressed, now)
         else:
             window.lower(self._held, self._held + 1, now)
@@ -346,6 +356,6 @@ class Pressure:
             # else only what the server held is known to be.
             borne = self._pressed if self._are_few(self.doubts) else self._held
             self.window.borne = max(self.window.borne, borne)
-        self._need = min(self._need * 2, _MOST_DOUBTS)
+        self._need = min(self._need * 2, _MAX_TRIAL_FAILURES)
         self.forget_doubts()
         return Verdict.OWN

@@ -11,9 +11,9 @@ from typing import Final
 
 __all__ = ["ReplyGathering"]
 
-#: Seconds, at least and at most. Linux sleeps 50 µs longer than it is told.
-_LEAST_S: Final = 0.00005
-_MOST_S: Final = 0.0004
+#: Bounds of the delay. Linux sleeps 50 µs longer than asked.
+_MIN_DELAY_S: Final = 0.00005
+_MAX_DELAY_S: Final = 0.0004
 
 #: Packets that are enough for one look; and queries in flight below which nothing is awaited.
 _ENOUGH_PACKETS: Final = 128
@@ -27,7 +27,7 @@ class ReplyGathering:
 
     def __init__(self) -> None:
         self._packets = 0
-        self._delay_s = _LEAST_S
+        self._delay_s = _MIN_DELAY_S
 
     def delay(self, in_flight: int) -> float:
         """Return the seconds that replies should be left to gather before they are read."""
@@ -39,9 +39,9 @@ class ReplyGathering:
         self._packets = packets
         enough = _enough(in_flight)
         if packets >= enough:
-            self._delay_s = max(self._delay_s / 2, _LEAST_S)
+            self._delay_s = max(self._delay_s / 2, _MIN_DELAY_S)
         elif packets < enough // 2:
-            self._delay_s = min(self._delay_s * 2, _MOST_S)
+            self._delay_s = min(self._delay_s * 2, _MAX_DELAY_S)
 
 
 def _enough(in_flight: int) -> int:
