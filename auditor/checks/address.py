@@ -27,6 +27,7 @@ __all__ = [
     "confirm",
     "ptr_fact",
     "unconfirmed",
+    "unconfirmed_result",
     "without_origin",
 ]
 
@@ -129,7 +130,12 @@ def without_origin(name: str, owner: str) -> str:
 
 def unconfirmed(ptr: PtrFact) -> IprevFact:
     """Return the iprev result of an address whose PTR lookup gave no names."""
-    return IprevFact("permerror" if ptr.status in SETTLED else "temperror", ())
+    return IprevFact(unconfirmed_result(ptr.status), ())
+
+
+def unconfirmed_result(status: str) -> str:
+    """Return the iprev result of an address without a PTR name, by the status of that lookup."""
+    return "permerror" if status in SETTLED else "temperror"
 
 
 def confirm(address: str, names: Sequence[str], answers: Sequence[Answer]) -> IprevFact:

@@ -48,6 +48,8 @@ __all__ = [
     "judge_invalid",
     "judge_ip",
     "judge_name",
+    "judge_nameless",
+    "judge_names",
     "judge_servers",
     "judge_spf",
     "perhaps_judged",
@@ -97,20 +99,18 @@ def judge_ip(
     codes: list[tuple[str, str]] = []
     if not is_global(target_text, version):
         codes.append(("TARGET_NOT_GLOBAL", target_text))
-    names = ptr.names
-    if not names:
-        _judge_nameless(target_text, ptr, codes)
-        if undelegated:
-            codes.append(("DELEGATION_MISSING", undelegated))
-    else:
-        for name in names if len(names) == 1 else _several(target_text, names, codes):
+    if ptr.names:
+        for name in ptr.names[:MAX_NAMES]:
             judge_name(name, target_text, codes, ptr.owner)
-        if ptr.wildcard:
-            codes.append(("PTR_WILDCARD", ptr.wildcard))
-        _judge_iprev(iprev, codes)
-        judge_expected(expected, names, codes)
+        judge_names(target_text, ptr, iprev, expected, codes)
+    elif ptr.is_host_alias:
+        codes.append(("PTR_ALIAS_TO_HOST", target_text))
+    else:
+        judge_nameless(target_text, ptr.status, codes)
+    if undelegated:
+        codes.append(("DELEGATION_MISSING", undelegated))
     if helo is not None:
-        judge_helo(helo, names, codes)
+        judge_helo(helo, ptr.names, codes)
     for fact in spf:
         if fact.result != "pass" or fact.differs:
             judge_spf(fact, codes)
@@ -189,12 +189,10 @@ def _is_plain(parent: str) -> bool:
     return is_hostname(parent) and is_public(parent) and not is_reverse(parent)
 
 
-def _judge_nameless(subject: str, ptr: PtrFact, codes: list[tuple[str, str]]) -> None:
-    if ptr.status in SETTLED:
-        codes.append(("PTR_ALIAS_TO_HOST" if ptr.is_host_alias else "PTR_MISSING", subject))
-        return
-    codes.append((_unread("PTR", ptr.status), subject))
-    _judge_server(ptr.status, subject, codes)
+def judge_nameless(address: str, status: str, codes: list[tuple[str, str]]) -> None:
+    """Judge an address without a PTR name by the status of that lookup, adding to `codes`."""
+    codes.append(("PTR_MISSING" if status in SETTLED else _unread("PTR", status), address))
+    _judge_server(status, address, codes)
 
 
 def _unread(kind: str, status: str) -> str:
@@ -202,13 +200,16 @@ def _unread(kind: str, status: str) -> str:
     return f"{kind}_BOGUS" if status == BOGUS else f"{kind}_UNDETERMINED"
 
 
-def _several(address: str, names: Sequence[str], codes: list[tuple[str, str]]) -> Sequence[str]:
-    """Judge the number of names; return those to look at, as many as are confirmed."""
-    if len(names) <= MAX_NAMES:
-        codes.append(("PTR_MULTIPLE", address))
-        return names
-    codes.append(("PTR_TOO_MANY", address))
-    return names[:MAX_NAMES]
+def judge_names(
+    address: str, ptr: PtrFact, iprev: IprevFact, expected: str, codes: list[tuple[str, str]]
+) -> None:
+    """Judge PTR names as a whole: how many, where from, and where they lead; not each by itself."""
+    if len(ptr.names) > 1:
+        codes.append(("PTR_MULTIPLE" if len(ptr.names) <= MAX_NAMES else "PTR_TOO_MANY", address))
+    if ptr.wildcard:
+        codes.append(("PTR_WILDCARD", ptr.wildcard))
+    _judge_iprev(iprev, codes)
+    judge_expected(expected, ptr.names, codes)
 
 
 def _judge_server(status: str, subject: str, codes: list[tuple[str, str]]) -> None:

@@ -88,11 +88,19 @@ class Tally:
                 del counter[key]
 
     def count_equal_records(
-        self, kind: str, verdict: str, codes: Sequence[tuple[str, str]], status: str, times: int
+        self,
+        kind: str,
+        verdict: str,
+        codes: Sequence[tuple[str, str]],
+        status: str,
+        times: int,
+        *,
+        failed: str = "",
     ) -> None:
         """Count `times` records that are equal in all that is counted.
 
-        `codes` are the findings of each as (code, severity), `status` its PTR status.
+        `codes` are the findings of each as (code, severity), `status` its PTR status, `failed` the
+        status of the first lookup of one of its names that failed.
         """
         self.records += times
         self.kinds[kind] += times
@@ -102,7 +110,8 @@ class Tally:
             self.findings[f"{code} {severity}"] += times
         if verdict == "unknown":
             undetermined = [code for code, _ in codes if code in _UNDETERMINED]
-            self.undetermined[undetermined[0] if status in SETTLED else status] += times
+            reason = (failed or undetermined[0]) if status in SETTLED else status
+            self.undetermined[reason] += times
 
     def add_tally(self, other: Tally) -> None:
         """Count all that another tally has counted."""

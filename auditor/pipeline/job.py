@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from auditor.resolve.cache import SMALL_ANSWER_OCTETS, octets_of
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,10 +13,7 @@ if TYPE_CHECKING:
     from auditor.resolve.answer import Answer, Question
     from auditor.resolve.resolver import PendingBatch
 
-__all__ = ["Job", "JobAnswers", "TimeSlice", "large_octets", "split_late"]
-
-#: More records than these are a large answer, even without text.
-_MAX_SMALL_RECORDS: Final = 8
+__all__ = ["Job", "JobAnswers", "TimeSlice", "split_late"]
 
 #: After how long a task that goes through many targets yields to the loop. One target takes
 #: microseconds, or milliseconds if it has thousands of names.
@@ -59,19 +54,6 @@ class TimeSlice:
         if self._loop.time() > self._until:
             await asyncio.sleep(0)
             self._until = self._loop.time() + _TIME_SLICE_S
-
-
-def large_octets(answers: Sequence[Answer]) -> int:
-    """Return about how many octets the large ones of some answers take in memory."""
-    return sum(
-        [
-            octets
-            for answer in answers
-            if answer.records
-            and (len(answer.records) > _MAX_SMALL_RECORDS or type(answer.records[0]) is tuple)
-            and (octets := octets_of(answer)) > SMALL_ANSWER_OCTETS
-        ]
-    )
 
 
 def split_late(

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from auditor.output.record import trace_entry
-from auditor.pipeline.job import Job, JobAnswers, TimeSlice, large_octets, split_late
+from auditor.pipeline.job import Job, JobAnswers, TimeSlice, split_late
 from auditor.pipeline.line_writer import LineWriter
 from auditor.quoting import printable_line
+from auditor.resolve.cache import large_octets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from auditor.checks.facts import Steps
     from auditor.output.record_types import Record
     from auditor.output.tally import Tally
-    from auditor.pipeline.fastpath.block import BlockFastPath, Fallback
+    from auditor.pipeline.fastpath.block import BlockFastPath
     from auditor.pipeline.fastpath.fast_path import FastPath
+    from auditor.pipeline.fastpath.results import Fallback
     from auditor.pipeline.reorder import BlockSlots
     from auditor.resolve.answer import Answer, Question
     from auditor.resolve.resolver import CachingResolver, PendingBatch
@@ -231,7 +233,7 @@ class Pipeline:
             self._take_lines(slots, rounds)
             turn = TimeSlice()
             jobs = []
-            for fallback in rounds.fallbacks:
+            for fallback in rounds.results.fallbacks:
                 job = self._resume_job(slots, fallback)
                 if job is not None:
                     jobs.append(job)
@@ -246,10 +248,11 @@ class Pipeline:
             rounds.take_answers(batch.answers)
 
     def _take_lines(self, slots: BlockSlots, rounds: BlockFastPath) -> None:
-        self.open_targets -= len(rounds.lines)
-        for (verdict, codes, status), times in rounds.counts.items():
-            self._tally.count_equal_records("ip", verdict, codes, status, times)
-        self._lines.reorder.put_lines(slots, rounds.lines)
+        results = rounds.results
+        self.open_targets -= len(results.lines)
+        for (verdict, codes, status, failed), times in results.counts.items():
+            self._tally.count_equal_records("ip", verdict, codes, status, times, failed=failed)
+        self._lines.reorder.put_lines(slots, results.lines)
 
     def _resume_job(self, slots: BlockSlots, fallback: Fallback) -> Job | None:
         """Return the job of a target that falls back, resumed with its answers."""

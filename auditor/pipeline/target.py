@@ -85,7 +85,14 @@ class TargetAuditor:
             rulings = {version: self._by_receivers.of_confirmed(version) for version in rulings}
         are_ptr_names = self._spf and not self._given
         facts = GivenFacts(given, self._policies, self._helo, answers, are_ptr_names=are_ptr_names)
-        return FastPath(rulings, self._wildcards, facts, self._own, line_helos=self._line_helos())
+        return FastPath(
+            rulings,
+            self._wildcards,
+            facts,
+            self._own,
+            line_helos=self._line_helos(),
+            for_confirmed_only=self._by_receivers is not None,
+        )
 
     def _line_helos(self) -> LineHelos:
         """Return what the fast path does with HELO names that lines give."""

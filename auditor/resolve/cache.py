@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from auditor.wire.codes import NODATA, NOERROR, NXDOMAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from auditor.resolve.answer import Answer, Question
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "SMALL_ANSWER_OCTETS",
     "Cache",
     "Lifetimes",
+    "large_octets",
     "octets_of",
 ]
 
@@ -36,6 +39,9 @@ LARGEST_ANSWER_OCTETS: Final = 64 << 10
 
 #: What an object takes in memory besides its text, and its place in a tuple.
 _OBJECT_OCTETS: Final = 64
+
+#: More records than these are a large answer, even without text.
+_MAX_SMALL_RECORDS: Final = 8
 
 
 class Lifetimes(NamedTuple):
@@ -141,6 +147,19 @@ class Cache:
     def _is_fresh(self, entry: tuple[float, Answer], now: float) -> bool:
         kept_at, answer = entry
         return now < kept_at + self._lifetimes.lifetime_of(answer)
+
+
+def large_octets(answers: Sequence[Answer]) -> int:
+    """Return about how many octets the large ones of some answers take in memory."""
+    return sum(
+        [
+            octets
+            for answer in answers
+            if answer.records
+            and (len(answer.records) > _MAX_SMALL_RECORDS or type(answer.records[0]) is tuple)
+            and (octets := octets_of(answer)) > SMALL_ANSWER_OCTETS
+        ]
+    )
 
 
 def octets_of(answer: Answer) -> int:

@@ -32,6 +32,7 @@ from auditor.wire.codes import (
     NOERROR,
     NXDOMAIN,
     PTR,
+    REFUSED,
     SERVFAIL,
     TIMEOUT,
     TXT,
@@ -133,8 +134,9 @@ def worlds(draw: st.DrawFn) -> dict[Question, Answer]:
     world: dict[Question, Answer] = {}
     for last in range(8):
         reverse = Question(f"{last}.0.30.20.in-addr.arpa", PTR)
-        names = draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))
-        status = draw(st.sampled_from([NODATA, NXDOMAIN, SERVFAIL, BOGUS]))
+        few_or_many = st.sampled_from([0, 1, 1, 2, 2, 4, len(NAMES)])
+        names = draw(st.permutations(NAMES))[: draw(few_or_many)]
+        status = draw(st.sampled_from([NODATA, NXDOMAIN, SERVFAIL, BOGUS, REFUSED]))
         chain = draw(st.sampled_from([(), (), (reverse.name,)]))
         leads_to = st.sampled_from(["0/7.0.30.20.in-addr.arpa", 'q"uote.in-addr.arpa', "isp.net"])
         canonical = f"{last}.{draw(leads_to)}" if chain else ""
@@ -146,10 +148,12 @@ def worlds(draw: st.DrawFn) -> dict[Question, Answer]:
     for name in NAMES:
         sixes = draw(st.lists(st.sampled_from(V6), max_size=2, unique=True))
         world[Question(name, AAAA)] = Answer(NOERROR if sixes else NODATA, tuple(sorted(sixes)))
-        addresses = draw(st.lists(st.integers(0, 7), max_size=2, unique=True))
+        addresses = draw(st.lists(st.integers(0, 7), max_size=8, unique=True))
         shown = tuple(sorted(f"20.30.0.{last}" for last in addresses))
-        nothing = draw(st.sampled_from([NODATA, BOGUS]))
-        world[Question(name, A)] = Answer(NOERROR if shown else nothing, shown)
+        nothing = draw(st.sampled_from([NODATA, NXDOMAIN, SERVFAIL, REFUSED, BOGUS]))
+        alias = draw(st.sampled_from(["", "", "", "real.isp.net"]))
+        chain = (name,) if alias else ()
+        world[Question(name, A)] = Answer(NOERROR if shown else nothing, shown, chain, alias)
         texts = draw(st.sampled_from([*OTHERS, *[((policy,),) for policy in POLICIES]]))
         failing = draw(st.sampled_from([NODATA, NXDOMAIN, SERVFAIL, BOGUS, TIMEOUT]))
         world[Question(name, TXT)] = Answer(NOERROR, texts) if texts else Answer(failing)
@@ -329,12 +333,99 @@ def _course(world: Mapping[Question, Answer], late: frozenset[str] = frozenset()
                 for one in rounds.questions
             ]
         )
-        course.finished.extend(orjson.loads(line)["target"] for _, line in rounds.lines)
+        course.finished.extend(orjson.loads(line)["target"] for _, line in rounds.results.lines)
         course.fallbacks.update(
             (fallback.target.text, [question for question, _ in fallback.known])
-            for fallback in rounds.fallbacks
+            for fallback in rounds.results.fallbacks
         )
     return course
+
+
+def _odd_world() -> dict[Question, Answer]:
+    """Return a world of addresses with several names, or with one that is odd."""
+    world = _policy_world(two=b"v=spf1 a -all")
+    names = (
+        *(("other.isp.net", "two.isp.net"), ("missing.isp.net",), ("elsewhere.isp.net",)),
+        *(("failing.isp.net",), (), ("alias.isp.net",), ("wild.isp.net",), ("shared.isp.net",)),
+    )
+    for last, ptr_names in enumerate(names):
+        answer = Answer(NOERROR, ptr_names) if ptr_names else Answer(REFUSED)
+        world[Question(f"{last}.0.30.20.in-addr.arpa", PTR)] = answer
+    world[Question("*.0.30.20.in-addr.arpa", PTR)] = Answer(NOERROR, ("wild.isp.net",))
+    forwards = {
+        "other": Answer(NOERROR, ("20.30.0.0",)),
+        "elsewhere": Answer(NOERROR, ("20.30.0.1",)),
+        "failing": Answer(SERVFAIL),
+        "alias": Answer(NOERROR, ("20.30.0.5",), ("alias.isp.net",), "real.isp.net"),
+        "wild": Answer(NOERROR, ("20.30.0.6",)),
+        "shared": Answer(NOERROR, ("20.30.0.7", "20.30.0.70")),
+    }
+    return world | {Question(f"{label}.isp.net", A): answer for label, answer in forwards.items()}
+
+
+def test_several_names_and_odd_ones_go_the_short_way_too() -> None:
+    world = _odd_world()
+
+    course = _course(world)
+
+    assert course.fallbacks == {}
+    assert sorted(course.finished) == [f"20.30.0.{last}" for last in range(8)]
+    lines, counts = asyncio.run(scanned(world, ["20.30.0.0/29"], Settings(), short=True))
+    assert (lines, counts) == asyncio.run(scanned(world, ["20.30.0.0/29"], Settings(), short=False))
+    assert [[finding["code"] for finding in orjson.loads(line)["findings"]] for line in lines] == [
+        ["PTR_MULTIPLE"],
+        ["FORWARD_MISSING"],
+        ["FORWARD_MISMATCH"],
+        ["FORWARD_UNDETERMINED"],
+        ["PTR_UNDETERMINED", "SERVER_LAME"],
+        ["FORWARD_CNAME"],
+        ["PTR_WILDCARD"],
+        [],
+    ]
+    assert counts["undetermined"] == {SERVFAIL: 1, REFUSED: 1}
+
+
+def test_what_is_late_or_large_or_needs_escapes_is_left() -> None:
+    world = _odd_world() | {
+        Question("1.0.30.20.in-addr.arpa", PTR): Answer(NOERROR, ('q"uote.isp.net', "x.isp.net")),
+        Question("2.0.30.20.in-addr.arpa", PTR): Answer(
+            NOERROR, tuple(f"{last}.isp.net" for last in range(11))
+        ),
+        Question("shared.isp.net", A): Answer(
+            NOERROR, tuple(sorted(f"20.30.0.{last}" for last in range(7, 40)))
+        ),
+    }
+
+    course = _course(world, frozenset({"other.isp.net", "failing.isp.net"}))
+
+    left = {address: [one.name for one in asked] for address, asked in course.fallbacks.items()}
+    assert left == {
+        "20.30.0.0": ["0.0.30.20.in-addr.arpa"],
+        "20.30.0.1": ["1.0.30.20.in-addr.arpa"],
+        "20.30.0.2": ["2.0.30.20.in-addr.arpa"],
+        "20.30.0.3": ["3.0.30.20.in-addr.arpa"],
+        "20.30.0.7": ["7.0.30.20.in-addr.arpa"],
+    }
+
+
+def test_names_wait_for_the_answer_about_their_wildcard() -> None:
+    world = _odd_world()
+
+    course = _course(world, frozenset({"*.0.30.20.in-addr.arpa"}))
+
+    assert course.finished == ["20.30.0.4"]
+    assert len(course.fallbacks) == 7
+
+
+def test_an_address_is_left_if_the_policy_of_one_of_its_names_is_for_pyspf() -> None:
+    world = _odd_world() | {
+        Question("other.isp.net", TXT): Answer(NOERROR, ((b"v=spf1 ptr -all",),)),
+        Question("shared.isp.net", TXT): Answer(NOERROR, ((b"v=spf1 a:late.net -all",),)),
+    }
+
+    course = _course(world, frozenset({"late.net"}))
+
+    assert set(course.fallbacks) == {"20.30.0.0", "20.30.0.7"}
 
 
 _SHARED: dict[Question, Answer] = {

@@ -5,50 +5,45 @@ all: with the name as HELO identity if it has no SPF policy or one without macro
 identities that have policies with known ranges; with a HELO name from its line whose policy is a
 plain one. That is nine targets in ten. Their rounds of questions and their records are made here in
 plain loops, with the same judgement and to the same octet as `TargetAuditor.audit` makes them; a
-test compares the two. Anything else falls back to `audit` at the first sign of it, with the answers
-obtained so far.
+test compares the two. Addresses with other names are taken one by one (`rows.py`). Anything else
+falls back to `audit` at the first sign of it, with the answers obtained so far.
 """
 
 from __future__ import annotations
 
 from itertools import compress, repeat
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from auditor.findings.judge import judge_expected, judge_name, perhaps_judged
+from auditor.checks.address import MAX_NAMES, unconfirmed_result
+from auditor.findings.judge import judge_expected, judge_name, judge_nameless, perhaps_judged
 from auditor.pipeline.fastpath.columns import AddressColumns, ask, is_plain_alias
-from auditor.pipeline.fastpath.json_lines import confirmed_lines, helo_facts, nameless_line
+from auditor.pipeline.fastpath.json_lines import (
+    address_line,
+    confirmed_lines,
+    helo_facts,
+    nameless_json,
+)
+from auditor.pipeline.fastpath.results import Fallback, StepResults
+from auditor.pipeline.fastpath.rows import AddressRows
 from auditor.pipeline.fastpath.verdicts import CLEAN_KEY, NO_POLICY_OUTCOME, helo_outcome
 from auditor.resolve.answer import Answer, Question
-from auditor.wire.addresses import V4, V6
 from auditor.wire.codes import NODATA, NOERROR, NXDOMAIN, PTR, TXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from auditor.pipeline.fastpath.columns import AddressGroup
     from auditor.pipeline.fastpath.fast_path import FastPath
     from auditor.pipeline.fastpath.given import IdentityFacts
     from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch
-    from auditor.pipeline.fastpath.verdicts import HeloOutcome, TallyKey
+    from auditor.pipeline.fastpath.verdicts import HeloOutcome
     from auditor.targets.target import Target
 
-__all__ = ["BlockFastPath", "Fallback"]
+__all__ = ["BlockFastPath"]
 
 _NEW: Final = tuple.__new__
 _ABSENT: Final = frozenset({NXDOMAIN, NODATA})
 
 _PASSED: Final = ("pass", "")
-
-
-class Fallback(NamedTuple):
-    """A target that falls back to `TargetAuditor.audit`: its place in the block, and its answers.
-
-    `known`: the questions that it has asked one at a time, with their answers, in order.
-    """
-
-    place: int
-    target: Target
-    known: tuple[tuple[Question, Answer], ...]
 
 
 class BlockFastPath:
@@ -57,8 +52,7 @@ class BlockFastPath:
     `columns`: its addresses; `given`: the facts of identities that are given for them; `others`:
     targets that fall back at once, by their places.
 
-    `lines`, `fallbacks` and `counts` (of the lines, by what a tally counts) are those of the last
-    step. When there are no more questions, the block is done.
+    `results` are those of the last step. When there are no more questions, the block is done.
     """
 
     __slots__ = (
@@ -66,11 +60,10 @@ class BlockFastPath:
         "_fast_path",
         "_given",
         "_round",
+        "_rows",
         "_spf_batch",
-        "counts",
-        "fallbacks",
-        "lines",
         "questions",
+        "results",
     )
 
     def __init__(
@@ -81,27 +74,27 @@ class BlockFastPath:
         others: Iterable[tuple[int, Target]] = (),
     ) -> None:
         self._fast_path = fast_path
-        self.lines: list[tuple[int, bytes]] = []
-        self.counts: dict[TallyKey, int] = {}
+        self.results = StepResults(fast_path.weigh)
+        self._rows = AddressRows(fast_path, given, self.results)
         #: Addresses by their index in `_columns`, each with the answer about its policy.
         self._spf_batch: HeloSpfBatch[tuple[int, Answer]] | None = None
         # A number and not a bound method, which would keep the object alive.
         self._round = 0
         self._columns = columns
         self._given = given
-        self.fallbacks = [Fallback(place, target, ()) for place, target in others]
+        self.results.fallbacks += [Fallback(place, target, ()) for place, target in others]
         self.questions = [*ask(columns.reverses, repeat(PTR)), *given.questions]
 
     def take_answers(self, answers: Sequence[Answer | None]) -> None:
         """Take the answers to `questions`; None for an answer that is late."""
-        self.lines = []
-        self.fallbacks = []
-        self.counts = {}
+        self.results.clear()
         self._round += 1
+        end = len(answers) - len(self._given.questions)
         if self._given.questions:
-            size = len(self.questions) - len(self._given.questions)
-            self._given.learn_answers(answers[size:])
-            answers, self.questions = answers[:size], self.questions[:size]
+            self._given.learn_answers(answers[end:])
+        start = end - len(self._rows.questions)
+        of_rows = answers[start:end]
+        answers, self.questions = answers[:start], self.questions[:start]
         if self._round == 1:
             self._after_ptr(answers)
         elif self._round == 2:  # noqa: PLR2004 - the second of three
@@ -112,6 +105,9 @@ class BlockFastPath:
             for question, answer in zip(self.questions, answers, strict=False):
                 self._spf_batch.learn_answer(question, answer)
             self._finish_policies(self._spf_batch)
+        if self._round > 1:
+            self._rows.take_answers(of_rows)
+        self.questions += self._rows.questions
         if self.questions:
             self.questions += self._given.questions
 
@@ -127,9 +123,11 @@ class BlockFastPath:
         ]
         if not all(named):
             for index, answer in enumerate(answers):
-                if not named[index] and (
-                    answer is None or not self._finish_nameless(index, answer)
-                ):
+                if named[index]:
+                    continue
+                if answer is not None and 0 < len(answer.records) <= MAX_NAMES:
+                    self._rows.add(columns, index, answer)
+                elif answer is None or not self._finish_nameless(index, answer):
                     self._fall_back(index, answer)
             columns = columns.select(named)
             answers = list(compress(answers, named))
@@ -137,7 +135,8 @@ class BlockFastPath:
         names = cast("list[str]", [answer[1][0] for answer in ptrs])
         self._columns = columns._replace(ptrs=ptrs, names=names)
         known = self._fast_path.wildcards.names
-        parents = dict.fromkeys([group.parent for group in dict.fromkeys(columns.groups)])
+        groups = dict.fromkeys([*columns.groups, *self._rows.groups()])
+        parents = dict.fromkeys([group.parent for group in groups])
         self.questions = ask(names, columns.rdtypes)
         self.questions += [
             Question(f"*.{parent}", PTR) for parent in parents if parent not in known
@@ -159,8 +158,10 @@ class BlockFastPath:
         confirmed = self._with_plain_names(confirmed)
         if not all(confirmed):
             for index, answer in enumerate(answers):
-                if not confirmed[index]:
-                    self._fall_back(index, answer)
+                if answer is None:
+                    self._fall_back(index, None)
+                elif not confirmed[index]:
+                    self._rows.add_answered(columns, index, columns.ptrs[index], answer)
             columns = columns.select(confirmed)
             answers = list(compress(answers, confirmed))
         self._columns = columns = columns._replace(forwards=cast("Sequence[Answer]", answers))
@@ -219,6 +220,8 @@ class BlockFastPath:
     def _after_policy(self, answers: Sequence[Answer | None]) -> None:
         """Finish addresses without a policy, and those whose policy can be evaluated at once."""
         columns, self.questions = self._columns, []
+        if not columns.names:
+            return
         doubtful = perhaps_judged(columns.names, columns.texts)
         outcomes = [
             NO_POLICY_OUTCOME if answer is not None and answer[0] in _ABSENT else None
@@ -308,24 +311,32 @@ class BlockFastPath:
         if answer is not None:
             answers.append(answer)
         known = tuple(zip(questions, answers, strict=False))
-        self.fallbacks.append(Fallback(columns.places[index], columns.targets[index], known))
+        self.results.fallbacks.append(
+            Fallback(columns.places[index], columns.targets[index], known)
+        )
 
     def _finish_nameless(self, index: int, ptr: Answer) -> bool:
         """Finish an address without a name; return False if it has one or must fall back."""
-        if ptr.status not in _ABSENT or ptr.chain:
+        fast_path, columns, status = self._fast_path, self._columns, ptr.status
+        address, reverse = columns.texts[index], columns.reverses[index]
+        if (
+            ptr.records
+            or ptr.chain
+            or fast_path.own.undelegated(reverse, ptr.zone)
+            or (fast_path.for_confirmed_only and status not in _ABSENT)
+        ):
             return False
-        columns = self._columns
-        if self._fast_path.own.undelegated(columns.reverses[index], ptr.zone):
-            return False
-        address = columns.texts[index]
-        codes = [("PTR_MISSING", address)]
+        codes: list[tuple[str, str]] = []
+        judge_nameless(address, status, codes)
         spf = self._given.spf(columns.targets[index], codes)
         if spf is None:
             return False
         helo = self._given.helo(columns.targets[index], (), codes)
-        verdict = self._count(codes, columns.groups[index], address, ptr.status)
-        line = nameless_line(columns, index, ptr, spf=spf, verdict=verdict, helo=helo)
-        self.lines.append((columns.places[index], line))
+        verdict = self.results.count(codes, columns.groups[index], address, status)
+        shown = nameless_json(status, reverse, ptr.zone)
+        iprev = f'{{"result":"{unconfirmed_result(status)}","names":[]}}'
+        line = address_line(columns, index, verdict, ptr=shown, helo=helo, iprev=iprev, spf=spf)
+        self.results.lines.append((columns.places[index], line))
         return True
 
     def _finish_with_outcomes(
@@ -374,23 +385,11 @@ class BlockFastPath:
                 if doubtful[index]:
                     judge_name(name, address, codes, columns.ptrs[index].canonical)
                 if codes or not group.is_global:
-                    verdicts.append(self._count(codes, group, address, NOERROR))
+                    verdicts.append(self.results.count(codes, group, address, NOERROR))
                     clean -= 1
                 else:
                     verdicts.append(_PASSED)
         if clean:
-            self.counts[CLEAN_KEY] = self.counts.get(CLEAN_KEY, 0) + clean
+            self.results.counts[CLEAN_KEY] = self.results.counts.get(CLEAN_KEY, 0) + clean
         lines = confirmed_lines(columns, spf, verdicts, helos)
-        self.lines += zip(columns.places, lines, strict=True)
-
-    def _count(
-        self, pairs: list[tuple[str, str]], group: AddressGroup, address: str, status: str
-    ) -> tuple[str, str]:
-        """Weigh the findings and count the record; return its verdict, and its findings as JSON."""
-        if not group.is_global:
-            pairs.append(("TARGET_NOT_GLOBAL", address))
-        weigh = self._fast_path.weigh[V6 if ":" in address else V4]
-        verdict, codes, listed = weigh(pairs)
-        key = (verdict, codes, status)
-        self.counts[key] = self.counts.get(key, 0) + 1
-        return verdict, listed
+        self.results.lines += zip(columns.places, lines, strict=True)

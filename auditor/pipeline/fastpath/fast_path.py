@@ -26,9 +26,10 @@ LineHelos: TypeAlias = Literal["none", "lookup", "spf"]
 class FastPath:
     """The fast path of a run: what its blocks share.
 
-    `rulings`: by IP version. `given`: the facts of the identities that the settings give, or the
-    PTR names. `line_helos`: what is done with a HELO name that a line gives: nothing here, looked
-    up, or checked for SPF as well.
+    `rulings`: by IP version; `for_confirmed_only`: they say nothing about addresses whose lookups
+    failed or whose names do not point back. `given`: the facts of the identities that the settings
+    give, or the PTR names. `line_helos`: what is done with a HELO name that a line gives: nothing
+    here, looked up, or checked for SPF as well.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class FastPath:
         own: OwnZones,
         *,
         line_helos: LineHelos = "none",
+        for_confirmed_only: bool = False,
     ) -> None:
         self.wildcards = wildcards
+        self.for_confirmed_only = for_confirmed_only
         self.own = own
         self._line_helos = line_helos
         #: By IP version.

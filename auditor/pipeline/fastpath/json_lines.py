@@ -16,17 +16,19 @@ from auditor.quoting import printable_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from auditor.checks.facts import SpfFact
+    from auditor.checks.facts import IprevFact, PtrFact, SpfFact
     from auditor.pipeline.fastpath.columns import AddressColumns
-    from auditor.resolve.answer import Answer
 
 __all__ = [
     "NO_POLICY",
+    "address_line",
     "confirmed_lines",
     "fact_json",
     "helo_facts",
+    "iprev_json",
     "labels_text",
-    "nameless_line",
+    "nameless_json",
+    "ptr_json",
 ]
 
 
@@ -63,28 +65,54 @@ def confirmed_lines(
     ]
 
 
-def nameless_line(
+def address_line(
     columns: AddressColumns,
     index: int,
-    denied: Answer,
-    *,
-    spf: str,
     verdict: tuple[str, str],
+    *,
+    ptr: str,
     helo: str,
+    iprev: str,
+    spf: str,
 ) -> bytes:
-    """Return the line of an address without a name; `denied`: the answer to its PTR question.
+    """Return the line of any address, its facts as JSON."""
+    outcome, findings = verdict
+    return (
+        f'{{"target":"{columns.texts[index]}","kind":"ip","verdict":"{outcome}",'
+        f'"findings":[{findings}],"ptr":{ptr},"helo":{helo},"iprev":{iprev},"spf":[{spf}],'
+        f'"domain":null,"labels":{columns.labels[index]},"error":null}}\n'
+    ).encode()
+
+
+def nameless_json(status: str, reverse: str, zone: str) -> str:
+    """Return the PTR fact of an address without a name as JSON.
 
     The zone that denied it is above its reverse name, so it needs no escapes either.
     """
-    outcome, found = verdict
-    zone = f'"{denied.zone}"' if denied.zone else "null"
+    shown = f'"{zone}"' if zone else "null"
+    return f'{{"status":"{status}","names":[],"chain":[],"owner":"{reverse}","zone":{shown}}}'
+
+
+def ptr_json(ptr: PtrFact) -> str:
+    """Return the PTR fact of an address with names as JSON."""
     return (
-        f'{{"target":"{columns.texts[index]}","kind":"ip","verdict":"{outcome}","findings":[{found}],'
-        f'"ptr":{{"status":"{denied.status}","names":[],"chain":[],'
-        f'"owner":"{columns.reverses[index]}","zone":{zone}}},"helo":{helo},'
-        f'"iprev":{{"result":"permerror","names":[]}},"spf":[{spf}],'
-        f'"domain":null,"labels":{columns.labels[index]},"error":null}}\n'
-    ).encode()
+        f'{{"status":"{ptr.status}","names":[{_texts(ptr.names)}],"chain":[{_texts(ptr.chain)}],'
+        f'"owner":"{ptr.owner}","zone":null}}'
+    )
+
+
+def iprev_json(iprev: IprevFact) -> str:
+    """Return an iprev fact as JSON."""
+    names = [
+        f'{{"name":"{name}","status":"{status}","addresses":[{_texts(addresses)}],'
+        f'"confirms":{"true" if confirms else "false"}}}'
+        for name, status, addresses, confirms, _ in iprev.names
+    ]
+    return f'{{"result":"{iprev.result}","names":[{",".join(names)}]}}'
+
+
+def _texts(texts: Sequence[str]) -> str:
+    return '"' + '","'.join(texts) + '"' if texts else ""
 
 
 def helo_facts(names: Iterable[str], outcomes: Iterable[str]) -> list[str]:

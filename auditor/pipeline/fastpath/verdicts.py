@@ -27,9 +27,10 @@ __all__ = [
     "helo_outcome",
 ]
 
-#: By what a tally counts records: verdict, (code, severity) of each finding, PTR status.
-TallyKey: TypeAlias = tuple[str, tuple[tuple[str, str], ...], str]
-CLEAN_KEY: Final[TallyKey] = ("pass", (), NOERROR)
+#: By what a tally counts records: verdict, (code, severity) of each finding, PTR status, status of
+#: a name's lookup that failed.
+TallyKey: TypeAlias = tuple[str, tuple[tuple[str, str], ...], str, str]
+CLEAN_KEY: Final[TallyKey] = ("pass", (), NOERROR, "")
 
 #: Outcome of the policy of a HELO name: the JSON of the fact after the name, and the code of a
 #: finding or "".

@@ -1,0 +1,259 @@
+"""Addresses of a block that are taken one by one: with several names, or with one that is odd.
+
+Odd is a name that does not point back, or that has other addresses as well, is an alias, or comes
+from a wildcard. They take part in the rounds of their block, by the facts and the judgement of
+`TargetAuditor.audit` but without a generator each. Left to `audit` are late and large answers,
+names that need escapes, and policies for pyspf.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from auditor.checks.address import MAX_NAMES, confirm, ptr_fact
+from auditor.findings.judge import judge_name, judge_names, perhaps_judged
+from auditor.pipeline.fastpath.columns import ask
+from auditor.pipeline.fastpath.json_lines import address_line, helo_facts, iprev_json, ptr_json
+from auditor.pipeline.fastpath.results import Fallback
+from auditor.pipeline.fastpath.verdicts import helo_outcome
+from auditor.resolve.answer import Question
+from auditor.resolve.cache import large_octets
+from auditor.wire.codes import PTR, SETTLED, TXT
+from auditor.wire.reverse import is_reverse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.checks.facts import IprevFact
+    from auditor.pipeline.fastpath.columns import AddressColumns, AddressGroup
+    from auditor.pipeline.fastpath.fast_path import FastPath
+    from auditor.pipeline.fastpath.given import IdentityFacts
+    from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch
+    from auditor.pipeline.fastpath.results import StepResults
+    from auditor.pipeline.fastpath.verdicts import HeloOutcome
+    from auditor.resolve.answer import Answer
+
+__all__ = ["AddressRows"]
+
+
+class _Row:
+    """An address: its columns and where it stands in them, and what is known of its names.
+
+    `doubtful`: whether a name must be judged by itself; `helos`: the confirmed ones, whose policies
+    are checked; `outcomes`: of these, by the places in `helos`.
+    """
+
+    __slots__ = (
+        "columns",
+        "doubtful",
+        "forwards",
+        "helos",
+        "index",
+        "iprev",
+        "is_for_audit",
+        "names",
+        "outcomes",
+        "ptr",
+        "ptr_answer",
+    )
+    iprev: IprevFact
+    doubtful: Sequence[bool]
+
+    def __init__(self, columns: AddressColumns, index: int, ptr_answer: Answer) -> None:
+        self.columns = columns
+        self.index = index
+        self.ptr_answer = ptr_answer
+        self.ptr = ptr_fact(columns.reverses[index], ptr_answer)
+        self.names = self.ptr.names[:MAX_NAMES]
+        self.forwards: Sequence[Answer | None] = ()
+        self.helos: list[str] = []
+        self.outcomes: dict[int, HeloOutcome] = {}
+        self.is_for_audit = False
+
+    def needs_escapes(self) -> bool:
+        """Tell whether a name has characters that JSON escapes."""
+        joined = "".join((*self.ptr.names, *self.ptr.chain, self.ptr.owner))
+        return "\\" in joined or '"' in joined
+
+
+class AddressRows:
+    """The rounds of such addresses: `questions` now, their answers to `take_answers`.
+
+    What is finished goes to `results`.
+    """
+
+    def __init__(self, fast_path: FastPath, given: IdentityFacts, results: StepResults) -> None:
+        self._fast_path = fast_path
+        self._given = given
+        self._results = results
+        #: Those whose names are being looked up, and then their policies.
+        self._rows: list[_Row] = []
+        self._spf_batch: HeloSpfBatch[tuple[_Row, int]] | None = None
+        self.questions: list[Question] = []
+
+    def add(self, columns: AddressColumns, index: int, ptr_answer: Answer) -> None:
+        """Take an address, and ask for the addresses of its names."""
+        row = _Row(columns, index, ptr_answer)
+        self._rows.append(row)
+        self.questions += ask(row.names, repeat(columns.rdtypes[index]))
+
+    def add_answered(
+        self, columns: AddressColumns, index: int, ptr_answer: Answer, forward: Answer
+    ) -> None:
+        """Take an address whose only name has been looked up."""
+        row = _Row(columns, index, ptr_answer)
+        row.forwards = (forward,)
+        self._rows.append(row)
+
+    def groups(self) -> list[AddressGroup]:
+        """Return the groups of neighbours that the addresses are in."""
+        return [row.columns.groups[row.index] for row in self._rows]
+
+    def take_answers(self, answers: Sequence[Answer | None]) -> None:
+        """Take the answers to `questions`; None for an answer that is late."""
+        questions, self.questions = self.questions, []
+        if self._spf_batch is not None:
+            for question, answer in zip(questions, answers, strict=True):
+                self._spf_batch.learn_answer(question, answer)
+            self._finish_policies(self._spf_batch)
+        elif any(row.helos for row in self._rows):
+            self._after_policy(answers)
+        elif self._rows:
+            self._after_forward(answers)
+
+    def _after_forward(self, answers: Sequence[Answer | None]) -> None:
+        """Find out which names point back; finish addresses, or ask for their names' policies."""
+        end = 0
+        for row in self._rows:
+            if not row.forwards:
+                start, end = end, end + len(row.names)
+                row.forwards = answers[start:end]
+        rows = [row for row in self._rows if self._is_confirmed(row)]
+        self._note_doubtful(rows)
+        self._rows = []
+        for row in rows:
+            if self._given.are_ptr_names:
+                row.helos = [name.name for name in row.iprev.names if name.confirms]
+            if row.helos:
+                self._rows.append(row)
+                self.questions += ask(row.helos, repeat(TXT))
+            else:
+                self._finish_with_given_identities(row)
+
+    def _is_confirmed(self, row: _Row) -> bool:
+        """Work out whether the names of an address point back, unless it must fall back."""
+        columns, index = row.columns, row.index
+        wildcards = self._fast_path.wildcards
+        forwards = [answer for answer in row.forwards if answer is not None]
+        if (
+            len(forwards) < len(row.names)
+            or columns.groups[index].parent not in wildcards.names
+            or row.needs_escapes()
+            or large_octets([row.ptr_answer, *forwards])
+        ):
+            self._fall_back(row)
+            return False
+        row.iprev = confirm(columns.texts[index], row.names, forwards)
+        if self._fast_path.for_confirmed_only and row.iprev.result != "pass":
+            self._fall_back(row)
+            return False
+        owner = wildcards.wildcard_owner(columns.reverses[index], row.ptr.names)
+        if owner:
+            row.ptr = row.ptr._replace(wildcard=owner)
+        return True
+
+    def _note_doubtful(self, rows: Sequence[_Row]) -> None:
+        """Note which names must be judged by themselves."""
+        names = [name for row in rows for name in row.names]
+        texts = [row.columns.texts[row.index] for row in rows for _ in row.names]
+        doubtful = perhaps_judged(names, texts)
+        end = 0
+        for row in rows:
+            start, end = end, end + len(row.names)
+            is_elsewhere = not is_reverse(row.ptr.owner)
+            row.doubtful = [True] * len(row.names) if is_elsewhere else doubtful[start:end]
+
+    def _after_policy(self, answers: Sequence[Answer | None]) -> None:
+        """Take the answers about the policies of confirmed names, and evaluate them."""
+        from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch  # noqa: PLC0415 - seldom needed
+
+        batch: HeloSpfBatch[tuple[_Row, int]] = HeloSpfBatch()
+        end = 0
+        for row in self._rows:
+            start, end = end, end + len(row.helos)
+            text, rdtype = row.columns.texts[row.index], row.columns.rdtypes[row.index]
+            policies = answers[start:end]
+            for place, (name, answer) in enumerate(zip(row.helos, policies, strict=True)):
+                if answer is None:
+                    row.is_for_audit = True
+                else:
+                    batch.add_address((row, place), text, name, answer)
+            for name, forward in zip(row.names, row.forwards, strict=True):
+                # The forward lookup has asked what policies ask about first.
+                batch.learn_answer(Question(name, rdtype), forward)
+        self._spf_batch = batch
+        self._finish_policies(batch)
+
+    def _finish_policies(self, batch: HeloSpfBatch[tuple[_Row, int]]) -> None:
+        """Finish addresses whose policies have all been evaluated, and leave those to be left."""
+        for (row, place), fact in batch.evaluate():
+            if fact is None:
+                row.is_for_audit = True
+            else:
+                row.outcomes[place] = helo_outcome(fact)
+        self.questions = batch.questions
+        waiting = []
+        for row in self._rows:
+            if row.is_for_audit:
+                self._fall_back(row)
+            elif len(row.outcomes) < len(row.helos):
+                waiting.append(row)
+            else:
+                outcomes = [row.outcomes[place] for place in range(len(row.helos))]
+                codes = [
+                    (code, name)
+                    for name, (_, code) in zip(row.helos, outcomes, strict=True)
+                    if code
+                ]
+                facts = helo_facts(row.helos, [outcome for outcome, _ in outcomes])
+                self._finish(row, ",".join(facts), codes)
+        self._rows = waiting
+
+    def _finish_with_given_identities(self, row: _Row) -> None:
+        """Finish an address, none of whose names is checked for SPF."""
+        codes: list[tuple[str, str]] = []
+        spf = self._given.spf(row.columns.targets[row.index], codes)
+        if spf is None:
+            self._fall_back(row)
+        else:
+            self._finish(row, spf, codes)
+
+    def _finish(self, row: _Row, spf: str, codes: list[tuple[str, str]]) -> None:
+        """Finish an address: its SPF facts as JSON, and what was found about them."""
+        columns, index, ptr, iprev = row.columns, row.index, row.ptr, row.iprev
+        text = columns.texts[index]
+        for name, is_doubtful in zip(row.names, row.doubtful, strict=True):
+            if is_doubtful:
+                judge_name(name, text, codes, ptr.owner)
+        expected = columns.expected[index] if columns.expected else ""
+        judge_names(text, ptr, iprev, expected, codes)
+        helo = self._given.helo(columns.targets[index], ptr.names, codes)
+        failed = next((name.status for name in iprev.names if name.status not in SETTLED), "")
+        verdict = self._results.count(codes, columns.groups[index], text, ptr.status, failed)
+        line = address_line(
+            columns,
+            index,
+            verdict,
+            ptr=ptr_json(ptr),
+            helo=helo,
+            iprev=iprev_json(iprev),
+            spf=spf,
+        )
+        self._results.lines.append((columns.places[index], line))
+
+    def _fall_back(self, row: _Row) -> None:
+        columns, index = row.columns, row.index
+        known = ((Question(columns.reverses[index], PTR), row.ptr_answer),)
+        fallback = Fallback(columns.places[index], columns.targets[index], known)
+        self._results.fallbacks.append(fallback)
