@@ -146,7 +146,7 @@ def _space(texts: Sequence[str]) -> Mapping[int, list[Interval]] | None:
     if not texts:
         return None
     spans = []
-    for item in parse_items(texts, "mine"):
+    for item in parse_items(texts, "mine", lambda item: not isinstance(item, Name)):
         if isinstance(item, Name):
             raise UsageError(f"mine: {quoted(item.text)} is a domain; expected a prefix or a range")
         spans.append(item)

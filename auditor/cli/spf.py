@@ -117,10 +117,14 @@ def _wanted(
     )
 
 
-def _span(option: str, text: str) -> Span:
+def _span(option: str, text: str, *, single: bool = False) -> Span:
     expected = "expected a prefix or a range a-b"
+
+    def is_wanted(item: Span | Name) -> bool:
+        return not isinstance(item, Name) and (not single or item.first == item.last)
+
     try:
-        item = parse_item(text, bounded=False)
+        item = parse_item(text, bounded=False, wanted=is_wanted)
     except TargetError as error:
         raise UsageError(f"{option}: {error}") from None
     if isinstance(item, Name):
@@ -129,7 +133,7 @@ def _span(option: str, text: str) -> Span:
 
 
 def _address(text: str) -> str:
-    span = _span("--ip", text)
+    span = _span("--ip", text, single=True)
     if span.first != span.last:
         raise UsageError(f"--ip: {quoted(text)} is not one address; use --range")
     return format_address(span.version, span.first)

@@ -16,7 +16,7 @@ from auditor.wire.address_set import union
 from auditor.wire.addresses import V4, V6
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["Excludes", "parse_items"]
 
@@ -114,12 +114,17 @@ class _Intervals:
             yield Span(version, first, last)
 
 
-def parse_items(texts: Iterable[str], option: str) -> Iterator[Name | Span]:
-    """Yield what the texts of an option describe, as for `Excludes.parse`, which says more."""
+def parse_items(
+    texts: Iterable[str], option: str, wanted: Callable[[Span | Name], bool] = lambda _: True
+) -> Iterator[Name | Span]:
+    """Yield what the texts of an option describe, as for `Excludes.parse`, which says more.
+
+    `wanted`: whether an item may be suggested for a text that is none.
+    """
     for text in texts:
         for where, item in _items(text, option):
             try:
-                yield parse_item(item, bounded=False)
+                yield parse_item(item, bounded=False, wanted=wanted)
             except TargetError as error:
                 raise UsageError(f"{option}: {where}{error}") from None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from auditor.errors import TargetError
 from auditor.quoting import printable, quoted
@@ -22,6 +22,9 @@ from auditor.wire.reverse import (
     is_reverse,
     reverse_prefix,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "MAX_V6_SPAN",
@@ -118,12 +121,18 @@ def invalid(text: str, origin: Origin, error: str) -> Target:
     return Target(printable(text), "invalid", 0, origin, error)
 
 
-def parse_item(text: str, *, bounded: bool = True, slash: SlashMeaning = "prefix") -> Span | Name:
+def parse_item(
+    text: str,
+    *,
+    bounded: bool = True,
+    slash: SlashMeaning = "prefix",
+    wanted: Callable[[Span | Name], bool] = lambda _: True,
+) -> Span | Name:
     """Return what `text` says: an address, a prefix, a range (as a span) or a domain.
 
     The name of an address or a prefix in the reverse tree is that address or prefix.
     Without `bounded` an IPv6 span may have any size. Raises TargetError with one printable
-    line that says what is wrong and what was expected.
+    line that says what is wrong and what was expected; what it suggests is `wanted`.
     """
     text = text.strip()
     try:
@@ -131,17 +140,14 @@ def parse_item(text: str, *, bounded: bool = True, slash: SlashMeaning = "prefix
     except _VagueError as error:
         from auditor.targets.item_hints import named_fault  # noqa: PLC0415 - for wrong lines only
 
-        fault = named_fault(text, lambda candidate: _is_item(candidate, bounded=bounded))
+        def accepts(suggestion: str) -> bool:
+            try:
+                return wanted(_parse(suggestion, bounded=bounded, slash="prefix"))
+            except TargetError:
+                return False
+
+        fault = named_fault(text, accepts)
         raise TargetError(f"{quoted(text)} {fault}" if fault else str(error)) from None
-
-
-def _is_item(text: str, *, bounded: bool) -> bool:
-    """Tell whether a text would be accepted that is about to be suggested."""
-    try:
-        _parse(text, bounded=bounded, slash="prefix")
-    except TargetError:
-        return False
-    return True
 
 
 def _parse(text: str, *, bounded: bool, slash: SlashMeaning) -> Span | Name:

@@ -29,6 +29,12 @@ _AFTER_AT: Final = re.compile(r"@([^@\s<>()\[\],;:?/#\"']+)")
 _SPF_TERM: Final = re.compile(
     r"[-+?~]?(?:ip4|ip6|a|mx|ptr|include|exists|redirect|exp)[:=](.*)", re.IGNORECASE
 )
+#: Terms that no address begins like: `a:` might be one.
+_CLEAR_TERM: Final = re.compile(
+    r"[-+?~]?(?:ip4|ip6|ptr|include|exists|redirect|exp)[:=]", re.IGNORECASE
+)
+_LITERAL: Final = re.compile(r"<?[^@\s]*@\[(?:IPv6:)?([0-9A-Fa-f:.]+)\]>?", re.IGNORECASE)
+_PATH: Final = re.compile(r"(?:[A-Za-z]+:)?/+([^/\s]+)(?:/.*)?|([^/\s]+)/.*")
 _DASHES: Final = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 _NETMASK: Final = re.compile(
     r"([0-9.]+)(?:\s*/\s*|\s+(?:netmask\s+|mask\s+)?)([0-9]+(?:\.[0-9]+){3})"
@@ -83,13 +89,14 @@ def _faults(text: str) -> Iterator[_Fault]:
         scheme = printable(match[1], 10)
         yield _Fault(f"is a URL ({scheme})", "expected only its host", _host(match[2]) or "-")
     yield from _address_faults(text)
-    match = _SPF_TERM.fullmatch(text)
-    if match:
-        yield _Fault("is a term of an SPF record", "expected what it names", match[1], sure=False)
+    yield from _term_faults(text)
     yield from _letter_faults(text)
     inside = text.strip(_PUNCTUATION)
     if inside != text:
         yield _Fault("has punctuation around it", "expected what is inside", inside, sure=False)
+    match = _LITERAL.fullmatch(text)
+    if match:
+        yield _Fault("is an e-mail address", "expected its address", match[1], sure=False)
     several = _ASIDE.search(text) is not None
     if (several or "[" in text[1:]) and (named := _addresses_in(text)):
         yield _Fault(f"has more than one item on the line; found {named} in it")
@@ -106,11 +113,30 @@ def _faults(text: str) -> Iterator[_Fault]:
         yield _Fault("is not an IPv6 address")
 
 
+def _term_faults(text: str) -> Iterator[_Fault]:
+    """Yield what a term of an SPF record names, and then the host of a URL without its scheme."""
+    match = _SPF_TERM.fullmatch(text)
+    if match:
+        complaint, expected = "is a term of an SPF record", "expected what it names"
+        yield _Fault(complaint, expected, match[1], sure=False)
+        host = match[1].partition("/")[0]
+        if parse_address(host) is None:  # what is left of a network is another one
+            yield _Fault(complaint, expected, host, sure=False)
+        if _CLEAR_TERM.match(text):
+            yield _Fault(complaint)
+    match = _PATH.fullmatch(text)
+    host = (match[1] or match[2]) if match else ""
+    if host and parse_address(host) is None:
+        yield _Fault("has a path", "expected only its host", host, sure=False)
+
+
 def _letter_faults(text: str) -> Iterator[_Fault]:
     """Yield what is wrong with the letters of a name, or what stands before it."""
     plain = unicodedata.normalize("NFKC", text[:_MAX_SEARCHED_CHARACTERS]).replace("\u3002", ".")
     if plain != text:
         yield _Fault("has letters of another width", "expected plain ones", plain, sure=False)
+    if text.endswith(".") and parse_address(text[:-1]) is not None:
+        yield _Fault("ends in a dot", "expected the address", text[:-1], sure=False)
     for sign, description in (("*.", "a wildcard"), (".", "a dot")):
         if text.startswith(sign):
             name = text.removeprefix(sign)

@@ -74,6 +74,10 @@ def test_json_is_a_line_each(call: Callable[..., Ended]) -> None:
             ["example.com", "--mine", "example.net"],
             "mine: 'example.net' is a domain; expected a prefix or a range",
         ),
+        (
+            ["example.com", "--mine", "ftp://a.b"],
+            "mine: 'ftp://a.b' is a URL (ftp); expected one address, prefix, range a-b or domain",
+        ),
         (["-"], "no target: 12 lines, none of which is one"),
     ],
 )

@@ -317,6 +317,8 @@ def test_the_exit_code_is_by_the_findings_that_count(
         (("example.com", "--range", "example.net"), "expected a prefix or a range a-b"),
         (("example.com", "--ip", "192.0.2.0/24"), "is not one address; use --range"),
         (("example.com", "--ip", "x"), "--ip: "),
+        (("example.com", "--ip", "192.0.2"), "'192.0.2' ends in a number and is no IPv4 address"),
+        (("example.com", "--range", "http://a.net"), "is a URL (http); expected one address, "),
         (("example.com", "--sender", "me"), "--sender says nothing without --ip or --range"),
         (("example.com", "--helo", "h.example"), "--helo says nothing without --ip or --range"),
         (("example.com", "--ip", "192.0.2.1", "--sender", "me@example.org"), "is not of"),

@@ -135,6 +135,14 @@ def test_a_prefix_or_a_range_becomes_a_span(text: str, span: Span) -> None:
         (".example.net", "begins with a dot; expected the domain, 'example.net'"),
         ("unknown[198.51.100.7]", "found 198.51.100.7 in it"),
         ("ip4:198.51.100.0/24", "is a term of an SPF record; expected what it names, '198.51."),
+        ("a:mail.example.net/24", "a term of an SPF record; expected what it names, 'mail.exa"),
+        ("ip6:2001:db8::/32", "is a term of an SPF record; expected one address, prefix"),
+        ("example.net/path", "has a path; expected only its host, 'example.net'"),
+        ("//example.net", "has a path; expected only its host, 'example.net'"),
+        ("http:/example.net/x", "has a path; expected only its host, 'example.net'"),
+        ("198.51.100.7.", "ends in a dot; expected the address, '198.51.100.7'"),
+        ("a@[198.51.100.7]", "is an e-mail address; expected its address, '198.51.100.7'"),
+        ("<a@[IPv6:2001:db8::7]>", "expected its address, '2001:db8::7'"),
         ("+include:_spf.example.net", "a term of an SPF record; expected what it names, '_spf"),
         ("198.51.100.1\u2013198.51.100.9", "has a dash (\u2013) that is no hyphen; expected a ra"),
         ("'198.51.100.1',", "has punctuation around it; expected what is inside, '198.51.100.1'"),
@@ -330,6 +338,18 @@ def test_what_a_message_suggests_is_accepted(text: str) -> None:
     if found:
         following = read_item(found[1], ORIGIN)
         assert isinstance(following, SpanEntry) or following.kind != "invalid"
+
+
+@given(WRONG | PIECES)
+def test_what_a_message_suggests_is_wanted(text: str) -> None:
+    def is_address(item: Span | Name) -> bool:
+        return isinstance(item, Span) and item.first == item.last
+
+    try:
+        parse_item(text, wanted=is_address)
+    except TargetError as error:
+        found = SUGGESTION.search(str(error))
+        assert not found or is_address(parse_item(found[1]))
 
 
 @given(PIECES)
