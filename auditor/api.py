@@ -63,7 +63,7 @@ def scan_blocking(
 ) -> Generator[Record, None, None]:
     """Audit targets like `scan`, for programs without an event loop.
 
-    The scan runs on a loop of its own, in a thread of its own, a little ahead of whoever
+    The scan runs on a loop of its own, in a thread of its own, a little ahead of the code that
     iterates; closing the iterator ends it.
     """
     items: queue.Queue[_Item] = queue.Queue(_MAX_CHUNKS_WAITING)

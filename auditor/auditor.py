@@ -250,7 +250,7 @@ class Auditor:
             yield CachingResolver(share, self._cache, trace=self._settings.trace)
 
     def _target_auditor(self) -> TargetAuditor:
-        """Return what audits targets, with policies that are no older than this call."""
+        """Return a target auditor whose policies are no older than this call."""
         settings = self._settings
         return TargetAuditor(settings, RuleSet.from_settings(settings))
 

@@ -58,7 +58,7 @@ def _section() -> bytes:
 
 @lru_cache(maxsize=_MAX_TLDS)
 def _rules(tld: str) -> _Rules:
-    """Return the rules that end in a label: whoever checks one address needs few of all."""
+    """Return the rules that end in a label: a check of one address needs only a few."""
     octets = tld.encode(errors="replace")
     parts = _section().split(b".%b\n" % octets)[:-1]
     heads = [part.rpartition(b"\n")[2].decode() for part in parts]

@@ -101,7 +101,7 @@ def _common_status(*statuses: str) -> str:
 
 def _policy(report: LintReport) -> SpfPolicyFact:
     summary = report.summary
-    status = summary.status or NXDOMAIN  # what is no domain name does not exist
+    status = summary.status or NXDOMAIN  # text that is not a domain name does not exist
     problems = tuple(report.findings)
     if summary.tree is None:
         return SpfPolicyFact(status, summary.record, report.policies, problems=problems)

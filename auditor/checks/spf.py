@@ -123,7 +123,7 @@ class SpfChecker:
         key = _key(identity, version)
         if len(self._tables) >= _MAX_TABLES:
             self._tables.clear()
-        # From now on nobody else begins; they go one by one until this is done.
+        # No other target starts this table now; they are evaluated one by one until it is done.
         self._tables[key] = None
         _, sender, _ = identity
         if sender:

@@ -93,9 +93,9 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(text: str, known: Mapping[str, Receiver] | None = None) -> Diagnosis | None:
-    """Return what a bounce, a line of a log or a status code means; None if it says nothing.
+    """Return what a bounce, a line of a log or a status code means; None if it is not recognised.
 
-    `known`: the receivers by key, those of `receivers()` without any. Of several replies the
+    `known`: the receivers by key, those of `receivers()` without any. Of several replies, the
     first that has to do with PTR or SPF counts, else the first known.
     """
     events = _BETWEEN_EVENTS.split(_unpacked(text[:BOUNCE_LIMIT_OCTETS]))

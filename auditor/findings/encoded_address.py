@@ -224,7 +224,7 @@ def _encodes_v6(name: str, address: str) -> bool:
     fewest = next((n for n in range(2, _GROUPS + 1) if _is_sign(groups[-n:])), _GROUPS)
     nibbles = "".join([group.zfill(_GROUP_DIGITS) for group in groups])
     backwards = nibbles[::-1]
-    # An address ends where its run of digits does: what goes on is a neighbour's name.
+    # An address ends where its run of digits does; a longer run is a neighbour's name.
     ends = (
         nibbles[-_GROUP_DIGITS * fewest :],
         *[backwards[: _GROUP_DIGITS * count] for count in range(fewest, _GROUPS + 1)],
@@ -281,7 +281,7 @@ def _holds_compressed(name: str, address: str) -> bool:
 
 
 def says_mail(name: str) -> bool:
-    """Whether a name says that mail is what it is for, or its domain does."""
+    """Whether a name, or its domain, says that it is for mail."""
     return (
         "mail" in name or "smtp" in name or not _MAIL.isdisjoint(name.translate(TO_DOTS).split("."))
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cut", "generic_words", "is_generic", "perhaps_generic"]
 
-# The words stand in strings: one to a line (SIM905) nobody would read them.
+# The words are in strings: a list with one word a line (SIM905) would be hard to read.
 
 #: These say by themselves that the address is handed out, or is a customer's line.
 _STRONG_WORDS: Final = frozenset(
@@ -47,14 +47,14 @@ _GLUED: Final = (
     r"|ftt[bchx]|pool[a-d]?|access|bras|cable|client|cpe|customer|cust|gw|home|host|ip|line|nas|nat"
     r"|node|port|res|static|subscriber|user|wifi)+"
 )
-#: What makes words that are run together as good as a strong word, or as a weak one.
+#: Parts that make words run together count as a strong word, or as a weak one.
 _GLUED_STRONG: Final = re.compile(r"dsl|dial|dyn|dhcp|ppp|catv|docsis|modem|ftt")
 #: What a name without any of these has no such word, and no zone of dial-up lines.
 _GLUED_ANY: Final = re.compile(rf"{_GLUED_STRONG.pattern}|pool|dip")
 
 _DIGIT: Final = re.compile(r"[0-9]")
 
-#: First labels that say that nobody has named the address.
+#: First labels of placeholders, for addresses without a name of their own.
 _PLACEHOLDER: Final = re.compile(
     r"^(?:hosted[-_]?by"
     r"|(?:no|without|missing)[-_]?(?:r(?:ev(?:erse)?)?[-_]?dns|rev(?:erse)?|ptr|dns|(?:host)?name)"
@@ -69,7 +69,7 @@ _PLACEHOLDER: Final = re.compile(
     re.MULTILINE,
 )
 
-#: What makes a placeholder one that is no domain's own name either.
+#: Parts without which a placeholder may be a domain's own name.
 _OF_REVERSE: Final = r"dns|ptr|rev"
 
 #: The first two letters of every placeholder.
@@ -90,7 +90,7 @@ def is_generic(name: str, address: str) -> str | None:
 
 
 def cut(names: Sequence[str]) -> tuple[list[str], set[str]]:
-    """Return the first labels of some names, and all that stands behind any of them."""
+    """Return the first labels of some names, and the set of their remaining parts."""
     rest = names[0].partition(".")[2]
     # Of a block there is one rest as a rule: then the labels are what is left between it.
     heads = ("\n".join(names) + "\n").split(f".{rest}\n")
@@ -163,7 +163,7 @@ def _customer_word(name: str, host: str) -> str | None:
     words_of = [
         label.translate(TO_DOTS).split(".")
         for label in labels
-        if label[:4] != "xn--"  # what stands in there is code
+        if label[:4] != "xn--"  # what is inside is code
     ]
     words = [word for label in words_of for word in label]
     for word in words:

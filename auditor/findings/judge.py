@@ -346,7 +346,7 @@ def _judge_own_address(fact: AddressFact, codes: list[tuple[str, str]]) -> None:
     address, _, iprev = fact
     if not is_global(address, 6 if ":" in address else 4):
         codes.append(("TARGET_NOT_GLOBAL", address))
-    elif iprev.result in {"fail", "permerror"}:  # nothing hangs on it: unread is no finding
+    elif iprev.result in {"fail", "permerror"}:  # informational only: an unread one is no finding
         codes.append(("ADDRESS_UNCONFIRMED", address))
 
 

@@ -27,7 +27,7 @@ _VERBS: Final = {
     "junk": "files mail from this address as spam",
     "score": "counts it against mail from this address",
 }
-#: Findings about PTR names that nobody has chosen, and about others that are to be replaced.
+#: Findings about PTR names that are there by mistake, and about others to be replaced.
 _NEVER_MEANT: Final = ("PTR_DOT_MISSING", "PTR_IN_ARPA")
 NAMES_TO_REPLACE: Final = (*_NEVER_MEANT, "PTR_INVALID_NAME", "PTR_UNKNOWN_TLD", "PTR_GENERIC")
 #: Receivers beside the first that are named.

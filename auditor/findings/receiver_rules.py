@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ReceiverRulings"]
 
 _IPV6: Final = "ipv6"
-#: Facts that no address has which is without a name, or whose names lead back.
+#: Facts that exclude both addresses without a name and those whose names lead back.
 _OF_OTHERS: Final = frozenset({"unconfirmed", "temporary"})
 _SEVERE: Final = frozenset({"warning", "error"})
 #: What is done to mail in any case, as far as it is published.
@@ -51,7 +51,7 @@ class ReceiverRulings:
     def of_facts(self, facts: frozenset[str]) -> RuleSet:
         """Return the rules for an address of which these facts hold."""
         rule_set = self._by_facts.get(facts)
-        if rule_set is None:  # there are no more than sets of facts, which are few
+        if rule_set is None:  # bounded by the number of sets of facts, which are few
             rule_set = self._by_facts[facts] = self._made(dict.fromkeys(facts, facts))
         return rule_set
 

@@ -58,7 +58,7 @@ class Change:
     _seen: set[tuple[Op, Rdata]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
-        """Count what is there as added."""
+        """Treat the present records as added."""
         self._seen.update(("add", value) for value in self.before)
 
     def edit(self, op: Op, value: Rdata, why: tuple[str, ...], target: str) -> None:
@@ -136,7 +136,7 @@ class Plan(NamedTuple):
 
     @property
     def own(self) -> list[Change]:
-        """The changes of zones of one's own."""
+        """The changes of own zones."""
         return [change for change in self.changes if change.mends.party == OWN]
 
     @property

@@ -45,14 +45,14 @@ _MAX_LISTED: Final = 4  # names in a sentence
 
 
 class ZoneParty(NamedTuple):
-    """Who runs a zone that is not one's own, as far as zone facts say."""
+    """Who runs a zone of others, as far as zone facts say."""
 
     party: str
     contact: str
 
 
 class _PtrChange(NamedTuple):
-    """The change of PTR records: the names that go, and the findings that it mends."""
+    """A change of PTR records: the names removed, and the findings that it fixes."""
 
     change: Change
     gone: Sequence[str]
@@ -74,9 +74,9 @@ class Planner:
         self._parties = parties
         self._changes: dict[tuple[str, int], Change] = {}
         self._undecided: dict[Undecided, None] = {}
-        #: Zones of one's own that the zone above denies, with that zone.
+        #: Own zones that the parent zone denies, with that zone.
         self.undelegated: dict[str, str] = {}
-        #: The PTR names that addresses get, whichever record says so first.
+        #: The PTR names planned for addresses, by the first record that needs one.
         self._hosts: dict[str, str] = {}
         #: Domains with findings about their policies: targets and codes.
         self._policies: dict[str, list[tuple[str, str]]] = {}
@@ -174,7 +174,7 @@ class Planner:
     def _mending(
         self, record: Mapping[str, Any], holder: Holder, known: FollowUpFacts
     ) -> Mending | None:
-        """Return which name an address is to have, and what is there of it already."""
+        """Return the name for an address, and which of its records exist already."""
         code = min(holder.codes)
         if not known.expected and "PTR_DOT_MISSING" in holder.codes:
             owner = holder.ptr["owner"] or ""
@@ -341,7 +341,7 @@ class Planner:
         return change
 
     def _party(self, owner: str) -> Mends:
-        """Return who runs the zone of a name that is not one's own."""
+        """Return who runs the zone of a name in a zone of others."""
         loaded = self._zones.zone_of(owner)
         name = owner
         while name not in self._parties and name != ".":

@@ -77,7 +77,7 @@ def plan_files(
 
 
 def _of_others(faults: Sequence[ZoneFault], zones: ZoneData) -> Iterator[ZoneFault]:
-    """Yield what is wrong with others' zones, and with others' delegations of one's own."""
+    """Yield the faults of zones of others, and of their delegations of own zones."""
     for fault in faults:
         if fault.party == "rir":
             continue

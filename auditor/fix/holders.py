@@ -13,7 +13,7 @@ __all__ = ["Holder", "holders_of"]
 
 
 class Holder(NamedTuple):
-    """An address of a record, with the facts about it and the findings that a PTR may mend."""
+    """An address of a record, with the facts about it and the findings that a PTR may fix."""
 
     address: str
     ptr: Mapping[str, Any]
@@ -27,7 +27,7 @@ class Holder(NamedTuple):
 
 
 def holders_of(record: Mapping[str, Any]) -> Iterator[Holder]:
-    """Yield the addresses of a record that have findings which a PTR record may mend."""
+    """Yield the addresses of a record whose findings a PTR record may fix."""
     found = [
         (finding["code"], finding["subject"])
         for finding in record["findings"]

@@ -30,7 +30,7 @@ UNDECIDED_FILE: Final = "undecided.txt"
 
 #: Findings about a delegation, which the zone above has or lacks.
 DELEGATION_CODES: Final = frozenset({"DELEGATION_MISSING", "DELEGATION_PARTIAL"})
-#: Findings about zones and their servers that whoever runs the zone is told of.
+#: Severities of the findings that the operator of a zone is told of.
 _TOLD: Final = frozenset({"error", "warning"})
 _MAX_LINE: Final = 1_000  # characters of a line of a mail (RFC 5322 §2.1.1 has 998)
 

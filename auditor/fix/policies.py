@@ -45,7 +45,7 @@ _REFUSING: Final = frozenset({"fail", "softfail", "permerror"})
 
 
 class Rewritten(NamedTuple):
-    """A policy as it should be: where it stands, its text, the findings that it mends.
+    """A corrected policy: its domain, its text, the findings that it fixes.
 
     `new_problems`: the codes of errors and warnings that only show once it is published.
     """

@@ -150,7 +150,7 @@ def _with_spf(after: Record, record: Mapping[str, Any]) -> Record:
 
 
 def _is_undelegated(record: Mapping[str, Any]) -> bool:
-    """Whether nobody sees the zone of an address, whatever is changed in it."""
+    """Whether the zone of an address is not delegated, so that changes in it have no effect."""
     return any(found["code"] == "DELEGATION_MISSING" for found in record["findings"])
 
 
@@ -171,7 +171,7 @@ def _noting_unsettled(steps: Steps[T], names: set[str]) -> Steps[T]:
 
 
 class Promises:
-    """Which findings a plan is to mend, and whether it has."""
+    """The findings that a plan should fix, and whether it does."""
 
     def __init__(self, plan: Plan) -> None:
         self._codes: defaultdict[str, set[str]] = defaultdict(set)
@@ -239,7 +239,7 @@ def _of_address(record: Mapping[str, Any]) -> Iterator[tuple[Question, Answer]]:
     if wildcard:
         yield Question(wildcard, PTR), make_answer(NOERROR, ptr["names"])
     if ptr["chain"] and ptr["owner"]:
-        # What the alias leads to is asked for by itself: it may be in a zone of one's own.
+        # What the alias leads to is asked for by itself: it may be in an own zone.
         yield Question(owner, PTR), make_answer(NOERROR, (), [(owner, ptr["owner"])])
         owner = ptr["owner"]
     zone = ptr["zone"] or ""

@@ -40,7 +40,7 @@ class ZoneSource(NamedTuple):
 
 
 class ZoneData:
-    """Zones by origin, with the files that they come from; `own`: the origins of one's own."""
+    """Zones by origin, with the files that they come from; `own`: the origins of own zones."""
 
     def __init__(self, sources: Mapping[str, ZoneSource], own: Iterable[str]) -> None:
         self.sources = sources
@@ -57,7 +57,7 @@ class ZoneData:
         return self.zones[name]
 
     def own_zone_of(self, name: str) -> Zone | None:
-        """Return the zone of one's own that holds a name; None if another's does."""
+        """Return the own zone that holds a name; None if it is in a zone of others."""
         zone = self.zone_of(name)
         if zone is None or zone.origin not in self.own or zone.find(name) is CUT:
             return None
@@ -69,13 +69,13 @@ class ZoneData:
         return mail_address(cast("Soa", soa).rname)
 
     def answer(self, question: Question) -> Answer:
-        """Answer from the files; what they do not know to its end is REFUSED."""
+        """Answer from the files; REFUSED if they do not hold the complete answer."""
         answer = self._engine.answer(question)
         return answer._replace(status=REFUSED) if alias_of(answer) else answer
 
     @cached_property
     def _own_names(self) -> Mapping[str, Sequence[str]]:
-        """The names in one's own zones by the addresses that they have, without pools."""
+        """The names in own zones by the addresses that they have, without pools."""
         found: defaultdict[str, list[str]] = defaultdict(list)
         for origin in sorted(self.own):
             for name, node in self.zones[origin].nodes.items():
@@ -85,12 +85,12 @@ class ZoneData:
         return found
 
     def names_of(self, address: str) -> Sequence[str]:
-        """Return the names of one's own that have an address; those of `$GENERATE` are none."""
+        """Return the own names that have an address, without those of `$GENERATE`."""
         return self._own_names.get(address, ())
 
 
 def rrset_at(zone: Zone, name: str, rdtype: int) -> RRset | None:
-    """Return a record set that stands at just this name, where no wildcard answers for it."""
+    """Return the record set at exactly this name, not one from a wildcard."""
     return zone.nodes.get(name, {}).get(rdtype)
 
 

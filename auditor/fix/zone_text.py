@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["changed_files", "diff_of", "with_files"]
 
 _SERIAL_MODULUS: Final = 1 << 32
-#: Unchanged lines around changed ones in a diff, and what stands behind a line without an end.
+#: Unchanged lines around changed ones in a diff, and the mark after a line without an end.
 _CONTEXT_LINES: Final = 3
 _NO_END: Final = b"\n\\ No newline at end of file\n"
-#: The end of an entry on one line: its last word, and what comes behind it.
+#: The end of an entry on one line: its last word, and anything after it.
 _LAST_WORD: Final = re.compile(rb"^([^;\"()]*[ \t])([^\s;\"()]+)([ \t]*(?:;.*)?\r?\n?)$", re.DOTALL)
 #: The strings of an entry on one line.
 _STRINGS: Final = re.compile(
@@ -102,7 +102,7 @@ def _keep_owners(
 
 
 class _Lines:
-    """The lines of a file, with what stands in place of some."""
+    """The lines of a file, with replacements for some."""
 
     def __init__(self, data: bytes) -> None:
         self._lines = data.splitlines(keepends=True)
@@ -124,7 +124,7 @@ class _Lines:
 
     @property
     def is_changed(self) -> bool:
-        """Whether anything stands in place of a line, or behind one."""
+        """Whether any line is replaced, or followed by new ones."""
         return bool(self._new or self._behind)
 
     def lacks_owner(self, record: LocatedRecord) -> bool:
@@ -216,7 +216,7 @@ def _compared(old: Sequence[bytes], new: Sequence[bytes]) -> Iterator[tuple[byte
     """Yield the lines of both texts: b"-" those of the old one, b"+" of the new, b" " of both.
 
     Lines that stay keep their order, so that a line which is not in the rest of the other text
-    has gone, or come.
+    was removed, or added.
     """
     rest_of_old, rest_of_new = Counter(old), Counter(new)
     i = j = 0
@@ -237,7 +237,7 @@ def _compared(old: Sequence[bytes], new: Sequence[bytes]) -> Iterator[tuple[byte
 
 
 def _close_together(places: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last of changed lines that share what stands around them."""
+    """Yield the first and the last of changed lines that share their context."""
     start = 0
     for at in range(1, len(places) + 1):
         if at == len(places) or places[at] - places[at - 1] > 2 * _CONTEXT_LINES:

@@ -112,5 +112,5 @@ def _replacement(
 
 
 def _temporary(path: Path) -> Path:
-    """Return a name beside `path` that nobody can foresee."""
+    """Return an unpredictable name beside `path`."""
     return path.with_name(f".{path.name[:_KEPT_NAME_CHARACTERS]}.{os.urandom(4).hex()}")

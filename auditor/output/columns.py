@@ -60,7 +60,7 @@ _KEYS: Final = frozenset(record_schema()["properties"])
 _V6_KEPT: Final = 6  # octets of a /48
 
 
-#: A line of results, and a finding in it; None: the row is about no finding.
+#: A line of results, and a finding in it; None for a row without one.
 Record: TypeAlias = "Mapping[str, Any]"
 Finding: TypeAlias = "Mapping[str, Any] | None"
 
@@ -106,7 +106,7 @@ NO_RUN: Final = RunStamp(None, None)
 
 
 def of_line(path: str, *, each: str | None = None) -> Callable[..., list[Any]]:
-    """Return what stands at a dotted path of each record, None if a part on the way is null.
+    """Return the value at a dotted path of each record, None if a part on the way is null.
 
     With `each` that is a list of objects, and the value a list of one key of each.
     """
@@ -346,7 +346,7 @@ def column_values(
 
 
 def check_keys(records: Iterable[Record], keys: frozenset[str] = _KEYS) -> None:
-    """Raise KeyError for a key that no column would hold: what is there must not get lost."""
+    """Raise KeyError for a key that no column holds: nothing of a record may get lost."""
     unknown = frozenset[str]().union(*records) - keys
     if unknown:
         raise KeyError(f"{min(unknown)!r} is not known to this version")

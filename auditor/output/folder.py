@@ -126,7 +126,7 @@ class LocalFolder:
             os.close(self._handle)
             raise UsageError(f"{path}/: another run is writing to it") from None
         except OSError:
-            pass  # a file system without locks: there one has to look after oneself
+            pass  # a file system without locks: the user must see that nobody else writes there
 
     def file_names(self) -> Collection[str]:
         """Return the names of all files in it."""

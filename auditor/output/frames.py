@@ -108,7 +108,7 @@ def recover_lines(
 ) -> RecoveredLines:
     """Read a partial file from its beginning, handing each whole line to `note`.
 
-    A line that `note` says no to is where the file ends, as is damage. Raises OSError.
+    The file ends at a line that `note` rejects, as at damage. Raises OSError.
     """
     if form is None:
         return _read_lines(handle, note)

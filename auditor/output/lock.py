@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["is_at", "open_alone"]
 
-#: File systems that know no locks: there one has to look after oneself.
+#: Errors of file systems without locks: there the user must see that nobody else writes.
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 
@@ -37,7 +37,7 @@ def open_alone(path: Path, flags: int) -> int:
             if error.errno not in _NO_LOCKS:
                 os.close(handle)
                 raise
-        # Whoever had the lock a moment ago may have given the file its last name.
+        # The process that held the lock before may have renamed the file to its final name.
         if is_at(handle, path):
             return handle
         os.close(handle)

@@ -199,7 +199,7 @@ def made_batch(
     try:
         return make(batch)
     except MISFITS:
-        # Which of them it is, and only that one, is what somebody can mend.
+        # The message names the one column at fault, which the user can fix.
         for number, record in enumerate(batch, before + 1):
             try:
                 make([record])

@@ -44,7 +44,7 @@ class FileSink:
     """Writes `FILE.partial` and renames it to `FILE` at the end; packed, if its name says so.
 
     The partial file is locked as long as the sink is open. `overwrite` replaces what is
-    there, `resume` goes on with it: then `recover` comes before the first `write_lines`. `frame`
+    there, `resume` continues it: then `recover` comes before the first `write_lines`. `frame`
     is the size of the frames of a packed file.
 
     Raises UsageError if FILE or the partial one exists and neither is set, if it is no
@@ -117,7 +117,7 @@ class FileSink:
     def recover(self, note: Callable[[bytes], bool]) -> RecoveredLines:
         """Keep the whole lines that are there, hand each to `note`, and drop a torn end.
 
-        A line that `note` says no to counts as torn, with all behind it. Raises OutputError.
+        A line that `note` rejects counts as torn, with all after it. Raises OutputError.
         """
         with self._lock:
             handle = self._descriptor()
@@ -189,7 +189,7 @@ class FileSink:
             self._end += written
 
     def sync(self) -> None:
-        """See to it that the lines so far outlive this process and the power supply.
+        """Make the lines so far durable: they survive the process and a power failure.
 
         Those of a packed file that make no whole frame go into a short one, for the time
         being. Raises OutputError; also if the file is no longer where it was.
@@ -206,7 +206,7 @@ class FileSink:
     def finish_output(self, before: Callable[[], None] | None = None) -> None:
         """Put the file in place: on the disk first, then under its name.
 
-        `before` is called between the two, while nobody else can begin with the file.
+        `before` is called between the two, while no other process can open the file.
         """
         with self._lock:
             handle = self._descriptor()
@@ -270,7 +270,7 @@ class StreamSink:
         try:
             wait = self._waiter()
             while view:
-                with suppress(BlockingIOError):  # whoever shares the descriptor has made it so
+                with suppress(BlockingIOError):  # non-blocking: another process shares it
                     view = view[os.write(self._handle, view[: wait()]) :]
         except BrokenPipeError as error:
             raise OutputError(f"{self._name}: closed by its reader") from error

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Tally", "is_countable"]
 
 _KINDS: Final = ("ip", "domain", "invalid")
-#: A tuple, as the others: what is no text has no hash, perhaps, but can be looked for.
+#: A tuple, as the others: a value that is not text may have no hash, but can be compared.
 _CODES: Final = tuple(entry.code for entry in ENTRIES)
 _UNDETERMINED: Final = frozenset(entry.code for entry in ENTRIES if entry.undetermined)
 

@@ -25,7 +25,7 @@ _KEYS: Final = frozenset(
     {
         *("zone", "parent", "soa", "parent_servers", "servers", "addresses", "findings"),
         *("mends", "contact"),
-        *RunStamp._fields,  # put there by whoever reads the lines
+        *RunStamp._fields,  # added by the reader of the lines
     }
 )
 

@@ -36,7 +36,7 @@ class Job:
         self.trace: list[tuple[Question, Answer]] | None = [] if trace else None
 
 
-#: A job with where its answers stand in the batch that it takes part in.
+#: A job, and the start and end of its answers in the batch.
 JobAnswers: TypeAlias = tuple[Job, int, int]
 
 

@@ -21,7 +21,7 @@ __all__ = ["LineWriter"]
 
 
 class LineWriter:
-    """Gives `write` whole lines in input order, as soon as their turn has come.
+    """Gives `write` whole lines in input order, as soon as all lines before them are written.
 
     `buffered`: bytes of lines that wait for their turn in memory; `unwritten`: bytes that
     wait for a slow `write`, above which `is_full`. `on_room` is called when there may be room.
@@ -51,7 +51,7 @@ class LineWriter:
         return self._unwritten > self._most_unwritten
 
     def hand_over(self) -> None:
-        """Pass on the lines whose turn has come, and signal that there may be room."""
+        """Pass on the lines that are next in order, and signal that there may be room."""
         most = self._most_unwritten
         while not self.is_full and (lines := self.reorder.take_ready(most)):
             chunk = b"".join(lines)
@@ -72,7 +72,7 @@ class LineWriter:
                 self._unwritten -= len(chunk)
                 self.hand_over()
             if self._ended:
-                # Nobody will finish the block whose turn it is: what it begins with is good.
+                # The next block will not be finished: its first lines are complete all the same.
                 if begun := b"".join(self.reorder.take_begun()):
                     await self._write(begun)
                 return
@@ -85,7 +85,7 @@ class LineWriter:
 
     def uncount_unwritten(self, tally: Tally) -> None:
         """Drop what was finished and will not be written, and take it back from the tally."""
-        with suppress(OutputError):  # of the spill: what is there stays counted
+        with suppress(OutputError):  # of the spill: its lines stay counted
             for lines in chain(self._ready, self.reorder.waiting_lines()):
                 for line in lines.splitlines():
                     tally.uncount_record(orjson.loads(line))

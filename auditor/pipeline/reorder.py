@@ -83,7 +83,7 @@ class ReorderBuffer:
             self._relieve()
 
     def waiting_lines(self) -> Iterator[bytes]:
-        """Yield the lines that still wait for their turn."""
+        """Yield the lines that are not written yet."""
         for slots in self._blocks:
             for place in slots.lines:
                 if place is not None:

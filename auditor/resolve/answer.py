@@ -45,7 +45,7 @@ class Question(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """How an answer was come by; volatile, and shown only by `--trace`.
+    """How an answer was obtained; volatile, and shown only by `--trace`.
 
     `server` as `address:port`, `transport` one of `udp`, `tcp`, `file`, `cache` or what the
     engine knows of it, `attempts` the queries sent, `rtt_ms` the time from the last of them
@@ -118,7 +118,7 @@ class Engine(Protocol):
         ...
 
     def backlog(self) -> int:
-        """Return how many questions were taken and not yet sent: enough is as good as more."""
+        """Return how many questions were taken and not yet sent."""
         ...
 
     def on_room(self, wake: Callable[[], None]) -> None:
@@ -126,7 +126,7 @@ class Engine(Protocol):
         ...
 
     def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
-        """Have `fail` called when no answer will come to what is asked: no server is left.
+        """Have `fail` called when no answers will come any more: no server is left.
 
         And again, after as long, while that goes on.
         """
@@ -143,7 +143,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class LimitFindingEngine(Protocol):
-    """An engine that finds out how much its servers bear."""
+    """An engine that finds the limits of its servers."""
 
     def rate(self) -> float | None:
         """Return how many queries a second the limits allow, set or found; None for any."""
@@ -171,7 +171,7 @@ def make_answer(
     """Build an answer: records sorted and without duplicates, the aliases as a chain.
 
     `aliases` are (owner, target) pairs in the order followed. More than `MAX_CHAIN` of
-    them, or a loop, is SERVFAIL: what stands at its end can never be known.
+    them, or a loop, is SERVFAIL: its end can never be known.
     """
     chain = tuple(owner for owner, _ in aliases)
     canonical = aliases[-1][1] if aliases else ""

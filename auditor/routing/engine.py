@@ -146,7 +146,7 @@ class RoutedEngine:
     def set_limits(
         self, concurrency: int | None, qps: float | None, server_qps: float | None
     ) -> None:
-        """Begin, or go on, with other limits than those it was made with."""
+        """Set other limits, before the start or after it."""
         self._limits = concurrency, qps, server_qps
         self._resolvers.set_limits(concurrency, qps, server_qps)
         for server in self._servers.values():

@@ -172,7 +172,7 @@ class BlockFastPath:
         self._finish_with_given_identities()
 
     def _with_plain_names(self, confirmed: list[bool]) -> list[bool]:
-        """Return which of them have a name without escapes that no wildcard has made up.
+        """Return which of them have a name without escapes that is not from a wildcard.
 
         As long as the answer about the wildcard is missing, it may have.
         """

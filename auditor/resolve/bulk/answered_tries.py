@@ -45,7 +45,7 @@ def learn_from_answer(
 
 
 def _note_losses(nameserver: NameServer, query: PendingQuery, attempt: Attempt) -> None:
-    """Note the tries before the one that was answered as lost, if nothing came of them."""
+    """Note the attempts before the answered one as lost, if no reply came to them."""
     for earlier in query.tries:
         if earlier is attempt:
             break
@@ -60,7 +60,7 @@ def is_open(attempt: Attempt, query: PendingQuery) -> bool:
 
 
 def is_in_vain(query: PendingQuery, dead: DeadZones, now: float) -> bool:
-    """Tell whether nobody has answered a query that was asked, nor anyone in its zone."""
+    """Tell whether no server has answered this query, or any other in its zone."""
     return (
         query.sent > 0
         and query.check is Check.NONE
@@ -71,5 +71,5 @@ def is_in_vain(query: PendingQuery, dead: DeadZones, now: float) -> bool:
 
 
 def waits_for(query: PendingQuery, server: int) -> bool:
-    """Tell whether nothing but the reply of one server can bring a query on."""
+    """Tell whether a query depends on the reply of one server alone."""
     return query.state in UNANSWERED and query.asked[-1] == server

@@ -58,7 +58,7 @@ class DeadZones:
 
     @property
     def has_dead(self) -> bool:
-        """Whether any zone may be dead at all; else there is no need to ask `is_dead`."""
+        """Whether any zone may be dead; if not, `is_dead` need not be called."""
         return bool(self._dead_below)
 
     def on_failure(self, name: str, now: float, status: str = "") -> None:
@@ -103,7 +103,7 @@ class DeadZones:
                     _tell("zone_back", "zone %s answers again", back)
 
     def is_dead(self, name: str, now: float) -> bool:
-        """Tell whether nothing but failure has come from the zone of a name, for a while."""
+        """Tell whether the zone of a name has given nothing but failures for some time."""
         zone = self._zone(name)
         below = self._dead_below.get(_above(zone))
         if zone in self._alive:

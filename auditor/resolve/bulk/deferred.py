@@ -35,7 +35,7 @@ _AFTER_TRIAL_ROUND_TRIPS: Final = 2
 
 
 class TrialEnd(NamedTuple):
-    """What came of asking a server again: `persisted` failed once more, `parked` still wait."""
+    """Outcome of asking a server again: `persisted` failed once more, `parked` still wait."""
 
     nameserver: NameServer
     verdict: Verdict

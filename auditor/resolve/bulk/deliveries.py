@@ -45,5 +45,5 @@ class Deliveries:
         self.hand_over([(query.question, answer)], query.deliver, failed=failed)
 
     def refuse(self, question: Question, deliver: AnswerCallback) -> None:
-        """Answer a question about what is no name."""
+        """Answer a question whose owner is not a valid name."""
         self.hand_over([(question, Answer(FORMERR))], deliver, failed=1)

@@ -47,7 +47,7 @@ class Check(Enum):
     """What a query is sent for."""
 
     NONE = auto()  # the answer
-    DISABLED = auto()  # what there is without validation: it has CD set
+    DISABLED = auto()  # the data without validation: CD is set
     CONFIRM = auto()  # the answer once more, after one with CD
 
 
@@ -120,7 +120,7 @@ class DnssecChecks:
         return None
 
     def _begins(self, query: PendingQuery, answer: Answer, now: float) -> bool:
-        """Have a query that failed with `answer` asked with CD set, unless that is in vain."""
+        """Have a query that failed with `answer` asked with CD set, unless that is useless."""
         if (
             self.is_off
             or self._in_vain.get(self._zone_of(query.question.name), 0) >= _MAX_FAILED_NAMES

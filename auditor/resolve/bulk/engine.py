@@ -44,7 +44,7 @@ _log = logging.getLogger("auditor")
 #: Queries in flight without `--concurrency`, all servers together: the windows find less.
 _MAX_IN_FLIGHT: Final = 16_384
 
-#: Seconds between two looks at what is late. Lost packets are noticed this much later.
+#: Seconds between two checks of timeouts. Lost packets are noticed this much later.
 _TICK_S: Final = 0.02
 
 #: Batches read from one socket before others get their turn.
@@ -148,7 +148,7 @@ class BulkEngine:
     def set_limits(
         self, concurrency: int | None, qps: float | None, server_qps: float | None
     ) -> None:
-        """Begin, or go on, with other limits than those it was made with."""
+        """Set other limits, before the start or after it."""
         self._scheduler.most = concurrency or _MAX_IN_FLIGHT
         self.pool.set_limits(self._scheduler.most, qps, server_qps)
         if self._nameservers:
@@ -214,7 +214,7 @@ class BulkEngine:
     def _send_all(self) -> None:
         """Hand on what has been answered, and send as much as windows and rates allow."""
         if self._sending:
-            # Whoever is handed an answer may ask on at once; that is sent where it can be.
+            # A callback may submit more questions at once; they are sent in this loop.
             self._asked_meanwhile = True
             return
         self._sending = True
@@ -281,7 +281,7 @@ class BulkEngine:
             self._probe(nameserver, nameserver.control(), nameserver.can.plain)
 
     def _take_send_errors(self) -> None:
-        """Take what the kernel said of packets that it did not take, and go on in a moment."""
+        """Handle packets that the kernel did not take, and continue in a moment."""
         errors = self._sender.errors
         while errors:
             nameserver, sent = errors.pop(0)
@@ -366,7 +366,7 @@ class BulkEngine:
         self._send_all()
 
     def _look_after_limits(self, now: float) -> None:
-        """Learn from what was refused or lost how much the servers bear."""
+        """Learn the limits of servers from refused and lost queries."""
         for nameserver in self._nameservers:
             if nameserver.limits.poll_limits(now):
                 # What was lost to the limit until now had no chance.
@@ -374,7 +374,7 @@ class BulkEngine:
         self._retries.poll_deferred(now, idle=not (self._sender.queue or self._retries.again))
 
     def _on_tcp_answers(self, answered: Sequence[tuple[PendingQuery, Answer]]) -> None:
-        """Take what came of asking over TCP; what is asked on at once goes out together."""
+        """Take answers over TCP; questions that follow from them go out together."""
         if not self._ready:
             return
         now = self._loop.time()

@@ -23,7 +23,7 @@ class QueryState(Enum):
     IN_FLIGHT = auto()  # its last attempt counts in the window of the server it went to
     OVERTAKEN = auto()  # as before, but later attempts were answered first: it counts no more
     QUEUED = auto()  # waits to be sent
-    DEFERRED = auto()  # has failed, and waits until it is known whether for want of calm
+    DEFERRED = auto()  # has failed, and waits until it is known whether load was the cause
     OVER_TCP = auto()  # asked, or waiting to be asked, over TCP
     DONE = auto()  # has its answer
 
@@ -36,7 +36,7 @@ class QueryEvent(Enum):
     OVERTAKEN = auto()  # attempts sent later have been answered
     TIMED_OUT = auto()  # its latest attempt counts as lost
     ASK_AGAIN = auto()  # it is to be sent to another server, or again to the same one
-    DOUBTED = auto()  # a server failed it, which may be for want of calm
+    DOUBTED = auto()  # a server failed it, perhaps because of load
     ASK_OVER_TCP = auto()  # its reply was truncated, or datagrams are held back
     TCP_FAILED = auto()  # TCP did not help
     ANSWERED = auto()  # its answer is final

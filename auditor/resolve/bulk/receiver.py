@@ -50,7 +50,7 @@ _Columns: TypeAlias = (
 class Receiver:
     """Takes batches of packets.
 
-    What the engine has to see to, and takes out: `answered`, answers with who asked;
+    The engine collects `answered`, answers with their callbacks, and
     `probe_replies`, the server, the probe and the packet that it replied with.
     """
 
@@ -179,7 +179,7 @@ class Receiver:
     def _take_other(
         self, nameserver: NameServer, udp_socket: UdpSocket, query_id: int, data: bytes, now: float
     ) -> None:
-        """Take what is not a reply to a first try: to a query, to a probe, or to nothing."""
+        """Take a packet that replies to no first attempt: to a later one, a probe, or nothing."""
         entry = udp_socket.outstanding.get(query_id)
         if entry is None:
             self._drop(nameserver, udp_socket, query_id, data)

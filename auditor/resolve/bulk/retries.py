@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 __all__ = ["RetryManager"]
 
-#: Queries in line that are looked at for one batch: with many waiting for one server, the
+#: Queued queries that are considered for one batch: with many waiting for one server, the
 #: others' batches must not walk past all of them each time.
 _MAX_PASSED_OVER: Final = 1024
 
 #: Seconds until a question that was refused is asked again, at least.
 _MIN_RETRY_S: Final = 0.05
 
-#: How often a question is asked anew, with all its tries, that was lost to a limit.
+#: How often a question that was lost to a limit is repeated, with all its attempts.
 _MAX_ROUNDS: Final = 3
 
-#: Seconds until it is looked again whether a server that answers nobody is there at all.
+#: Seconds between two checks whether a server that answers nothing is there at all.
 _SERVER_WAIT_S: Final = 0.25
 
 
@@ -120,13 +120,13 @@ class RetryManager:
                 self._on_silence(query, now)
 
     def after_outage(self, nameserver: NameServer) -> None:
-        """Ask anew what was asked of a server while nobody could be answered."""
+        """Repeat the questions sent to a server while it could answer none."""
         if nameserver.presence.outage is not None:
             self.ask_again(nameserver, *nameserver.presence.outage)
             nameserver.presence.outage = None
 
     def ask_again(self, nameserver: NameServer, since: float, until: float) -> None:
-        """Ask anew what went unanswered at a time in which a server could not answer it."""
+        """Repeat the questions that went unanswered while a server could answer none."""
         self.dead.forget_since(since)
         self._silence_monitor.forget_silences(nameserver, since, until)
         for query in self._timers.waiting():
@@ -156,7 +156,7 @@ class RetryManager:
                 self._decide(query, answer, nameserver.number, now, hopeless=hopeless)
 
     def take_next_for(self, nameserver: NameServer, most: int, now: float) -> list[PendingQuery]:
-        """Take out of the line up to `most` queries that this server should be asked for.
+        """Take up to `most` queries for this server from the retry queue.
 
         One whose zone has died while it waited is not asked again.
         """
@@ -178,7 +178,7 @@ class RetryManager:
         return list(dict.fromkeys(chosen))  # one may be in line twice, having waited since
 
     def on_sent_once(self, query: PendingQuery, attempt: Attempt) -> None:
-        """Note that a question of a dead zone was sent: no part of the window's doing.
+        """Note that a question of a dead zone was sent, which the window does not count.
 
         Nothing is on its way back, so it takes nobody's place; it has one timeout to prove
         the contrary.
@@ -189,7 +189,7 @@ class RetryManager:
         self._timers.start_timer(query, attempt.when + self._policy.timeout)
 
     def on_sent(self, query: PendingQuery, attempt: Attempt) -> None:
-        """Note that a query was sent anew."""
+        """Note that a query was sent again."""
         nameserver = self._nameservers[attempt.server]
         query.tries.append(attempt)
         query.pressure = nameserver.in_flight.count
@@ -219,7 +219,7 @@ class RetryManager:
         else:
             early = query.state in ASKED and attempt is not query.tries[-1]
             if early or query.state in {QueryState.OVER_TCP, QueryState.DEFERRED}:
-                # What was asked since goes on. Were it in vain, this is what is known.
+                # Attempts sent since continue. If they fail, this is the answer.
                 retry_policy.on_overtaken(query, answer, attempt.server)
                 return
         is_known = self._is_dead(query, now) and query.check is not Check.CONFIRM
@@ -283,7 +283,7 @@ class RetryManager:
         self._carry_out(query, decision, now)
 
     def on_tcp_answer(self, query: PendingQuery, answer: Answer, now: float) -> None:
-        """Take what came of asking a query over TCP."""
+        """Take the outcome of a query over TCP."""
         if query.state is not QueryState.OVER_TCP:
             return
         if answer.status in SETTLED and self.dead and query.check is not Check.DISABLED:
@@ -352,7 +352,7 @@ class RetryManager:
                 return
             refused = all(self._nameservers[number].refusals for number in query.asked)
             if refused:
-                # Nothing but what the network said: nobody is there.
+                # Only ICMP errors came: there is no server at the address.
                 decision = Decision(Action.DONE, Answer(UNREACHABLE))
         self._carry_out(query, decision, now)
 

@@ -172,7 +172,7 @@ class PendingQuery:
         self.only = None
 
     def begin_anew(self) -> None:
-        """Ask once more, as if nobody had been asked: what was said is in `failure`."""
+        """Ask once more, as if for the first time; the earlier reply is in `failure`."""
         self.forgive()
         self.tries.clear()
         self.best = None
@@ -182,7 +182,7 @@ class PendingQuery:
         return attempt is self.tries[0] and attempt.when == self.first
 
 
-#: How telling a failure is: what a server said comes before what nobody said.
+#: Rank of failures: replies of a server come before silence.
 _HOW_TELLING: Final = {
     TIMEOUT: 0,
     UNREACHABLE: 1,
@@ -206,7 +206,7 @@ def _telling(answer: Answer) -> int:
 
 
 def may_ask(query: PendingQuery, server: int, usable: frozenset[int]) -> bool:
-    """Tell whether a server may get the next query of a query, of those that are usable.
+    """Tell whether a usable server may get the next attempt of a query.
 
     One that was not asked yet; when all were, one that has not said no, and the last one
     only if there is no other. Without EDNS it is the turn of the one that refused it.
@@ -291,7 +291,7 @@ def on_silence(
         return Decision(Action.ASK)
     end = query.last + policy.timeout
     if query.best is None:
-        # Nobody has said anything yet, so whoever thinks for long is given all the time.
+        # No reply at all yet, so a slow server is given all the time.
         end = max(query.last + min(wait, policy.timeout), query.first + tries * policy.timeout)
     if now < end:
         return Decision(Action.WAIT, until=end)
@@ -299,7 +299,7 @@ def on_silence(
 
 
 def on_tcp_answer(query: PendingQuery, answer: Answer) -> Decision:
-    """Decide after what came of asking over TCP; the servers were all tried there."""
+    """Decide after the outcome over TCP, where all servers were tried."""
     status = answer.status
     if status in SETTLED:
         return Decision(Action.DONE, answer)

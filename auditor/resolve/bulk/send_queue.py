@@ -15,7 +15,7 @@ __all__ = ["SendQueue"]
 
 
 class SendQueue:
-    """Questions in the order they came, and who asked each of them.
+    """Questions in the order they came, each with its callback.
 
     They stay in the pieces that they came in: neither a question nor who asked it is touched
     one by one.
@@ -70,7 +70,7 @@ class SendQueue:
         self._size += len(questions)
 
     def rotate(self, count: int) -> None:
-        """Have the first `count` questions stand at the end, in their order."""
+        """Move the first `count` questions to the end, in their order."""
         questions, asking = self.dequeue(count)
         start = 0
         for deliver, same in groupby(asking):

@@ -33,7 +33,7 @@ _pack_header: Final = Struct("!H10s").pack  # the ID, and what follows it in the
 
 
 def _around(*, recurse: bool, checking_disabled: bool = False) -> tuple[tuple[bytes, bytes], ...]:
-    """Return what stands before and behind the question: with EDNS, and without."""
+    """Return the octets before and after the question: with EDNS, and without."""
     made = []
     for size in (EDNS_SIZE, None):
         query = encode_query(
@@ -45,7 +45,7 @@ def _around(*, recurse: bool, checking_disabled: bool = False) -> tuple[tuple[by
 
 #: By whether the server is to look further; then with EDNS, and without.
 _AROUND: Final = (_around(recurse=False), _around(recurse=True))
-#: For what there is without validation.
+#: For the data without validation (CD set).
 _UNCHECKED: Final = _around(recurse=True, checking_disabled=True)
 
 #: Packets of one length that should follow each other on average.
@@ -96,7 +96,7 @@ class Sender:
         self.hopeless.clear()
 
     def queue_up(self, questions: Sequence[Question], deliver: AnswerCallback, now: float) -> None:
-        """Take questions that were never sent, those of dead zones into a line of their own."""
+        """Queue questions that were never sent, those of dead zones separately."""
         dead = self._retries.dead
         if not dead.has_dead:
             self.queue.enqueue(questions, deliver)
@@ -252,7 +252,7 @@ class Sender:
         self._retries.on_unsent(query, nameserver, now)
 
     def take_no_names(self) -> list[tuple[Question, AnswerCallback]]:
-        """Take out the questions that turned out to be about what is no name, with who asked."""
+        """Take out the questions whose owners are not valid names, with their callbacks."""
         invalid, self._no_names = self._no_names, []
         return invalid
 

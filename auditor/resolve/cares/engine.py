@@ -190,7 +190,7 @@ class CaresEngine:
     def set_limits(
         self, concurrency: int | None, qps: float | None, _server_qps: float | None
     ) -> None:
-        """Begin, or go on, with other limits than those it was made with."""
+        """Set other limits, before the start or after it."""
         self._most = concurrency or _MAX_IN_FLIGHT
         self._qps = qps
         if hasattr(self, "_bucket"):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QueryEncoder"]
 
-#: Entries of a memo before it starts anew: a bound, far above what one run's zones need.
+#: Entries of a memo before it is emptied: a bound, far above what one run's zones need.
 _MEMO_ENTRIES: Final = 4096
 _TYPE_CLASS: Final = Struct("!2H")
 
@@ -64,10 +64,10 @@ class QueryEncoder:
         self._octets: dict[str, bytes] = {}
 
     def question(self, name: str, rdtype: int, case: int | None = None) -> bytes:
-        """Return name, type and class as they stand in a query.
+        """Return name, type and class in wire format, as in a query.
 
         `case`: any number to have letters in mixed case, None for lower case. Raises
-        WireError for what is no name.
+        WireError for text that is not a name.
         """
         (encoded,) = self.questions([Question(name, rdtype)], None if case is None else [case])
         if not encoded:
@@ -77,7 +77,7 @@ class QueryEncoder:
     def questions(
         self, batch: Iterable[Question], cases: Iterable[int] | None = None
     ) -> list[bytes]:
-        """Return what `question` does of each; nothing for what is no name.
+        """Return what `question` does for each; empty for text that is not a name.
 
         `cases`: a number each, as `question` takes it; None for lower case.
         """
@@ -112,7 +112,7 @@ class QueryEncoder:
     def _tail(self, rest: str, rdtype: int, *, mixed: bool) -> bytes:
         """Return what follows the first label, for all neighbours; nothing if that is not simple.
 
-        Whoever has an address is asked for its policy as well: a parent has the same letters for
+        Names are asked for addresses and for policies: a parent has the same letters for
         each type.
         """
         parents = self._mixed_parents if mixed else self._parents

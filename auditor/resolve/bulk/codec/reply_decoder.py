@@ -43,7 +43,7 @@ _FIRST_LABEL_AT: Final = (
 _MAX_TTL_S: Final = 0x7FFFFFFF  # RFC 2181 §8
 _MAX_LABEL_OCTETS: Final = 63
 
-#: Replies of one length in a row that are worth being looked at as a run.
+#: Fewest replies of one length in a row that are decoded as a run.
 _MIN_RUN_REPLIES: Final = 8
 _MAX_NAME_OCTETS: Final = 255
 

@@ -41,7 +41,7 @@ HEADER_OCTETS: Final = 12
 POINTER: Final = b"\xc0\x0c"  #: to the question's name, as the owner of a record
 WORD_CHARACTERS: Final = (ascii_lowercase + ascii_uppercase + "0123456789-_").encode()
 
-#: Entries of a memo before it starts anew: a bound, far above what one run's zones need.
+#: Entries of a memo before it is emptied: a bound, far above what one run's zones need.
 MEMO_ENTRIES: Final = 4096
 
 #: Octets of a reply that is remembered, at most: over TCP they come in any size.

@@ -66,7 +66,7 @@ _MISSED_SHARE: Final = 0.2
 _LOSS_NOTICED_S: Final = 0.1
 _LOSS_NOTICED_ROUND_TRIPS: Final = 2
 
-#: Answers from which loss can be told from chance.
+#: Answers that it takes to tell loss from chance.
 _ENOUGH_ANSWERS: Final = 256
 
 #: What part of the rate and of the loss must be left to say that halving brought nothing.
@@ -112,7 +112,7 @@ class _Count:
 
 
 class _Halved(NamedTuple):
-    """The size that was halved, what was seen there, and where to go on if that was right."""
+    """The size that was halved, the rate and loss there, and the size to continue with."""
 
     size: float
     seen: _Count

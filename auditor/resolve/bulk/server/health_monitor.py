@@ -41,7 +41,7 @@ _log = logging.getLogger("auditor")
 #: Seconds for which a run waits for any server to come back before it gives up.
 _GIVE_UP_S: Final = 10.0
 
-#: So many ICMP messages without any reply between them, and nobody is there.
+#: ICMP errors in a row, without any reply between them, that mean there is no server.
 _REFUSALS_IN_A_ROW: Final = 8
 
 #: Seconds that a round trip is taken to last at least before a name has been answered.
@@ -55,7 +55,7 @@ _AFTER_REFUSAL_S: Final = 0.1
 
 
 class _Reply(NamedTuple):
-    """What came back to the check; `probe` is None if the network said that nobody is there."""
+    """A reply to the check; `probe` is None if ICMP said that there is no server."""
 
     probe: Probe | None
     data: bytes
@@ -158,7 +158,7 @@ class HealthMonitor:
     async def _ask(
         self, nameserver: NameServer, question: Question, *, plain: bool
     ) -> _Reply | None:
-        """Send one question of the check and wait for what comes; None for nothing in time."""
+        """Send one question of the check and wait for the reply; None if none comes in time."""
         reply: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
         self._checks[nameserver.number] = (question.rdtype, reply)
         try:
@@ -222,7 +222,7 @@ class HealthMonitor:
             )
 
     def on_refused(self, nameserver: NameServer, now: float, times: int = 1) -> None:
-        """Note that the network says nobody is there; often enough, and it is believed."""
+        """Note an ICMP error; after several in a row the server counts as absent."""
         nameserver.refusals += times
         if self._on_check(nameserver, _Reply(None, b"")):
             return
@@ -244,7 +244,7 @@ class HealthMonitor:
             self._probe(nameserver, nonexistent_name(), nameserver.can.plain)
         gone = self._all_gone
         if gone is not None and now - gone > self._give_up_after_s:
-            self._all_gone = now  # whoever asks from now on waits as long
+            self._all_gone = now  # questions from now on wait as long
             self._fail(NoServerError(f"no server answers any more: {self._why()}"))
 
     def _suspend(self, nameserver: NameServer, why: str, now: float) -> None:
