@@ -251,7 +251,7 @@ class ScanSession:
                     await self._sample.compare()
         finally:
             over.set()
-            # Not cancelled: a thread that writes would go on, and nobody would wait for it.
+            # Not cancelled: a writing thread would continue unobserved.
             await keeping
 
     async def _write(self, lines: bytes) -> None:
@@ -281,7 +281,7 @@ class ScanSession:
             if self._over:
                 raise OutputError("nobody waits for it any more")
             if tally.records == sound:
-                # What was given up is done again, and with it all that stands behind.
+                # Targets that were given up are audited again, and all after them.
                 return False
             try:
                 record = orjson.loads(line)

@@ -72,7 +72,7 @@ class Source(NamedTuple):
 class Loaded(NamedTuple, Generic[S]):
     """Settings, the files that were read, and where each value comes from.
 
-    `found` is the file among them that nobody named, if there was one. `origins` is by the
+    `found` is the file among them that was not named, if any. `origins` is by the
     names of the flags; of severities each code has its own, as `severities.PTR_GENERIC`.
     What is not in it is a default. `ignored`: AUDITOR_* variables that are no setting.
     """
@@ -118,7 +118,7 @@ class DeclaredSettings:
 
 
 def ignored_text(name: str) -> str:
-    """Return what is said of an `AUDITOR_*` variable that is no setting."""
+    """Return the message about an `AUDITOR_*` variable that is no setting."""
     return f"{printable(name)}: no setting has this variable; it is ignored"
 
 

@@ -88,7 +88,7 @@ class Cache:
         self._lifetimes = lifetimes or Lifetimes()
         #: Octets of the answers in the young generation that are not small.
         self._large = 0
-        #: The two generations, for whoever only wants to know whether to call `fresh_answer`.
+        #: The two generations: a question in neither needs no call of `fresh_answer`.
         self.young: dict[Question, tuple[float, Answer]] = {}
         self.old: dict[Question, tuple[float, Answer]] = {}
 

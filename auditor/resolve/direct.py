@@ -39,7 +39,7 @@ __all__ = ["NOT_ASKED", "NO_ROUTE", "ServerAsker", "ServerQuestion", "ServerRepl
 #: The status of a server of an address family that this machine has no route for: nothing is
 #: known of the server.
 NO_ROUTE: Final = "NO_ROUTE"
-#: The status of a server where answers come from files: nobody is asked.
+#: The status of a server if answers come from files.
 NOT_ASKED: Final = "NOT_ASKED"
 
 #: Queries a second to one server, and how many may be under way to it at once.
@@ -47,7 +47,7 @@ SERVER_QPS: Final = 100.0
 _MAX_PER_SERVER: Final = 8
 #: Questions under way to all servers together.
 _MAX_IN_FLIGHT: Final = 256
-#: Replies that are kept for whoever asks the same.
+#: Replies that are kept for repeated questions.
 _MAX_KEPT_REPLIES: Final = 16_384
 _LENGTH: Final = struct.Struct("!H")
 _NO_ROUTE: Final = frozenset(
@@ -107,7 +107,7 @@ class ServerAsker:
         return list(await asyncio.gather(*(self._asked[asked] for asked in questions)))
 
     def forget_replies(self) -> None:
-        """Keep no replies: what is asked again from here on is asked anew."""
+        """Forget all replies: repeated questions are sent again."""
         self._asked = {asked: task for asked, task in self._asked.items() if not task.done()}
 
     async def close(self) -> None:
@@ -213,7 +213,7 @@ def _read(data: bytes, qid: int, question: Question) -> ServerReply | None:
     try:
         message = decode_message(data)
     except WireError:
-        # Without a whole header nobody knows whose it is; with it, it is a broken reply.
+        # Without a whole header it matches no query; with it, it is a broken reply.
         return ServerReply(MALFORMED) if data[:2] == _LENGTH.pack(qid) else None
     if message.id != qid:
         return None
@@ -232,7 +232,7 @@ async def answer_both(
 ) -> list[Answer | ServerReply]:
     """Answer questions for a resolver and for single servers, in the order asked.
 
-    Without an asker nobody but the resolver is asked.
+    Without an asker only the resolver is asked.
     """
     to_servers = [question for question in asked if isinstance(question, ServerQuestion)]
     others = [question for question in asked if not isinstance(question, ServerQuestion)]

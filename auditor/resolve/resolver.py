@@ -137,7 +137,7 @@ class CachingResolver:
         return [answer for answer in batch.answers if answer is not None]
 
     def start_batch(self, questions: Sequence[Question]) -> PendingBatch:
-        """Ask, and return at once what the answers will come into."""
+        """Ask, and return at once the batch that will receive the answers."""
         loop = asyncio.get_running_loop()
         batch = PendingBatch(len(questions), loop)
         self._ask(batch, questions, self._clock() if self._clock else loop.time())
@@ -182,7 +182,7 @@ class CachingResolver:
 
     def _deliver(self, pairs: Sequence[tuple[Question, Answer]]) -> None:
         now = self._clock() if self._clock else asyncio.get_running_loop().time()
-        # More than there is room for at once is kept one by one, or not at all; so is what
+        # More than there is room for at once is kept one by one, or not at all; so are answers that
         # may be large.
         keeping = len(pairs) <= self._cache.size // 2 and not self._trace
         young = self._cache.generation(len(pairs)) if keeping else {}
@@ -215,12 +215,12 @@ class CachingResolver:
             batch.note_arrived(count)
 
     def _is_kept(self, question: Question, answer: Answer, now: float) -> bool:
-        """Tell whether what an alias led to is final, and for others too; else see to it."""
+        """Tell whether an alias's answer is final, and valid for others too; else handle it."""
         if alias_of(answer):
             self._follow(question, answer, now)
             return False
         if answer.status == SERVFAIL:
-            # Perhaps only because of where it was come from: not for others.
+            # Perhaps only because of the chain that led here: not for others.
             sink, index = self._waiting.pop(question)
             sink.set_answer(index, answer)
             return False
@@ -279,7 +279,7 @@ class _SharedWaiters:
 
 
 class _CnameChase:
-    """Waits for what stands at the end of an alias, and puts the two answers together."""
+    """Waits for the answer at the end of an alias, and joins the two answers."""
 
     __slots__ = ("_resolver", "answer", "question")
 

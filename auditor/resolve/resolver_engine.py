@@ -43,7 +43,7 @@ class ResolverEngine:
             answers = await self._resolver.resolve_many(questions)
             pairs = list(zip(questions, answers, strict=True))
         except Exception as error:  # noqa: BLE001 - of a program's own code: anything
-            # Nothing is delivered, since nothing should be kept: whoever waits is told.
+            # Nothing is delivered, since nothing should be cached: `fail` tells the caller.
             self._failed += len(questions)
             if self._fail is not None:
                 self._fail(AuditorError(f"the resolver failed: {type(error).__name__}: {error}"))

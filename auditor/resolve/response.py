@@ -123,7 +123,7 @@ def _without_records(
         if not message.authoritative and any(r.rdtype == NS for r in message.authority):
             # A referral (RFC 2308 §2.2): this server does not know, someone below may. It is
             # SERVFAIL as from a recursor that cannot follow a delegation: never NODATA,
-            # which would be read as "there is no such record".
+            # which would mean "there is no such record".
             return make_answer(SERVFAIL, how=how)
     if negative is not None and ttl is not None:
         negative = min(ttl, negative)

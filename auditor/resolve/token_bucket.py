@@ -14,7 +14,7 @@ __all__ = ["TokenBucket"]
 #: enough that no second ever sees more than 2 % above the rate.
 _BURST_S: Final = 0.02
 
-#: What rounding may take from a token: whoever has waited for `delay` gets one.
+#: Tolerance for rounding: after `delay` seconds a token is always granted.
 _EPSILON: Final = 1e-6
 
 

@@ -141,7 +141,7 @@ async def _transfer_from(origin: str, server: Server, key: TsigKey | None) -> Tr
 
 
 class _RefusedError(Exception):
-    """A reply that says no, or is none."""
+    """A reply that refuses, or is not valid."""
 
 
 async def _exchange(

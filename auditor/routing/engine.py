@@ -40,7 +40,7 @@ __all__ = ["RoutedEngine"]
 
 _log = logging.getLogger("auditor")
 
-#: Queries a second to a server of zones that are not one's own.
+#: Queries a second to a server of other people's zones.
 _FOREIGN_QPS: Final = 20.0
 #: Servers that are asked directly; groups of names, and zones, whose routes are remembered.
 _MAX_SERVERS: Final = 128

@@ -51,7 +51,7 @@ class ServerEngine:
     """Asks a server. `hand_back` takes what it has not answered, with who asked.
 
     `recurse`: it looks further, and is asked to. `is_alive`: it has not fallen silent;
-    `is_foreign`: it serves no zone of one's own.
+    `is_foreign`: it serves no own zone.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ _MAX_SURVEYS: Final = 256
 async def survey_zones(settings: Settings, owners: Owners) -> list[dict[str, Any]]:
     """Return a line for each zone, sorted by its name. Raises AuditorError.
 
-    From zone files nobody is asked: zones, SOA and NS records are all there is.
+    With zone files no server is asked: the facts are zones, SOA and NS records.
     """
     rule_set = RuleSet.from_settings(settings)
     every = settings.authority == "every"

@@ -25,7 +25,7 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Return a loop of uvloop's that runs nothing but our own tasks, and says so."""
+    """Return a uvloop event loop that runs only this program's tasks (`is_own`)."""
     from uvloop import Loop  # noqa: PLC0415 - loaded where a loop is needed
 
     class OwnLoop(Loop):

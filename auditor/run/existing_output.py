@@ -27,7 +27,7 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class OpenedOutput(NamedTuple):
-    """An output to write to. `earlier`: the manifest of the run that it goes on with."""
+    """An output to write to. `earlier`: the manifest of the run that it continues."""
 
     sink: FileSink
     earlier: Mapping[str, Any] | None
@@ -68,7 +68,7 @@ def open_output(
 
 
 def _followed(path: Path, sink: FileSink, identity: Identity) -> Mapping[str, Any] | None:
-    """Return the manifest of the run that left what is there; None if nothing is.
+    """Return the manifest of the run that left the existing output; None without one.
 
     Raises UsageError if that was not one of this identity.
     """

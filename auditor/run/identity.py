@@ -58,7 +58,7 @@ class Identity(NamedTuple):
         return hashlib.sha256(content).hexdigest()
 
     def differences(self, manifest: Mapping[str, Any]) -> str:
-        """Return what is not as a manifest says, for a person; "" if nothing is."""
+        """Return the differences from a manifest, for a person; "" if there are none."""
         if manifest.get("fingerprint") == self.fingerprint:
             return ""
         differences = []

@@ -181,7 +181,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     """Put a manifest in place, whole or not at all. Raises OutputError.
 
-    For whoever holds the lock on the output: it is nobody else's business.
+    Only for the process that holds the lock on the output.
     """
     try:
         data = orjson.dumps(dict(content), option=orjson.OPT_INDENT_2) + b"\n"

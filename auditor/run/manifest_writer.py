@@ -76,7 +76,7 @@ class ManifestWriter:
             self.sound = min(int(noted["first"]) for noted in earlier["given_up"])
 
     def start_session(self) -> None:
-        """Write the manifest of a run that begins, or goes on. Raises OutputError.
+        """Write the manifest of a run that starts, or resumes. Raises OutputError.
 
         What the scan has counted by now is what earlier sessions have left.
         """
@@ -129,7 +129,7 @@ class ManifestWriter:
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Put the manifest in place, in any thread. Raises OutputError."""
-        with self._lock:  # whoever is not waited for any more may still be at it
+        with self._lock:  # an earlier write that timed out may still be in progress
             write_manifest(self.path, content)
 
     def conclude(self, content: Mapping[str, Any]) -> None:

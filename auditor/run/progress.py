@@ -40,7 +40,7 @@ class Begun(NamedTuple):
 class Snapshot(NamedTuple):
     """How far a run is, `seconds` after it has begun.
 
-    `targets`: how many there are, None if nobody knows yet; `before`: records that were
+    `targets`: how many there are, None if not yet known; `before`: records that were
     there when the run began, which is how many a resumed one has found; `queries`: the
     counters of `Scan.counters`, empty before the first question; `server_limits`: what servers
     were found to bear.
@@ -113,7 +113,7 @@ class Listener(Protocol):
 
 
 class Reporter(Protocol):
-    """Reports how a scan goes on and ends."""
+    """Reports the progress and the end of a scan."""
 
     def on_begin(self, fingerprint: str, inputs: Mapping[str, Any]) -> None:
         """Report that the scan begins. Raises UsageError if reports cannot be made."""

@@ -50,7 +50,7 @@ async def stream_lines(
                 raise chunk
             yield chunk
     finally:
-        # A run that is cancelled still hands out what it has: nobody takes that any more.
+        # A cancelled run still writes its finished lines: discard them.
         over = True
         while not chunks.empty():
             chunks.get_nowait()

@@ -87,7 +87,7 @@ async def ask_each(settings: Settings, records: Sequence[Record]) -> list[list[S
     """Return for each record what every server says about its target.
 
     One server after the other, so that no rate is exceeded. One that does not answer at all
-    has been told of before, and is passed over.
+    has been reported before, and is skipped.
     """
     questions = [questions_about(record) for record in records]
     distinct = list(dict.fromkeys(question for group in questions for question in group))

@@ -67,7 +67,7 @@ class Shutdown:
             if self._patience is not None:
                 self._patience.cancel()
             if self._signals:
-                # The process is about to end as it was told: one more is no news.
+                # The process is about to end: a further signal changes nothing.
                 for number in heard:
                     loop.remove_signal_handler(number)
                     signal.signal(number, signal.SIG_IGN)

@@ -34,8 +34,8 @@ async def compare_zones(
 ) -> list[dict[str, Any]]:
     """Return a line for each address of a server of each zone. Raises AuditorError.
 
-    The zones are those of `primary`, files, or transferred. Where their servers are says the
-    resolver of the settings; if that is zone files, nobody is asked.
+    The zones are those of `primary`, files, or transferred. The resolver of
+    the settings finds their servers; if that is zone files, no server is asked.
     """
     asker = None
     if settings.zones is None:

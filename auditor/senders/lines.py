@@ -44,7 +44,7 @@ _PTR_HOSTS: Final = {"without_ptr": "missing", "generic_ptr": "generic"}
 
 
 class Question(NamedTuple):
-    """What is asked of the policies: `hosts` to look for, one's own space, None if not given.
+    """The request: `hosts` to look for, own address space; None if not given.
 
     `names`: as many domains, and hosts, a range names at most.
     """

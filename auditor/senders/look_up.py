@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["look_up_policies"]
 
 _BLOCK_DOMAINS: Final = 256
-#: Blocks under way: one waits for its slowest answer while others go on.
+#: Blocks under way: one waits for its slowest answer while others continue.
 _BLOCKS_AT_ONCE: Final = 8
 
 

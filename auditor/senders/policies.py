@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DomainPolicy", "PolicyReader"]
 
-#: Answers about included policies that are kept; then they are asked anew.
+#: Answers about included policies that are kept; beyond that, all are forgotten.
 _MAX_KEPT_ANSWERS: Final = 50_000
 #: Questions that are asked ahead, for each domain of a block.
 _MAX_FORESEEN_QUESTIONS: Final = 40
@@ -118,7 +118,7 @@ class PolicyReader:
 
 
 def _questions(domain: str, text: bytes) -> Iterator[Question]:
-    """Yield what a policy asks, as far as it can be told from its text."""
+    """Yield the questions of a policy, as far as its text shows them."""
     policy = parsed(text)
     if policy.problems:
         return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Authorisation", "AuthorisedRange", "sweep", "users_of"]
 
 #: What an entry does to the domains of its way: one more, those of a shared range, one fewer.
-#: A border is where a row has to end, as one's own space does.
+#: A border is where a row has to end, such as that of the own address space.
 _ONE_MORE, _SHARED, _ONE_FEWER, _BORDER = range(4)
 #: An event is a position, an entry and whether it starts there, in one number: they are sorted.
 _ENTRY_BITS: Final = 33

@@ -138,7 +138,7 @@ def _compiled(policy: bytes, version: int) -> CompiledPolicy | None:
             if not word:
                 continue
             if word[:4] == "ip4:" and version == V4 and "/" not in word:
-                # The one that is nobody else's, so it should be quick.
+                # The policy's own, not shared with others, so it should be quick.
                 network = int.from_bytes(inet_pton(AF_INET, word[4:]))
                 ops.append(_NEW(CompiledTerm, (IS_NET, word, "pass", "", "", 0, network, ())))
                 continue
@@ -189,7 +189,7 @@ def _op(term: Term, version: int) -> CompiledTerm | None:
             raise _NotCompilableError
         kind = IS_OPAQUE
     elif term.spec is not None:
-        # What a percent sign begins is not plain, so there are no macros in it.
+        # Plain, so without percent signs and macros.
         target = owner_of(name := fit_domain(term.spec))
         if (
             target is None

@@ -186,7 +186,7 @@ class _Traced(PyspfQuery):
         return self._top.finish(error) if self._top is not None else None
 
     def check0(self, spf_text: str | None, recursion: int) -> tuple[str, int, str]:
-        """Note a policy, and what came of it."""
+        """Note a policy, and its result."""
         level = _Level(self.d, spf_text or "", self._spent)
         if self._levels:
             self._levels[-1].notes[-1].policy = level

@@ -47,7 +47,7 @@ class MacroValues:
         if helo is not None:
             values["h"] = encodable(helo)
         self._values = values
-        #: Stand-ins for what is not known, where it does not matter.
+        #: Placeholders for unknown values, where they do not matter.
         self.sender = values.get("s", f"{_POSTMASTER}@{domain}")
         self.helo = values.get("h", domain or "")
 

@@ -23,7 +23,7 @@ Networks: TypeAlias = "dict[int, list[Interval]]"
 class CostlyTerm(NamedTuple):
     """A term that costs lookups, or `all`.
 
-    `owner` is the name that it is about, None if that is no name; only if it `is_fixed`. Else
+    `owner` is its target name, None if that is no name; only if it `is_fixed`. Else
     it is the domain of the policy, or depends on macros. `before`: by IP version the networks
     of ip4 and ip6 since the costly term before.
     """

@@ -43,7 +43,7 @@ _ASKED: Final = {"include": (TXT,), "redirect": (TXT,), "a": (A, AAAA), "mx": (M
 
 
 class TreeTerm(NamedTuple):
-    """A term that costs lookups, and what has been spent when it is done with.
+    """A term that costs lookups, and the counts after it.
 
     `target` is the canonical name that it is about, None where that is no name or depends on
     the client. `lookups` (the higher of both IP versions) and `voids` (for IPv4 and for

@@ -65,7 +65,7 @@ class _Hosts(tuple[str, ...]):
 
 
 class _MissingAnswersError(Exception):
-    """An answer that is not there yet; what it is is noted in `PyspfQuery.lacking`."""
+    """An answer is missing; its question is in `PyspfQuery.lacking`."""
 
 
 def evaluate(
@@ -92,7 +92,7 @@ def evaluate(
 
 
 class PyspfQuery(spf.query):  # type: ignore[misc] # pyspf has no type information
-    """One run of pyspf: it ends in a result, or in `_MissingAnswersError` for want of an answer.
+    """One run of pyspf: it ends in a result, or in `_MissingAnswersError` if an answer is missing.
 
     Attributes of one small letter belong to pyspf: they are the values of the macros.
     """
@@ -269,7 +269,7 @@ class PyspfQuery(spf.query):  # type: ignore[misc] # pyspf has no type informati
     # Answers: RFC 7208 §4.4, §4.6.4, §5
 
     def dns(self, name: str, qtype: str, *_: Any, **__: Any) -> Sequence[Rdata]:
-        """Return the RRset of a name as pyspf writes it; what is no name has none (§4.8)."""
+        """Return the RRset of a name as pyspf writes it; none for text that is no name (§4.8)."""
         owner = owner_of(name)
         return self.lookup(owner, _TYPES[qtype]) if owner else ()
 

@@ -269,7 +269,7 @@ class RangeEvaluation:
             return
         owner = owner_of(target)
         if owner is None:
-            return  # what is no name has no records, and is no void lookup (§4.8)
+            return  # text that is not a name has no records, and is no void lookup (§4.8)
         if term.kind == "exists":
             if (yield from self._records(Question(owner, A), term.text, level)):
                 level.match(term, [EVERYTHING[self._version]])

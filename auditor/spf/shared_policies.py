@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedPolicies"]
 
-#: Intervals in the states that are kept, about 70 octets each; then they are begun anew.
+#: Intervals in the states that are kept, about 70 octets each; beyond that, all are dropped.
 _MAX_KEPT_INTERVALS: Final = 1_000_000
 _NO_DOMAIN: Final = ""
 #: Addresses of the widest network that is not too wide.
@@ -106,7 +106,7 @@ class _SharedLevel(Level):
             return
         plain = self.plain()
         plain._count(text, lookups, voids, trouble)  # noqa: SLF001 - a level of the same kind
-        # The name of the term is told only where it is one lookup too many.
+        # The term is named only if it is one lookup too many.
         self.follow(self.policies.step(self.state, None if plain.parts else short, plain, self))
 
     def match(self, term: Term, spans: Iterable[Interval], *, certain: bool = True) -> None:

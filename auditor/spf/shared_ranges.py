@@ -23,7 +23,7 @@ Piece: TypeAlias = "tuple[int, int, Path]"
 #: authorises the world. The least that a registry has ever given out is an IPv4 /8.
 WIDEST: Final = {4: 8, 6: 16}
 
-#: Intervals in the states that are kept, about 70 octets each; then they are begun anew.
+#: Intervals in the states that are kept, about 70 octets each; beyond that, all are dropped.
 _MAX_KEPT_INTERVALS: Final = 1_000_000
 #: Questions of one policy whose answers mattered, as for `range_evaluator`.
 _MAX_USED_QUESTIONS: Final = 400

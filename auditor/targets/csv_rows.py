@@ -84,7 +84,7 @@ class _Row(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """Where in a row what stands; -1 for a column that is not there."""
+    """Indexes of the columns in a row; -1 for a column that is not there."""
 
     separator: str
     width: int

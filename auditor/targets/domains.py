@@ -121,7 +121,7 @@ def _to_ascii(text: str) -> str:
 
 
 def _complaint(text: str) -> str:
-    """Return what is wrong with `text`, which is no domain."""
+    """Return why `text` is not a domain."""
     name = text.lower().removesuffix(".")
     labels = name.split(".")
     foreign = _FOREIGN.search(name)

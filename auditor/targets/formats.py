@@ -50,7 +50,7 @@ _MIN_V6_NAME_CHARACTERS: Final = 64
 def read_input(
     source: InputSource, options: InputOptions, stdin: BinaryIO | None = None
 ) -> Iterator[Entry | None]:
-    """Return what a source gives, by its format; None when the input has to wait.
+    """Yield the entries of a source, by its format; None when the input has to wait.
 
     `stdin` stands in for the real one. Raises InputError as the readers do.
     """
@@ -126,7 +126,7 @@ def _first_item(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 
 def _pieces(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what was looked at in pieces of a chunk at most, then the rest."""
+    """Yield the octets already read in pieces of a chunk at most, then the rest."""
     pieces = (
         head[start : start + MAX_LINE_OCTETS] for start in range(0, len(head), MAX_LINE_OCTETS)
     )
@@ -159,7 +159,7 @@ def _guess(item: bytes, options: InputOptions) -> _Format:
 def _text_entries(
     batches: Iterator[Lines], source: InputSource, options: InputOptions
 ) -> Iterator[Entry | None]:
-    """Yield what the lines of plain text give; None for a wait."""
+    """Yield the entries of lines of plain text; None for a wait."""
     name, labels, slash = source.name, options.labels, options.slash
     line = 0
     for batch in batches:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SilenceMonitor"]
 
-#: Silences that are remembered until it is known what they are worth.
+#: Silences that are remembered until their cause is known.
 _MAX_SUSPECTS: Final = 4096
 
 #: Seconds between two probes of a server that is silent, at least.
@@ -66,7 +66,7 @@ class SilenceMonitor:
                 self._hold(nameserver, name, now)
 
     def forget_silences(self, nameserver: NameServer, since: float, until: float) -> None:
-        """Forget the silences of a time in which a server could answer nobody."""
+        """Forget the silences of a time in which a server answered nothing at all."""
         self._suspects = [
             suspect
             for suspect in self._suspects

@@ -14,7 +14,7 @@ __all__ = ["Timers"]
 
 
 class _Timer(NamedTuple):
-    """When to look at a query again, if `number` is still what it waits for."""
+    """When to handle a query again, if it still waits for timer `number`."""
 
     when: float
     number: int
@@ -29,7 +29,7 @@ class Timers:
         self._number = 0
 
     def start_timer(self, query: PendingQuery, when: float) -> None:
-        """Have a query looked at then, and not before."""
+        """Schedule a query for a time."""
         self._number += 1
         query.timer = self._number
         heapq.heappush(self._heap, _Timer(when, self._number, query))

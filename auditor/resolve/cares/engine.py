@@ -197,7 +197,7 @@ class CaresEngine:
             self._bucket.set_rate(qps, self._loop.time())
 
     def backlog(self) -> int:
-        """Return how many questions wait for their turn."""
+        """Return how many questions were not given to c-ares yet."""
         return len(self._queue) + len(self._doubtful)
 
     def in_flight(self) -> int:
@@ -285,7 +285,7 @@ class CaresEngine:
         """Use another channel from now on, and drop this one if nothing is owed by it."""
         self._resolver = successor
         if not self._pending[resolver]:
-            # aiodns closes a channel that nobody holds any more.
+            # aiodns closes a channel without references.
             del self._pending[resolver]
 
     def _refuse(self, question: Question, deliver: AnswerCallback) -> None:
@@ -305,7 +305,7 @@ class CaresEngine:
         if resolver is not self._resolver:
             self._let_go(resolver, self._resolver)
         if future.cancelled() or self._closed:
-            # Whoever asked is gone; the exception is looked at so that nobody logs it.
+            # The caller is gone; retrieved, so that asyncio does not log the exception.
             if not future.cancelled():
                 future.exception()
             return

@@ -29,7 +29,7 @@ __all__ = ["LivenessWatch", "ask_nowhere", "try_out"]
 
 _log = logging.getLogger("auditor")
 
-#: What is said when nobody has said anything.
+#: Statuses for want of any reply.
 _SILENT: Final = frozenset({TIMEOUT, UNREACHABLE})
 
 #: What c-ares also says by itself, of a name or a type that it does not ask for.
@@ -45,7 +45,7 @@ _PROBE_INTERVAL_S: Final = 0.5
 
 
 class LivenessWatch:
-    """Holds back what may be the silence of every server.
+    """Holds back failures that may mean that every server is silent.
 
     `probe` asks for a name that cannot exist and tells whether anybody answers; `settle` hands
     on an answer; `again` asks a question once more; `fail` ends the run, when nobody has
@@ -108,7 +108,7 @@ class LivenessWatch:
             if now - since >= self._give_up_after_s:
                 why = "; ".join(f"{server} does not answer" for server in self._servers)
                 self._fail(NoServerError(f"no server answers any more: {why}"))
-                since = now  # whoever asks from now on waits as long
+                since = now  # questions from now on wait as long
             await asyncio.sleep(_PROBE_INTERVAL_S)
         self._heard = self._loop.time()
         self._task = None
@@ -135,7 +135,7 @@ class LivenessWatch:
 async def ask_nowhere(resolver: aiodns.DNSResolver) -> tuple[str, bool]:
     """Ask for a name that cannot exist (RFC 6761 §6.4).
 
-    Return why that shows nobody to be there, "" if somebody is; and whether an address was
+    Return why that shows no server to be there, "" if one is; and whether an address was
     made up for it.
     """
     try:

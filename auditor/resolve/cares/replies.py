@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CARES", "read_answer"]
 
-#: How every answer of c-ares was come by: it does not say more.
+#: Provenance of every answer of c-ares, which tells no more.
 CARES: Final = Provenance(transport="cares")
 
 

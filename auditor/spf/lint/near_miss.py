@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NearMiss", "near_miss"]
 
-#: What of a record is looked at: the version stands at the beginning.
+#: Octets of a record that are examined: the version is at the beginning.
 _MAX_OCTETS: Final = 4096
 
 _VERSION: Final = b"v=spf1"
@@ -75,7 +75,7 @@ def _after_version(text: bytes, strings: Sequence[bytes]) -> NearMiss | None:
 
 
 def _before_version(text: bytes, _strings: Sequence[bytes]) -> NearMiss | None:
-    """Judge what stands before the version: nothing may (§4.5)."""
+    """Judge the text before the version: there must be none (§4.5)."""
     version = _VERSION_ANYWHERE.search(text)
     if version is None or not version.start():
         return None

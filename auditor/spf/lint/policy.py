@@ -92,7 +92,7 @@ def lint(domain: str) -> Steps[LintReport]:
     summary = yield from policy_summary(domain)
     name = summary.domain
     txt = summary.answers.get(Question(name, TXT))
-    if txt is None:  # no domain name: nobody can publish anything there
+    if txt is None:  # no domain name, so no policy can be published
         return LintReport(summary, 0, (Problem("SPF_NONE", name, note="not a domain name"),))
     found = policies(txt.records) if txt.status in SETTLED else []
     lint_ = _Lint(summary)
@@ -342,7 +342,7 @@ def _own(tree: TreePolicy | None) -> Iterator[TreePolicy]:
 
 
 def _lint_open(policy: Policy, problems: Problems) -> None:
-    """Note the term that lets the world pass; what stands behind all does not count."""
+    """Note the term that authorises the whole internet; terms after `all` do not count."""
     for term in policy.mechanisms:
         if term.bits and term.bits6 and term.kind != "all":
             continue  # the most by far
@@ -354,7 +354,7 @@ def _lint_open(policy: Policy, problems: Problems) -> None:
 
 
 def _open_terms(tree: TreePolicy | None) -> Iterator[Term]:
-    """Yield the terms of which it depends on the client what they are about, for their macros."""
+    """Yield the terms whose target depends on the client, through macros."""
     for entry in tree.terms if tree is not None else ():
         if entry.target is None and entry.reached and entry.term.macros:
             yield entry.term
@@ -370,7 +370,7 @@ def _explanation_owner(node: TreePolicy, domain: str) -> str | None:
 
 
 def _wrong_explanation(answer: Answer) -> str:
-    """Say why nobody will read the explanation, "" if it is fine or cannot be known."""
+    """Return why the explanation is not usable, "" if it is fine or unknown."""
     if answer.status not in SETTLED:
         return ""
     if len(answer.records) != 1:

@@ -139,7 +139,7 @@ def _is_printable(problem: SyntaxProblem) -> bool:
 
 
 def _lint_end(policy: Policy, tail: Sequence[Term], problems: Problems) -> None:
-    """Judge how the policy ends; `tail` is all and what stands behind it."""
+    """Judge how the policy ends; `tail` is `all` and the terms after it."""
     if not tail:
         # What cannot be read may have been all.
         if policy.redirect is None and not policy.problems:

@@ -24,8 +24,8 @@ __all__ = ["InFlight"]
 class InFlight:
     """The queries that count in the window of the server with this `number`.
 
-    `count`: how many; `later`: those of them that are not first attempts, which whoever keeps
-    their state takes out. `newest_answered`: when the newest query was sent of those that have
+    `count`: how many; `later`: those of them that are not first attempts, which the owner of
+    their state subtracts. `newest_answered`: when the newest query was sent of those that have
     been answered.
     """
 

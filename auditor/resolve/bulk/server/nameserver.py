@@ -104,7 +104,7 @@ class NameServer:
         self.presence = Presence()
         self.answered: Question | None = None
         self._control: Question | None = None
-        #: Queries that may be in flight beyond the window until something is heard.
+        #: Queries that may be in flight beyond the window until a reply comes.
         self._extra = 0
         self._most = concurrency
         self.sockets: list[UdpSocket] = []
@@ -184,7 +184,7 @@ class NameServer:
         return self.limits.share_of_later(int(self.window.size)) - self.in_flight.later
 
     def stuck_at(self) -> float | None:
-        """Return when the window counts as full of silent names, unless something is heard.
+        """Return when the window counts as full of silent names, unless a reply comes.
 
         None if it is not full, or has been given all the room there is for that.
         """
@@ -197,7 +197,7 @@ class NameServer:
         return max(self.heard, self._asked) + max(self.round_trip.usual, _MIN_LEAD_S)
 
     def allow_more(self) -> None:
-        """Allow a few queries more, until something is heard: the answer to one would free all."""
+        """Allow a few more queries until a reply comes: the answer to one would free all."""
         self._extra += max(int(self.window.size * _EXTRA_SHARE), 1)
 
     def load(self) -> tuple[float, float]:
@@ -283,7 +283,7 @@ class NameServer:
         return self._lost > _HIGH_LOSS_SHARE * (self._good + self._lost)
 
     def on_late(self, sent_at: float, now: float) -> None:
-        """Note the answer to a first try that had been taken for lost.
+        """Note the answer to a first attempt that had been given up as lost.
 
         The round-trip time is measured where it is in time; but when nothing is any more,
         the path has become longer, and what comes late is all there is to measure.

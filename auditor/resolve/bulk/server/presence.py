@@ -21,7 +21,7 @@ class Presence:
     """When a server has answered.
 
     `answered_until`: when the newest query was sent that was answered. `outage`: the one that
-    has just ended, from when until when; whoever takes note of it sets it to None.
+    has just ended, with its start and end; the reader sets it to None.
     `next_probe`: when a probe may next be sent to a server that is silent.
     """
 

@@ -76,10 +76,10 @@ _LOW_LOAD_QUERIES: Final = 2
 
 
 class Pressure:
-    """What one server bears at a time.
+    """The number of queries that one server takes at a time.
 
     `window`: the limit that was found, if any. `trial`: whether one is going on.
-    `doubts`: failures put aside. `answered_lately`: answers of late, with `passed_lately` to
+    `doubts`: deferred failures. `answered_lately`: recent answers, with `passed_lately` to
     questions that had failed before.
     """
 
@@ -289,7 +289,7 @@ class Pressure:
         return None
 
     def _is_wary(self, now: float) -> bool:
-        """Tell whether names whose zones have answered may fail for how much is asked a second.
+        """Tell whether names whose zones have answered may fail because of a rate limit.
 
         Such zones are hardly broken. Where such names have turned out to fail by themselves, and
         no limit was found of late, the next ones are believed at once.
@@ -311,7 +311,7 @@ class Pressure:
             trial.goes > _SILENT_SERVER_GOES or now - self._doubted_since >= _MIN_FAILING_S
         )
         if self.answered > trial.answers_before and trial.goes < _MAX_TRIAL_GOES:
-            # It does answer, if not what it is asked again: it is no time to give up.
+            # It does answer, though not the repeated questions: too early to give up.
             trial.first, trial.answers_before = now, self.answered
         if never or now - trial.first > _ANSWERING_SERVER_S:
             self.is_hopeless = True

@@ -21,7 +21,7 @@ _FEW_QUERIES: Final = 32
 
 
 class ReplyGathering:
-    """Finds the delay at which a look at the sockets brings enough."""
+    """Finds the delay after which a read of the sockets brings enough packets."""
 
     __slots__ = ("_delay_s", "_packets")
 
@@ -35,7 +35,7 @@ class ReplyGathering:
         return self._delay_s if self._packets < enough >= _FEW_QUERIES else 0.0
 
     def on_read(self, packets: int, in_flight: int) -> None:
-        """Note how many packets a look at the sockets has brought."""
+        """Note how many packets a read of the sockets has brought."""
         self._packets = packets
         enough = _enough(in_flight)
         if packets >= enough:

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["TailProbe"]
 
-#: What part of the line goes to its end: one by which no few turns lead back to the same place.
+#: The share of the queue moved to its end: by the golden ratio, so a few turns reach new places.
 _ROTATED_SHARE: Final = 0.382
 #: Questions that go to the end of the line at most: many more than neighbours have.
 _MAX_ROTATED: Final = 4096
 
-#: Seconds between two looks at windows, at least: a tick of a loop's clock.
+#: Least seconds between two checks of windows: a tick of a loop's clock.
 _MIN_WAIT_S: Final = 0.001
 
 
 class TailProbe:
-    """Waits for whatever lets more be sent.
+    """Waits until more can be sent.
 
     `queue`: the questions that were never sent; `come_back` is told in how many seconds there
     will be a token, `pump` is called when a window has been given more room.
@@ -72,7 +72,7 @@ class TailProbe:
         times = [
             when for nameserver in self._nameservers if (when := nameserver.stuck_at()) is not None
         ]
-        # Before the first answer nobody knows how long they take.
+        # Before the first answer it is unknown how long they take.
         if times and min(times) < math.inf:
             delay = max(min(times) - now, _MIN_WAIT_S)
             self._timer = loop.call_later(delay, self._look, loop)

@@ -10,7 +10,7 @@ __all__ = ["Belief", "Trial", "Verdict"]
 #: Seconds between two goes of a trial in which nothing at all was answered: doubling.
 _PAUSE_S: Final = (0.05, 1.0)
 
-#: Seconds of a rest, after which a server that counts by the second counts anew.
+#: Seconds of a pause, after which a server that counts by the second starts again from zero.
 _REST_S: Final = 1.1
 
 
@@ -20,7 +20,7 @@ class Belief(Enum):
     OWN = auto()  # the name's own answer
     DOUBTFUL = auto()  # to be asked again in a trial
     AGAIN = auto()  # to be asked again soon
-    PERSISTED = auto()  # failed in a trial, too: what it is worth is known at its end
+    PERSISTED = auto()  # failed in a trial, too: judged at its end
 
 
 class Verdict(Enum):

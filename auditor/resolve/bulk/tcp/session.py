@@ -41,7 +41,7 @@ IDLE_S: Final = 3.0
 
 #: Seconds after a connection that came to nothing until the next one; doubled with each.
 _BACKOFF_S: Final = 0.05
-#: Seconds between two looks at a server that TCP has been given up for.
+#: Seconds between two attempts at a server without working TCP.
 _GIVEN_UP_S: Final = 5.0
 
 #: How often a connection may break off before the same question is answered.
@@ -61,14 +61,14 @@ _COMPLAINTS: Final = {
     MALFORMED: "what comes back is no DNS",
 }
 
-#: What nobody said.
+#: Statuses for want of a reply.
 _UNREPLIED: Final = frozenset(_COMPLAINTS)
 
 
 class TcpQuery:
     """A query on its way over TCP.
 
-    `failed`: numbers of the servers that were no help. `plain`: without EDNS. `cuts`: how
+    `failed`: numbers of the servers that gave no answer. `plain`: without EDNS. `cuts`: how
     often a connection broke off when this was what the server had to answer next. `spent`:
     seconds waited for servers that were no help. `best`: the answer if nobody is.
     """
@@ -89,7 +89,7 @@ class TcpQuery:
         return self.query.state is QueryState.OVER_TCP
 
     def note_answer(self, server: int, answer: Answer) -> None:
-        """Note what came of asking a server: what one said comes before what none said."""
+        """Note the outcome at a server: replies come before their absence."""
         self.failed.add(server)
         self.cuts = 0
         if self.best is None or self.best.status in _UNREPLIED:
@@ -141,7 +141,7 @@ class TcpSession:
         self.frames = Frames()
         self.outstanding: dict[int, Outstanding] = {}
         self._forgotten: set[int] = set()
-        self._next = random.getrandbits(16)  # nobody gets in between by guessing
+        self._next = random.getrandbits(16)  # TCP: no spoofing by guessed IDs
 
     def room(self, depth: int) -> int:
         """Return how many more questions may be put on it."""

@@ -37,7 +37,7 @@ __all__ = ["TcpTransport"]
 
 _log = logging.getLogger("auditor")
 
-#: Seconds between two looks at what is late and what is idle.
+#: Seconds between two checks for late replies and idle connections.
 _TICK_S: Final = 0.05
 
 #: The least time until more tokens are asked for.
@@ -45,7 +45,7 @@ _LEAST_WAIT_S: Final = 0.001
 
 
 class TcpTransport:
-    """Asks the questions of queries over TCP. `on_answers` is given what came of them.
+    """Asks the questions of queries over TCP. `on_answers` is given the outcomes.
 
     `grant` is asked before queries are sent: how many may be to a server now, and after how
     many seconds (0: when something else has happened) to ask again. `connect` opens a
@@ -167,7 +167,7 @@ class TcpTransport:
     # --- Sending
 
     def _serve(self, server: TcpServer, now: float) -> None:
-        """Put on a server's connections what there is room for; open one if there is none."""
+        """Send as many questions as a server's connections have room for; open one if needed."""
         while server.queue:
             if not server.queue[0].is_wanted:
                 server.queue.popleft()
@@ -337,7 +337,7 @@ class TcpTransport:
             session.forget_query(place)
             entry.asking.spent += waited
             self._no_help(entry.asking, server, self._nothing(server.nameserver, TIMEOUT), now)
-        if late and now - session.heard >= late[0][2]:  # nobody may be there any more
+        if late and now - session.heard >= late[0][2]:  # the server may be gone
             self._lose(server, session, TIMEOUT, now)
 
     def _patience(self, asking: TcpQuery, server: TcpServer, now: float) -> float:

@@ -80,7 +80,7 @@ class Sent(NamedTuple):
 
     @property
     def unreachable(self) -> bool:
-        """The network, or this machine's packet filter, says that nobody is there."""
+        """ICMP, or this machine's packet filter, reports that there is no server."""
         return self.reported or self.error in _FILTER_ERRORS
 
 

@@ -35,7 +35,7 @@ Probe: TypeAlias = "tuple[bytes, float, bool]"
 #: What is in flight; of a later try the question's query and what the reply must echo.
 Outstanding: TypeAlias = "FirstAttempt | tuple[PendingQuery, bytes] | Probe"
 
-#: How long these tuples are, which is how they are told apart.
+#: Lengths of these tuples, by which they are told apart.
 FIRST_ENTRY: Final = 4
 LATER_ENTRY: Final = 2
 
@@ -76,7 +76,7 @@ class UdpSocket:
                 return query_id
 
     def new_ids(self, count: int) -> tuple[list[int], list[bytes]]:
-        """Return `count` such IDs, each another, and how they stand in a packet."""
+        """Return `count` such IDs, all different, and their octets in a packet."""
         if len(self._ids) < count:
             drawn = os.urandom(2 * _IDS_AT_A_TIME)
             self._ids = list(_AS_NUMBERS.unpack(drawn))
