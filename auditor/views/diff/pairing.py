@@ -10,6 +10,7 @@ The n-th line of a target in one result belongs to the n-th in the other.
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from contextlib import closing
 from itertools import chain
@@ -21,7 +22,7 @@ from auditor.views.diff.spool import LinePartitions, NumberedLine
 from auditor.views.reader.results import parse_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from auditor.views.reader.results import Results
 
@@ -41,6 +42,7 @@ _MAX_DEPTH: Final = 4
 
 _HEAD: Final = b'{"target":"'
 _KIND: Final = b'","kind":"'
+_NEXT_HEAD: Final = b"\n" + _HEAD
 
 
 class ResultLines:
@@ -51,6 +53,7 @@ class ResultLines:
         # With how many lines were before each.
         self._files: list[tuple[int, str]] = []
         self.lines: list[bytes] = []
+        self._targets: list[bytes | None] = []
         self.at = 0
         self._before = 0
 
@@ -60,6 +63,7 @@ class ResultLines:
             return True
         self._before += len(self.lines)
         self.at = 0
+        self._targets = []
         chunk = next(self._chunks, None)
         if chunk is None:
             self.lines = []
@@ -71,7 +75,17 @@ class ResultLines:
 
     def next_line(self) -> NumberedLine:
         """Return the line at `at`."""
-        return NumberedLine(self._before + self.at, self.lines[self.at])
+        return self.numbered(self.at)
+
+    def numbered(self, at: int) -> NumberedLine:
+        """Return one of `lines`."""
+        return NumberedLine(self._before + at, self.lines[at])
+
+    def targets(self) -> list[bytes | None]:
+        """Return the target of each of `lines`, in UTF-8; None for a line that has none."""
+        if not self._targets:
+            self._targets = _targets(self.lines)
+        return self._targets
 
     def remaining_lines(self) -> Iterator[NumberedLine]:
         """Yield the lines not taken yet."""
@@ -103,12 +117,15 @@ class _UnpairedLines:
         self.octets += len(entry.line) + _LINE_OVERHEAD_OCTETS
 
     def take_line(self, target: bytes) -> NumberedLine | None:
-        known = self.by_target.get(target)
+        known = self.by_target.pop(target, None)
         if known is None:
             return None
-        entry = known if isinstance(known, NumberedLine) else known.popleft()
-        if known is entry or not known:
-            del self.by_target[target]
+        if isinstance(known, NumberedLine):
+            entry = known
+        else:
+            entry = known.popleft()
+            if known:
+                self.by_target[target] = known
         self.octets -= len(entry.line) + _LINE_OVERHEAD_OCTETS
         return entry
 
@@ -164,35 +181,69 @@ class LinePairs:
     def _abreast(self, old: _UnpairedLines, new: _UnpairedLines) -> bool:
         """Go on as far as the chunks of both reach; tell whether what waits has room."""
         left, right = self.old, self.new
-        while left.at < len(left.lines) and right.at < len(right.lines):
-            if not old.by_target and not new.by_target:
-                self._skip_same()
-                if left.at == len(left.lines) or right.at == len(right.lines):
-                    break
-            then, now = (side.next_line() for side in (left, right))
-            old_target, new_target = self._target(left, then), self._target(right, now)
-            if (
-                old_target == new_target
-                and old_target not in old.by_target
-                and old_target not in new.by_target
-            ):
-                self._pair(then, now)
-                left.at += 1
-                right.at += 1
-            elif (met := new.take_line(old_target)) is not None:
-                self._pair(then, met)
-                left.at += 1
+        if not old.by_target and not new.by_target:
+            self._skip_same()
+            if left.at == len(left.lines) or right.at == len(right.lines):
+                return True
+        ours, theirs = left.targets(), right.targets()
+        while left.at < len(ours) and right.at < len(theirs):
+            old_target, new_target = ours[left.at], theirs[right.at]
+            if old_target is None or new_target is None:
+                old_target = self._target(left, left.next_line())
+                new_target = self._target(right, right.next_line())
+            if old_target == new_target and self._pair_aligned(old, new):
+                continue
+            if (met := new.take_line(old_target)) is not None:
+                self._pair_with_waiting(left, met)
             elif (met := old.take_line(new_target)) is not None:
-                self._pair(met, now)
-                right.at += 1
+                self._pair_with_waiting(right, met)
             else:
-                old.hold_line(old_target, then)
-                new.hold_line(new_target, now)
+                old.hold_line(old_target, left.next_line())
+                new.hold_line(new_target, right.next_line())
                 left.at += 1
                 right.at += 1
                 if old.octets + new.octets > self._room:
                     return False
         return True
+
+    def _pair_aligned(self, old: _UnpairedLines, new: _UnpairedLines) -> bool:
+        """Pair lines as long as both sides have the same targets; tell whether there were any.
+
+        None of them may be waiting.
+        """
+        left, right = self.old, self.new
+        count = min(len(left.lines) - left.at, len(right.lines) - right.at)
+        ours, theirs = (side.targets()[side.at : side.at + count] for side in (left, right))
+        if ours != theirs:
+            del ours[_first_difference(ours, theirs) :]
+        if not (old.by_target.keys().isdisjoint(ours) and new.by_target.keys().isdisjoint(ours)):
+            waiting = (target in old.by_target or target in new.by_target for target in ours)
+            del ours[next(at for at, waits in enumerate(waiting) if waits) :]
+        if None in ours:
+            del ours[ours.index(None) :]
+        count = len(ours)
+        then, now = (side.lines[side.at : side.at + count] for side in (left, right))
+        if then == now:
+            self.same += count
+        else:
+            for at, (before, after) in enumerate(zip(then, now, strict=True)):
+                if before == after:
+                    self.same += 1
+                else:
+                    self._found(left.numbered(left.at + at), right.numbered(right.at + at))
+        left.at += count
+        right.at += count
+        return count > 0
+
+    def _pair_with_waiting(self, side: ResultLines, met: NumberedLine) -> None:
+        """Pair the line that one side is at with one of the other that waited for it."""
+        if side.lines[side.at] == met.line:
+            self.same += 1
+        elif side is self.old:
+            self._found(side.next_line(), met)
+        else:
+            self._found(met, side.next_line())
+        side.at += 1
 
     def _skip_same(self) -> None:
         """Pass over lines that are the same on both sides: nearly all there are, mostly."""
@@ -200,8 +251,7 @@ class LinePairs:
         count = min(len(left.lines) - left.at, len(right.lines) - right.at)
         ours, theirs = (side.lines[side.at : side.at + count] for side in (left, right))
         if ours != theirs:
-            pairs = zip(ours, theirs, strict=True)
-            count = next(index for index, (old, new) in enumerate(pairs) if old != new)
+            count = _first_difference(ours, theirs)
         self.same += count
         left.at += count
         right.at += count
@@ -264,6 +314,29 @@ class LinePairs:
             number = hash(self._target(side, entry)) >> _PARTITION_BITS * depth
             heaps.add_entry(number % _PARTITIONS, entry)
         heaps.seal()
+
+
+def _first_difference(ours: Sequence[object], theirs: Sequence[object]) -> int:
+    """Return the index from which on two lists, which are as long, differ."""
+    pairs = zip(ours, theirs, strict=True)
+    return next(index for index, (old, new) in enumerate(pairs) if old != new)
+
+
+def _targets(lines: Sequence[bytes]) -> list[bytes | None]:
+    """Return the target of each line, in UTF-8; None for one that has none."""
+    heads = [line.partition(_KIND)[0] for line in lines]
+    joined = b"\n".join(heads)
+    targets: list[bytes | None] = [*joined[len(_HEAD) :].split(_NEXT_HEAD)]
+    is_plain = joined.startswith(_HEAD) and len(targets) == len(lines) and b"\\" not in joined
+    if is_plain and not any(map(operator.is_, heads, lines)):
+        return targets
+    targets = []
+    for line in lines:
+        try:
+            targets.append(_target(line))
+        except ValueError:
+            targets.append(None)
+    return targets
 
 
 def _target(line: bytes) -> bytes:

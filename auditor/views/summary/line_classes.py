@@ -47,6 +47,7 @@ _TARGET_AT: Final = len(_HEAD)
 _IP: Final = b'","kind":"ip","verdict":"'
 _BLANK: Final = _HEAD + _IP
 _NAMES: Final = b'"names":["'
+_NAMES_OPENED: Final = b'"names":['
 _LABELS: Final = b',"domain":null,"labels":{'
 _TAIL: Final = b',"domain":null,"labels":{},"error":null}'
 _TAIL_KEYS: Final = frozenset({"domain", "labels", "error", "trace"})
@@ -112,19 +113,23 @@ class LineClasses:
                 if group is None:
                     self._alone(chunk, line)
                     continue
-            _, named, name = rest.partition(_NAMES)
+            before, named, behind = rest.partition(_NAMES)
             if named:
-                name = name.partition(b'"')[0]
+                name, _, behind = behind.partition(b'"')
+                quoted = b'"%b"' % name
                 folded = owners.get(name.partition(b".")[2])
                 if folded is None:
                     folded = self._owner(name)
-                if folded:
-                    rest = rest.replace(b'"%b"' % name, folded)
+                before += _NAMES_OPENED + (folded or quoted)
+            else:
+                before, behind = b"", before
+            chain, _, owned = behind.partition(_OWNER)
+            owned, ended, after = owned.partition(_HELO)
+            # What is cut out here is in the way of nothing below.
+            rest = before + (chain + _HELO + after if ended else behind)
+            if named and folded:
+                rest = rest.replace(quoted, folded)
             rest = rest.replace(b'"%b"' % head[_TARGET_AT:], b'""')
-            before, _, owned = rest.partition(_OWNER)
-            owned, ended, behind = owned.partition(_HELO)
-            if ended:
-                rest = before + _HELO + behind
             seen = group.get(rest)
             if seen is None and (seen := self._seen(head, rest, group)) is None:
                 self._alone(chunk, line)
