@@ -26,7 +26,7 @@ def learn_from_answer(
     nameserver = nameservers[attempt.server]
     if attempt.server in query.doubted_by and query.check is not Check.DISABLED:
         nameserver.limits.on_recovered(query.failed_at, attempt.when, now)
-    _note_losses(nameserver, query, attempt)
+    _note_losses(nameserver, query, attempt, now)
     first = query.tries[0]
     if query.is_first_attempt(attempt):
         nameserver.on_late(attempt.when, now)
@@ -44,13 +44,13 @@ def learn_from_answer(
         nameserver.can.on_without_edns()
 
 
-def _note_losses(nameserver: NameServer, query: PendingQuery, attempt: Attempt) -> None:
+def _note_losses(nameserver: NameServer, query: PendingQuery, attempt: Attempt, now: float) -> None:
     """Note the attempts before the answered one as lost, if no reply came to them."""
     for earlier in query.tries:
         if earlier is attempt:
             break
         if earlier.server == attempt.server and is_open(earlier, query):
-            nameserver.limits.rate.on_lost(earlier.when)
+            nameserver.limits.on_lost(earlier.when, now)
 
 
 def is_open(attempt: Attempt, query: PendingQuery) -> bool:

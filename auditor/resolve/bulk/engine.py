@@ -368,7 +368,7 @@ class BulkEngine:
     def _look_after_limits(self, now: float) -> None:
         """Learn the limits of servers from refused and lost queries."""
         for nameserver in self._nameservers:
-            if nameserver.limits.poll_limits(now):
+            if nameserver.limits.poll_limits(now, nameserver.round_trip.smoothed or 0.0):
                 # What was lost to the limit until now had no chance.
                 self._retries.ask_again(nameserver, -math.inf, now)
         self._retries.poll_deferred(now, idle=not (self._sender.queue or self._retries.again))

@@ -9,6 +9,7 @@ from support.limited import REFUSED, AtATime, on_busy_machine, varying
 from support.simnet import ONE, Simulation, names, truth
 
 from auditor.resolve.bulk.server.pressure import Pressure
+from auditor.resolve.bulk.server.rate_limit import RateLimit
 from auditor.resolve.bulk.server.trial import Belief, Verdict
 from auditor.resolve.bulk.server.window_limit import WindowLimit
 
@@ -94,14 +95,62 @@ def test_what_a_server_held_is_not_what_is_left_after_its_answers(refused_later:
     assert pressure.window.queries == 48
 
 
+def test_a_limit_beyond_which_queries_are_dropped_follows_what_is_lost() -> None:
+    limit = WindowLimit()
+    limit.lower(50, 51, 1.0)
+    limit.on_lost(1.1, 1.2)
+    limit.lower(50, 51, 1.0, noticed_s=0.3)
+    before = limit.queries or 0
+    # Some are lost on any path.
+    limit.on_answers(500, before)
+    for _ in range(14):
+        limit.on_lost(1.1, 1.2)
+    assert limit.queries == before
+    limit.on_lost(1.1, 1.2)
+    assert limit.queries == int(before * 0.96)
+
+
+@pytest.mark.parametrize("second", [(100, 90, 60, 100), (100, 90, 0, 0)])
+def test_fewer_at_a_time_are_tried_only_if_answers_come_all_the_time(
+    second: tuple[int, ...],
+) -> None:
+    limit = RateLimit()
+    for quarter in range(8):
+        now = quarter / 4
+        limit.on_answers(second[quarter % 4], now)
+        for _ in range(40):
+            limit.on_lost(now)
+    limit.poll_rate(2.0)
+    assert limit.tries_fewer is (second[-1] > 0)
+    assert limit.is_tried is not limit.tries_fewer
+
+
+@pytest.mark.parametrize("is_lossy", [False, True])
+def test_if_fewer_at_a_time_have_not_ended_the_loss_a_rate_is_tried(*, is_lossy: bool) -> None:
+    limit = RateLimit()
+    for tick in range(80):
+        now = tick / 20
+        limit.on_answers(20, now)
+        if now < 1.0 or is_lossy:
+            for _ in range(10):
+                limit.on_lost(now)
+        limit.poll_rate(now)
+    assert limit.peak == pytest.approx(400, rel=0.01)
+    assert not limit.tries_fewer
+    assert limit.is_tried is is_lossy
+
+
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("limit", [20, 150])
-def test_a_limit_is_used_on_a_busy_machine_as_well(limit: int, seed: int) -> None:
+@pytest.mark.parametrize(("limit", "rcode"), [(20, REFUSED), (150, REFUSED), (64, None)])
+def test_a_limit_is_used_on_a_busy_machine_as_well(
+    limit: int, rcode: int | None, seed: int
+) -> None:
     chance = random.Random(seed)
-    server = AtATime(limit, REFUSED, within=varying(0.02, chance))
-    questions = names(200 * limit)
+    server = AtATime(limit, rcode, within=varying(0.02, chance))
+    questions = names(400 * limit)
     with Simulation({ONE: on_busy_machine(server, chance, 1000.0)}) as world:
         assert world.ask(questions) == {question: truth(question) for question in questions}
         # A reply is read after 22.5 ms on average, if the machine does not stand still.
         assert world.loop.now - 1000.0 < 1.25 * len(questions) * 0.0225 / limit
-        assert len(world.queries) < 1.05 * len(questions)
+        assert len(world.queries) < 1.1 * len(questions)
+        assert list(world.engine.limits_found()[f"{ONE}:53"]) == ["at_a_time", "setting"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from auditor.resolve.bulk.server.pressure import Pressure
@@ -22,6 +23,8 @@ _log = logging.getLogger("auditor")
 _LATER: Final = 0.25
 _DOUBTED: Final = 0.75
 
+#: Seconds after which most of what was dropped has been noticed, and answered when asked again.
+_SILENCE_NOTICED_S: Final = 0.3
 
 #: What resolvers call the limit that shows so, for whoever may raise it.
 _SETTINGS: Final = {
@@ -29,10 +32,11 @@ _SETTINGS: Final = {
     (SERVFAIL, "at_a_time"): "BIND: recursive-clients, fetches-per-server, fetches-per-zone",
     (REFUSED, "a_second"): "a rate limit of the server's",
     (SERVFAIL, "a_second"): "Unbound: ratelimit",
-    ("", "a_second"): (
-        "Unbound: ip-ratelimit, num-queries-per-thread; "
-        "BIND: fetches-per-zone, fetches-per-server, rate-limit; PowerDNS Recursor: max-mthreads"
+    ("", "at_a_time"): (
+        "BIND: fetches-per-zone, fetches-per-server; Unbound: num-queries-per-thread; "
+        "PowerDNS Recursor: max-mthreads"
     ),
+    ("", "a_second"): "Unbound: ip-ratelimit; BIND: rate-limit",
 }
 
 
@@ -96,6 +100,11 @@ class ServerLimits:
             # Refusals tell of a rate only where a smaller window has not ended them.
             self.rate.on_lost(failed_at)
 
+    def on_lost(self, sent_at: float, now: float) -> None:
+        """Note that a query of that time was lost: the same question is answered now."""
+        self.rate.on_lost(sent_at)
+        self.pressure.window.on_lost(sent_at, now)
+
     def on_overload(self, now: float) -> None:
         """Note that the server was asked more than it bears."""
         pressure = self.pressure
@@ -103,23 +112,35 @@ class ServerLimits:
             pressure.suspects_rate = False
             self.rate.suggest(now)
             self._pace(now)
-        elif pressure.window.queries is not None:
-            self._tell("at_a_time", f"{pressure.window.queries:,} queries at a time")
+        else:
+            self._tell_window()
 
     def were_reached(self, since: float, now: float) -> bool:
         """Tell whether queries have been lost to a limit since then, or may have been."""
         found = max(self.rate.lossy_at, self.pressure.window.reached_at)
         return found >= since or self.rate.is_lossy(now)
 
-    def poll_limits(self, now: float) -> bool:
-        """Look at what has become known, many times a second.
+    def poll_limits(self, now: float, round_trip: float) -> bool:
+        """Look at what has become known, many times a second; answers take that many seconds.
 
-        Return whether a rate is being tried that has not been before.
+        Return whether a limit is being tried that has not been before.
         """
         cooling = self._cooling
         while cooling and cooling[0] <= now:
             cooling.popleft()
-        if not self.rate.poll_rate(now):
+        window, tries_fewer = self.pressure.window, self.rate.tries_fewer
+        is_changed = self.rate.poll_rate(now)
+        if self.rate.tries_fewer and not tries_fewer:
+            # As many as it answers are all that it has at a time.
+            held = int(self.rate.peak * round_trip)
+            window.lower(held, inf, now, noticed_s=_SILENCE_NOTICED_S)
+            return True
+        if is_changed and window.is_silent:
+            # It is not the number that it minds.
+            window.lift()
+        if tries_fewer and not self.rate.tries_fewer:
+            self._tell_window()
+        if not is_changed:
             return False
         self._pace(now)
         if self.rate.is_found:
@@ -150,6 +171,10 @@ class ServerLimits:
     def _pace(self, now: float) -> None:
         self.pressure.is_paced = self.rate.rate is not None
         self._bucket.set_rate(self.qps, now)
+
+    def _tell_window(self) -> None:
+        if self.pressure.window.queries is not None:
+            self._tell("at_a_time", f"{self.pressure.window.queries:,} queries at a time")
 
     def _tell(self, kind: str, limit: str) -> None:
         setting = self._setting(kind)

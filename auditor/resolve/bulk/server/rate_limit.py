@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
+from math import inf
 from typing import Final, NamedTuple
 
 __all__ = ["RateLimit"]
@@ -47,14 +48,22 @@ _FAR: Final = 2.0
 _CLOSE: Final = 1.04
 _PATIENCE_S: Final = 5.0
 _MOST_PATIENCE_S: Final = 240.0
-_NO_CEILING: Final = float("inf")
+_NO_CEILING: Final = inf
 
 #: Seconds for which no rate is looked for after the loss turned out to be the path's own.
 _BLOCKED_S: Final = 30.0
 
+#: The share of what is answered in the best quarter of a second that is in any other, if it is not
+#: the second that the server counts by.
+_STEADY: Final = 0.4
+
+#: Seconds until fewer queries at a time are tried again, if they have not ended the loss for good.
+_FEWER_AGAIN_S: Final = 10.0
+
 
 class _Phase(Enum):
     OPEN = auto()  # no limit is known
+    FEWER = auto()  # fewer queries at a time are being tried first
     TRIED = auto()  # a rate is being tried
     FOUND = auto()  # a rate was found
     PROBED = auto()  # a somewhat higher one is being tried
@@ -78,12 +87,14 @@ class RateLimit:
     def __init__(self) -> None:
         self.rate: float | None = None
         #: When much was last lost.
-        self.lossy_at = float("-inf")
+        self.lossy_at = -inf
         self._phase = _Phase.OPEN
         #: When each began, and how many queries sent in it were answered and lost.
         self._bins: deque[list[float]] = deque()
         self._since = 0.0
-        self._next = 0.0
+        self._next = self._next_fewer = 0.0
+        #: Queries answered a second at best, shortly before fewer at a time were tried.
+        self.peak = 0.0
         self._before = _Seen(0.0, 0.0, 0)
         self._patience = _PATIENCE_S
         #: The least rate that was too much, and the one before that which is being tried.
@@ -99,6 +110,11 @@ class RateLimit:
     def is_found(self) -> bool:
         """Whether the rate is one that has been borne."""
         return self._phase in {_Phase.FOUND, _Phase.PROBED}
+
+    @property
+    def tries_fewer(self) -> bool:
+        """Whether fewer queries at a time are being tried: that may end the loss as well."""
+        return self._phase is _Phase.FEWER
 
     @property
     def is_tried(self) -> bool:
@@ -134,7 +150,9 @@ class RateLimit:
             self._look_for(now)
         elif now >= self._since + _JUDGED_S + _NOTICED_S + _BIN_S:
             seen = self._seen(max(now - _NOTICED_S - _JUDGED_S, self._since), now - _NOTICED_S)
-            if self._phase is _Phase.TRIED:
+            if self._phase is _Phase.FEWER:
+                self._judge_fewer(seen, now)
+            elif self._phase is _Phase.TRIED:
                 self._judge_trial(seen, now)
             else:
                 self._watch(seen, now)
@@ -156,7 +174,10 @@ class RateLimit:
         seen = self._best(now)
         if seen.lost >= _ENOUGH and seen.share >= _MUCH:
             self.lossy_at = now
-            self._try(seen, now)
+            if now >= self._next_fewer and self._is_steady(now):
+                self._try_fewer(seen, now)
+            else:
+                self._try(seen, now)
         self._next = max(self._next, now + _BIN_S)
 
     def _best(self, now: float) -> _Seen:
@@ -166,6 +187,14 @@ class RateLimit:
         ends = [entry[0] + _BIN_S for entry in self._bins]
         rates = [self._seen(end - _JUDGED_S, end).rate for end in ends]
         return whole._replace(rate=max(rates, default=0.0))
+
+    def _is_steady(self, now: float) -> bool:
+        """Tell whether queries are answered all the time, and not just at some time of a second."""
+        bins, end = self._bins, now - now % _BIN_S
+        ends = [end - _BIN_S * number for number in range(int(_JUDGED_S / _BIN_S))]
+        # The first one is left out: it may be one in the middle of which the scan began.
+        counts = [self._seen(end - _BIN_S, end).rate for end in ends if end - _BIN_S > bins[0][0]]
+        return min(counts, default=inf) >= _STEADY * max(answered for _, answered, _ in bins)
 
     def _seen(self, begin: float, end: float) -> _Seen:
         answered = lost = 0.0
@@ -182,6 +211,22 @@ class RateLimit:
         self._since = now
         self._ceiling = _NO_CEILING if self.rate is None else self.rate
         self.rate = max(seen.rate * _BELOW, 1.0)
+
+    def _try_fewer(self, seen: _Seen, now: float) -> None:
+        self._before = seen
+        self._phase = _Phase.FEWER
+        self._since = now
+        self._next_fewer = now + _FEWER_AGAIN_S
+        self.peak = max(answered for _, answered, _ in self._bins) / _BIN_S
+        # What is sent from now on is counted apart.
+        self._bins.append([now, 0.0, 0.0])
+
+    def _judge_fewer(self, seen: _Seen, now: float) -> None:
+        self._phase = _Phase.OPEN
+        if seen.share < _MUCH and self._is_steady(now):
+            self._next = now + _KEPT_S
+        else:
+            self._try(self._best(now), now)
 
     def _judge_trial(self, seen: _Seen, now: float) -> None:
         before = self._before

@@ -26,9 +26,12 @@ _STEP_FACTOR: Final = 1.25
 _MIN_STEP_FACTOR: Final = 1.05
 
 #: Refusals after which a step was too much; and names that were refused and answered when asked
-#: again, after which any limit is.
+#: again, after which any limit is: also as a share of the answers, which are counted for so many
+#: limits.
 _TOO_MANY_REFUSALS: Final = 8
 _TOO_MANY_RECOVERED: Final = 4
+_TOO_MANY_RECOVERED_SHARE: Final = 0.03
+_COUNTED_LIMITS: Final = 20
 
 #: Seconds until more is tried again where the least that was too much is close: doubling.
 _PATIENCE_S: Final = 1.0
@@ -52,14 +55,21 @@ class WindowLimit:
         self._ceiling = inf
         #: What is gone back to if the step that is being tried is too much, and its refusals.
         self._before_step: int | None = None
-        self._refused = self._recovered = 0
+        self._refused = self._recovered = self._answered = 0
         self._changed_at = -inf
+        #: Seconds after which it is known what came of a step.
+        self._noticed_s = 0.0
         self._next_step = 0.0
         self._patience = _PATIENCE_S
 
     def on_answers(self, count: int, in_flight: int) -> None:
         """Note answers; so many queries are still in flight."""
-        if self.queries is not None and in_flight + count >= self.queries * _USED_SHARE:
+        if self.queries is None:
+            return
+        self._answered += count
+        if self._answered > _COUNTED_LIMITS * self.queries:
+            self._answered = self._recovered = 0
+        if in_flight + count >= self.queries * _USED_SHARE:
             self._answers += count
             if self._answers > _BORNE_LIMITS * self.queries:
                 self.borne = max(self.borne, self.queries)
@@ -75,7 +85,7 @@ class WindowLimit:
         if self.queries is None or failed_at <= self._changed_at:
             return
         self._recovered += 1
-        if self._recovered < _TOO_MANY_RECOVERED:
+        if self._recovered < max(_TOO_MANY_RECOVERED, _TOO_MANY_RECOVERED_SHARE * self._answered):
             return
         if self._before_step is not None:
             self._step_back(now)
@@ -90,8 +100,22 @@ class WindowLimit:
         self.reached_at = now
         self._change(self._before_step, now)
 
-    def lower(self, held: int, ceiling: float, now: float) -> None:
-        """Keep to what the server `held` when it refused the rest; `ceiling` is too much."""
+    @property
+    def is_silent(self) -> bool:
+        """Whether the server drops what is beyond the limit."""
+        return self._noticed_s > 0
+
+    def on_lost(self, sent_at: float, now: float) -> None:
+        """Note that a query of that time was dropped: the same question is answered now."""
+        if self.is_silent:
+            self.on_recovered(sent_at, now)
+
+    def lower(self, held: int, ceiling: float, now: float, *, noticed_s: float = 0.0) -> None:
+        """Keep to what the server `held` when it refused the rest; `ceiling` is too much.
+
+        `noticed_s`: seconds until what is beyond the limit is known to be.
+        """
+        self._noticed_s = noticed_s
         before = self._before_step or self.queries
         queries = int(held * _KEPT_SHARE)
         self._ceiling = ceiling
@@ -108,7 +132,8 @@ class WindowLimit:
 
     def lift(self) -> None:
         """Know no limit any more."""
-        self.queries = None
+        self.queries = self._before_step = None
+        self._noticed_s = 0.0
 
     def poll(self, now: float) -> None:
         """Try more when the limit has been borne.
@@ -127,9 +152,10 @@ class WindowLimit:
         else:
             self._change(target, now)
             self._before_step = queries
+            self._next_step = now + self._noticed_s
 
     def _change(self, queries: int | None, now: float) -> None:
         self.queries = queries
         self._before_step = None
-        self._answers = self._refused = self._recovered = 0
+        self._answers = self._refused = self._recovered = self._answered = 0
         self._changed_at = now
