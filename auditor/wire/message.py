@@ -73,7 +73,7 @@ class Message(NamedTuple):
     `flags`: the second 16 bits of the header as sent. `rcode`: 12 bits, the upper eight from
     the OPT record, which stands in `edns` and in none of the sections. `question`: (name,
     type, class) each. `incomplete`: the authority or the additional section is broken, and
-    they hold what stands before the fault.
+    they hold what stands before the fault; or neither was read.
     """
 
     id: int
@@ -136,8 +136,11 @@ def _around_name(rdtype: int, flags: int, edns_size: int | None) -> tuple[bytes,
     return head, tail
 
 
-def decode_message(data: bytes) -> Message:
-    """Return the message in `data`. Raises WireError, and nothing else, if there is none."""
+def decode_message(data: bytes, *, answer_only: bool = False) -> Message:
+    """Return the message in `data`. Raises WireError, and nothing else, if there is none.
+
+    `answer_only`: without what stands behind the answer section, so that it is `incomplete`.
+    """
     size = len(data)
     if not _HEADER.size <= size <= MAX_MESSAGE:
         raise WireError("not the size of a DNS message", min(size, MAX_MESSAGE))
@@ -148,7 +151,7 @@ def decode_message(data: bytes) -> Message:
     additional: list[Record] = []
     opts: list[Edns] = []
     names: dict[int, str] = {}
-    incomplete = False
+    incomplete = answer_only
     try:
         least = _HEADER.size + questions * _SMALLEST_QUESTION + answers * SMALLEST_RECORD
         _check_counts(answers, least, size)
@@ -158,7 +161,7 @@ def decode_message(data: bytes) -> Message:
         if not flags & _TC:
             raise
         incomplete = True
-    else:
+    if not incomplete:
         try:
             others = authorities + additionals
             _check_counts(answers + others, others * SMALLEST_RECORD, size - position)

@@ -16,7 +16,7 @@ from auditor.findings.judge import judge_name, judge_names, perhaps_judged
 from auditor.pipeline.fastpath.columns import ask
 from auditor.pipeline.fastpath.json_lines import address_line, helo_facts, iprev_json, ptr_json
 from auditor.pipeline.fastpath.results import Fallback
-from auditor.pipeline.fastpath.verdicts import helo_outcome
+from auditor.pipeline.fastpath.verdicts import NO_POLICY_OUTCOME, helo_outcome
 from auditor.resolve.answer import Question
 from auditor.resolve.cache import large_octets
 from auditor.wire.codes import PTR, SETTLED, TXT
@@ -116,7 +116,7 @@ class AddressRows:
         if self._spf_batch is not None:
             for question, answer in zip(questions, answers, strict=True):
                 self._spf_batch.learn_answer(question, answer)
-            self._finish_policies(self._spf_batch)
+            self._finish_policies()
         elif any(row.helos for row in self._rows):
             self._after_policy(answers)
         elif self._rows:
@@ -176,33 +176,30 @@ class AddressRows:
 
     def _after_policy(self, answers: Sequence[Answer | None]) -> None:
         """Take the answers about the policies of confirmed names, and evaluate them."""
-        from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch  # noqa: PLC0415 - seldom needed
-
-        batch: HeloSpfBatch[tuple[_Row, int]] = HeloSpfBatch()
+        published: list[tuple[_Row, int, Answer]] = []
         end = 0
         for row in self._rows:
             start, end = end, end + len(row.helos)
-            text, rdtype = row.columns.texts[row.index], row.columns.rdtypes[row.index]
-            policies = answers[start:end]
-            for place, (name, answer) in enumerate(zip(row.helos, policies, strict=True)):
+            for place, answer in enumerate(answers[start:end]):
                 if answer is None:
                     row.is_for_audit = True
+                elif answer.status in SETTLED and not answer.records:
+                    row.outcomes[place] = NO_POLICY_OUTCOME
                 else:
-                    batch.add_address((row, place), text, name, answer)
-            for name, forward in zip(row.names, row.forwards, strict=True):
-                # The forward lookup has asked what policies ask about first.
-                batch.learn_answer(Question(name, rdtype), forward)
-        self._spf_batch = batch
-        self._finish_policies(batch)
+                    published.append((row, place, answer))
+        if published:
+            self._spf_batch = _batch_of(published)
+        self._finish_policies()
 
-    def _finish_policies(self, batch: HeloSpfBatch[tuple[_Row, int]]) -> None:
+    def _finish_policies(self) -> None:
         """Finish addresses whose policies have all been evaluated, and leave those to be left."""
-        for (row, place), fact in batch.evaluate():
-            if fact is None:
-                row.is_for_audit = True
-            else:
-                row.outcomes[place] = helo_outcome(fact)
-        self.questions = batch.questions
+        if self._spf_batch is not None:
+            for (row, place), fact in self._spf_batch.evaluate():
+                if fact is None:
+                    row.is_for_audit = True
+                else:
+                    row.outcomes[place] = helo_outcome(fact)
+            self.questions = self._spf_batch.questions
         waiting = []
         for row in self._rows:
             if row.is_for_audit:
@@ -257,3 +254,17 @@ class AddressRows:
         known = ((Question(columns.reverses[index], PTR), row.ptr_answer),)
         fallback = Fallback(columns.places[index], columns.targets[index], known)
         self._results.fallbacks.append(fallback)
+
+
+def _batch_of(published: Sequence[tuple[_Row, int, Answer]]) -> HeloSpfBatch[tuple[_Row, int]]:
+    """Return checks of policies, or of TXT records that may be some, of an address's names."""
+    from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch  # noqa: PLC0415 - seldom needed
+
+    batch: HeloSpfBatch[tuple[_Row, int]] = HeloSpfBatch()
+    for row, place, answer in published:
+        columns, index = row.columns, row.index
+        batch.add_address((row, place), columns.texts[index], row.helos[place], answer)
+        for name, forward in zip(row.names, row.forwards, strict=True):
+            # The forward lookup has asked what policies ask about first.
+            batch.learn_answer(Question(name, columns.rdtypes[index]), forward)
+    return batch

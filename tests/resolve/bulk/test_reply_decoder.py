@@ -140,7 +140,7 @@ def _reply(question: Question, chance: random.Random) -> bytes:
     owner = query.question[0].name
     reply.flags |= chance.choice([0, dns.flags.AA, dns.flags.RA, dns.flags.AD, dns.flags.TC])
     reply.set_rcode(dns.rcode.Rcode(chance.choice([0, 0, 0, 3, 3, 2, 5, 16])))
-    for _ in range(chance.choice([0, 0, 1, 1, 1, 2])):
+    for _ in range(chance.choice([0, 0, 1, 1, 1, 2, 3])):
         rdtype = chance.choice([question.rdtype] * 6 + [A])
         ttl = chance.choice([0, 300, 0x7FFFFFFF])
         data = chance.choice(DATA[rdtype])
@@ -173,6 +173,12 @@ def _long_way(data: bytes, question: Question) -> Answer | None:
 def _asked(question: Question) -> bytes:
     """Return the question as it stands in query and reply."""
     return encode_name(question.name) + question.rdtype.to_bytes(2) + b"\0\1"
+
+
+def _decode(data: bytes, question: Question) -> Answer | None:
+    """Return what the short path makes of a reply."""
+    (answer,) = ReplyDecoder().decode_replies([data], [_asked(question)])
+    return answer
 
 
 def _check(replies: ReplyDecoder, data: bytes, question: Question) -> bool:
@@ -285,6 +291,41 @@ def _of(question: Question, *answers: str, rcode: int = 0, soa: str = "") -> byt
 def test_one_record_takes_the_short_path(question: Question, data: str, record: Rdata) -> None:
     found = ReplyDecoder().decode_replies([_of(question, data)], [_asked(question)])
     assert found == [Answer("NOERROR", (record,), ttl=300)]
+
+
+@pytest.mark.parametrize(
+    ("question", "data", "records"),
+    [
+        (QUESTIONS[0], ["b.example.net.", "A.example.net."], ("a.example.net", "b.example.net")),
+        (QUESTIONS[4], DATA[A], tuple(DATA[A])),
+        (QUESTIONS[7], ['"b" "c"', '"a"'], ((b"a",), (b"b", b"c"))),
+    ],
+)
+def test_several_records_are_read_without_what_stands_behind_them(
+    question: Question, data: list[str], records: tuple[Rdata, ...]
+) -> None:
+    wire = _of(question, *data, soa="example.net.")
+    assert _decode(wire[:-8], question) == Answer("NOERROR", records, ttl=300)
+
+
+def test_an_alias_is_read_with_the_records_it_leads_to() -> None:
+    question, target = QUESTIONS[0], "7.0-63.100.51.198.in-addr.arpa"
+    reply = dns.message.from_wire(_of(question))
+    for owner, kind, data in (
+        (question.name, "CNAME", f"{target}."),
+        (target, "PTR", "mail.example.net."),
+    ):
+        reply.answer.append(dns.rrset.from_text(f"{owner}.", 300, "IN", kind, data))
+    expected = Answer("NOERROR", ("mail.example.net",), (question.name,), target, 300)
+    assert _decode(reply.to_wire(), question) == expected
+
+
+def test_an_alias_that_leads_out_of_the_reply_is_left_to_the_long_way() -> None:
+    question = QUESTIONS[0]
+    reply = dns.message.from_wire(_of(question))
+    for owner, data in ((question.name, "a.example.net."), ("a.example.net", "b.example.net.")):
+        reply.answer.append(dns.rrset.from_text(owner + ".", 300, "IN", "CNAME", data))
+    assert _decode(reply.to_wire(), question) is None
 
 
 @pytest.mark.parametrize(("rcode", "status"), [(0, NODATA), (3, NXDOMAIN)])

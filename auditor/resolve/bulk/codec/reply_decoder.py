@@ -47,7 +47,10 @@ _MAX_LABEL_OCTETS: Final = 63
 _MIN_RUN_REPLIES: Final = 8
 _MAX_NAME_OCTETS: Final = 255
 
-_ONE, _EMPTY, _NOWHERE = range(3)
+_ONE, _EMPTY, _NOWHERE, _SEVERAL = range(4)
+
+#: Records of an answer that is read without what stands behind them, at most.
+_MAX_RECORDS: Final = 16
 
 
 def _common_headers() -> dict[bytes, int]:
@@ -57,10 +60,11 @@ def _common_headers() -> dict[bytes, int]:
     they may be.
     """
     heads = {}
+    several = [(0, answers, _SEVERAL) for answers in range(2, _MAX_RECORDS + 1)]
     for bits in range(32):
         flags = 0x8000 | (bits & 1) << 10 | (bits >> 1 & 1) << 8  # AA, RD
         flags |= (bits >> 2 & 1) << 7 | (bits >> 3 & 1) << 5 | (bits >> 4) << 4  # RA, AD, CD
-        for rcode, answers, kind in ((0, 1, _ONE), (0, 0, _EMPTY), (3, 0, _NOWHERE)):
+        for rcode, answers, kind in ((0, 1, _ONE), (0, 0, _EMPTY), (3, 0, _NOWHERE), *several):
             heads[Struct("!3H").pack(flags | rcode, 1, answers)] = kind
     return heads
 
@@ -131,10 +135,10 @@ class ReplyDecoder:
         for letter, has no short path. Short is that of a reply with one record, owned by the
         question's name, and of one with none at all and something seen before around the
         question's first label. Shorter still is that of replies in a row that differ in little
-        but their IDs and questions (`RunDecoder`).
+        but their IDs and questions (`RunDecoder`). One with several records is decoded by itself.
 
-        What stands behind that one record is not looked at: it cannot change the answer, nor
-        does it where replies are read in full (`interpret`).
+        What stands behind the records asked for is not looked at: it cannot change the answer,
+        nor does it where replies are read in full (`interpret`).
         """
         decoded: list[Answer | None] = []
         unknown: list[int] = []
@@ -170,20 +174,8 @@ class ReplyDecoder:
             for echoed, head in zip(echoes, heads, strict=True)
         ]
         found = iter(self._read_ones(list(compress(packets, ones)), list(compress(asked, ones))))
-        negative = self._negative.get
         return [
-            next(found)
-            if one
-            else (
-                echoed
-                and (
-                    negative(
-                        data[2:_FIRST_LABEL_AT] + data[_FIRST_LABEL_AT + data[HEADER_OCTETS] :]
-                    )
-                    or self._learn_negative(data)
-                )
-            )
-            or None
+            next(found) if one else self._read_other(data) if echoed else None
             for one, echoed, data in zip(ones, echoes, packets, strict=True)
         ]
 
@@ -320,16 +312,23 @@ class ReplyDecoder:
         remember(self._suffixes, wire, text)
         return text
 
+    def _read_other(self, data: bytes) -> Answer | None:
+        """Read a reply with several records, an alias perhaps, or with none."""
+        kind = _COMMON_HEADERS.get(data[2:8])
+        if kind == _SEVERAL:
+            return _read_several(data)
+        if kind is None or len(data) > MEMO_REPLY_OCTETS:
+            return None
+        rest = data[_FIRST_LABEL_AT + data[HEADER_OCTETS] :]
+        return self._negative.get(data[2:_FIRST_LABEL_AT] + rest) or self._learn_negative(data)
+
     def _learn_negative(self, data: bytes) -> Answer | None:
         """Return what a negative reply means, and remember it: neighbours' replies are the same.
 
         All but the ID and the characters of the question's first label is what is known
         again: the SOA's owner is a pointer into the question, so where it leads must be the
-        same too. None for a reply of another kind, and where those characters matter.
+        same too. None where those characters matter.
         """
-        kind = _COMMON_HEADERS.get(data[2:8]) if len(data) <= MEMO_REPLY_OCTETS else None
-        if kind not in {_EMPTY, _NOWHERE}:
-            return None
         rest = data[_FIRST_LABEL_AT + data[HEADER_OCTETS] :]
         # Read with characters that no name has: a zone with these is that of one name alone, as
         # one may be that denies nothing here, and a pointer into the label leads nowhere.
@@ -349,6 +348,17 @@ class ReplyDecoder:
             return None
         remember(self._negative, data[2:_FIRST_LABEL_AT] + rest, answer)
         return answer
+
+
+def _read_several(data: bytes) -> Answer | None:
+    """Return the answer of a reply with the records that were asked for, else None."""
+    try:
+        message = decode_message(data, answer_only=True)
+    except WireError:
+        return None
+    ((name, rdtype, _),) = message.question
+    answer = interpret(message, Question(name, rdtype))
+    return answer if answer.records else None
 
 
 def _owners_in_full(
