@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 from cli.driving import ZONES, Ended
+from support.data import needs
 
 import auditor
 from auditor.cli.scan import command as scan_command
@@ -20,9 +21,7 @@ from auditor.cli.scan import command as scan_command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.process
-
-pytest.importorskip("distributed", reason="pip install 'auditor[cluster]'")
+pytestmark = [pytest.mark.process, needs("distributed", "'auditor[cluster]'")]
 
 EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples" / "cluster"
 _TARGETS: Final = ("198.51.100.0/24", "example.net")

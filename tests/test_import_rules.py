@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ROOT: Final = Path(auditor.__file__).parent
-_TREES: Final = {path: ast.parse(path.read_text("utf-8")) for path in sorted(_ROOT.rglob("*.py"))}
 
 #: The rooms from the lowest up, each with those that it may import. A room inside another
 #: is named with a dot, and the longest name that fits a file is its room.
@@ -218,6 +218,11 @@ _MOST_LINES: Final = 399
 _MOST_LINES_OF_A_FUNCTION: Final = 59
 
 
+@cache
+def _trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text("utf-8")) for path in sorted(_ROOT.rglob("*.py"))}
+
+
 def _room(path: Path) -> str:
     return _room_of(".".join(path.relative_to(_ROOT).with_suffix("").parts))
 
@@ -231,7 +236,7 @@ def _room_of(module: str) -> str:
 def _imports(path: Path) -> list[tuple[str, int]]:
     """Return the modules that a file imports, wherever in it, with their lines."""
     found = []
-    for node in ast.walk(_TREES[path]):
+    for node in ast.walk(_trees()[path]):
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -249,11 +254,11 @@ def _is_module(name: str) -> bool:
 
 
 def _rooms(*names: str) -> Iterator[Path]:
-    return (path for path in _TREES if _room(path) in names)
+    return (path for path in _trees() if _room(path) in names)
 
 
 def test_every_room_is_on_the_ladder_and_the_ladder_only_goes_down() -> None:
-    assert {_room(path) for path in _TREES} <= {*_LADDER, *_TOP, "__init__"}
+    assert {_room(path) for path in _trees()} <= {*_LADDER, *_TOP, "__init__"}
     order = list(_LADDER)
     for room, below in _LADDER.items():
         for other in below:
@@ -286,7 +291,7 @@ def test_rooms_that_only_think_neither_wait_nor_talk() -> None:
     for path in _rooms(*_THINKING):
         for module, line in _imports(path):
             assert module.partition(".")[0] not in _NO_IO, f"{path}:{line}: imports {module}"
-        for node in ast.walk(_TREES[path]):
+        for node in ast.walk(_trees()[path]):
             assert not isinstance(node, ast.AsyncFunctionDef | ast.Await), f"{path}:{node.lineno}"
             used: set[str] = set()
             if isinstance(node, ast.ImportFrom) and node.module == "socket":
@@ -300,14 +305,14 @@ def test_only_the_command_line_prints_or_exits() -> None:
     for path in _rooms("__init__", *_LADDER):
         if path == _ROOT / "run" / "shutdown.py":  # a second signal ends the process at once
             continue
-        for node in ast.walk(_TREES[path]):
+        for node in ast.walk(_trees()[path]):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called not in _PRINTS_OR_EXITS, f"{path}:{node.lineno}: {called}()"
 
 
 def test_files_and_functions_are_short() -> None:
-    for path, tree in _TREES.items():
+    for path, tree in _trees().items():
         assert path.read_text("utf-8").count("\n") <= _MOST_LINES, path
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -316,12 +321,12 @@ def test_files_and_functions_are_short() -> None:
 
 
 def test_there_is_no_room_for_odds_and_ends() -> None:
-    names = {path.stem for path in _TREES} | {path.parent.name for path in _TREES}
+    names = {path.stem for path in _trees()} | {path.parent.name for path in _trees()}
     assert not names & {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
 
 
 def test_every_file_says_what_it_is_for_and_what_is_public() -> None:
-    for path, tree in _TREES.items():
+    for path, tree in _trees().items():
         assert ast.get_docstring(tree), path
         listed = [
             target.id
@@ -380,7 +385,7 @@ def test_all_is_exactly_what_is_public() -> None:
         _ = auditor.scam
     # Whatever else can be had is a module, or not meant for others.
     others = {name for name in vars(auditor) if not name.startswith("_")} - set(auditor.__all__)
-    modules = {path.stem for path in _TREES} | {path.parent.name for path in _TREES}
+    modules = {path.stem for path in _trees()} | {path.parent.name for path in _trees()}
     assert others - modules <= {"annotations", "importlib", "TYPE_CHECKING", "Any"}
 
 

@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
     from fastapi.testclient import TestClient
 
-pytest.importorskip("fastapi.testclient", reason="pip install fastapi httpx")
-
 SERVICE: Final = Path(__file__).resolve().parents[1] / "examples" / "service"
 
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    testing = pytest.importorskip("fastapi.testclient", reason="pip install fastapi httpx")
     monkeypatch.setenv("AUDITOR_ZONES", str(FLEET / "zones"))
     spec = importlib.util.spec_from_file_location("service", SERVICE / "service.py")
     assert spec is not None
@@ -31,9 +30,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "service", module)
     spec.loader.exec_module(module)
-    from fastapi.testclient import TestClient  # noqa: PLC0415 - where it is installed
-
-    with TestClient(module.app) as made:
+    with testing.TestClient(module.app) as made:
         yield made
 
 

@@ -22,6 +22,7 @@ from cli.driving import (
     running,
     wait_until,
 )
+from support.data import needs
 from support.effort import sample
 from support.faults import answer
 from support.faulty import FaultyServer, always
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from support.held import Held
 
-pytest.importorskip("distributed", reason="pip install 'auditor[cluster]'")
+pytestmark = needs("distributed", "'auditor[cluster]'")
 
 _SECONDS: Final = 60.0
 

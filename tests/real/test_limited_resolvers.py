@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support.data import installed
-from support.delayed import DelayedAuthority, Replies
+from support.delayed import DelayedAuthority, fleet_replies
 from support.effort import sample
 from support.faults import answer, delay, rcode
 from support.faulty import FaultyServer
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 #: What a lookup takes at the authority, so that a resolver has several under way.
 LOOKUP_S: Final = 0.02
-
-
-SOUND: Final = Replies(ZONE)
-PARTLY_BROKEN: Final = Replies(ZONE, is_broken)
 
 
 def _per_second(limit: int, *beyond: Action) -> Plan:
@@ -82,7 +78,7 @@ def scan(tmp_path: Path) -> Callable[..., Scanned]:
 def right(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Return the records by address, as they are without a limit."""
     output = tmp_path_factory.mktemp("right") / "right.ndjson"
-    with DelayedAuthority(SOUND, 0.0) as server:
+    with DelayedAuthority(fleet_replies(), 0.0) as server:
         where = f"127.0.0.1:{server.port}"
         command = ["scan", "--quiet", "--server", where, "-o", str(output), *ADDRESSES]
         assert run_command(command) == 0
@@ -94,7 +90,7 @@ def test_a_resolver_at_its_limit_gives_the_records_of_one_without(
     scan: Callable[..., Scanned], right: dict[str, bytes], name: str
 ) -> None:
     with (
-        DelayedAuthority(SOUND, LOOKUP_S) as authority,
+        DelayedAuthority(fleet_replies(), LOOKUP_S) as authority,
         resolver(name, authority.port) as server,
     ):
         found = scan(server.port)
@@ -109,7 +105,7 @@ def test_the_stub_of_systemd_resolved_gives_the_records_of_a_server(
 ) -> None:
     output = tmp_path / "out.ndjson"
     with (
-        DelayedAuthority(SOUND, LOOKUP_S, namespace=namespace) as authority,
+        DelayedAuthority(fleet_replies(), LOOKUP_S, namespace=namespace) as authority,
         systemd_resolved(namespace, authority.port) as port,
     ):
         command = [installed("ip", "iproute2"), "netns", "exec", namespace]
@@ -126,7 +122,7 @@ def test_a_tenth_of_the_zones_broken_behind_a_limit_fails_and_nothing_else(
     scan: Callable[..., Scanned], right: dict[str, bytes], name: str
 ) -> None:
     with (
-        DelayedAuthority(PARTLY_BROKEN, LOOKUP_S) as authority,
+        DelayedAuthority(fleet_replies(is_broken), LOOKUP_S) as authority,
         resolver(name, authority.port) as server,
     ):
         found = scan(server.port)
@@ -136,7 +132,7 @@ def test_a_tenth_of_the_zones_broken_behind_a_limit_fails_and_nothing_else(
 def test_zones_that_always_fail_cost_no_limit(
     scan: Callable[..., Scanned], right: dict[str, bytes]
 ) -> None:
-    with DelayedAuthority(PARTLY_BROKEN, LOOKUP_S) as server:
+    with DelayedAuthority(fleet_replies(is_broken), LOOKUP_S) as server:
         found = scan(server.port)
     _assert_broken(found, right)
     assert found.queries_a_question < 1.3

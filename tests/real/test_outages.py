@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 from support.data import installed
-from support.delayed import DelayedAuthority, Outage, Replies
+from support.delayed import DelayedAuthority, Outage, fleet_replies
 from support.effort import sample
-from support.small_fleet import ADDRESSES, ZONE
+from support.small_fleet import ADDRESSES
 
 from auditor.cli.app import run as run_command
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SOUND: Final = Replies(ZONE)
 
 #: Queries of a scan of the fleet: an outage begins after some of them.
 _QUERIES: Final = 3 * len(ADDRESSES)
@@ -34,7 +33,7 @@ _RATES: Final[tuple[list[str], ...]] = ([], ["--qps", "400"])
 def right(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return the records without an outage."""
     output = tmp_path_factory.mktemp("right") / "right.ndjson"
-    with DelayedAuthority(SOUND, 0.0) as server:
+    with DelayedAuthority(fleet_replies(), 0.0) as server:
         where = f"127.0.0.1:{server.port}"
         assert (
             run_command(["scan", "--quiet", "--server", where, "-o", str(output), *ADDRESSES]) == 0
@@ -86,7 +85,7 @@ def test_an_outage_of_the_only_server_changes_no_record(
     scan: Callable[..., int], tmp_path: Path, right: bytes, case: Case
 ) -> None:
     outage = case.outage(within=_QUERIES)
-    with DelayedAuthority(SOUND, 0.005, outage=outage) as server:
+    with DelayedAuthority(fleet_replies(), 0.005, outage=outage) as server:
         assert scan("--server", f"127.0.0.1:{server.port}", *case.rate) == 0
         assert server.queries >= outage.after
     assert (tmp_path / "out.ndjson").read_bytes() == right
@@ -99,7 +98,7 @@ def test_an_outage_of_one_of_two_servers_changes_no_record(
     outage = case.outage(within=_QUERIES // 3)
     with ExitStack() as stack:
         servers = [
-            stack.enter_context(DelayedAuthority(SOUND, 0.005, outage=planned))
+            stack.enter_context(DelayedAuthority(fleet_replies(), 0.005, outage=planned))
             for planned in (outage, None)
         ]
         where = ",".join(f"127.0.0.1:{server.port}" for server in servers)
@@ -112,7 +111,7 @@ def test_an_outage_that_outlasts_the_patience_is_exit_code_3_and_resume_goes_on(
     scan: Callable[..., int], tmp_path: Path, right: bytes
 ) -> None:
     outage = Outage(after=_QUERIES * 3 // 4, seconds=1_000.0, kind="silent")
-    with DelayedAuthority(SOUND, 0.005, outage=outage) as server:
+    with DelayedAuthority(fleet_replies(), 0.005, outage=outage) as server:
         where = f"127.0.0.1:{server.port}"
         assert scan("--server", where, "--qps", "1000") == 3
         manifest = json.loads((tmp_path / "out.ndjson.run.json").read_text("utf-8"))
@@ -128,7 +127,7 @@ def test_a_link_that_is_down_for_a_while_changes_no_record(
 ) -> None:
     output = tmp_path / "out.ndjson"
     outage = Outage(after=_QUERIES // 3, seconds=seconds, kind="link")
-    with DelayedAuthority(SOUND, 0.005, outage=outage, namespace=namespace) as server:
+    with DelayedAuthority(fleet_replies(), 0.005, outage=outage, namespace=namespace) as server:
         where = f"127.0.0.1:{server.port}"
         command = [
             installed("ip", "iproute2"),

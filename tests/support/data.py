@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Final, NoReturn
 
 import pytest
 
-__all__ = ["DATA", "WHY_NOT", "installed", "missing"]
+__all__ = ["DATA", "WHY_NOT", "installed", "missing", "needs"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +36,12 @@ def installed(program: str, package: str) -> str:
     if found is None:
         missing(f"{program} is not installed: apt-get install {package}")
     return found
+
+
+def needs(module: str, extra: str) -> pytest.MarkDecorator:
+    """Return the mark of tests that need a library, which is not loaded to see if it is there."""
+    reason = f"pip install {extra}"
+    return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=reason)
 
 
 def missing(why: str) -> NoReturn:

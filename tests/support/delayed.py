@@ -14,6 +14,7 @@ import ctypes
 import socket
 import subprocess
 import threading
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -22,11 +23,12 @@ import dns.rcode
 
 from support.authority import Authority
 from support.data import installed
+from support.small_fleet import ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DelayedAuthority", "Outage", "Replies", "set_link"]
+__all__ = ["DelayedAuthority", "Outage", "Replies", "fleet_replies", "set_link"]
 
 _HEADER: Final = 12
 _OPT: Final = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"
@@ -62,6 +64,12 @@ class Replies:
             reply = dns.message.make_response(message)
             reply.set_rcode(dns.rcode.SERVFAIL)
         return reply.to_wire()
+
+
+@cache
+def fleet_replies(is_broken: Callable[[str], bool] | None = None) -> Replies:
+    """Return the replies about the small fleet, made when a test first needs them."""
+    return Replies(ZONE, is_broken)
 
 
 class Outage(NamedTuple):
