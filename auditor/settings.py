@@ -325,7 +325,7 @@ class Settings(DeclaredSettings):
         parse_bool,
         short="-q",
         in_records=False,
-        help="Say nothing but errors on stderr, or all.",
+        help="Print only errors on stderr, or everything.",
     )
     log_format: str = option(
         "text",

@@ -28,19 +28,19 @@ _COMMANDS: Final = {
     "scan": "Audit addresses, prefixes and domains; NDJSON out.",
     "check": "Audit one or a few targets and explain the result.",
     "spf": "Show what an SPF policy authorises, costs and gets wrong.",
-    "senders": "Show which domains authorise addresses: SPF turned round.",
-    "zones": "Show who delegates and serves zones, and whose fault is whose.",
-    "compare": "Hold a zone against what each of its servers answers.",
-    "fix": "Plan the DNS changes that mend findings, and prove them.",
+    "senders": "Show which domains authorise which addresses by SPF.",
+    "zones": "Show who delegates and serves zones, and who can fix what.",
+    "compare": "Compare a zone with the answers of each of its servers.",
+    "fix": "Plan the DNS changes that fix findings, and prove them.",
     "diff": "Compare two results: what got worse, better, or changed.",
-    "history": "Show since when findings are there, over many nights.",
+    "history": "Show over many nights since when findings are there.",
     "report": "Turn results into a page for people: map, remedies, tables.",
     "convert": "Turn results into Parquet or CSV for data tools.",
-    "summary": "Show results in one look: counts, and where it is worst.",
-    "explain": "Say what a finding or a bounce means and what to do about it.",
-    "demo": "Audit an example fleet, to see what comes of it.",
+    "summary": "Show counts of results, and where it is worst.",
+    "explain": "Explain a finding or a bounce, and what to do about it.",
+    "demo": "Audit an example fleet, without any network.",
     "receivers": "Show what mail receivers have published about sending addresses.",
-    "helo": "Make a table of targets with HELO names out of mail logs.",
+    "helo": "Make a table of targets with HELO names from mail logs.",
     "config": "Print the effective settings and where each comes from.",
     "schema": "Print the JSON Schema of a record.",
     "man": "Print the manual page, made from the commands.",
@@ -49,7 +49,7 @@ _COMMANDS: Final = {
 #: By this variable a shell asks how to complete a line (see click).
 _COMPLETE: Final = "_AUDITOR_COMPLETE"
 
-#: What a command line that cannot work ends with.
+#: Exit code of an invalid command line.
 WRONG: Final = 2
 
 
@@ -153,7 +153,7 @@ def _run(arguments: Sequence[str], error_output: ErrorOutput) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _fail(error_output, "interrupted", NOT_FINISHED)
     except SystemExit:
-        # By click, and only for help that nobody reads to its end.
+        # Raised by click, when the reader of its help closes the pipe.
         return 0
     except OSError as error:
         # What is left is click's own printing of help; commands name what they touch.

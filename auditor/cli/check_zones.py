@@ -67,7 +67,7 @@ def _note(
 def split_findings(
     record: Record, outside: Mapping[str, str]
 ) -> tuple[list[Finding], list[Finding]]:
-    """Return the findings that are what they say, and those that only lack a zone file."""
+    """Return the genuine findings, and those that are only due to a missing zone file."""
     lacking = [finding for finding in record["findings"] if _only_lacks(finding, outside)]
     return [finding for finding in record["findings"] if finding not in lacking], lacking
 

@@ -40,7 +40,7 @@ _NONE: Final = "nothing"
 @settings_options(Group.SERVERS, Group.TRANSFERS, Group.AUTHORITY)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, a line for each server.")
 def command(zone: tuple[str, ...], *, primary: Path | None, as_json: bool, **given: Any) -> int:
-    """Hold a zone as its primary has it against what each of its public servers answers.
+    """Compare a zone as its primary has it with the answers of each of its public servers.
 
     The zone is transferred (--transfer-from), or from files (--primary). Each address of each
     server that its NS records name is asked for each PTR, A, AAAA, CNAME, MX, TXT and NS record

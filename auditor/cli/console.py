@@ -74,7 +74,7 @@ def print_message(text: str) -> None:
 
 
 class ErrorOutput:
-    """How the error that ends a command is said: in a line for people, or as a JSON event.
+    """How the error that ends a command is printed: as a line for people, or as a JSON event.
 
     It comes with the command's context (`obj`), so that whoever learns the log format sets it.
     """
@@ -112,7 +112,7 @@ def unwritable(error: OSError) -> OutputError:
 
 
 def flush() -> OSError | None:
-    """Send off what standard output still holds; return what went wrong, if anything did."""
+    """Flush standard output; return the error, if there is one."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -68,7 +68,7 @@ _KEPT: Final = ("auditor", "fingerprint", "started", "ended", "how", "records")
     help="Give a label a column of its own, label_NAME; repeatable.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors on stderr.")
 @cycles_uncollected()
 def command(
     results: tuple[str, ...],

@@ -38,7 +38,7 @@ _TOP: Final = 5
 
 @click.command("demo", epilog="Example: auditor demo -o demo/")
 @click.option("-o", "--output", metavar="DIR/", help="Keep zones, targets, records and the report.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors on stderr.")
 def command(*, output: str | None, quiet: bool) -> None:
     """Audit the example fleet, a small ISP with a specimen of every mistake; no network.
 

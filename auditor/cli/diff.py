@@ -38,7 +38,7 @@ _AT_ONCE = 256
     metavar="N",
     type=click.IntRange(min=0),
     show_default=f"{TARGETS_SHOWN} of all kinds together",
-    help="Targets to show of each kind of change at most.",
+    help="Most targets to show of each kind of change.",
 )
 @click.option("--all", "every", is_flag=True, help="Show all targets that changed.")
 @cycles_uncollected()

@@ -46,7 +46,7 @@ def command(
     receivers_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Say what a finding or a bounce means, why receivers care, and what to do about it.
+    """Explain a finding or a bounce: what it means, why receivers care, and what to do.
 
     CODE_OR_TEXT is a finding (PTR_GENERIC), an enhanced status code (5.7.25), the text of an
     SMTP reply or a line of a log; `-` reads a whole bounce from standard input. Without any,

@@ -63,7 +63,7 @@ _TOP: Final = 10  # targets of each kind of change that the proof shows
 @click.option(
     "--names",
     metavar="CSV",
-    help="Which PTR name addresses are to have: columns target and expected.",
+    help="The PTR names that addresses should have: columns target and expected.",
 )
 @click.option(
     "--format",
@@ -71,7 +71,7 @@ _TOP: Final = 10  # targets of each kind of change that the proof shows
     type=click.Choice([ZONE_FORMAT, *FORMATS]),
     default=ZONE_FORMAT,
     show_default=True,
-    help="In which form the changes of your own zones are written.",
+    help="Format of the changes of your own zones.",
 )
 @click.option(
     "--prove",
@@ -81,7 +81,7 @@ _TOP: Final = 10  # targets of each kind of change that the proof shows
 @settings_options(Group.TRANSFERS)
 @click.option("-o", "--output", metavar="DIR/", required=True, help="Folder for the plan.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier plan.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors on stderr.")
 def command(
     results: str,
     *,
@@ -95,7 +95,7 @@ def command(
     quiet: bool,
     **given: Any,
 ) -> int:
-    """Plan the DNS changes that mend what a scan has found.
+    """Plan the DNS changes that fix the findings of a scan.
 
     RESULTS are the records of `auditor scan`. DIR gets plan.ndjson, a line for each record that
     is added or deleted, with its reason and its prerequisite; mine.*, the changes of your own

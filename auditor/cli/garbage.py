@@ -14,7 +14,7 @@ __all__ = ["cycles_uncollected"]
 
 @contextmanager
 def cycles_uncollected() -> Iterator[None]:
-    """Look for no cyclic garbage: a context, or a decorator of a command.
+    """Switch off the cyclic garbage collector: a context, or a decorator of a command.
 
     Records are trees of many small objects, which go when the last of whoever uses them lets go;
     there are no cycles, yet the collector would walk over them again and again: a fifth of the

@@ -29,8 +29,8 @@ _MAX_USES: Final = 1_000_000
 
 @click.command("helo", epilog=after_demo("helo d/mail.log"))
 @click.argument("file", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print NDJSON, and no CSV.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+@click.option("--json", "as_json", is_flag=True, help="Print NDJSON instead of CSV.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors on stderr.")
 def command(file: tuple[str, ...], *, as_json: bool, quiet: bool) -> None:
     """Make a table of targets with the HELO names that hosts say, for `auditor scan -i`.
 

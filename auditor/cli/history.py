@@ -37,14 +37,14 @@ _TOP: Final = 10
     multiple=True,
     help="Only this address, prefix, range or domain; repeatable.",
 )
-@click.option("--open", "only_open", is_flag=True, help="Only findings that are there still.")
+@click.option("--open", "only_open", is_flag=True, help="Only findings that are still there.")
 @click.option(
     "--top",
     metavar="N",
     type=click.IntRange(min=1),
     default=_TOP,
     show_default=True,
-    help="Rows of a table at most; the latest nights.",
+    help="Most rows of a table; the latest nights.",
 )
 @click.option("--json", "as_json", is_flag=True, help="NDJSON: a line for each night and finding.")
 def command(

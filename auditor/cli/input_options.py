@@ -43,9 +43,7 @@ _READING: Final = (
         multiple=True,
         help="Write only the records that pass, warn, fail or are unknown.",
     ),
-    click.option(
-        "--unique", is_flag=True, help="Audit a target that comes up again only the first time."
-    ),
+    click.option("--unique", is_flag=True, help="Audit a repeated target only once."),
 )
 
 

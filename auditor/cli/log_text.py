@@ -61,7 +61,7 @@ class TextLog(logging.Handler):
             print_message(f"auditor: {record.getMessage()}")
 
     def on_end(self, ended: Ended) -> None:
-        """Say what came out, the worst first, and where it is.
+        """Print the summary, the worst first, and where the records are.
 
         An error is said by whoever it is raised to.
         """
@@ -122,7 +122,7 @@ def _whole_prefixes(ended: Ended) -> list[str]:
 
     try:
         faults = scan_faults(output)
-    except AuditorError:  # whoever moved the output away will know
+    except AuditorError:  # the output was moved away meanwhile
         return []
     rows = list(fault_rows([fault_json(fault, _MAX_FAULTS) for fault in faults]))[:_MAX_FAULTS]
     letters = max((len(code) for code, *_ in rows), default=0)

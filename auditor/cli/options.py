@@ -29,7 +29,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _CLICK_TYPES: Final[Mapping[Callable[[Any], Any], type]] = {parse_int: int, parse_float: float}
 
 _CONFIG: Final = click.option(
-    "--config", metavar="FILE", help="Settings from a TOML file; options win over it."
+    "--config", metavar="FILE", help="Settings from a TOML file; options override it."
 )
 
 
@@ -37,7 +37,7 @@ class SettingsCommand(click.Command):
     """A command whose flags may go without a value, such as `--authority`; a value follows `=`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line; the word after such a flag is no value of it."""
+        """Read the command line; the word after such a flag is not its value."""
         bare = {option.flag: option.bare_value for option in OPTIONS.values() if option.bare_value}
         end = args.index("--") if "--" in args else len(args)
         flags = [f"{text}={bare[text]}" if text in bare else text for text in args[:end]]

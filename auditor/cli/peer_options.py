@@ -46,7 +46,7 @@ _HERE: Final = {
 
 
 def peer_option(option: str, arguments: Sequence[str]) -> str | None:
-    """Return the option that only a peer has, as it was typed, and what it is here.
+    """Return the option of another tool, as it was typed, and its equivalent here.
 
     `option` is what could not be read; of `-rl`, typed as one argument, that is `-r`. None for
     any other.

@@ -49,7 +49,7 @@ _MEGABYTE: Final = 1_000_000
     help="The lines of `auditor senders --json`, to show who may send.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors on stderr.")
 @cycles_uncollected()
 def command(
     results: tuple[str, ...],

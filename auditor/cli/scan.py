@@ -57,11 +57,11 @@ __all__ = ["command"]
     help="NDJSON to FILE; .gz and .zst compress it; DIR/ or a URL takes it in parts.  [default: -]",
 )
 @click.option(
-    "--resume", is_flag=True, help="Go on with an output that an earlier run has left unfinished."
+    "--resume", is_flag=True, help="Resume an output that an earlier run left unfinished."
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option(
-    "--dry-run", is_flag=True, help="Count the targets and say what would be done; ask nobody."
+    "--dry-run", is_flag=True, help="Count the targets and show what would be done; send no query."
 )
 @reading
 @settings_options(*Group)
@@ -137,7 +137,7 @@ def _excludes(texts: Sequence[str]) -> Excludes | None:
 def _refuse_without_target(
     stream: TargetStream, arguments: Sequence[str], files: Sequence[str], choice: InputChoice
 ) -> None:
-    """Raise AuditorError for what is no target, or cannot be read, before anything is asked."""
+    """Raise AuditorError for invalid or unreadable targets, before anything is asked."""
     plain = [text for text in arguments if not text.startswith(ZONE_TARGET)]
     refuse_invalid(plain, choice.options.slash)
     stream.check_inputs()

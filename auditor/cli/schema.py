@@ -18,7 +18,7 @@ __all__ = ["command"]
     "--for",
     "database",
     type=click.Choice(DATABASES),
-    help="In the words of a database: what makes a table of results.ndjson.",
+    help="As the table definition of a database, to load results.ndjson.",
 )
 @click.option("--senders", is_flag=True, help="Of a line of `auditor senders --json`.")
 def command(*, database: str | None, senders: bool) -> None:

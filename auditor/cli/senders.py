@@ -61,14 +61,14 @@ _LIMITS: Final = frozenset({"concurrency", "qps", "server-qps", "cache-size"})
     "--results",
     metavar="RESULTS",
     multiple=True,
-    help="Results of `auditor scan`: their addresses are outbound hosts, with what PTR they have; "
+    help="Results of `auditor scan`: their addresses are outbound hosts, with their kind of PTR; "
     "their domains are asked about, too. Repeatable.",
 )
 @click.option(
     "--mine",
     metavar="PREFIX",
     multiple=True,
-    help="One's own address space: a prefix, a range a-b, or those in @FILE; repeatable.",
+    help="Your own address space: a prefix, a range a-b, or those in @FILE; repeatable.",
 )
 @click.option(
     "--names",
@@ -76,7 +76,7 @@ _LIMITS: Final = frozenset({"concurrency", "qps", "server-qps", "cache-size"})
     type=click.IntRange(min=1),
     default=_NAMES,
     show_default=True,
-    help="Domains, and hosts, that a range names at most; all are counted.",
+    help="Domains and hosts shown for a range; all are counted.",
 )
 @click.option(
     "--top",
@@ -84,7 +84,7 @@ _LIMITS: Final = frozenset({"concurrency", "qps", "server-qps", "cache-size"})
     type=click.IntRange(min=1),
     default=_TOP,
     show_default=True,
-    help="Rows of a table at most.",
+    help="Most rows of a table.",
 )
 @settings_options(Group.SERVERS, also=_LIMITS)
 @click.option("--json", "as_json", is_flag=True, help="NDJSON: a line for each domain and range.")
@@ -100,7 +100,7 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Turn SPF round: for every address range, the domains that authorise it, and how.
+    """Show for every address range which domains authorise it by SPF, and how.
 
     A TARGET is a domain whose policy is looked up, or an outbound host: an address, a prefix or a
     range; `-` reads standard input. The policies are fetched with all that they include, and turned
@@ -142,7 +142,7 @@ def _encoded(line: Mapping[str, Any]) -> str:
 
 
 def _space(texts: Sequence[str]) -> Mapping[int, list[Interval]] | None:
-    """Return one's own address space, None if it is not given. Raises UsageError."""
+    """Return the user's address space, None if it is not given. Raises UsageError."""
     if not texts:
         return None
     spans = []
@@ -157,7 +157,7 @@ def _space(texts: Sequence[str]) -> Mapping[int, list[Interval]] | None:
 
 
 def _read(stream: TargetStream) -> tuple[set[str], list[tuple[int, int, int]]]:
-    """Return domains and hosts of the input; what is neither is told. Raises InputError."""
+    """Return domains and hosts of the input; report anything else. Raises InputError."""
     domains: set[str] = set()
     spans: list[tuple[int, int, int]] = []
     for entry in _entries(stream):

@@ -35,7 +35,7 @@ __all__ = ["command"]
     "ranges",
     metavar="CIDR",
     multiple=True,
-    help="Show what the policy says of a prefix or a range a-b; repeatable.",
+    help="Show the results for a prefix or a range a-b; repeatable.",
 )
 @click.option(
     "--ip",

@@ -31,7 +31,7 @@ _EVERY = 1 << 16
     metavar="N",
     type=click.IntRange(min=1),
     show_default="10 findings, 3 of others; 10 with --json",
-    help="Rows of a table at most.",
+    help="Most rows of a table.",
 )
 @click.option(
     "--generate",
@@ -41,7 +41,7 @@ _EVERY = 1 << 16
 @click.option(
     "--by", "label", metavar="LABEL", help="Count by the values of a label of the input, too."
 )
-@click.option("--receivers", is_flag=True, help="Count what receivers have published of them.")
+@click.option("--receivers", is_flag=True, help="Count the effects that receivers have published.")
 @receivers_file
 @cycles_uncollected()
 def command(

@@ -94,7 +94,7 @@ def as_text(summary: Summary, top: int | None) -> str:
     with console.capture() as captured:
         for part in parts:
             console.print(part)
-    # Tables are padded to their width, which nobody wants in a file.
+    # Tables are padded to their width, which is of no use in a file.
     return "\n".join(line.rstrip() for line in captured.get().splitlines()).rstrip()
 
 

@@ -44,7 +44,7 @@ _MAX_TARGETS: Final = 65_536
 @settings_options(Group.SERVERS, Group.AUTHORITY, Group.FINDINGS)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, a line for each zone.")
 def command(target: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
-    """Show which zones hold targets, who delegates and serves them, and who can mend them.
+    """Show which zones hold targets, who delegates and serves them, and who can fix them.
 
     A TARGET is an address, a prefix, a range or a domain. Every server of the zones and of
     those above is asked by itself: does it delegate, does it answer with authority, with

@@ -23,7 +23,7 @@ _WHO: Final = {
 
 
 def describe_zone(line: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines that explain a zone, made of its line of zone facts."""
+    """Yield the lines that explain a zone, from its line of zone facts."""
     yield f"{click.style(line['zone'], bold=True)}  {counted(line['addresses'], 'target')}"
     yield paragraph(f"below {line['parent'] or 'a zone that is not known'}")
     for row in line["parent_servers"]:
