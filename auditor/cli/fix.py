@@ -11,7 +11,7 @@ import orjson
 from auditor.cli.console import engine_messages, print_data, print_message
 from auditor.cli.formatting import after_demo, counted
 from auditor.cli.options import make_settings, settings_options
-from auditor.errors import FINDINGS_FOUND, UsageError
+from auditor.errors import FINDINGS_FOUND, InputError, UsageError
 from auditor.fix.decide import Planner, ZoneParty
 from auditor.fix.files import ZONE_FORMAT, changed_zone_files, plan_files
 from auditor.fix.folder import check_folder, write_folder
@@ -20,10 +20,12 @@ from auditor.fix.prove import Promises, audit_again, changed_zones, judging_of
 from auditor.fix.zone_data import read_zone_data
 from auditor.fix.zone_faults import read_zone_faults, undelegated_zones
 from auditor.output.temporary import temporary_folder
+from auditor.quoting import quoted
 from auditor.run.event_loop import run_loop
 from auditor.settings_option import Group
 from auditor.targets.stream import TargetStream
 from auditor.views.reader.results import Results
+from auditor.wire.names import is_hostname
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -141,16 +143,25 @@ def _transfers(settings: Settings) -> Callable[[Sequence[str]], Sequence[Transfe
 
 
 def _expected_names(path: str | None) -> dict[str, str]:
-    """Return the PTR names that a table gives. Raises InputError."""
+    """Return the PTR names that a table gives. Raises InputError for a row that gives none."""
     if path is None:
         return {}
-    stream = TargetStream([], [path])
-    return {
-        target.text: target.origin.expected
-        for block in stream.blocks()
-        for target in block
-        if target.kind == "ip" and target.origin.expected
-    }
+    found: dict[str, str] = {}
+    for block in TargetStream([], [path]).blocks():
+        for target in block:
+            name, where = target.origin.expected, f"{path} line {target.origin.line}"
+            if target.kind != "ip":
+                fault = target.error or f"{quoted(target.text)} is no address"
+                raise InputError(f"{where}: {fault}")
+            if name and not is_hostname(name):
+                raise InputError(f"{where}: {quoted(name)} is no host name")
+            if name and found.setdefault(target.text, name) != name:
+                raise InputError(
+                    f"{where}: another name for {target.text}, after {found[target.text]}"
+                )
+    if not found:
+        raise InputError(f"{path}: names no PTR record; expected the columns target and expected")
+    return found
 
 
 def _summarise(plan: Plan, folder: Path) -> None:

@@ -143,14 +143,19 @@ class Planner:
         mending = self._mending(record, holder, known._replace(expected=expected))
         if mending is None or not mending.is_global or not mending.owner:
             return
-        if not mending.host:
-            if holder.codes & _NO_HOST_NAMES:
+        asked = {name for code, name in holder.found if code == "PTR_UNEXPECTED"}
+        asked |= {expected} - {""}
+        is_other = asked and mending.host not in {known.aliases.get(name, name) for name in asked}
+        if is_other or not mending.host:
+            if is_other:
+                listed = _listed(sorted(asked))
+                self._leave(address, f"is to have {listed}, which is no public host name")
+            elif holder.codes & _NO_HOST_NAMES:
                 listed = _listed(holder.ptr["names"])
                 self._leave(address, f"no host name is known for it; its PTR records have {listed}")
             return
         if "PTR_WILDCARD" in holder.codes and mending.host in holder.ptr["names"]:
             return  # an address of a pool: it would have the same name still
-        asked = {expected, *(name for code, name in holder.found if code == "PTR_UNEXPECTED")}
         ptr = self._ptr(mending, holder, is_sure=mending.host in asked)
         if ptr is None:
             return

@@ -386,3 +386,41 @@ def test_the_proof_takes_the_local_part_of_a_sender_for_no_fault_of_the_plan(
     assert ended.code == 0, ended.err
     assert ended.out.startswith("1  got better: 1 fail → pass\n")
     assert "SPF" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("192.0.2.7,a.example.net\n192.0.2.700,b.example.net", "line 3: '192.0.2.700' ends in"),
+        ("example.net,a.example.net", "line 2: 'example.net' is no address"),
+        ("192.0.2.7,not a host", "line 2: 'not a host' is no host name"),
+        (
+            "192.0.2.7,a.example.net\n192.0.2.7,b.example.net",
+            "line 3: another name for 192.0.2.7, after a.example.net",
+        ),
+        ("192.0.2.7,", "names no PTR record; expected the columns target and expected"),
+    ],
+)
+def test_a_table_of_names_is_read_whole_or_not_at_all(
+    results: str, here: Path, call: Callable[..., Ended], rows: str, message: str
+) -> None:
+    (here / "names.csv").write_text(f"target,expected\n{rows}\n")
+    ended = call("fix", results, "--zones", "zones", *OWN, "--names", "names.csv", "-o", "plan/")
+    assert (ended.code, ended.out) == (2, "")
+    assert "auditor: names.csv" in ended.err
+    assert message in ended.err
+    assert not (here / "plan").exists()
+
+
+@pytest.mark.parametrize("name", ["mail.lan", "pool-192-0-2-7.example.net"])
+def test_in_place_of_a_name_that_is_asked_for_no_other_one_is_planned(
+    results: str, here: Path, call: Callable[..., Ended], name: str
+) -> None:
+    (here / "names.csv").write_text(f"target,expected\n192.0.2.7,{name}\n")
+    call("fix", results, "--zones", "zones", *OWN, "--names", "names.csv", "-o", "plan/")
+    assert _plan(here) == []
+    assert (
+        (here / "plan/undecided.txt")
+        .read_text()
+        .startswith(f"192.0.2.7: is to have {name}, which is no public host name\n")
+    )
