@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["describe"]
 
-#: Where the text of a line of evidence begins, after its margin.
+#: The column, after the margin, where the text of a line of evidence begins.
 _COLUMN: Final = 7
 #: What explains a finding about a policy, where it is not one itself.
 _NEARLY: Final = {"SPF_NONE": "SPF_NEAR_MISS"}

@@ -125,7 +125,7 @@ def _quiet(steps: Sequence[TraceStep]) -> str:
 
 
 def _step_lines(step: TraceStep, depth: int) -> Iterator[str]:
-    """Yield a term, what was looked up for it, and the policy that it led to.
+    """Yield a term, its lookups, and the policy that it led to.
 
     The counts stand where they are reached: behind a policy, if the term led to one.
     """

@@ -31,7 +31,7 @@ class WaitNotice:
         self._pending: Sequence[Question] = ()
 
     def noting(self, steps: Steps[T]) -> Steps[T]:
-        """Run the steps, and remember what they have asked last."""
+        """Run the steps, and remember their last questions."""
         answers: Sequence[Answer] | None = None
         while True:
             try:
@@ -42,7 +42,7 @@ class WaitNotice:
             answers = yield self._pending
 
     async def with_word(self, work: Awaitable[T]) -> T:
-        """Await `work`, saying what is waited for whenever it has taken a while."""
+        """Await `work`, and print regularly what it waits for."""
         if not self._at_terminal:
             return await work
         loop = asyncio.get_running_loop()

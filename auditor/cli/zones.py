@@ -82,9 +82,9 @@ async def _lines(settings: Settings, target: Sequence[str]) -> list[dict[str, An
         addresses, await run_steps(settings, _ptr_facts(addresses)), strict=True
     ):
         owners.note_address(address, fact)
-    for each in targets:
-        if each.kind == "domain":
-            owners.note_domain(each.text)
+    for entry in targets:
+        if entry.kind == "domain":
+            owners.note_domain(entry.text)
     return await survey_zones(settings, owners)
 
 

@@ -53,7 +53,7 @@ def _policy_lines(
             return _from_near_miss(correction.text, owner, address)
         if address:
             return _first_of_address(address, owner)
-        found = [(each["code"], each["subject"]) for each in record["findings"]]
+        found = [(finding["code"], finding["subject"]) for finding in record["findings"]]
         if ("SPF_NEAR_MISS", domain) not in found:
             return _first_of_domain(record["domain"], owner)
     if code in _NOT_AUTHORISED:

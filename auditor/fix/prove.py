@@ -143,15 +143,15 @@ def _with_spf(after: Record, record: Mapping[str, Any]) -> Record:
 
     A scan knows the local parts of senders, on which a policy may depend; its records do not.
     """
-    found = [each for each in after["findings"] if not each["code"].startswith("SPF_")]
-    found += [each for each in record["findings"] if each["code"].startswith("SPF_")]
-    findings = sorted(Finding(**each) for each in found)
+    found = [finding for finding in after["findings"] if not finding["code"].startswith("SPF_")]
+    found += [finding for finding in record["findings"] if finding["code"].startswith("SPF_")]
+    findings = sorted(Finding(**fields) for fields in found)
     return with_findings({**after, "spf": record["spf"]}, findings)
 
 
 def _is_undelegated(record: Mapping[str, Any]) -> bool:
     """Whether the zone of an address is not delegated, so that changes in it have no effect."""
-    return any(found["code"] == "DELEGATION_MISSING" for found in record["findings"])
+    return any(finding["code"] == "DELEGATION_MISSING" for finding in record["findings"])
 
 
 def _noting_unsettled(steps: Steps[T], names: set[str]) -> Steps[T]:

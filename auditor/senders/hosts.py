@@ -67,11 +67,11 @@ class Hosts:
 
     def count_by_ptr(self, version: int, first: int, last: int) -> dict[str, int]:
         """Return how many hosts there are in a range, by PTR; all that are audited."""
-        found = {}
+        shares = {}
         for kind in PTR_KINDS[:-1]:
             numbers = self._numbers.get((version, kind), ())
-            found[kind] = bisect_right(numbers, last) - bisect_left(numbers, first)
-        return found
+            shares[kind] = bisect_right(numbers, last) - bisect_left(numbers, first)
+        return shares
 
     def first(self, version: int, first: int, last: int, kind: str, most: int) -> list[str]:
         """Return the first hosts of a range that have such a PTR."""

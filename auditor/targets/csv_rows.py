@@ -120,9 +120,9 @@ def _header(
         raise InputError(f"{where}: the CSV header cannot be read: {row.broken}")
     if not any(row.cells) or row.cells[0].strip().startswith("#"):
         return None
-    found = quoted(separators[0].join(_names(row.cells)))
+    header = quoted(separators[0].join(_names(row.cells)))
     raise InputError(
-        f"{where}: the CSV header has no column {options.expected_column}; found {found}"
+        f"{where}: the CSV header has no column {options.expected_column}; found {header}"
         f"{_hint(row.cells, options)}"
     )
 

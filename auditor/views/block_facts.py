@@ -82,7 +82,7 @@ class BlockFacts:
             self.empty.add_unnamed(network, offsets, names)
 
     def count_record(self, record: Mapping[str, Any]) -> None:
-        """Take a record; those that are no addresses are passed over."""
+        """Count a record, if it is that of an address."""
         place = split_address(record["target"]) if record["kind"] == "ip" else None
         if place is None:
             return
@@ -118,9 +118,9 @@ class BlockFacts:
             "in_use": used,
             "faults": [fault_json(fault, top) for fault in self.faults.collapsed()],
             "naming": {
-                "templates": [_template(each, top) for each in templates[:top]],
+                "templates": [_template(template, top) for template in templates[:top]],
                 "rows": len(templates),
-                "generic": sum(each.generic for each in templates),
+                "generic": sum(template.generic for template in templates),
             },
             "empty": self._empty(templates, top),
             "beyond": self.faults.beyond,
@@ -130,16 +130,16 @@ class BlockFacts:
         empty = self.empty.empty_networks(self.faults)
         return {
             "networks": len(empty),
-            "prefixes": _texts(prefixes_of((V4, each.number) for each in empty), top),
+            "prefixes": _texts(prefixes_of((V4, network.number) for network in empty), top),
             "generate": [
                 {
-                    "prefix": str(each.network),
-                    "zone": each.network.zone,
-                    "reverse": each.reverse,
-                    "forward": each.forward,
-                    "placeholder": each.is_placeholder,
+                    "prefix": str(names.network),
+                    "zone": names.network.zone,
+                    "reverse": names.reverse,
+                    "forward": names.forward,
+                    "placeholder": names.is_placeholder,
                 }
-                for each in generated(empty[:top], templates)
+                for names in generated(empty[:top], templates)
             ],
         }
 
@@ -152,18 +152,18 @@ def fault_json(fault: FaultPrefixes, top: int) -> dict[str, Any]:
     return {**fault._asdict(), "prefixes": prefixes}
 
 
-def _template(found: NamingTemplate, top: int) -> dict[str, Any]:
+def _template(template: NamingTemplate, top: int) -> dict[str, Any]:
     return {
-        **found._asdict(),
-        "networks": sum(prefix.size for prefix in found.networks),
-        "prefixes": _texts(found.networks, top),
+        **template._asdict(),
+        "networks": sum(prefix.size for prefix in template.networks),
+        "prefixes": _texts(template.networks, top),
         "others": [
             {"target": format_address(version, number), "name": name}
-            for version, number, name in found.others[:top]
+            for version, number, name in template.others[:top]
         ],
     }
 
 
 def _texts(prefixes: Sequence[Prefix], top: int) -> list[str]:
     """Return prefixes as text, those with the most in them first."""
-    return [str(prefix) for prefix in sorted(prefixes, key=lambda each: -each.size)[:top]]
+    return [str(prefix) for prefix in sorted(prefixes, key=lambda prefix: -prefix.size)[:top]]

@@ -67,7 +67,7 @@ def results_to_csv(
         made: list[bytes] = []
         try:
             made.extend(rows.csv_rows(chunk, number))
-        finally:  # those before a line that is no record, too
+        finally:  # including those before an invalid line
             file.write(b"".join(made))
         number += len(chunk)
     return number
@@ -81,10 +81,10 @@ class _Rows:
         self._flat = flat
         self._fold = fold_for(column.name for column in table.columns)
         self._columns = [
-            each._replace(values=_marked(each, _OF_TARGET[each.name]))
-            if each.name in _OF_TARGET
-            else each
-            for each in table.stamped(stamp).columns
+            column._replace(values=_marked(column, _OF_TARGET[column.name]))
+            if column.name in _OF_TARGET
+            else column
+            for column in table.stamped(stamp).columns
         ]
         self._templates: dict[bytes, _Template] = {}
         self._targets = TargetColumns()
@@ -104,7 +104,7 @@ class _Rows:
             if template is not None and texts:
                 rows = self._filled(template, texts)
             elif template is not None and not line.startswith(_MARKED):
-                # Else by a character of its own, which is no address.
+                # Else by a character of its own, which no address has.
                 rows = template.rows
             yield self._alone(chunk, index, before) if rows is None else rows
         if len(known) >= _KEPT_TEMPLATES:
@@ -162,7 +162,7 @@ class _Template:
         self.rows = rows
         pieces = _ANY_MARK.split(rows.replace(b"%", b"%%"))
         self._format = b"%b".join(pieces[::2])
-        #: Which of prefix, sort key and texts stands where.
+        #: The places of prefix, sort key and texts.
         self._marks = [_PLACES[mark] for mark in pieces[1::2]]
 
     def filled(self, values: tuple[bytes, ...]) -> bytes:

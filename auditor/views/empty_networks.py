@@ -30,7 +30,7 @@ _UNDELEGATED: Final = "DELEGATION_MISSING"
 _ALL: Final = 256
 #: Labels of the zones of a /16 and a /24 (`51.198.in-addr.arpa`).
 _ZONE_LABELS: Final = (4, 5)
-#: Networks of a /16 that make their names a pattern to go on with.
+#: Networks of a /16 with such names that make them a pattern for new names.
 _MIN_NEIGHBOURS: Final = 2
 _OCTETS: Final = tuple(b'"%d' % octet for octet in range(256))
 #: Texts, compiled when they are needed: most results have no empty network.

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LabelCounts"]
 
-#: Values that are told apart, and codes of findings.
+#: Values, and codes of findings, that are counted separately.
 _MAX_VALUES: Final = 1024
 _MAX_CODES: Final = 512
-#: Characters of a value by which it is told from others.
+#: Characters of a value that distinguish it from others.
 _MAX_CHARACTERS: Final = 256
 
 

@@ -126,7 +126,7 @@ def _parsed(template: str) -> list[tuple[str, str | None, str]]:
 
 
 def placed(template: str, network: Network) -> tuple[bytes, bytes]:
-    """Return what stands before and behind the end of an address in a template of `spelled`."""
+    """Return the texts before and after the end of an address in a template of `spelled`."""
     numbers = network[1] >> 16 & 255, network[1] >> 8 & 255, network[1] & 255
     parts, text = [], ""
     for literal, field, spec in _parsed(template):
@@ -174,7 +174,7 @@ def _joined(order: Sequence[int], numbers: Sequence[int], spec: str, separator: 
 
 
 def _is_cut(neighbour: str, spec: str) -> bool:
-    """Tell whether a number goes on beyond the digits that look like an octet."""
+    """Tell whether a number continues beyond the digits that look like an octet."""
     return neighbour.isdigit() or (spec == "x" and neighbour in {*"abcdef"})
 
 

@@ -34,9 +34,9 @@ __all__ = ["NamingTemplate", "NamingTemplates"]
 
 #: Names that follow a pattern at least: three are easily alike by chance.
 _MIN_KEPT: Final = 4
-#: Names of a network that are no chance, and make each other generic if half of all are such.
+#: Names of a network that are not a coincidence, and count as generic if they are half of all.
 _MIN_GENERIC: Final = 16
-#: Names that are looked at for patterns; all are compared with what is found.
+#: Names that are searched for patterns; all are compared with the patterns found.
 _SAMPLES: Final = 8
 #: Patterns that are compared with all names: those that most samples suggest.
 _TRIED: Final = 6
@@ -108,7 +108,7 @@ class NamingTemplates:
         self._limit = limit
         #: By IP version and domain: templates found last, to be tried in other networks first.
         self._known: dict[tuple[int, str], list[tuple[str, Encoding]]] = {}
-        #: Names that are not looked at since there are too many networks and domains.
+        #: Names that are not examined since there are too many networks and domains.
         self.beyond = 0
 
     def add_names(
@@ -171,7 +171,9 @@ class NamingTemplates:
         if network[0] != V4:
             return False
         text = b"\n".join(names)
-        followed = (at for at, each in enumerate(group.patterns) if _follow(each, offsets, text))
+        followed = (
+            at for at, pattern in enumerate(group.patterns) if _follow(pattern, offsets, text)
+        )
         index = next(followed, None)
         if index is None:
             if group.others or len(names) < _MIN_KEPT or len(group.patterns) >= _MAX_PATTERNS:
@@ -286,7 +288,7 @@ def _follow(pattern: _Pattern, offsets: Sequence[int], names: bytes) -> bool:
         return False
     table = encoding.table
     between = b"%b\n%b" % (after, before)
-    return names == b"%b%b%b" % (before, between.join([table[each] for each in offsets]), after)
+    return names == b"%b%b%b" % (before, between.join([table[offset] for offset in offsets]), after)
 
 
 def _misfits(

@@ -20,5 +20,5 @@ def owner(name: str) -> str:
 
 
 def is_literal(name: str) -> bool:
-    """Tell whether an address stands where a name should."""
+    """Tell whether a text is an address instead of a name."""
     return name[name.rfind(".") + 1 :].isdigit() or ":" in name

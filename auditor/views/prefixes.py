@@ -47,7 +47,7 @@ CELL_BITS: Final = {V4: 24, V6: 48}
 _REST_BITS: Final = {version: WIDTH[version] - CELL_BITS[version] for version in (V4, V6)}
 
 _MAX_CELLS: Final = 1 << 16
-#: IPv6 addresses that are told apart; of IPv4 a bitmap would do for each /24.
+#: IPv6 addresses that are counted singly; for IPv4 there is a bitmap for each /24.
 _MAX_V6_ADDRESSES: Final = 1 << 17
 #: A prefix of fewer addresses is none to speak of: they are counted as scattered.
 _MIN_ADDRESSES: Final = 8
@@ -194,16 +194,18 @@ class PrefixFaults:
 def faults_of(record: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the codes of a record's errors and warnings, sorted, each once."""
     return tuple(
-        sorted({each["code"] for each in record["findings"] if each["severity"] in _FAULTY})
+        sorted(
+            {finding["code"] for finding in record["findings"] if finding["severity"] in _FAULTY}
+        )
     )
 
 
 def split_address(text: str) -> tuple[Network, int] | None:
     """Return the /24 or /48 of an address and its offset into it, None if it is no address."""
-    found = parse_address(text)
-    if found is None:
+    parsed = parse_address(text)
+    if parsed is None:
         return None
-    version, number = found
+    version, number = parsed
     bits = _REST_BITS[version]
     return (version, number >> bits), number & ((1 << bits) - 1)
 
@@ -273,19 +275,19 @@ def _of_cell(version: int, first: int, cell: Cell) -> Iterator[tuple[str, Prefix
     codes = {code for faults in cell.by_faults for code in faults}
     for code in codes:
         faulty, sound = _parted(cell, code)
-        found: Iterable[Prefix]
+        prefixes: Iterable[Prefix]
         if not sound:
             low, high = min(map(min, faulty)), max(map(max, faulty))
-            found = (_covering(version, first, low, high, cell.size),)
+            prefixes = (_covering(version, first, low, high, cell.size),)
         elif sum(map(len, faulty)) < _MIN_ADDRESSES:
             continue
         elif version == V4:
-            found = _of_octets(first, b"".join(faulty), b"".join(sound))  # type: ignore[arg-type]
+            prefixes = _of_octets(first, b"".join(faulty), b"".join(sound))  # type: ignore[arg-type]
         else:
-            found = chain.from_iterable(
+            prefixes = chain.from_iterable(
                 _of_run(version, first, *run) for run in _runs({*chain(*faulty)}, {*chain(*sound)})
             )
-        for prefix in found:
+        for prefix in prefixes:
             yield code, prefix
 
 

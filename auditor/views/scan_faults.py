@@ -48,9 +48,9 @@ def scan_faults(path: Path | str) -> list[FaultPrefixes]:
                 continue
             front, _, last = head.rpartition(b"." if b"." in head else b":")
             found = rest.partition(_FINDINGS)[2].partition(_PTR)[0]
-            one, _, more = found.partition(_SUBJECT)
+            code, _, more = found.partition(_SUBJECT)
             # Most have one finding or none, of which code and severity are enough.
-            key = b",".join(_GRADED.findall(found)) if _CODE in more else one
+            key = b",".join(_GRADED.findall(found)) if _CODE in more else code
             group = pending.get(front)
             if group is None:
                 group = pending[front] = {}

@@ -55,7 +55,7 @@ class ZoneFaults:
         )
 
     def add_files(self, names: Iterable[str]) -> None:
-        """Count what stands beside results. Raises InputError for what are no zone facts."""
+        """Count the zone facts beside results. Raises InputError for any other content."""
         for path in zone_files(names):
             self.zones = self.zones or 0
             for line in read_zones(path):
@@ -149,7 +149,7 @@ def zone_changes(old: Sequence[str], new: Sequence[str]) -> Iterator[dict[str, A
                 "target": zone,
                 "kind": "zone",
                 "change": "changed" if came == went else "worse" if came else "better",
-                "regression": any(found["severity"] == "error" for found in added),
+                "regression": any(finding["severity"] == "error" for finding in added),
                 "verdict": {"old": None, "new": None},
                 "findings": {"added": added, "removed": removed},
                 "facts": [],
@@ -160,30 +160,32 @@ def zone_changes(old: Sequence[str], new: Sequence[str]) -> Iterator[dict[str, A
 
 def _by_zone(paths: Iterable[Path]) -> dict[str, tuple[int, dict[tuple[str, str], str]]]:
     """Return targets and findings of each zone that has any."""
-    found = {}
+    by_zone = {}
     for path in paths:
         for line in read_zones(path):
             if line["findings"]:
-                found[line["zone"]] = line["addresses"], _findings(line)
-    return found
+                by_zone[line["zone"]] = line["addresses"], _findings(line)
+    return by_zone
 
 
 def _findings(line: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    return {(found["code"], found["subject"]): found["severity"] for found in line["findings"]}
+    return {
+        (finding["code"], finding["subject"]): finding["severity"] for finding in line["findings"]
+    }
 
 
 def _listed(
-    found: Mapping[tuple[str, str], str], without: Mapping[tuple[str, str], str]
+    severities: Mapping[tuple[str, str], str], without: Mapping[tuple[str, str], str]
 ) -> list[dict[str, str]]:
     return [
         {"code": code, "severity": severity, "subject": subject}
-        for (code, subject), severity in sorted(found.items())
+        for (code, subject), severity in sorted(severities.items())
         if (code, subject) not in without
     ]
 
 
 def _has_problem(findings: Iterable[Mapping[str, str]]) -> bool:
-    return any(found["severity"] in {"warning", "error"} for found in findings)
+    return any(finding["severity"] in {"warning", "error"} for finding in findings)
 
 
 def _parse(text: bytes) -> dict[str, Any] | None:
@@ -194,10 +196,10 @@ def _parse(text: bytes) -> dict[str, Any] | None:
             and type(line["addresses"]) is int
             and line["mends"] in MENDS
             and all(
-                type(found["code"]) is str
-                and type(found["subject"]) is str
-                and found["severity"] in SEVERITIES
-                for found in line["findings"]
+                type(finding["code"]) is str
+                and type(finding["subject"]) is str
+                and finding["severity"] in SEVERITIES
+                for finding in line["findings"]
             )
         )
     except (orjson.JSONDecodeError, KeyError, TypeError):

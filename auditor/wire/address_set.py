@@ -126,13 +126,13 @@ def by_version(networks: Iterable[IPv4Network | IPv6Network]) -> dict[int, list[
 
     RFC 7208 §5 has it so. A version without addresses is left out.
     """
-    found: dict[int, list[Interval]] = {4: [], 6: []}
+    by_ip: dict[int, list[Interval]] = {4: [], 6: []}
     for network in networks:
-        found[network.version].append(
+        by_ip[network.version].append(
             (int(network.network_address), int(network.broadcast_address))
         )
-    v6 = union(found[6])
+    v6 = union(by_ip[6])
     start, _ = _MAPPED
     mapped = [(first - start, last - start) for first, last in take_range(v6, *_MAPPED)]
-    sets = {4: union([*found[4], *mapped]), 6: v6}
+    sets = {4: union([*by_ip[4], *mapped]), 6: v6}
     return {version: ranges for version, ranges in sets.items() if ranges}

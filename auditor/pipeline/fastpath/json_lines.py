@@ -52,14 +52,14 @@ def confirmed_lines(
         chains = [",".join([f'"{name}"' for name in ptr.chain]) for ptr in columns.ptrs]
     return [
         (
-            f'{{"target":"{address}","kind":"ip","verdict":"{verdict}","findings":[{found}],'
+            f'{{"target":"{address}","kind":"ip","verdict":"{verdict}","findings":[{findings}],'
             f'"ptr":{{"status":"NOERROR","names":["{name}"],"chain":[{chain}],'
             f'"owner":"{owner}","zone":null}},"helo":{helo},'
             f'"iprev":{{"result":"pass","names":[{{"name":"{name}","status":"NOERROR",'
             f'"addresses":["{address}"],"confirms":true}}]}},"spf":[{facts}],'
             f'"domain":null,"labels":{shown},"error":null}}\n'
         ).encode()
-        for address, owner, chain, name, facts, shown, (verdict, found), helo in zip(  # noqa: B905 - some may be endless
+        for address, owner, chain, name, facts, shown, (verdict, findings), helo in zip(  # noqa: B905 - some may be endless
             columns.texts, owners, chains, columns.names, spf, columns.labels, verdicts, helos
         )
     ]

@@ -265,7 +265,7 @@ class Rules:
             if rule.rdtype in rdtypes:
                 for number in rule.numbers:
                     name = rule.owner_for(number)
-                    found = (each for each, _ in self._matching(name) if each.rdtype in rdtypes)
+                    found = (rule for rule, _ in self._matching(name) if rule.rdtype in rdtypes)
                     if next(found) is rule:
                         yield name
 

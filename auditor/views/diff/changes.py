@@ -30,7 +30,7 @@ CHANGES: Final = (
 )
 
 _FACTS: Final = ("kind", "ptr", "helo", "iprev", "spf", "domain")
-#: Facts that are null where they are not known: that is no change.
+#: Facts that are null if unknown, which is not a change.
 _PERHAPS_UNKNOWN: Final = ("ptr.owner", "ptr.zone")
 #: Lists of objects, each with what tells one object from another.
 _KEYED: Final[dict[str, tuple[str, ...]]] = {
@@ -49,7 +49,7 @@ Record = dict[str, Any]
 
 
 def change(old: Record | None, new: Record | None) -> dict[str, Any] | None:
-    """Return what happened between two records of a target; None if nothing did.
+    """Return the change between two records of a target; None if they are the same.
 
     Without `old` it appeared, without `new` it vanished. Else its verdict got `worse` or
     `better` in the order pass, warn, fail; or it became `undetermined` (its verdict is now
@@ -111,15 +111,17 @@ def _what(old: Record | None, new: Record | None) -> str:
 
 def _problems(record: Record) -> Counter[str]:
     return Counter(
-        found["code"]
-        for found in record["findings"]
-        if found["severity"] in _PROBLEMS and found["code"] not in _UNDETERMINED
+        finding["code"]
+        for finding in record["findings"]
+        if finding["severity"] in _PROBLEMS and finding["code"] not in _UNDETERMINED
     )
 
 
 def _findings(record: Record | None) -> Counter[tuple[str, str, str]]:
-    found = record["findings"] if record else ()
-    return Counter((each["code"], each["subject"], each["severity"]) for each in found)
+    findings = record["findings"] if record else ()
+    return Counter(
+        (finding["code"], finding["subject"], finding["severity"]) for finding in findings
+    )
 
 
 def _listed(findings: Counter[tuple[str, str, str]]) -> list[dict[str, str]]:
@@ -129,22 +131,22 @@ def _listed(findings: Counter[tuple[str, str, str]]) -> list[dict[str, str]]:
     ]
 
 
-def _compare(path: str, of: list[str], old: Any, new: Any, found: list[dict[str, Any]]) -> None:
+def _compare(path: str, of: list[str], old: Any, new: Any, fields: list[dict[str, Any]]) -> None:
     """Add to `found` where two values differ, key by key."""
     if old == new or (None in (old, new) and path.endswith(_PERHAPS_UNKNOWN)):
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            _compare(f"{path}.{key}", of, old.get(key), new.get(key), found)
+            _compare(f"{path}.{key}", of, old.get(key), new.get(key), fields)
     elif path in _KEYED and isinstance(old, list) and isinstance(new, list):
         then, now = _by_name(old, _KEYED[path]), _by_name(new, _KEYED[path])
         for name, number in sorted(then.keys() | now.keys()):
             key = name, number
-            _compare(path, [*of, name], then.get(key), now.get(key), found)
+            _compare(path, [*of, name], then.get(key), now.get(key), fields)
         if then == now:  # the same in another order, which means something
-            found.append({"fact": path, "of": of, "old": _names(then), "new": _names(now)})
+            fields.append({"fact": path, "of": of, "old": _names(then), "new": _names(now)})
     else:
-        found.append({"fact": path, "of": of, "old": old, "new": new})
+        fields.append({"fact": path, "of": of, "old": old, "new": new})
 
 
 def _by_name(

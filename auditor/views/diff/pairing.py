@@ -95,8 +95,8 @@ class ResultLines:
                 self.at += 1
 
     def wrong(self, number: int, why: str) -> InputError:
-        """Return the error for a line, by its number from nought over all files."""
-        before, name = next(found for found in reversed(self._files) if found[0] <= number)
+        """Return the error for a line, by its number from 0 over all files."""
+        before, name = next(file for file in reversed(self._files) if file[0] <= number)
         return InputError(f"{name} line {number - before + 1}: {why}")
 
 
@@ -130,7 +130,7 @@ class _UnpairedLines:
         return entry
 
     def drained(self) -> Iterator[NumberedLine]:
-        """Yield them in the order of the input, and let go of each."""
+        """Yield them in the order of the input, and forget each."""
         entries = list[NumberedLine]()
         for known in self.by_target.values():
             entries += (known,) if isinstance(known, NumberedLine) else known
@@ -270,7 +270,7 @@ class LinePairs:
             raise side.wrong(entry.number, str(error)) from None
 
     def _meet(self, old: _UnpairedLines, nows: Iterable[NumberedLine]) -> None:
-        """Pair lines of NEW with those of OLD that wait; what meets none has appeared."""
+        """Pair lines of NEW with waiting ones of OLD; those without a partner have appeared."""
         for now in nows:
             then = old.take_line(self._target(self.new, now))
             if then is None:

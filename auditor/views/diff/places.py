@@ -24,7 +24,7 @@ __all__ = ["FindingChange", "FindingPlaces"]
 
 _MAX_CODES: Final = 512
 _MAX_NETWORKS: Final = 1 << 16
-#: How much of what came or went is most of it.
+#: The share of the changes that counts as most of them.
 _MOST: Final = 0.75
 
 
@@ -83,7 +83,7 @@ class FindingPlaces:
             prefix = _most(self._networks.get((code, column), Counter()), (added, removed)[column])
             inside = prefix.size if prefix else 0
             changes.append(FindingChange(code, added, removed, prefix, inside))
-        return sorted(changes, key=lambda each: (-max(each.added, each.removed), each.code))
+        return sorted(changes, key=lambda change: (-max(change.added, change.removed), change.code))
 
 
 def _most(networks: Counter[Network], total: int) -> Prefix | None:
@@ -94,7 +94,7 @@ def _most(networks: Counter[Network], total: int) -> Prefix | None:
     for version, size in versions.most_common(1):
         if size < _MOST * total:
             break
-        inside = {number: count for (each, number), count in networks.items() if each == version}
+        inside = {number: count for (ip, number), count in networks.items() if ip == version}
         bits = CELL_BITS[version]
         # By the first bits that all have: the half with most of them, as long as there is one.
         shift = (min(inside) ^ max(inside)).bit_length()

@@ -186,13 +186,13 @@ class History:
         appeared = dict(self._rows("SELECT first, count(*) FROM spells GROUP BY first"))
         gone = dict(self._rows("SELECT gone, count(*) FROM spells GROUP BY gone"))
         for number, night in enumerate(self.nights):
-            found = verdicts.get(number, {})
+            counts = verdicts.get(number, {})
             yield {
                 "type": "night",
                 "night": night.label,
                 "file": night.file,
-                "targets": sum(found.values()),
-                "verdicts": {verdict: found.get(verdict, 0) for verdict in _VERDICTS},
+                "targets": sum(counts.values()),
+                "verdicts": {verdict: counts.get(verdict, 0) for verdict in _VERDICTS},
                 "findings": codes.get(number, {}),
                 "appeared": appeared.get(number, 0) if number else None,
                 "gone": gone.get(number, 0) if number else None,
@@ -249,7 +249,7 @@ class History:
     def _load(self, paths: Sequence[tuple[Any, bool]], wanted: Wanted) -> None:
         """Read the files. Raises InputError."""
         looked = [look_at(self._connection, path, named=named) for path, named in paths]
-        files = [each for each in looked if each is not None]
+        files = [path for path in looked if path is not None]
         self.nights = ordered(night for _, nights in files for night in nights)
         if not self.nights:
             raise InputError("no records in any of the files: there is no history")

@@ -85,16 +85,16 @@ class NightFile(NamedTuple):
 def parquet_files(names: Iterable[str]) -> list[tuple[Path, bool]]:
     """Return the files that arguments name, with whether each was named itself; folders by name.
 
-    Raises InputError for what is not there.
+    Raises InputError for missing files.
     """
     found: list[tuple[Path, bool]] = []
     for name in names:
         path = Path(name)
         if path.is_dir():
-            inside = sorted(each for each in path.glob("*.parquet") if each.is_file())
+            inside = sorted(file for file in path.glob("*.parquet") if file.is_file())
             if not inside:
                 raise InputError(f"{name}: no .parquet file in it; {EXPECTED}")
-            found += [(each, False) for each in inside]
+            found += [(file, False) for file in inside]
         elif path.is_file():
             found.append((path, True))
         else:
@@ -105,7 +105,7 @@ def parquet_files(names: Iterable[str]) -> list[tuple[Path, bool]]:
 def look_at(connection: Any, path: Path, *, named: bool) -> tuple[NightFile, list[Night]] | None:
     """Return a file and its nights; None for a table of zones that was not named itself.
 
-    Raises InputError for what is no such table.
+    Raises InputError for any other file.
     """
     try:
         notes = dict(connection.execute(_NOTES, [_escaped(path), _MAX_NOTE_OCTETS]).fetchall())
@@ -179,9 +179,9 @@ def _noted(notes: Mapping[str, str]) -> datetime | None:
 
 def _dated(path: Path) -> datetime | None:
     """Return the date in a file's name."""
-    for found in _dates(path.name):
+    for date in _dates(path.name):
         try:
-            return datetime.fromisoformat(found).replace(tzinfo=UTC)
+            return datetime.fromisoformat(date).replace(tzinfo=UTC)
         except ValueError:
             continue
     return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MARKS", "TARGET_MARK", "FoldedLine", "LineFolder", "fold", "fold_for"]
 
-#: A line with marks in it, and what stood in place of each, in the order of MARKS.
+#: A line with marks in it, and the texts that they replace, in the order of MARKS.
 FoldedLine: TypeAlias = "tuple[bytes, list[bytes]]"
 
 #: Names of an address that are replaced at most.
@@ -63,7 +63,7 @@ _ZONE_OCTETS: Final = 24
 
 
 def fold(line: bytes) -> FoldedLine:
-    """Return a line with marks in it, and what stood in place of each, in the order of MARKS.
+    """Return a line with marks in it, and the texts that they replace, in the order of MARKS.
 
     A line without any is returned as it is. Only lines of addresses are folded, in the order of
     keys that `auditor scan` writes; what is not replaced is simply left in the line.
@@ -80,7 +80,7 @@ def fold(line: bytes) -> FoldedLine:
     names = _between(rest, _NAMES, b"]")[1:-1].split(b'","')
     texts = [target, owner, *names[:_NAMES_REPLACED]]
     all_plain = _ALL_PLAIN(b" ".join(texts))
-    if not (all_plain or _PLAIN(target)):  # what names it again would not be told from others
+    if not (all_plain or _PLAIN(target)):  # a second mention could not be distinguished
         return line, []
     for mark, text in zip(_QUOTED_MARKS, texts, strict=False):
         if all_plain or _PLAIN(text):

@@ -28,15 +28,15 @@ def odd_name(record: Mapping[str, Any]) -> str | None:
         ptr, forward = holder["ptr"], holder["iprev"]["names"]
         names += [*ptr["names"], *ptr["chain"], *filter(None, (ptr["owner"], ptr["zone"]))]
         names += [name["name"] for name in forward]
-        addresses += [each for name in forward for each in name["addresses"]]
+        addresses += [address for name in forward for address in name["addresses"]]
     if record["kind"] == "ip":
         addresses.append(record["target"])
     else:
         names += [record["target"], *(host["name"] for host in record["domain"]["mx"]["hosts"])]
     if record["helo"]:
         addresses += record["helo"]["addresses"]
-    found = record["findings"]
-    names += [each["subject"] for each in found if each["code"] == "DELEGATION_MISSING"]
+    findings = record["findings"]
+    names += [finding["subject"] for finding in findings if finding["code"] == "DELEGATION_MISSING"]
     odd = [text for text in addresses if not _is_address(text)]
     odd += [text for text in names if not _is_name(text)]
     return odd[0] if odd else None

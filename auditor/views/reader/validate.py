@@ -143,8 +143,8 @@ def _object(schema: Mapping[str, Any]) -> _Check:
             if wrong := checks[key](column):
                 return _below(key, wrong)
         for key in optional:
-            found = [value[key] for value in values if key in value]
-            if wrong := _several(checks[key], found):
+            present = [value[key] for value in values if key in value]
+            if wrong := _several(checks[key], present):
                 return _below(key, wrong)
         return ""
 

@@ -35,7 +35,7 @@ __all__ = [
 
 #: What is counted under this is beyond a limit; no domain and no finding is called that.
 OTHERS: Final = "(all others)"
-#: Codes that are told apart: more than any catalogue has.
+#: Codes that are counted separately: more than any catalogue has.
 _MAX_CODES: Final = 512
 #: Examples of a finding that the page shows.
 _MAX_EXAMPLES: Final = 3
@@ -219,14 +219,14 @@ class ScanAggregate:
 
     def _prefix(self, where: tuple[int, int], verdict: str, codes: set[str], times: int) -> None:
         key = self._key(*where)
-        found = self.prefixes.get(key)
-        if found is None:
+        counts = self.prefixes.get(key)
+        if counts is None:
             if len(self.prefixes) >= self._limits.prefixes and self.lengths is _FINE_PREFIX_BITS:
                 self._coarsen()
-            found = self.prefixes.setdefault(self._key(*where), PrefixCounts())
-        found.verdicts[_VERDICTS[verdict]] += times
+            counts = self.prefixes.setdefault(self._key(*where), PrefixCounts())
+        counts.verdicts[_VERDICTS[verdict]] += times
         for code in codes:
-            found.codes[code] += times
+            counts.codes[code] += times
 
     def _labels(self, record: Mapping[str, Any], codes: set[str], times: int) -> None:
         for name, value in record["labels"].items():
@@ -237,21 +237,21 @@ class ScanAggregate:
                 key = shown(name), OTHERS
                 if key not in self.labels and len(self.labels) >= 2 * self._limits.labels:
                     key = OTHERS, OTHERS
-            found = self.labels.get(key)
-            if found is None:
-                found = self.labels[key] = PrefixCounts()
-            found.verdicts[_VERDICTS[record["verdict"]]] += times
+            counts = self.labels.get(key)
+            if counts is None:
+                counts = self.labels[key] = PrefixCounts()
+            counts.verdicts[_VERDICTS[record["verdict"]]] += times
             for code in codes:
-                found.codes[code] += times
+                counts.codes[code] += times
 
     def _coarsen(self) -> None:
         fine, past = self.prefixes, self.failed_before
         self.prefixes, self.failed_before, self.lengths = {}, Counter(), _COARSE_PREFIX_BITS
-        for (version, _, number), found in fine.items():
+        for (version, _, number), counts in fine.items():
             wider = number >> (_FINE_PREFIX_BITS[version] - _COARSE_PREFIX_BITS[version])
             self.prefixes.setdefault(
                 (version, _COARSE_PREFIX_BITS[version], wider), PrefixCounts()
-            ).add_counts(found)
+            ).add_counts(counts)
         for (version, _, number), failed in past.items():
             wider = number >> (_FINE_PREFIX_BITS[version] - _COARSE_PREFIX_BITS[version])
             self.failed_before[version, _COARSE_PREFIX_BITS[version], wider] += failed
@@ -268,13 +268,13 @@ class ScanAggregate:
         confirming = {of(name["name"]) for name in record["iprev"]["names"] if name["confirms"]}
         for name in dict.fromkeys(map(of, record["ptr"]["names"])):
             known = name if name in self.domains or self._fits(self.domains) else OTHERS
-            found = self.domains.get(known)
-            if found is None:
-                found = self.domains[known] = DomainCounts()
-            found.addresses += times
-            found.confirmed += times * (name in confirming)
-            found.failing += times * (record["verdict"] == "fail")
-            found.generic += times * ("PTR_GENERIC" in codes)
+            counts = self.domains.get(known)
+            if counts is None:
+                counts = self.domains[known] = DomainCounts()
+            counts.addresses += times
+            counts.confirmed += times * (name in confirming)
+            counts.failing += times * (record["verdict"] == "fail")
+            counts.generic += times * ("PTR_GENERIC" in codes)
 
     def _spf(
         self,

@@ -56,10 +56,10 @@ def _annotate(gathered: ScanAggregate, diff: Diff) -> None:
     # Of a target that was audited twice, each record has a change of its own.
     changes: defaultdict[tuple[str, str], deque[tuple[str, str]]] = defaultdict(deque)
     wanted = {(row.target, row.shape.verdict) for row in gathered.rows}
-    for found in diff.changes():
-        key = found["target"], found["verdict"]["new"]
+    for change in diff.changes():
+        key = change["target"], change["verdict"]["new"]
         if key in wanted:
-            changes[key].append((found["change"], found["verdict"]["old"] or ""))
+            changes[key].append((change["change"], change["verdict"]["old"] or ""))
     for row in gathered.rows:
         waiting = changes.get((row.target, row.shape.verdict))
         row.change, row.before = waiting.popleft() if waiting else ("", row.shape.verdict)

@@ -70,9 +70,9 @@ def origin(names: Sequence[str]) -> ResultSource:
     path = Path(names[0])
     beside = path / "manifest.json" if path.is_dir() else path.with_name(f"{path.name}.run.json")
     try:
-        found = orjson.loads(beside.read_bytes())
-        started, ended = (_time(found[key]) for key in ("started", "ended"))
-        how = str(found["how"])
+        manifest = orjson.loads(beside.read_bytes())
+        started, ended = (_time(manifest[key]) for key in ("started", "ended"))
+        how = str(manifest["how"])
     except (OSError, ValueError, KeyError, TypeError):
         # Results do without a manifest, and so does their report.
         return ResultSource(name)

@@ -78,7 +78,9 @@ def _ranked(
         title = "A finding that this version of auditor does not know"
         return RankedFinding(shown(code), severity, title, count, before, places, "", "", (), (), 0)
     examples = gathered.examples[code]
-    lines = [f"; {each['target']}\n{each['lines']}" for each in examples if each["lines"]]
+    lines = [
+        f"; {example['target']}\n{example['lines']}" for example in examples if example["lines"]
+    ]
     return RankedFinding(
         code,
         severity,
@@ -108,11 +110,11 @@ def _whole(gathered: ScanAggregate) -> dict[str, tuple[tuple[str, int], ...]]:
 
 def _places(gathered: ScanAggregate) -> dict[str, tuple[tuple[str, int], ...]]:
     """Return the prefixes with the most cases of each finding."""
-    found: dict[str, list[tuple[int, tuple[int, int, int]]]] = defaultdict(list)
+    by_code: dict[str, list[tuple[int, tuple[int, int, int]]]] = defaultdict(list)
     for (version, length, number), prefix in gathered.prefixes.items():
         for code, count in prefix.codes.items():
-            found[code].append((count, (-version, length, -number)))
-    top = {code: nlargest(_MAX_NAMED_PREFIXES, cases) for code, cases in found.items()}
+            by_code[code].append((count, (-version, length, -number)))
+    top = {code: nlargest(_MAX_NAMED_PREFIXES, cases) for code, cases in by_code.items()}
     every: dict[str, tuple[tuple[str, int], ...]] = defaultdict(tuple)
     for code, cases in top.items():
         every[code] = tuple(

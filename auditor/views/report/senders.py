@@ -64,13 +64,13 @@ def _sentence(totals: Mapping[str, Any]) -> str:
 
 
 def _table(
-    found: Mapping[str, Any],
+    ranking: Mapping[str, Any],
     title: str,
     heads: tuple[str, ...],
     cells: Callable[[Mapping[str, Any]], Sequence[str]],
 ) -> SenderTable:
-    rows = tuple(tuple(map(shown, cells(line))) for line in found["first"])
-    return SenderTable(title, heads, rows, found["rows"] - len(rows))
+    rows = tuple(tuple(map(shown, cells(line))) for line in ranking["first"])
+    return SenderTable(title, heads, rows, ranking["rows"] - len(rows))
 
 
 def _world(line: Mapping[str, Any]) -> _Row:
@@ -118,7 +118,7 @@ def _unauthorised(line: Mapping[str, Any]) -> _Row:
 
 def _way(way: Mapping[str, Any]) -> str:
     """Return the terms that lead to an address, from the domain's own policy on."""
-    terms = [way["term"], *(each["term"] for each in way["through"])]
+    terms = [way["term"], *(term["term"] for term in way["through"])]
     return " > ".join(term or "its end" for term in terms)
 
 
@@ -130,10 +130,10 @@ def _some(names: Sequence[str], number: int | None = None) -> str:
 
 def _both(numbers: Mapping[str, Any]) -> str:
     """Return numbers of IPv4 and IPv6 addresses."""
-    found = [(int(numbers[key]), name) for key, name in (("ipv4", "IPv4"), ("ipv6", "IPv6"))]
+    numbered = [(int(numbers[key]), name) for key, name in (("ipv4", "IPv4"), ("ipv6", "IPv6"))]
     parts = [
         f"{number:,} {name}" if number < _MAX_EXACT else f"{number:.1e} {name}"
-        for number, name in found
+        for number, name in numbered
         if number
     ]
     return " and ".join(parts) or "none"

@@ -21,7 +21,7 @@ _WHO: Final = {"rir": "the registry", "isp": "the provider", "customer": "the ho
 
 
 class ZoneFinding(NamedTuple):
-    """A finding about zones: each zone or server that has it, with zones, targets and who mends.
+    """A finding about zones: each zone or server that has it, with zones, targets and who fixes it.
 
     `subjects` are those that hurt most targets, `more` the number of the others.
     """

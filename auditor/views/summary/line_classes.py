@@ -35,7 +35,7 @@ __all__ = ["LineClasses"]
 _MAX_CLASSES: Final = 4096
 #: Lines, and all but the last groups of their addresses, that wait to be counted by network.
 _MAX_PENDING: Final = 1 << 17
-#: Lines in all and of each group that are enough to go on with: the fewer wait, the better do
+#: Lines in all and of each group that are enough to continue: the fewer wait, the better do
 #: they fit into the caches of the processor.
 _FEW_PENDING: Final = 1 << 13
 _PENDING_A_GROUP: Final = 64

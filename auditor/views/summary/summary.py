@@ -35,7 +35,7 @@ _BITS: Final = {V4: 24, V6: 48}
 
 
 class Summary:
-    """Counts of records, by all that a person asks first.
+    """Counts of records by verdict, finding, status and prefix.
 
     `verdicts` by (kind, verdict), `findings` by (code, severity): there may be several in a
     record, which `targets` counts once. `ptr` and `iprev` are those of address targets.
@@ -89,10 +89,10 @@ class Summary:
         """Count a record `times` times, in all but its prefix."""
         verdict = record["verdict"]
         self.verdicts[record["kind"], verdict] += times
-        found = [(finding["code"], finding["severity"]) for finding in record["findings"]]
-        for key in found:
+        pairs = [(finding["code"], finding["severity"]) for finding in record["findings"]]
+        for key in pairs:
             self.findings[key] += times
-        for key in set(found):
+        for key in set(pairs):
             self.targets[key] += times
         if record["kind"] != "ip":
             return
