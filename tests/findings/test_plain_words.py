@@ -112,12 +112,12 @@ def test_a_sentence_that_begins_with_a_name_leaves_it_as_it_is() -> None:
     assert headline(record, ()) == "mx.example.net has no SPF record."
 
 
-@pytest.mark.parametrize("code", [entry.code for entry in ENTRIES])
-def test_every_finding_has_words(code: str) -> None:
-    record = address_record("192.0.2.5", code, names=["mx.example.net"])
-    text = cause(record, record["findings"][0])
-    assert text
-    assert "{" not in text
+def test_every_finding_has_words() -> None:
+    for entry in ENTRIES:
+        record = address_record("192.0.2.5", entry.code, names=["mx.example.net"])
+        text = cause(record, record["findings"][0])
+        assert text, entry.code
+        assert "{" not in text
 
 
 def test_a_name_that_was_never_meant_is_the_cause_and_not_that_it_has_no_address() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.effort import examples
 from support.fleet import FLEET
 
 from auditor.errors import TooManyTargetsError
@@ -88,11 +89,12 @@ def test_shards_of_a_prefix_are_full_contiguous_and_a_few_hundred_octets_long() 
 
 def test_a_long_list_travels_as_columns_in_a_few_octets_a_target(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
-    path.write_text("".join(f"20.{n >> 8 & 255}.{n & 255}.7\n" for n in range(60_000)))
+    count = examples(60_000)
+    path.write_text("".join(f"20.{n >> 8 & 255}.{n & 255}.7\n" for n in range(count)))
     stream = TargetStream([], [str(path)])
     shards = list(cut_shards(stream.entries()))
     assert _targets(shards) == _whole(stream)
-    assert sum(len(shard.packed) for shard in shards) < 8 * 60_000
+    assert sum(len(shard.packed) for shard in shards) < 8 * count
 
 
 def test_blocks_of_a_shard_are_full_but_the_last_whatever_it_was_made_of() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from support.effort import sample
 from support.limited import REFUSED, AtATime, on_busy_machine, varying
 from support.simnet import ONE, Simulation, names, truth
 
@@ -140,7 +141,7 @@ def test_if_fewer_at_a_time_have_not_ended_the_loss_a_rate_is_tried(*, is_lossy:
     assert limit.is_tried is is_lossy
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", sample(range(3)))
 @pytest.mark.parametrize(("limit", "rcode"), [(20, REFUSED), (150, REFUSED), (64, None)])
 def test_a_limit_is_used_on_a_busy_machine_as_well(
     limit: int, rcode: int | None, seed: int
