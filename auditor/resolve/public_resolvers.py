@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,10 +15,10 @@ _log = logging.getLogger("auditor")
 #: Queries a second that a public resolver is asked at most, unless `--server-qps` says otherwise.
 PUBLIC_QPS: Final = 1_000.0
 
-#: Public resolvers whose operators publish limits, and block those who do not keep them.
+#: Public resolvers whose operators publish limits, and block those who do not keep them;
+#: canonical, as addresses of servers are.
 _PUBLIC: Final = frozenset(
-    str(ip_address(address))
-    for address in (
+    {
         # Google Public DNS
         *("8.8.8.8", "8.8.4.4", "2001:4860:4860::8888", "2001:4860:4860::8844"),
         # Cloudflare
@@ -40,7 +39,7 @@ _PUBLIC: Final = frozenset(
         # CleanBrowsing, Control D, UltraDNS, Level 3
         *("185.228.168.9", "185.228.169.9", "76.76.2.0", "76.76.10.0"),
         *("64.6.64.6", "64.6.65.6", "4.2.2.1", "4.2.2.2"),
-    )
+    }
 )
 
 

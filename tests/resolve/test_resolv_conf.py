@@ -13,10 +13,11 @@ from auditor.errors import NoServerError
 from auditor.resolve import resolv_conf
 from auditor.resolve.bulk.engine import BulkEngine
 from auditor.resolve.cares.engine import CaresEngine
-from auditor.resolve.public_resolvers import is_public
+from auditor.resolve.public_resolvers import _PUBLIC, is_public
 from auditor.resolve.resolv_conf import read_system_servers, system_servers
 from auditor.resolve.socket_address import socket_address
 from auditor.settings import Server, Settings
+from auditor.settings_values import parse_server
 from auditor.workers.quotas import Quotas
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ def test_a_system_without_a_configuration_names_no_server(monkeypatch: pytest.Mo
 
 
 # --- Public resolvers
+
+
+def test_public_resolvers_are_known_by_the_addresses_that_servers_have() -> None:
+    for address in _PUBLIC:
+        assert parse_server(address).address == address
 
 
 def test_a_public_resolver_is_asked_a_thousand_times_a_second_unless_told_otherwise() -> None:
