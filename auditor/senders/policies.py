@@ -13,7 +13,7 @@ from auditor.spf.check_host import helo_policy
 from auditor.spf.limits import MAX_LOOKUPS
 from auditor.spf.macro_expansion import MacroValues, owner_of
 from auditor.spf.parser import LOOKUP_TERMS
-from auditor.spf.range_evaluator import parsed
+from auditor.spf.policy_memo import parsed
 from auditor.spf.records import mail_hosts, only_policy
 from auditor.spf.shared_policies import SharedPolicies
 from auditor.wire.addresses import V4, V6

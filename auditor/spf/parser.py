@@ -123,8 +123,9 @@ class Policy(NamedTuple):
     """A parsed SPF record.
 
     `text` is the record, one character an octet (as in Latin-1). `terms` are all terms that
-    can be read, in the order published; `redirect` and `exp` are those modifiers, also
-    among the terms. Only without `problems` is there anything to evaluate.
+    can be read, in the order published, `mechanisms` those of them that are evaluated (§4.6.2);
+    `redirect` and `exp` are those modifiers, also among the terms. Only without `problems` is
+    there anything to evaluate.
     """
 
     text: str
@@ -132,11 +133,7 @@ class Policy(NamedTuple):
     problems: tuple[SyntaxProblem, ...]
     redirect: Term | None
     exp: Term | None
-
-    @property
-    def mechanisms(self) -> tuple[Term, ...]:
-        """The terms that are evaluated, in order (§4.6.2)."""
-        return tuple(term for term in self.terms if term.qualifier)
+    mechanisms: tuple[Term, ...]
 
 
 class _BadTermError(ValueError):
@@ -172,7 +169,14 @@ def parse_policy(text: bytes | str) -> Policy:
                 )
         else:
             terms.append(term)
-    return Policy(record, tuple(terms), tuple(problems), known.get("redirect"), known.get("exp"))
+    return Policy(
+        record,
+        tuple(terms),
+        tuple(problems),
+        known.get("redirect"),
+        known.get("exp"),
+        tuple([term for term in terms if term.qualifier]),
+    )
 
 
 def parse_term(text: str, start: int = 0) -> Term:

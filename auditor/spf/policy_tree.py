@@ -7,6 +7,7 @@ The counts are those of an address that no network matches, so that every term i
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.answer import Question
@@ -15,7 +16,7 @@ from auditor.spf.macro_expansion import MacroValues, owner_of
 from auditor.spf.outline import outline_of
 from auditor.spf.policy_memo import MAX_KEPT_OCTETS
 from auditor.spf.range_evaluator import Answers, networks_of, peculiar
-from auditor.spf.ranges import partition, published
+from auditor.spf.ranges import published, range_parts
 from auditor.spf.records import mail_hosts, only_policy, policies
 from auditor.wire.address_set import EVERYTHING, address_count, union
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
@@ -38,7 +39,6 @@ _MAX_OCTETS: Final = 1 << 19
 _MAX_ABREAST: Final = 128
 
 _VERSIONS: Final = (4, 6)
-_ADDRESSES: Final = {4: A, 6: AAAA}
 _ASKED: Final = {"include": (TXT,), "redirect": (TXT,), "a": (A, AAAA), "mx": (MX,), "exists": (A,)}
 
 
@@ -147,10 +147,10 @@ def _numbers(version: int, head: PublishedPolicy, count: _TreeBuilder) -> Steps[
     if count.is_union:
         number = address_count(union(count.passing[version]))
         return number, EVERYTHING[version][1] + 1 - number if count.is_open else 0
-    results = yield from partition(version, [EVERYTHING[version]], head, None, None)
+    values = MacroValues(version, head.domain, None, None)
     sizes = Counter[str | None]()
-    for part in results:
-        sizes[part.result] += part.last - part.first + 1
+    for ranges, label in (yield from range_parts(version, [EVERYTHING[version]], head, values)):
+        sizes[label.result] += address_count(ranges)
     return sizes["pass"], sizes[None]
 
 
@@ -387,9 +387,10 @@ class _TreeBuilder:
                 return "too many hosts", False
             names = hosts
         statuses = []
+        questions = [Question(name, rdtype) for rdtype in (A, AAAA) for name in names]
+        answers = iter((yield from self._answers.ask_unknown(questions)))
         for version, spent in self._spent.items():
-            questions = [Question(name, _ADDRESSES[version]) for name in names]
-            for answer in (yield from self._answers.ask_unknown(questions)):
+            for answer in islice(answers, len(names)):
                 spent.see(answer)
                 statuses.append(answer.status)
                 if answer.records and self._collects:

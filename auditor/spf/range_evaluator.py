@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 from auditor.resolve.answer import Question
 from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS
 from auditor.spf.macro_expansion import owner_of
-from auditor.spf.parser import LOOKUP_TERMS, parse_policy
-from auditor.spf.policy_memo import PolicyMemo
+from auditor.spf.parser import LOOKUP_TERMS
+from auditor.spf.policy_memo import parsed
 from auditor.spf.records import mail_hosts, only_policy
 from auditor.wire.address_set import EVERYTHING, Interval, take_range, union
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
@@ -36,7 +36,6 @@ __all__ = [
     "RangeOutcome",
     "RangePart",
     "networks_of",
-    "parsed",
     "peculiar",
 ]
 
@@ -113,14 +112,6 @@ class Answers:
     def exhausted(self) -> bool:
         """Whether no more should be asked."""
         return len(self.known) >= _MAX_QUESTIONS
-
-
-_POLICIES: Final[PolicyMemo[bytes, Policy]] = PolicyMemo(parse_policy)
-
-
-def parsed(text: bytes) -> Policy:
-    """Return the terms of a policy, kept if it is short."""
-    return _POLICIES(text)
 
 
 def peculiar(owner: str) -> bool:

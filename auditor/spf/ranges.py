@@ -38,6 +38,7 @@ __all__ = [
     "decided_by",
     "partition",
     "published",
+    "range_parts",
     "range_table",
 ]
 
@@ -248,12 +249,18 @@ def partition(
             )
             for first, last in ranges
         ]
-    domain, policy, _, answers = head
-    yield from _ask_ahead(version, ranges[0][0], head)
-    values = MacroValues(version, domain, sender, helo)
-    walk = RangeEvaluation(version, values, answers)
-    parts = yield from walk.evaluate_policy(policy, domain, {(0, 0): list(ranges)})
+    values = MacroValues(version, head.domain, sender, helo)
+    parts = yield from range_parts(version, ranges, head, values)
     return _in_order(version, parts, _explanations(version, parts, head, values))
+
+
+def range_parts(
+    version: int, ranges: Sequence[Interval], head: PublishedPolicy, values: MacroValues
+) -> Steps[list[RangePart]]:
+    """Evaluate a policy for a set of addresses; return its parts, in no order, as they ended."""
+    yield from _ask_ahead(version, ranges[0][0], head)
+    walk = RangeEvaluation(version, values, head.answers)
+    return (yield from walk.evaluate_policy(head.policy, head.domain, {(0, 0): list(ranges)}))
 
 
 def _ask_ahead(version: int, address: int, head: PublishedPolicy) -> Steps[None]:

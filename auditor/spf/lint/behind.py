@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from auditor.spf.lint.problems import shown
+from auditor.spf.lint.record import breadth_of
 
 if TYPE_CHECKING:
     from auditor.spf.lint.problems import Problems
@@ -35,6 +36,8 @@ def lint_behind(node: TreePolicy, problems: Problems) -> None:
 
 def _matching_all(node: TreePolicy) -> list[Term]:
     """Return the terms before all that match every address by networks, none if not all are."""
+    if not breadth_of(node.policy).may_match_all:
+        return []
     matched = _NOBODY
     found = []
     for term in node.policy.mechanisms:
@@ -54,7 +57,7 @@ def _matched(node: TreePolicy, term: Term) -> frozenset[int]:
     if term.kind in _NETWORKS:
         return _NETWORKS[term.kind] if term.bits == 0 else _NOBODY
     if term.kind == "include":
-        policy = next((each.policy for each in node.terms if each.term == term), None)
+        policy = next((each.policy for each in node.terms if each.term is term), None)
         return _passed(policy) if policy is not None else _NOBODY
     return _NOBODY
 
@@ -62,6 +65,8 @@ def _matched(node: TreePolicy, term: Term) -> frozenset[int]:
 def _passed(node: TreePolicy) -> frozenset[int]:
     """Return the IP versions of which a policy surely passes every address."""
     passed = _NOBODY
+    if not breadth_of(node.policy).may_pass_all:
+        return passed
     for term in node.policy.mechanisms:
         if term.qualifier != "+":
             break  # of the rest some may be matched by it

@@ -17,10 +17,10 @@ from auditor.spf.lint.near_miss import near_miss
 from auditor.spf.lint.problems import Problem, Problems, shown, unread
 from auditor.spf.lint.record import (
     CHOSEN_BY_CLIENT,
+    breadth_of,
     lint_own,
     lint_strings,
     lint_syntax,
-    passes_all,
 )
 from auditor.spf.macro_expansion import MacroValues, owner_of
 from auditor.spf.macros import SpfSyntaxError, macro_string
@@ -132,7 +132,10 @@ class _Lint:
 
     def of(self, domain: str) -> Problems:
         """Return the problems of a domain's policy."""
-        return self._by_domain.setdefault(domain, Problems(domain))
+        found = self._by_domain.get(domain)
+        if found is None:
+            found = self._by_domain[domain] = Problems(domain)
+        return found
 
     def problems(self) -> Iterator[Problem]:
         """Return all problems, by domain in the order met."""
@@ -174,12 +177,12 @@ class _Lint:
         Terms with macros may lead to any policy, or be void lookups.
         """
         terms = list(_open_terms(self._summary.tree))
+        if not terms:
+            return False
         letters = frozenset[str]().union(*[term.macros for term in terms])
         refers = any(term.kind in {"include", "redirect"} for term in terms)
         voids = self._summary.voids[0] + len(terms)
-        return letters.isdisjoint(CHOSEN_BY_CLIENT) and (
-            refers or (bool(terms) and voids > MAX_VOIDS)
-        )
+        return letters.isdisjoint(CHOSEN_BY_CLIENT) and (refers or voids > MAX_VOIDS)
 
     def trial(self) -> Steps[None]:
         """Evaluate a policy that depends on the address for those of the domain itself.
@@ -211,7 +214,8 @@ class _Lint:
         if first_time:
             lint_syntax(node.policy, problems)
         if passing:
-            _lint_open(node.policy, problems)
+            for term, whom in breadth_of(node.policy).open_terms:
+                problems.note_problem("SPF_PASS_ALL", f"{whom} passes", term)
         own = any(node is other for other in self.own)
         if own:
             txt = self._summary.answers.get(Question(name, TXT))
@@ -239,16 +243,18 @@ class _Lint:
                 "SPF_TOO_MANY_LOOKUPS", f"{count}, {MAX_LOOKUPS} are allowed", term
             )
         self._void_limit(tree, problems)
-        if not any(problem.code == "SPF_PASS_ALL" for problem in self.problems()):
-            numbers = {4: summary.addresses_v4, 6: summary.addresses_v6}
-            for version, number in numbers.items():
-                if number > EVERYTHING[version][1]:
-                    note = f"every IPv{version} address passes, by all terms together"
-                    problems.note_problem("SPF_PASS_ALL", note)
-                elif number > _MAX_TOTAL[version]:
-                    count = f"{number:,}" if version == 4 else f"2^{number.bit_length() - 1}"  # noqa: PLR2004 - IPv4
-                    note = f"{count} IPv{version} addresses or more pass, by all terms together"
-                    problems.note_problem("SPF_TOTAL_WIDE", note)
+        numbers = {4: summary.addresses_v4, 6: summary.addresses_v6}
+        wide = [pair for pair in numbers.items() if pair[1] > _MAX_TOTAL[pair[0]]]
+        if not wide or any(problem.code == "SPF_PASS_ALL" for problem in self.problems()):
+            return
+        for version, number in wide:
+            if number > EVERYTHING[version][1]:
+                note = f"every IPv{version} address passes, by all terms together"
+                problems.note_problem("SPF_PASS_ALL", note)
+            else:
+                count = f"{number:,}" if version == 4 else f"2^{number.bit_length() - 1}"  # noqa: PLR2004 - IPv4
+                note = f"{count} IPv{version} addresses or more pass, by all terms together"
+                problems.note_problem("SPF_TOTAL_WIDE", note)
 
     def _void_limit(self, tree: TreePolicy, problems: Problems) -> None:
         """Judge the void lookups: those of IPv4 clients, and only then those of IPv6 alone."""
@@ -310,13 +316,15 @@ class _Lint:
         problems = self.of(name)
         record = policy.text.encode("latin-1")
         for strings in cast("Sequence[tuple[bytes, ...]]", txt.records):
-            if b"".join(strings) == record:
+            if len(strings) > 1 and b"".join(strings) == record:
                 lint_strings(strings, problems)
         size = answer_size(name, txt)
+        if size <= _MAX_PLAIN:
+            return
         note = f"about {size:,} octets, of which the policy takes {len(record):,}"
         if size + _OPT > _MAX_EDNS:
             problems.note_problem("SPF_ANSWER_NEEDS_TCP", note)
-        elif size > _MAX_PLAIN:
+        else:
             problems.note_problem("SPF_RECORD_TOO_LONG", note)
 
 
@@ -329,7 +337,7 @@ def answer_size(name: str, answer: Answer) -> int:
     for target in (*answer.chain[1:], answer.canonical) if answer.chain else ():
         size += _RECORD_FIXED + len(encode_name(target))
     for strings in cast("Sequence[tuple[bytes, ...]]", answer.records):
-        size += _RECORD_FIXED + sum(1 + len(string) for string in strings)
+        size += _RECORD_FIXED + len(strings) + sum(map(len, strings))
     return size
 
 
@@ -339,18 +347,6 @@ def _own(tree: TreePolicy | None) -> Iterator[TreePolicy]:
         yield tree
         last = tree.terms[-1] if tree.terms else None
         tree = last.policy if last is not None and last.term.kind == "redirect" else None
-
-
-def _lint_open(policy: Policy, problems: Problems) -> None:
-    """Note the term that authorises the whole internet; terms after `all` do not count."""
-    for term in policy.mechanisms:
-        if term.bits and term.bits6 and term.kind != "all":
-            continue  # the most by far
-        everyone = passes_all(term)
-        if everyone:
-            problems.note_problem("SPF_PASS_ALL", f"{everyone} passes", term)
-        if term.kind == "all":
-            return
 
 
 def _open_terms(tree: TreePolicy | None) -> Iterator[Term]:

@@ -6,13 +6,13 @@ No lookups here, and the cost is linear in the length of the record, or nearly s
 from __future__ import annotations
 
 import re
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, takewhile
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.spf.lint.problems import Problem, Problems, shown
-from auditor.spf.parser import MECHANISMS, parse_policy
-from auditor.spf.policy_memo import PolicyMemo
+from auditor.spf.parser import MECHANISMS
+from auditor.spf.policy_memo import PolicyMemo, parsed
 from auditor.wire.address_set import EVERYTHING, take_range
 from auditor.wire.addresses import format_address
 
@@ -25,6 +25,8 @@ __all__ = [
     "CHOSEN_BY_CLIENT",
     "WIDEST_V4",
     "WIDEST_V6",
+    "Breadth",
+    "breadth_of",
     "lint_own",
     "lint_strings",
     "lint_syntax",
@@ -81,19 +83,22 @@ def lint_strings(strings: Sequence[bytes], problems: Problems) -> None:
 
 def lint_own(policy: Policy, domain: str, problems: Problems) -> None:
     """Note what is unwise in the policy of a domain itself, or of one it redirects to."""
-    if any(term.spec is not None and _named(term) == domain for term in policy.terms):
+    names, found = _OWN_PROBLEMS(policy.text)
+    if domain in names:
         _judge_own(policy, domain, problems)
         return
     # No term says with a name what another says without one: it is the text that decides.
-    for problem in _OWN_PROBLEMS(policy.text):
+    for problem in found:
         problems.add_problem(problem._replace(domain=problems.domain))
 
 
-def _problems_of(text: str) -> list[Problem]:
-    """Return the problems of a policy that does not name its own domain, without a domain."""
+def _problems_of(text: str) -> tuple[frozenset[str], list[Problem]]:
+    """Return the names in a policy, and its problems where none is its own, without a domain."""
     problems = Problems("")
-    _judge_own(parse_policy(text.encode("latin-1")), _NO_DOMAIN, problems)
-    return problems.found
+    policy = parsed(text.encode("latin-1"))
+    _judge_own(policy, _NO_DOMAIN, problems)
+    names = frozenset([_named(term) for term in policy.terms if term.spec is not None])
+    return names, problems.found
 
 
 _OWN_PROBLEMS: Final = PolicyMemo(_problems_of)
@@ -119,6 +124,44 @@ def _judge_own(policy: Policy, domain: str, problems: Problems) -> None:
             problems.note_problem("SPF_UNKNOWN_MODIFIER", _meant(term), term)
     single = _lint_duplicates(effective, domain, problems)
     _lint_covered(single, problems)
+
+
+class Breadth(NamedTuple):
+    """How many addresses a policy may match by its text alone.
+
+    `open_terms` let the world pass, each with whom; what stands behind all does not count.
+    `may_match_all`: all addresses of an IP version may match before `all`; `may_pass_all`: they
+    may pass, before any may match that do not.
+    """
+
+    open_terms: tuple[tuple[Term, str], ...]
+    may_match_all: bool
+    may_pass_all: bool
+
+
+def _breadth(text: str) -> Breadth:
+    mechanisms = parsed(text.encode("latin-1")).mechanisms
+    end = next((at for at, term in enumerate(mechanisms) if term.kind == "all"), len(mechanisms))
+    open_terms = [(term, passes_all(term)) for term in mechanisms[: end + 1]]
+    first = takewhile(lambda term: term.qualifier == "+", mechanisms)
+    return Breadth(
+        tuple([(term, whom) for term, whom in open_terms if whom]),
+        any(map(_may_match_all, mechanisms[:end])),
+        any(map(_may_match_all, first)),
+    )
+
+
+def _may_match_all(term: Term) -> bool:
+    """Tell whether a term may match every address of an IP version by networks."""
+    return term.kind in {"all", "include"} or (term.kind in _VERSIONS and term.bits == 0)
+
+
+_BREADTHS: Final = PolicyMemo(_breadth)
+
+
+def breadth_of(policy: Policy) -> Breadth:
+    """Return how many addresses a policy may match, kept if it is short."""
+    return _BREADTHS(policy.text)
 
 
 def passes_all(term: Term) -> str:
