@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -50,23 +49,37 @@ def together(stages: Sequence[Steps[T]]) -> Steps[list[T]]:
     if len(stages) == 1:
         return [(yield from stages[0])]
     facts: dict[int, T] = {}
-    running = list(enumerate(stages))
-    # The first send to a generator must be None; afterwards it gets its answers.
-    answers: list[Sequence[Answer] | None] = [None] * len(running)
-    while True:
-        waiting: list[tuple[int, Steps[T]]] = []
-        questions: list[Question] = []
-        ends = [0]
-        for (index, stage), got in zip(running, answers, strict=True):
+    questions: list[Question] = []
+    #: The stages that go on, by their index, and where the questions of each end.
+    running: list[tuple[int, Steps[T], int]] = []
+    for index, stage in enumerate(stages):
+        try:
+            questions += next(stage)
+        except StopIteration as end:
+            facts[index] = end.value
+        else:
+            running.append((index, stage, len(questions)))
+    while len(running) > 1:
+        answers = yield questions
+        asked, running, questions = running, [], []
+        first = 0
+        for index, stage, after in asked:
             try:
-                questions += stage.send(got)  # type: ignore[arg-type]
+                questions += stage.send(answers[first:after])
             except StopIteration as end:
                 facts[index] = end.value
             else:
-                waiting.append((index, stage))
-                ends.append(len(questions))
-        if not waiting:
-            return [facts[index] for index in range(len(stages))]
-        received = yield questions
-        answers = [received[start:end] for start, end in pairwise(ends)]
-        running = waiting
+                running.append((index, stage, len(questions)))
+            first = after
+    for index, stage, _ in running:  # the last one
+        facts[index] = yield from _run_on(stage, questions)
+    return [facts[index] for index in range(len(stages))]
+
+
+def _run_on(stage: Steps[T], questions: Sequence[Question]) -> Steps[T]:
+    """Run a stage to its end that has asked questions."""
+    try:
+        while True:
+            questions = stage.send((yield questions))
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]

@@ -1,10 +1,18 @@
-"""Limits of SPF processing (RFC 7208 §4.6.4): ten lookups, two void lookups, ten MX hosts."""
+"""Limits of SPF processing (RFC 7208 §4.6.4), and what of them has been spent.
+
+Ten lookups, two void lookups, ten MX hosts.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["MAX_LOOKUPS", "MAX_MX", "MAX_VOIDS"]
+from auditor.wire.codes import NOERROR, SETTLED
+
+if TYPE_CHECKING:
+    from auditor.resolve.answer import Answer
+
+__all__ = ["MAX_LOOKUPS", "MAX_MX", "MAX_VOIDS", "Spent"]
 
 #: Terms that cause DNS lookups, in a policy and all that it includes.
 MAX_LOOKUPS: Final = 10
@@ -12,3 +20,22 @@ MAX_LOOKUPS: Final = 10
 MAX_VOIDS: Final = 2
 #: Hosts of one mx mechanism.
 MAX_MX: Final = 10
+
+
+class Spent:
+    """What an address of one IP version has spent, and whether its evaluation has ended."""
+
+    __slots__ = ("ended", "lookups", "voids")
+
+    def __init__(self) -> None:
+        self.lookups = self.voids = 0
+        self.ended = False
+
+    def see(self, answer: Answer) -> None:
+        """Count a lookup's answer (§4.6.4), or end with it."""
+        if self.ended or answer.status == NOERROR:
+            return
+        if answer.status in SETTLED:
+            self.voids += 1
+        else:
+            self.ended = True

@@ -2,79 +2,89 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from auditor.resolve.answer import Question
 from auditor.spf.macro_expansion import is_surely_named, owner_of
 from auditor.spf.macros import fit_domain
-from auditor.spf.parser import Policy, Term, parse_policy
-from auditor.spf.policy_memo import PolicyMemo
+from auditor.spf.policy_memo import PolicyMemo, parsed
+from auditor.wire.codes import AAAA, MX, TXT, A
 
 if TYPE_CHECKING:
+    from auditor.spf.parser import Policy, Term
     from auditor.wire.address_set import Interval
 
-__all__ = ["CostlyTerm", "Outline", "outline_of"]
+__all__ = ["CostlyTerm", "Outline", "first_questions", "outline_of"]
 
 _VERSIONS: Final = {"ip4": 4, "ip6": 6}
 
-
 Networks: TypeAlias = "dict[int, list[Interval]]"
+
+#: What terms ask for at once.
+_ASKED: Final = {"include": (TXT,), "redirect": (TXT,), "a": (A, AAAA), "mx": (MX,), "exists": (A,)}
 
 
 class CostlyTerm(NamedTuple):
     """A term that costs lookups, or `all`.
 
-    `owner` is its target name, None if that is no name; only if it `is_fixed`. Else
-    it is the domain of the policy, or depends on macros. `before`: by IP version the networks
-    of ip4 and ip6 since the costly term before.
+    `owner` is its target name, None if that is no name; only if it `is_fixed`. Else it is the
+    domain of the policy, or depends on macros. `questions` are those about it that are asked at
+    once. `before`: by IP version the networks of ip4 and ip6, if any, since the costly term before.
     """
 
     term: Term
     is_fixed: bool
     owner: str | None
+    questions: tuple[Question, ...]
     before: Networks
 
 
 class Outline(NamedTuple):
     """What of a policy matters for its tree.
 
-    `is_union`: it passes whatever any of its terms matches, and nothing else. `networks` are
-    those behind the last costly term.
+    `asking`: the costly terms before `all`, with the redirect. `is_union`: it passes whatever
+    any of its terms matches, and nothing else. `networks` are those behind the last costly term.
     """
 
     policy: Policy
     costly: tuple[CostlyTerm, ...]
     redirect: CostlyTerm | None
+    asking: tuple[CostlyTerm, ...]
     is_union: bool
     networks: Networks
 
-    @property
-    def asking(self) -> tuple[CostlyTerm, ...]:
-        """The costly terms before `all`, with the redirect."""
-        end = next((at for at, costly in enumerate(self.costly) if costly.term.kind == "all"), None)
-        if end is not None:
-            return self.costly[:end]
-        return self.costly if self.redirect is None else (*self.costly, self.redirect)
-
 
 def _outline(text: bytes) -> Outline:
-    policy = parse_policy(text)
+    policy = parsed(text)
     mechanisms = policy.mechanisms
     costly = []
-    networks: Networks = {4: [], 6: []}
+    networks: Networks = {}
     for term in mechanisms:
         if term.kind in _VERSIONS:
-            networks[_VERSIONS[term.kind]].append(term.span)
+            networks.setdefault(_VERSIONS[term.kind], []).append(term.span)
         else:
             costly.append(_costly(term, networks))
-            networks = {4: [], 6: []}
+            networks = {}
     redirect = None if policy.redirect is None else _costly(policy.redirect, networks)
-    return Outline(policy, tuple(costly), redirect, _is_union(policy), networks)
+    asking = [*takewhile(lambda each: each.term.kind != "all", costly)]
+    if redirect is not None and len(asking) == len(costly):
+        asking.append(redirect)
+    return Outline(policy, tuple(costly), redirect, tuple(asking), _is_union(policy), networks)
 
 
 def _costly(term: Term, before: Networks) -> CostlyTerm:
     if term.spec is None or "%" in term.spec:
-        return CostlyTerm(term, is_fixed=False, owner=None, before=before)
-    return CostlyTerm(term, is_fixed=True, owner=owner_of(fit_domain(term.spec)), before=before)
+        return CostlyTerm(term, is_fixed=False, owner=None, questions=(), before=before)
+    owner = owner_of(fit_domain(term.spec))
+    return CostlyTerm(term, True, owner, first_questions(term.kind, owner), before)  # noqa: FBT003 - a record
+
+
+def first_questions(kind: str, owner: str | None) -> tuple[Question, ...]:
+    """Return what a term about a name asks for at once: nothing if it is None."""
+    if owner is None:
+        return ()
+    return tuple([Question(owner, rdtype) for rdtype in _ASKED.get(kind, ())])
 
 
 def _is_union(policy: Policy) -> bool:

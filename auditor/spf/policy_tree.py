@@ -11,9 +11,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.answer import Question
-from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS
+from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS, Spent
 from auditor.spf.macro_expansion import MacroValues, owner_of
-from auditor.spf.outline import outline_of
+from auditor.spf.outline import first_questions, outline_of
 from auditor.spf.policy_memo import MAX_KEPT_OCTETS
 from auditor.spf.range_evaluator import Answers, networks_of, peculiar
 from auditor.spf.ranges import published, range_parts
@@ -39,7 +39,6 @@ _MAX_OCTETS: Final = 1 << 19
 _MAX_ABREAST: Final = 128
 
 _VERSIONS: Final = (4, 6)
-_ASKED: Final = {"include": (TXT,), "redirect": (TXT,), "a": (A, AAAA), "mx": (MX,), "exists": (A,)}
 
 
 class TreeTerm(NamedTuple):
@@ -154,32 +153,13 @@ def _numbers(version: int, head: PublishedPolicy, count: _TreeBuilder) -> Steps[
     return sizes["pass"], sizes[None]
 
 
-class _Spent:
-    """What an address of one IP version has spent, and whether its evaluation has ended."""
-
-    __slots__ = ("ended", "lookups", "voids")
-
-    def __init__(self) -> None:
-        self.lookups = self.voids = 0
-        self.ended = False
-
-    def see(self, answer: Answer) -> None:
-        """Count a lookup's answer (§4.6.4), or end with it."""
-        if self.ended or answer.status == NOERROR:
-            return
-        if answer.status in SETTLED:
-            self.voids += 1
-        else:
-            self.ended = True
-
-
 class _TreeBuilder:
     """The walk through a tree of policies, for both IP versions at once."""
 
     def __init__(self, head: PublishedPolicy) -> None:
         self._answers: Answers = head.answers
         self._values = [MacroValues(version, head.domain, None, None) for version in _VERSIONS]
-        self._spent = {version: _Spent() for version in _VERSIONS}
+        self._spent = {version: Spent() for version in _VERSIONS}
         self._terms = self._octets = 0
         self._is_union = True
         #: What the terms match, up to the first one that depends on the client.
@@ -211,7 +191,7 @@ class _TreeBuilder:
 
         `above` are the owner names of the policies that lead here.
         """
-        policy, costly, redirect, is_union, networks = outline_of(text)
+        policy, costly, redirect, _, is_union, networks = outline_of(text)
         self._is_union &= is_union
         self._octets += len(text)
         lineage = (*above, owner_of(domain) or domain)
@@ -252,7 +232,7 @@ class _TreeBuilder:
 
     def _pass(self, networks: Mapping[int, Sequence[Interval]]) -> None:
         """Note networks that pass, of the addresses that reach the term."""
-        if self._collects:
+        if networks and self._collects:
             for version, spans in networks.items():
                 self.passing[version] += spans
 
@@ -270,7 +250,7 @@ class _TreeBuilder:
 
     def _target(self, costly_term: CostlyTerm, domain: str) -> tuple[str | None, str | None]:
         """Return the owner name that a term is about, and what is wrong with it."""
-        term, is_fixed, owner, _ = costly_term
+        term, is_fixed, owner, _, _ = costly_term
         if term.spec is None:
             owner = owner_of(domain)
         elif not is_fixed:
@@ -290,12 +270,13 @@ class _TreeBuilder:
             referred: list[str] = []
             for policy, name in level:
                 for costly_term in outline_of(policy).asking:
-                    kind = costly_term.term.kind
-                    owner, _ = self._target(costly_term, name)
-                    if owner is None or kind not in _ASKED:
-                        continue
-                    questions += [Question(owner, rdtype) for rdtype in _ASKED[kind]]
-                    if kind in {"include", "redirect"} and owner not in seen:
+                    kind, owner = costly_term.term.kind, costly_term.owner
+                    if costly_term.is_fixed:
+                        questions += costly_term.questions
+                    else:
+                        owner, _ = self._target(costly_term, name)
+                        questions += first_questions(kind, owner)
+                    if owner and kind in {"include", "redirect"} and owner not in seen:
                         seen.add(owner)
                         referred.append(owner)
             if not questions or self._answers.exhausted:
@@ -348,9 +329,7 @@ class _TreeBuilder:
                     spent.lookups = max(spent.lookups, MAX_LOOKUPS + 1)
             self._end()
             return "loop", None, False
-        (answer,) = yield from self._answers.ask_unknown([Question(owner, TXT)])
-        for spent in self._spent.values():
-            spent.see(answer)
+        answer = yield from self._ask(Question(owner, TXT))
         text = only_policy(answer)
         if answer.status not in SETTLED:
             return answer.status, None, False
@@ -366,19 +345,27 @@ class _TreeBuilder:
         policy, passes = yield from self.build_policy(text, name, lineage)
         return None, policy, passes
 
+    def _ask(self, question: Question) -> Steps[Answer]:
+        """Return the answer to a question that both IP versions have, and count it."""
+        answers = self._answers
+        answer = answers.known.get(question)
+        if answer is None:
+            (answer,) = yield from answers.ask_unknown([question])
+        answers.used[question] = answer
+        if answer.status != NOERROR:
+            for spent in self._spent.values():
+                spent.see(answer)
+        return answer
+
     def _resolve(self, term: Term, owner: str) -> Steps[tuple[str | None, bool]]:
         """Count what a, mx and exists ask; return the trouble, and whether all match."""
         kind = term.kind
         if kind == "exists":
-            (answer,) = yield from self._answers.ask_unknown([Question(owner, A)])
-            for spent in self._spent.values():
-                spent.see(answer)
+            answer = yield from self._ask(Question(owner, A))
             return None if answer.status in SETTLED else answer.status, answer.status == NOERROR
         names = [owner]
         if kind == "mx":
-            (answer,) = yield from self._answers.ask_unknown([Question(owner, MX)])
-            for spent in self._spent.values():
-                spent.see(answer)
+            answer = yield from self._ask(Question(owner, MX))
             if answer.status not in SETTLED:
                 return answer.status, False
             hosts = mail_hosts(answer.records)
@@ -394,7 +381,7 @@ class _TreeBuilder:
                 spent.see(answer)
                 statuses.append(answer.status)
                 if answer.records and self._collects:
-                    self._pass({version: networks_of(term, version, answer.records)})
+                    self.passing[version] += networks_of(term, version, answer.records)
         failed = [status for status in statuses if status not in SETTLED]
         nothing = None if NOERROR in statuses else "no addresses"
         return failed[0] if failed else nothing, False

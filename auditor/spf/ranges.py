@@ -212,7 +212,8 @@ def published(domain: str) -> Steps[PublishedPolicy]:
     except StopIteration as end:  # no domain, so nothing to ask
         fact: SpfFact = end.value
         return PublishedPolicy(fact.domain, b"", fact, answers)
-    (answer,) = yield from answers.ask_unknown([question])
+    (answer,) = yield (question,)
+    answers.known[question] = answers.used[question] = answer
     policy = only_policy(answer) if answer.status in SETTLED else None
     if policy is not None:
         steps.close()
