@@ -6,6 +6,7 @@ import json
 import random
 from typing import TYPE_CHECKING
 
+import pytest
 from support.isp_block import isp_block
 from views.making import address, finding
 
@@ -52,3 +53,21 @@ def test_places_beyond_the_limit_are_counted_without_their_prefix() -> None:
     places.count_change({"target": "example.net", "kind": "domain", "findings": added})
     (found,) = places.changed_findings()
     assert (found.code, found.added, found.removed, found.prefix) == ("PTR_MISSING", 9, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("targets", "prefix"),
+    [
+        (["192.0.2.1", "203.0.113.1"], None),  # 192.0.0.0/4 is nobody's
+        (["10.1.0.1", "10.200.0.1"], "10.0.0.0/8"),
+        (["2001:db8::1", "2a00::1"], None),
+        (["2001:db8::1", "2001:db8:1::1"], "2001:db8::/47"),
+    ],
+)
+def test_a_prefix_that_nobody_holds_is_no_place(targets: list[str], prefix: str | None) -> None:
+    places = FindingPlaces()
+    added = {"added": [finding("PTR_MISSING")], "removed": []}
+    for target in targets:
+        places.count_change({"target": target, "kind": "ip", "findings": added})
+    (found,) = places.changed_findings()
+    assert found.prefix is None if prefix is None else str(found.prefix) == prefix

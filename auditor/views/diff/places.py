@@ -14,6 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.views.prefixes import CELL_BITS, WIDTH, Prefix, split_address
+from auditor.wire.addresses import V4, V6
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,12 +27,14 @@ _MAX_CODES: Final = 512
 _MAX_NETWORKS: Final = 1 << 16
 #: The share of the changes that counts as most of them.
 _MOST: Final = 0.75
+#: Shorter prefixes are nobody's, and say nothing of where a change is.
+_MIN_LENGTH: Final = {V4: 8, V6: 16}
 
 
 class FindingChange(NamedTuple):
     """How often a finding came and went; `prefix` holds `inside` of what was more frequent.
 
-    It is the longest prefix with three quarters of them; None if there are few, or no addresses.
+    It is the longest prefix with three quarters of them; None if they are all over, or none are.
     """
 
     code: str
@@ -108,6 +111,6 @@ def _most(networks: Counter[Network], total: int) -> Prefix | None:
             inside = {number: n for number, n in inside.items() if number >> (shift - 1) == half}
             shift = (min(inside) ^ max(inside)).bit_length()
         first = (min(inside) >> shift << shift) << (WIDTH[version] - bits)
-        if bits > shift:
+        if bits - shift >= _MIN_LENGTH[version]:
             return Prefix(version, first, bits - shift, sum(inside.values()))
     return None
