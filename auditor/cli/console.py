@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
@@ -27,8 +28,9 @@ __all__ = [
     "print_message",
 ]
 
-#: Characters of a message: names of files are in it as they were given.
-_MAX_MESSAGE: Final = 10_000
+#: Characters of a line of a message: names of files are in it as they were given.
+_MAX_LINE: Final = 10_000
+_STYLE: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 def prepare() -> None:
@@ -65,12 +67,24 @@ def print_json(value: object, *, indent: bool = False) -> None:
 
 
 def print_message(text: str) -> None:
-    """Print a line about the run on standard error, if it is open."""
+    """Print lines about the run on standard error, if it is open; fit for a terminal."""
     # Not by click: it would go round the progress display, which stands in for sys.stderr.
     with suppress(OSError):
         if sys.stderr is not None:
             colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-            print(text if colour else click.unstyle(text), file=sys.stderr, flush=True)  # noqa: T201
+            shown = _escaped(text if colour else click.unstyle(text))
+            print(shown, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _escaped(text: str) -> str:
+    """Return lines with what does not print escaped, but for colours."""
+    if text.isprintable():
+        return text
+    parts = _STYLE.split(text)
+    for place in range(0, len(parts), 2):
+        lines = parts[place].split("\n")
+        parts[place] = "\n".join(printable(line, _MAX_LINE) for line in lines)
+    return "".join(parts)
 
 
 class ErrorOutput:
@@ -96,7 +110,7 @@ class ErrorOutput:
     def fail(self, message: str, code: int) -> None:
         """Say what ended the command, once."""
         if not self.as_json:
-            print_message(f"auditor: {printable(message, _MAX_MESSAGE)}")
+            print_message(f"auditor: {message}")
         elif message != self._said:
             self._said = message
             from auditor.cli.log_json import error_event  # noqa: PLC0415 - for few commands
@@ -128,7 +142,7 @@ class _Messages(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print `auditor: ` and the message."""
-        print_message(f"auditor: {printable(record.getMessage(), _MAX_MESSAGE)}")
+        print_message(f"auditor: {record.getMessage()}")
 
 
 @contextmanager
