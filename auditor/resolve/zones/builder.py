@@ -46,12 +46,13 @@ class Place(NamedTuple):
         return ZoneFileError(f"{self.label}:{line}: {message}")
 
     def unreadable(self, reason: str) -> ZoneFileError:
-        """Return the error for an entry that is neither a record nor a directive."""
+        """Return the error for an entry that cannot be read, "" for one that is none at all."""
         found = self.text[self.position : self.text.index("\n", self.position)].strip()
         if len(found) > _MAX_LINE_CHARACTERS:
             found = f"{found[:_MAX_LINE_CHARACTERS]}..."
-        message = f"expected a resource record or a directive, found {found!r}"
-        return self.refusal(f"{message}: {reason}" if reason else message)
+        if reason:
+            return self.refusal(f"{found!r} cannot be read: {reason}")
+        return self.refusal(f"expected a resource record or a directive, found {found!r}")
 
 
 class ZoneBuilder:
