@@ -135,6 +135,7 @@ class BlockFastPath:
         names = cast("list[str]", [answer[1][0] for answer in ptrs])
         self._columns = columns._replace(ptrs=ptrs, names=names)
         known = self._fast_path.wildcards.names
+        self._rows.ask_forward()
         groups = dict.fromkeys([*columns.groups, *self._rows.groups()])
         parents = dict.fromkeys([group.parent for group in groups])
         self.questions = ask(names, columns.rdtypes)
@@ -161,7 +162,7 @@ class BlockFastPath:
                 if answer is None:
                     self._fall_back(index, None)
                 elif not confirmed[index]:
-                    self._rows.add_answered(columns, index, columns.ptrs[index], answer)
+                    self._rows.add(columns, index, columns.ptrs[index], answer)
             columns = columns.select(confirmed)
             answers = list(compress(answers, confirmed))
         self._columns = columns = columns._replace(forwards=cast("Sequence[Answer]", answers))

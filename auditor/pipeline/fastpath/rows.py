@@ -9,7 +9,7 @@ names that need escapes, and policies for pyspf.
 from __future__ import annotations
 
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from auditor.checks.address import MAX_NAMES, confirm, ptr_fact
 from auditor.findings.judge import judge_name, judge_names, perhaps_judged
@@ -41,7 +41,7 @@ class _Row:
     """An address: its columns and where it stands in them, and what is known of its names.
 
     `doubtful`: whether a name must be judged by itself; `helos`: the confirmed ones, whose policies
-    are checked; `outcomes`: of these, by the places in `helos`.
+    are checked; `outcomes`: of these, None where it is not known yet.
     """
 
     __slots__ = (
@@ -68,13 +68,8 @@ class _Row:
         self.names = self.ptr.names[:MAX_NAMES]
         self.forwards: Sequence[Answer | None] = ()
         self.helos: list[str] = []
-        self.outcomes: dict[int, HeloOutcome] = {}
+        self.outcomes: list[HeloOutcome | None] = []
         self.is_for_audit = False
-
-    def needs_escapes(self) -> bool:
-        """Tell whether a name has characters that JSON escapes."""
-        joined = "".join((*self.ptr.names, *self.ptr.chain, self.ptr.owner))
-        return "\\" in joined or '"' in joined
 
 
 class AddressRows:
@@ -92,19 +87,19 @@ class AddressRows:
         self._spf_batch: HeloSpfBatch[tuple[_Row, int]] | None = None
         self.questions: list[Question] = []
 
-    def add(self, columns: AddressColumns, index: int, ptr_answer: Answer) -> None:
-        """Take an address, and ask for the addresses of its names."""
-        row = _Row(columns, index, ptr_answer)
-        self._rows.append(row)
-        self.questions += ask(row.names, repeat(columns.rdtypes[index]))
-
-    def add_answered(
-        self, columns: AddressColumns, index: int, ptr_answer: Answer, forward: Answer
+    def add(
+        self, columns: AddressColumns, index: int, ptr_answer: Answer, *forwards: Answer
     ) -> None:
-        """Take an address whose only name has been looked up."""
+        """Take an address; `forwards`: about its names, if they have been looked up."""
         row = _Row(columns, index, ptr_answer)
-        row.forwards = (forward,)
+        row.forwards = forwards
         self._rows.append(row)
+
+    def ask_forward(self) -> None:
+        """Ask for the addresses of all names."""
+        names = [name for row in self._rows for name in row.names]
+        rdtypes = [row.columns.rdtypes[row.index] for row in self._rows for _ in row.names]
+        self.questions = ask(names, rdtypes)
 
     def groups(self) -> list[AddressGroup]:
         """Return the groups of neighbours that the addresses are in."""
@@ -129,29 +124,28 @@ class AddressRows:
             if not row.forwards:
                 start, end = end, end + len(row.names)
                 row.forwards = answers[start:end]
-        rows = [row for row in self._rows if self._is_confirmed(row)]
+        are_odd = _are_odd(self._rows)
+        rows = [
+            row for row in self._rows if self._is_looked_up(row, is_odd=are_odd and _are_odd([row]))
+        ]
         self._note_doubtful(rows)
-        self._rows = []
-        for row in rows:
-            if self._given.are_ptr_names:
+        if self._given.are_ptr_names:
+            for row in rows:
                 row.helos = [name.name for name in row.iprev.names if name.confirms]
-            if row.helos:
-                self._rows.append(row)
-                self.questions += ask(row.helos, repeat(TXT))
-            else:
+        self._rows = [row for row in rows if row.helos]
+        helos = [helo for row in self._rows for helo in row.helos]
+        self.questions = ask(helos, repeat(TXT))
+        for row in rows:
+            if not row.helos:
                 self._finish_with_given_identities(row)
 
-    def _is_confirmed(self, row: _Row) -> bool:
+    def _is_looked_up(self, row: _Row, *, is_odd: bool) -> bool:
         """Work out whether the names of an address point back, unless it must fall back."""
         columns, index = row.columns, row.index
         wildcards = self._fast_path.wildcards
         forwards = [answer for answer in row.forwards if answer is not None]
-        if (
-            len(forwards) < len(row.names)
-            or columns.groups[index].parent not in wildcards.names
-            or row.needs_escapes()
-            or large_octets([row.ptr_answer, *forwards])
-        ):
+        is_late = len(forwards) < len(row.names)
+        if is_odd or is_late or columns.groups[index].parent not in wildcards.names:
             self._fall_back(row)
             return False
         row.iprev = confirm(columns.texts[index], row.names, forwards)
@@ -180,10 +174,11 @@ class AddressRows:
         end = 0
         for row in self._rows:
             start, end = end, end + len(row.helos)
+            row.outcomes = [None] * len(row.helos)
             for place, answer in enumerate(answers[start:end]):
                 if answer is None:
                     row.is_for_audit = True
-                elif answer.status in SETTLED and not answer.records:
+                elif not answer.records and answer.status in SETTLED:
                     row.outcomes[place] = NO_POLICY_OUTCOME
                 else:
                     published.append((row, place, answer))
@@ -204,10 +199,10 @@ class AddressRows:
         for row in self._rows:
             if row.is_for_audit:
                 self._fall_back(row)
-            elif len(row.outcomes) < len(row.helos):
+            elif None in row.outcomes:
                 waiting.append(row)
             else:
-                outcomes = [row.outcomes[place] for place in range(len(row.helos))]
+                outcomes = cast("list[HeloOutcome]", row.outcomes)
                 codes = [
                     (code, name)
                     for name, (_, code) in zip(row.helos, outcomes, strict=True)
@@ -236,8 +231,10 @@ class AddressRows:
         expected = columns.expected[index] if columns.expected else ""
         judge_names(text, ptr, iprev, expected, codes)
         helo = self._given.helo(columns.targets[index], ptr.names, codes)
-        failed = next((name.status for name in iprev.names if name.status not in SETTLED), "")
-        verdict = self._results.count(codes, columns.groups[index], text, ptr.status, failed)
+        failed = [name.status for name in iprev.names if name.status not in SETTLED]
+        verdict = self._results.count(
+            codes, columns.groups[index], text, ptr.status, failed[0] if failed else ""
+        )
         line = address_line(
             columns,
             index,
@@ -254,6 +251,15 @@ class AddressRows:
         known = ((Question(columns.reverses[index], PTR), row.ptr_answer),)
         fallback = Fallback(columns.places[index], columns.targets[index], known)
         self._results.fallbacks.append(fallback)
+
+
+def _are_odd(rows: Sequence[_Row]) -> bool:
+    """Tell whether any answer is large, or any name has characters that JSON escapes."""
+    answers = [answer for row in rows for answer in row.forwards if answer is not None]
+    answers += [row.ptr_answer for row in rows]
+    texts = [text for row in rows for text in (*row.ptr.names, *row.ptr.chain, row.ptr.owner)]
+    joined = "".join(texts)
+    return "\\" in joined or '"' in joined or large_octets(answers) > 0
 
 
 def _batch_of(published: Sequence[tuple[_Row, int, Answer]]) -> HeloSpfBatch[tuple[_Row, int]]:
