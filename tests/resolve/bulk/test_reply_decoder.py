@@ -22,6 +22,7 @@ from auditor.resolve.bulk.codec import reply_decoder as decoder_file
 from auditor.resolve.bulk.codec import reply_runs as runs_file
 from auditor.resolve.bulk.codec.query_encoder import QueryEncoder
 from auditor.resolve.bulk.codec.reply_decoder import ReplyDecoder
+from auditor.resolve.bulk.codec.reply_sets import decode_set
 from auditor.resolve.response import interpret
 from auditor.wire.codes import AAAA, MX, NODATA, NXDOMAIN, PTR, TXT, A, type_name
 from auditor.wire.message import decode_message
@@ -306,6 +307,33 @@ def test_several_records_are_read_without_what_stands_behind_them(
 ) -> None:
     wire = _of(question, *data, soa="example.net.")
     assert _decode(wire[:-8], question) == Answer("NOERROR", records, ttl=300)
+
+
+@pytest.mark.parametrize(
+    ("names", "is_simple"),
+    [
+        (["mail.example.net.", "WWW.Example.net.", "a.EXAMPLE.net."], True),
+        (["localhost.", "mail.example.net."], True),
+        (["mail.example.net.", "a.b.example.net."], False),
+        (["mail.example.net.", "a.100.51.198.in-addr.arpa."], False),
+        (["mail.example.net.", r"odd\032name.example.net."], False),
+        (["mail.example.net.", "net."], False),
+    ],
+)
+def test_names_that_share_their_end_are_read_as_a_set(names: list[str], is_simple: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    question = QUESTIONS[0]
+    wire, asked = _of(question, *names), _asked(question)
+    simple = decode_set(wire, asked, ReplyDecoder()._suffix)
+    assert (simple is not None) == is_simple
+    assert _decode(wire, question) == _long_way(wire, question)
+    for place in range(12 + len(asked), len(wire)):
+        for octet in (0, 1, 3, 63, 64, 0xC0, 0xFF, wire[place] + 1 & 0xFF):
+            damaged = wire[:place] + bytes([octet]) + wire[place + 1 :]
+            damaged_set = decode_set(damaged, asked, ReplyDecoder()._suffix)
+            assert damaged_set is None or damaged_set == _long_way(damaged, question)
+    for end in range(12 + len(asked), len(wire)):
+        cut = decode_set(wire[:end], asked, ReplyDecoder()._suffix)
+        assert cut is None or cut == simple == _long_way(wire[:end], question)
 
 
 def test_an_alias_is_read_with_the_records_it_leads_to() -> None:

@@ -26,6 +26,7 @@ from auditor.resolve.bulk.codec.reply_runs import (
     made,
     remember,
 )
+from auditor.resolve.bulk.codec.reply_sets import decode_set
 from auditor.resolve.response import interpret
 from auditor.wire.codes import NODATA, NOERROR, NXDOMAIN, PTR, SOA, TXT
 from auditor.wire.message import IN, decode_message
@@ -175,8 +176,8 @@ class ReplyDecoder:
         ]
         found = iter(self._read_ones(list(compress(packets, ones)), list(compress(asked, ones))))
         return [
-            next(found) if one else self._read_other(data) if echoed else None
-            for one, echoed, data in zip(ones, echoes, packets, strict=True)
+            next(found) if one else self._read_other(data, query) if echoed else None
+            for one, echoed, data, query in zip(ones, echoes, packets, asked, strict=True)
         ]
 
     def _read_ones(self, packets: Sequence[bytes], asked: Sequence[bytes]) -> list[Answer | None]:
@@ -312,11 +313,11 @@ class ReplyDecoder:
         remember(self._suffixes, wire, text)
         return text
 
-    def _read_other(self, data: bytes) -> Answer | None:
+    def _read_other(self, data: bytes, asked: bytes) -> Answer | None:
         """Read a reply with several records, an alias perhaps, or with none."""
         kind = _COMMON_HEADERS.get(data[2:8])
         if kind == _SEVERAL:
-            return _read_several(data)
+            return decode_set(data, asked, self._suffix) or _read_several(data)
         if kind is None or len(data) > MEMO_REPLY_OCTETS:
             return None
         rest = data[_FIRST_LABEL_AT + data[HEADER_OCTETS] :]

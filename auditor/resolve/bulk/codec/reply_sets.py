@@ -1,0 +1,102 @@
+"""Replies with several records of the question's own name, decoded one by one.
+
+Read are addresses, and names as servers write them: whole, or a label and a pointer into the first
+of them.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from auditor.resolve.answer import make_answer
+from auditor.resolve.bulk.codec.reply_runs import (
+    ADDRESS_OCTETS,
+    ADDRESS_READERS,
+    HEADER_OCTETS,
+    POINTER,
+    WORD_CHARACTERS,
+)
+from auditor.wire.codes import NOERROR, PTR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from auditor.resolve.answer import Answer
+
+__all__ = ["decode_set"]
+
+_TYPE_CLASS_OCTETS: Final = 4
+_TTL_LENGTH: Final = Struct("!IH")
+_FIXED_OCTETS: Final = 12  # of a record whose owner is a pointer, before its RDATA
+_MAX_TTL_S: Final = 0x7FFFFFFF  # RFC 2181 §8
+_MAX_LABEL_OCTETS: Final = 63
+_MAX_NAME_OCTETS: Final = 255
+_POINTER: Final = 0xC000
+_POINTER_OCTETS: Final = 2
+
+
+def decode_set(data: bytes, asked: bytes, suffix: Callable[[bytes], str | None]) -> Answer | None:
+    """Return the answer of a reply to `asked` with NOERROR and several records, else None.
+
+    `suffix`: ".example.net" for the octets behind a first label, None for what is no such name.
+    """
+    rdtype = int.from_bytes(asked[-_TYPE_CLASS_OCTETS:-2])
+    spans = _spans(data, HEADER_OCTETS + len(asked), POINTER + asked[-_TYPE_CLASS_OCTETS:])
+    if not spans:
+        return None
+    texts: list[str | None]
+    if rdtype == PTR:
+        _, first, first_end = spans[0]
+        texts = [
+            _name(
+                data[start:end], data[first : first_end if start > first else first], first, suffix
+            )
+            for _, start, end in spans
+        ]
+    elif {end - start for _, start, end in spans} == {ADDRESS_OCTETS.get(rdtype)}:
+        texts = [ADDRESS_READERS[rdtype](data[start:end]) for _, start, end in spans]
+    else:
+        return None
+    records = [text for text in texts if text is not None]
+    if len(records) < len(spans):
+        return None
+    return make_answer(NOERROR, records, (), min(spans)[0])
+
+
+def _spans(data: bytes, at: int, owner: bytes) -> list[tuple[int, int, int]]:
+    """Return of each record its TTL and where its RDATA is; none if one is of another kind.
+
+    `owner`: what all of them begin with, up to the class.
+    """
+    spans = []
+    for _ in range(int.from_bytes(data[6:8])):
+        start = at + _FIXED_OCTETS
+        if not data.startswith(owner, at) or start > len(data):
+            return []
+        ttl, size = _TTL_LENGTH.unpack_from(data, start - _TTL_LENGTH.size)
+        at = start + size
+        if ttl > _MAX_TTL_S or at > len(data):
+            return []
+        spans.append((ttl, start, at))
+    return spans
+
+
+def _name(
+    rdata: bytes, before: bytes, place: int, suffix: Callable[[bytes], str | None]
+) -> str | None:
+    """Return a name that is whole, or ends with a pointer to what stands `before`, at `place`."""
+    size = rdata[0] if rdata else 0
+    label, tail = rdata[1 : 1 + size], rdata[1 + size :]
+    if len(tail) == _POINTER_OCTETS:
+        target = int.from_bytes(tail) - _POINTER - place
+        tail = before[target:] if 0 <= target < len(before) else b""
+    rest = suffix(tail)
+    if (
+        rest is None
+        or not 0 < size <= _MAX_LABEL_OCTETS
+        or size + len(tail) >= _MAX_NAME_OCTETS
+        or label.translate(None, WORD_CHARACTERS)
+    ):
+        return None
+    return label.lower().decode() + rest
