@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADDRESS",
+    "CODES",
     "FINDINGS",
     "MISFITS",
     "NO_RUN",
@@ -37,6 +38,7 @@ __all__ = [
     "Table",
     "check_keys",
     "column_values",
+    "finding_columns",
     "label_column",
     "mapped_octets",
     "misfit",
@@ -45,7 +47,6 @@ __all__ = [
     "of_line",
     "prefix_of",
     "sort_key_of",
-    "title_column",
 ]
 
 #: `text`, `texts` (a list of them), `count` (64 bits), `number` (a double), `labels` (text by
@@ -221,7 +222,7 @@ def label_column(label: str, seen: set[str]) -> Column:
     return Column(f"label_{label}", "text", f"The label {printable(label)}", values)
 
 
-def title_column() -> Column:
+def _title_column() -> Column:
     """Return the column that has each finding in words."""
 
     def values(_: Sequence[Record], findings: Sequence[Finding]) -> list[str | None]:
@@ -229,6 +230,21 @@ def title_column() -> Column:
 
     return Column("title", "text", "The finding in words, as auditor explain has it", values)
 
+
+def finding_columns(subject: str) -> tuple[Column, ...]:
+    """Return the columns of a finding; `subject` describes the last one."""
+    return (
+        Column("code", "text", "The finding; null: nothing was found", of_finding("code")),
+        Column("severity", "text", "info, notice, warning or error", of_finding("severity")),
+        _title_column(),
+        Column("subject", "text", subject, of_finding("subject")),
+    )
+
+
+#: The column for findings where a row is not one of them.
+CODES: Final = (
+    Column("codes", "texts", "The codes of all findings", of_line("findings", each="code")),
+)
 
 _WHO: Final = (
     Column("target", "text", "The address, domain or line", of_line("target")),
@@ -238,20 +254,7 @@ _WHO: Final = (
     SORT_KEY,
     PREFIX,
 )
-_CODES: Final = (
-    Column("codes", "texts", "The codes of all findings", of_line("findings", each="code")),
-)
-_FINDING: Final = (
-    Column("code", "text", "The finding; null: nothing was found", of_finding("code")),
-    Column("severity", "text", "info, notice, warning or error", of_finding("severity")),
-    title_column(),
-    Column(
-        "subject",
-        "text",
-        "The name, address or domain that the finding is about",
-        of_finding("subject"),
-    ),
-)
+_FINDING: Final = finding_columns("The name, address or domain that the finding is about")
 _FACTS: Final = (
     Column("ptr_status", "text", "What DNS said to the PTR question", of_line("ptr.status")),
     Column("ptr_names", "texts", "The PTR names", of_line("ptr.names")),
@@ -323,7 +326,7 @@ _FACTS: Final = (
 )
 
 #: One row a target.
-TARGETS: Final = Table((*_WHO, *_CODES, *_FACTS), _KEYS)
+TARGETS: Final = Table((*_WHO, *CODES, *_FACTS), _KEYS)
 #: One row a finding, and one for each target without any.
 FINDINGS: Final = Table((*_WHO, *_FINDING, *_FACTS), _KEYS)
 

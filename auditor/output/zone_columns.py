@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from auditor.output.columns import (
+    CODES,
     RUN_COLUMNS,
     Column,
     RunStamp,
     Table,
-    of_finding,
+    finding_columns,
     of_line,
-    title_column,
 )
 
 if TYPE_CHECKING:
@@ -46,20 +46,7 @@ _ZONE: Final = (
     Column("mends", "text", "Who can change what is wrong: rir, isp or customer", of_line("mends")),
     Column("contact", "text", "The mail address to write to; null: not known", of_line("contact")),
 )
-_CODES: Final = (
-    Column("codes", "texts", "The codes of all findings", of_line("findings", each="code")),
-)
-_FINDING: Final = (
-    Column("code", "text", "The finding; null: nothing was found", of_finding("code")),
-    Column("severity", "text", "info, notice, warning or error", of_finding("severity")),
-    title_column(),
-    Column(
-        "subject",
-        "text",
-        "The zone, server or owner that the finding is about",
-        of_finding("subject"),
-    ),
-)
+_FINDING: Final = finding_columns("The zone, server or owner that the finding is about")
 _FACTS: Final = (
     Column("soa_mname", "text", "The primary server", of_line("soa.mname")),
     Column("soa_rname", "text", "The mailbox to write to", of_line("soa.rname")),
@@ -69,5 +56,5 @@ _FACTS: Final = (
     *(column._replace(values=of_line(column.name)) for column in RUN_COLUMNS),
 )
 
-ZONES: Final = Table((*_ZONE, *_CODES, *_FACTS), _KEYS)
+ZONES: Final = Table((*_ZONE, *CODES, *_FACTS), _KEYS)
 ZONE_FINDINGS: Final = Table((*_ZONE, *_FINDING, *_FACTS), _KEYS)
