@@ -192,7 +192,7 @@ def _finding_lines(
 ) -> Iterator[str]:
     """Yield the findings, the worst first, each with all the places that show it."""
     if not problems:
-        yield "  Nothing to mend."
+        yield "  No problems found."
         return
     order = {"error": 0, "warning": 1, "notice": 2, "info": 3}
     by_finding: dict[tuple[str, str], list[Problem]] = {}

@@ -305,7 +305,7 @@ def _receivers(receivers: Mapping[str, Any]) -> list[RenderableType]:
 def _zones(zones_data: Mapping[str, Any]) -> list[RenderableType]:
     if not zones_data["findings"]:
         return [Text(""), Text(f"{counted(zones_data['zones'], 'zone')}: no findings about them.")]
-    table = _table("fault of zones", "targets", "zones", "severity", "can mend it", "")
+    table = _table("fault of zones", "targets", "zones", "severity", "can fix it", "")
     for column in table.columns[3:]:
         column.justify = "left"
     for fault in zones_data["findings"]:

@@ -50,7 +50,7 @@ def describe_zone(line: Mapping[str, Any]) -> Iterator[str]:
             yield f"      {text}"
     yield ""
     contact = f"; write to {line['contact']}" if line["contact"] else ""
-    yield paragraph(f"Can be mended by {_WHO[line['mends']]}{contact}.")
+    yield paragraph(f"Can be fixed by {_WHO[line['mends']]}{contact}.")
 
 
 def _place(row: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["cause", "headline", "most_severe_first"]
 
 _RANK: Final[dict[str, int]] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
-NOTHING_WRONG: Final = "Nothing to mend."
+NOTHING_WRONG: Final = "No problems found."
 
 #: What a receiver does to mail, for one and for several, from the strictest on.
 _VERBS: Final = {

@@ -106,7 +106,7 @@ def test_a_line_that_is_no_target_is_explained_beside_others(call: Callable[...,
 def test_a_target_in_order_says_so(call: Callable[..., Ended]) -> None:
     ended = call(*CHECK, "198.51.100.1")
     assert ended.out.splitlines()[0] == "198.51.100.1  PASS"
-    assert ended.out.splitlines()[1] == "  Nothing to mend."
+    assert ended.out.splitlines()[1] == "  No problems found."
 
 
 def test_a_finding_is_explained_once(call: Callable[..., Ended]) -> None:

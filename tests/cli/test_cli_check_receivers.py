@@ -61,7 +61,7 @@ def test_json_has_what_is_shown(call: Callable[..., Ended]) -> None:
 def test_json_of_domains_and_of_what_no_file_covers(call: Callable[..., Ended]) -> None:
     lines = call("check", "--json", "--zones", _ZONES, "example.net", "192.0.2.25").out.splitlines()
     domain, outside = map(json.loads, lines)
-    assert (domain["headline"], domain["receivers"]) == ("Nothing to mend.", [])
+    assert (domain["headline"], domain["receivers"]) == ("No problems found.", [])
     assert domain["reverse_zone"] is None
     assert outside["headline"].startswith("Undetermined: no zone file covers")
     assert list(outside["outside"]) == ["25.2.0.192.in-addr.arpa"]

@@ -66,7 +66,7 @@ def test_a_healthy_policy_is_shown_with_its_includes_and_addresses(
         "    IPv6  32 addresses in 1 range",
         "          2001:db8:100:25::/123          32",
         "",
-        "  Nothing to mend.",
+        "  No problems found.",
     ]
 
 
@@ -139,7 +139,7 @@ def test_a_range_is_shown_part_by_part(spf: Callable[..., Ended]) -> None:
         "    198.51.100.40/31  fail  (2 lookups, 0 void)",
         "        by -all",
         "",
-        "  Nothing to mend.",
+        "  No problems found.",
     ]
 
 

@@ -104,7 +104,7 @@ def test_without_a_receiver_that_minds_the_most_severe_finding_is_told() -> None
     record["ptr"]["names"] = ["a.example.net"]
     record["iprev"]["result"] = "pass"
     assert headline(record, _ALL).startswith("The address has more than ten PTR names")
-    assert headline({**record, "findings": []}, _ALL) == "Nothing to mend."
+    assert headline({**record, "findings": []}, _ALL) == "No problems found."
 
 
 def test_a_sentence_that_begins_with_a_name_leaves_it_as_it_is() -> None:

@@ -156,7 +156,7 @@ def test_a_person_is_shown_the_servers_the_fault_and_the_contact(tree: Tree) -> 
     assert "b.example 127.53.2.2: REFUSED" in words
     assert "write to host.master@isp.example" in words
     assert "ZONE_UNSERVED error" in words
-    assert "Can be mended by the provider" in words
+    assert "Can be fixed by the provider" in words
 
 
 def test_a_zone_is_compared_with_what_each_of_its_servers_has(tree: Tree, tmp_path: Path) -> None:
