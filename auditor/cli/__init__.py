@@ -17,11 +17,12 @@ _GC_THRESHOLD: Final = 100_000
 
 def main() -> None:
     """Run the command that `sys.argv` names and exit with its code."""
+    code = 1  # of an exception that nobody has handled
+    # After all other handlers, since it is the first: the interpreter would go on to take apart
+    # all that a run has made, object by object. `run` has flushed standard output by then.
+    atexit.register(lambda: os._exit(code))
     gc.set_threshold(_GC_THRESHOLD)
     from auditor.cli.app import run  # noqa: PLC0415 - `import auditor.cli` alone is free
 
     code = run(sys.argv[1:])
-    # At once: the interpreter would take apart all that a run has made, object by object.
-    # `run` has flushed standard output, and standard error is flushed with each line.
-    atexit._run_exitfuncs()  # noqa: SLF001 - there is no other way to have these before such an end
-    os._exit(code)
+    sys.exit(code)

@@ -379,3 +379,9 @@ def _without_privileges() -> Iterator[None]:
 def _shell(line: str) -> Ended:
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=False, timeout=30)
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def test_a_run_can_be_profiled_although_it_ends_at_once(here: Path) -> None:
+    profiled = [PROGRAM[0], "-m", "cProfile", "-o", "run.prof", *PROGRAM[1:], "scan"]
+    assert subprocess.run(profiled, capture_output=True, check=False).returncode == 2
+    assert (here / "run.prof").stat().st_size > 10_000
