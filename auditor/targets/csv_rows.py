@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from auditor.errors import InputError
 from auditor.quoting import quoted
 from auditor.targets.domains import mail_from_identities
-from auditor.targets.input_columns import HELO, MAIL_FROM, InputOptions, legible, row_entry
+from auditor.targets.input_columns import (
+    HELO,
+    MAIL_FROM,
+    InputOptions,
+    identity_name,
+    legible,
+    row_entry,
+)
 from auditor.targets.item import Entry, invalid
 from auditor.targets.reader import MAX_LINE_OCTETS, InputSource, Lines
 from auditor.targets.target import NO_LABELS, Origin
@@ -31,7 +38,8 @@ __all__ = ["csv_entries", "is_header"]
 #: swallow what follows, and reading that again line by line would take a time to match.
 _MAX_ROW_LINES: Final = 64
 _SEPARATORS: Final = (",", ";", "\t")
-_NAMED_SEPARATOR: Final = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+#: Without its end, at which a tab is white space.
+_NAMED_SEPARATOR: Final = re.compile(r'"?sep=([^"\s])?"?', re.IGNORECASE)
 
 
 def csv_entries(
@@ -55,7 +63,7 @@ def csv_entries(
             )
         elif named := _NAMED_SEPARATOR.fullmatch(feed.peek()):
             feed.skip()
-            separators = (named[1],)
+            separators = (named[1] or "\t",)
         else:
             columns = _header(feed, separators, source, options)
     for row in _rows(feed, columns.separator):
@@ -140,8 +148,8 @@ def _columns(names: list[str], separator: str, where: str, options: InputOptions
     keys = [name.lower() for name in names]
     target = options.target_column(names)
     helo, mail_from = (
-        next((place for place, key in enumerate(keys) if key == wanted and place != target), -1)
-        for wanted in (HELO, MAIL_FROM)
+        next((place for place, name in enumerate(names) if name == spelt and place != target), -1)
+        for spelt in (identity_name(wanted, tuple(names)) for wanted in (HELO, MAIL_FROM))
     )
     used = {target, helo, mail_from}
     labels = {
@@ -149,7 +157,8 @@ def _columns(names: list[str], separator: str, where: str, options: InputOptions
         for number, name in enumerate(names)
         if number not in used
     }
-    once = [*labels.values(), *(key for key in keys if key in {keys[target], HELO, MAIL_FROM})]
+    known = {keys[place] for place in used if place >= 0} | {HELO, MAIL_FROM}
+    once = [*labels.values(), *(key for key in keys if key in known)]
     twice = next((name for name in once if once.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{where}: the CSV header has the column {quoted(twice)} twice")

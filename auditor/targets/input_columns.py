@@ -20,6 +20,7 @@ __all__ = [
     "TARGET_NAMES",
     "InputOptions",
     "expected_name",
+    "identity_name",
     "legible",
     "row_entry",
 ]
@@ -28,7 +29,7 @@ HELO: Final = "helo"
 MAIL_FROM: Final = "mail_from"
 
 #: The columns that hold the target, the first one that is there. Case does not count, and a
-#: space is as good as an underscore: NetBox writes `IP Address`, phpIPAM `ip address`.
+#: space or a hyphen is as good as an underscore: NetBox writes `IP Address`, phpIPAM `ip address`.
 _TARGET_COLUMNS: Final = ("target", "ip", "ip_address", "address", "prefix")
 TARGET_NAMES: Final = "target, ip, ip_address, address or prefix"
 #: Those in which IPAM programs write the addresses of interfaces, as `192.0.2.5/24`.
@@ -78,6 +79,12 @@ def _place(column: str, names: tuple[str, ...]) -> int:
     plain = [_plain(name) for name in names]
     wanted = (_plain(column),) if column else _TARGET_COLUMNS
     return next((plain.index(name) for name in wanted if name in plain), -1)
+
+
+@lru_cache(maxsize=64)  # as above
+def identity_name(wanted: str, names: tuple[str, ...]) -> str:
+    """Return the column or key that is `wanted` (`HELO` or `MAIL_FROM`), as it is spelt."""
+    return next((name for name in names if _plain(name) == wanted), wanted)
 
 
 def row_entry(
@@ -138,4 +145,4 @@ def _windows_1252() -> dict[int, str]:
 
 
 def _plain(name: str) -> str:
-    return name.strip().lower().replace(" ", "_")
+    return name.strip().lower().replace(" ", "_").replace("-", "_")

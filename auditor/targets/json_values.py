@@ -14,7 +14,14 @@ import orjson
 from auditor.errors import InputError, TargetError
 from auditor.quoting import quoted
 from auditor.targets.domains import mail_from_identities, mail_from_identity
-from auditor.targets.input_columns import HELO, MAIL_FROM, InputOptions, legible, row_entry
+from auditor.targets.input_columns import (
+    HELO,
+    MAIL_FROM,
+    InputOptions,
+    identity_name,
+    legible,
+    row_entry,
+)
 from auditor.targets.item import Entry, invalid
 from auditor.targets.reader import MAX_LINE_OCTETS, InputSource, Lines
 from auditor.targets.target import NO_LABELS, Origin
@@ -238,13 +245,14 @@ def _object(
     item: dict[str, Any], exact: Mapping[str, str], key: str, origin: Origin, options: InputOptions
 ) -> Entry:
     """Return what an object gives: as it was loaded, and with its values as they stand."""
-    labels = {name: value for name, value in exact.items() if name not in {key, HELO, MAIL_FROM}}
+    helo, senders = (identity_name(wanted, tuple(item)) for wanted in (HELO, MAIL_FROM))
+    labels = {name: value for name, value in exact.items() if name not in {key, helo, senders}}
     return row_entry(
         item[key],
         options.slash_in(key),
         origin,
-        helo="" if item.get(HELO) is None else exact[HELO],
-        mail_from=_senders(item.get(MAIL_FROM), exact.get(MAIL_FROM, "")),
+        helo="" if item.get(helo) is None else exact[helo],
+        mail_from=_senders(item.get(senders), exact.get(senders, "")),
         labels=labels or NO_LABELS,
     )
 

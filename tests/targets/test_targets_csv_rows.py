@@ -75,6 +75,18 @@ def test_csv_carries_identities_and_labels() -> None:
     assert entry == Target("198.51.100.7", "ip", 4, origin)
 
 
+@pytest.mark.parametrize("column", ["mail-from", "Mail From", "MAIL_FROM"])
+def test_identities_are_found_however_their_columns_are_spelt(column: str) -> None:
+    rows = from_csv(f"ip-address,HELO,{column}\n192.0.2.5,mx.example.net,a@b.example\n")
+    member = f'"{column}":"a@b.example"'.encode()
+    found = from_json(b'{"IP-Address":"192.0.2.5","Helo":"mx.example.net",' + member + b"}")
+    for entry in (the_target(rows), the_target(found)):
+        assert entry.text == "192.0.2.5"
+        assert entry.origin.helo == "mx.example.net"
+        assert entry.origin.mail_from == ("a@b.example",)
+        assert entry.origin.labels == {}
+
+
 def test_csv_labels_keep_the_order_of_the_columns() -> None:
     entry = the_target(from_csv("z,target,a,m\n1,192.0.2.1,2,3\n"))
     assert list(entry.origin.labels.items()) == [("z", "1"), ("a", "2"), ("m", "3")]
@@ -230,6 +242,8 @@ def test_the_header_tells_the_separator(separator: str) -> None:
 def test_a_spreadsheet_may_name_the_separator() -> None:
     entry = the_target(from_csv("sep=;\nip;customer\n192.0.2.5;A,B\n"))
     assert (entry.text, entry.origin.line) == ("192.0.2.5", 3)
+    assert entry.origin.labels == {"customer": "A,B"}
+    entry = the_target(from_csv("sep=\t\nip\tcustomer\n192.0.2.5\tA,B\n"))
     assert entry.origin.labels == {"customer": "A,B"}
 
 
