@@ -23,6 +23,7 @@ from support.process_state import end_of_threads, shared_state, signals_put_back
 
 from auditor import session
 from auditor.cli import convert
+from auditor.output.arrow import pyarrow
 from auditor.run.manifest_writer import ManifestWriter
 from auditor.workers import worker
 
@@ -108,7 +109,7 @@ def _what_is_frozen_stays_so() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         for module in (session, worker):
             monkeypatch.setattr(module, "garbage_collected_by_clock", nullcontext)
-        monkeypatch.setattr(convert, "numpy_unloaded", nullcontext)
+        monkeypatch.setattr(convert, "load_arrow", pyarrow)
         for name in ("freeze", "unfreeze"):
             monkeypatch.setattr(gc, name, lambda: None)
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from auditor.output.columns import (
@@ -156,17 +157,16 @@ def _marked(column: Column, mark: str) -> Callable[..., list[Any]]:
 class _Template:
     """Rows with marks, as they are and as a format for the texts in place of the marks."""
 
-    __slots__ = ("_format", "_marks", "rows")
+    __slots__ = ("_format", "_order", "rows")
 
     def __init__(self, rows: bytes) -> None:
         self.rows = rows
         pieces = _ANY_MARK.split(rows.replace(b"%", b"%%"))
         self._format = b"%b".join(pieces[::2])
-        #: The places of prefix, sort key and texts.
-        self._marks = [_PLACES[mark] for mark in pieces[1::2]]
+        # The places of prefix, sort key and texts; rows with texts have several of these.
+        marks = [_PLACES[mark] for mark in pieces[1::2]]
+        self._order: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = itemgetter(*(marks or [0]))
 
     def filled(self, values: tuple[bytes, ...]) -> bytes:
-        """Return the rows with the first of _ANY_MARKS replaced by values, one each."""
-        if len(values) < len(_ANY_MARKS):
-            values += _ANY_MARKS[len(values) :]
-        return self._format % tuple([values[at] for at in self._marks])
+        """Return the rows with values in place of their marks, in the order of _ANY_MARKS."""
+        return self._format % self._order(values)

@@ -141,16 +141,16 @@ def _of_targets(
     used: Sequence[int],
     records: Sequence[Mapping[str, Any]],
     targets: TargetColumns,
-) -> Iterator[tuple[bytes | None, bytes | None, bytes | None]]:
-    """Yield the values of the columns OF_TARGET, in that order, of each line."""
-    known = [None if record["kind"] != "ip" else record["target"].encode() for record in records]
+) -> list[tuple[bytes | None, bytes | None, bytes | None]]:
+    """Return the values of the columns OF_TARGET, in that order, of each line."""
+    known = [record["target"].encode() if record["kind"] == "ip" else None for record in records]
     mark = TARGET_MARK.encode()
-    for at, (_, texts) in zip(used, folded, strict=True):
-        target = known[at]
-        if target is None:
-            yield _NO_ADDRESS
-        else:
-            yield targets.of(texts[0] if texts and target == mark else target)
+    return [
+        _NO_ADDRESS
+        if (target := known[at]) is None
+        else targets.of(texts[0] if texts and target == mark else target)
+        for at, (_, texts) in zip(used, folded, strict=True)
+    ]
 
 
 class _Texts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -63,7 +64,10 @@ def page_data(
     codes, shapes, labels = _Dictionary(), _Dictionary(), _Dictionary()
     rows = _ordered(gathered.rows)
     numbers = [row.number for row in rows if row.number >= 0]
-    shape_column = [shapes[row.shape] for row in rows]
+    # Rows of a template share one object: it need not be looked up by all that it holds.
+    objects = {id(row.shape): row.shape for row in rows}
+    numbered = {known: shapes[shape] for known, shape in objects.items()}
+    shape_column = [numbered[id(row.shape)] for row in rows]
     return {
         "complete": gathered.complete,
         "compared": compared,
@@ -107,7 +111,7 @@ def page_data(
 
 def _ordered(rows: Sequence[TargetRow]) -> list[TargetRow]:
     """Return the rows of IPv4 by address, then all others as they came."""
-    first = sorted((row for row in rows if row.number >= 0), key=lambda row: row.number)
+    first = sorted([row for row in rows if row.number >= 0], key=attrgetter("number"))
     return first + [row for row in rows if row.number < 0]
 
 

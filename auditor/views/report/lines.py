@@ -57,14 +57,15 @@ class _Template:
 
     `names`: which texts are names that count for a domain. `row`: that of the record, None if
     there is more in it that differs than target, names, domains of SPF results and subjects;
-    `is_filled`: one of the last two does. `is_known`: whether there are examples enough of its
-    findings.
+    `is_filled`: one of the last two does; `is_simple`: only target and one name do. `is_known`:
+    whether there are examples enough of its findings.
     """
 
     __slots__ = (
         "codes",
         "is_filled",
         "is_known",
+        "is_simple",
         "names",
         "record",
         "record_v6",
@@ -87,6 +88,7 @@ class _Template:
         self.is_filled = any(domain in _STANDS for _, domain, _ in row.shape.spf) or any(
             _STAND in note for note in row.notes
         )
+        self.is_simple = len(row.names) == 1 and not self.is_filled
 
     def filled_row(self, texts: list[bytes], number: int) -> TargetRow | None:
         """Return the row of a line by its texts, None if it takes the record to make it.
@@ -96,17 +98,18 @@ class _Template:
         row = self.row
         if row is None:
             return None
-        names = texts[_FIRST_NAME : _FIRST_NAME + len(row.names)]
         # Nothing has to be escaped in what is folded.
-        if len(names) == 1 and not self.is_filled:  # as nearly all are
-            if len(names[0]) > _MAX_TEXT_OCTETS:
+        names: tuple[str, ...]
+        if self.is_simple:
+            if len(texts[_FIRST_NAME]) > _MAX_TEXT_OCTETS:
                 return None
-            shown: tuple[str, ...] = (names[0].decode(),)
+            names = (texts[_FIRST_NAME].decode(),)
         elif max(map(len, texts)) > _MAX_TEXT_OCTETS:
             return None
         else:
-            shown = tuple(name.decode() for name in names)
-        made = TargetRow(texts[0].decode(), number, row.shape, shown, row.labels, row.notes)
+            shown = texts[_FIRST_NAME : _FIRST_NAME + len(row.names)]
+            names = tuple([name.decode() for name in shown])
+        made = TargetRow(texts[0].decode(), number, row.shape, names, row.labels, row.notes)
         if self.is_filled:
             made.shape, made.notes = _filled(row, [text.decode() for text in texts])
         return made
