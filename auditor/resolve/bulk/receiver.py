@@ -192,7 +192,7 @@ class Receiver:
                 self._counters.accepted += 1
                 nameserver.on_heard(now)
                 if answer.status in SETTLED:
-                    nameserver.window.on_answers(1, now, full=True)
+                    nameserver.on_later_answer(now)
                     if query.check is not Check.DISABLED:
                         self._retries.dead.on_answer(query.question.name)
                 self._retries.on_reply(query, answer, udp_socket, query_id, now)

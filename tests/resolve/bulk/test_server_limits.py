@@ -185,7 +185,7 @@ def test_the_limit_that_was_found_is_told(caplog: pytest.LogCaptureFixture) -> N
 
 def test_the_rate_that_was_found_is_what_the_engine_says_it_can_do() -> None:
     with Simulation({ONE: PerSecond(500)}, qps=None) as world:
-        _scan(world, _questions(12))
+        _scan(world, _questions(14))
         rate = world.engine.rate()
         assert rate is not None
         assert 350 < rate < 600

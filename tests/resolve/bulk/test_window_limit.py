@@ -10,7 +10,6 @@ from support.limited import REFUSED, AtATime, on_busy_machine, varying
 from support.simnet import ONE, Simulation, names, truth
 
 from auditor.resolve.bulk.server.pressure import Pressure
-from auditor.resolve.bulk.server.rate_limit import RateLimit
 from auditor.resolve.bulk.server.trial import Belief, Verdict
 from auditor.resolve.bulk.server.window_limit import WindowLimit
 
@@ -109,36 +108,6 @@ def test_a_limit_beyond_which_queries_are_dropped_follows_what_is_lost() -> None
     assert limit.queries == before
     limit.on_lost(1.1, 1.2)
     assert limit.queries == int(before * 0.96)
-
-
-@pytest.mark.parametrize("second", [(100, 90, 60, 100), (100, 90, 0, 0)])
-def test_fewer_at_a_time_are_tried_only_if_answers_come_all_the_time(
-    second: tuple[int, ...],
-) -> None:
-    limit = RateLimit()
-    for quarter in range(8):
-        now = quarter / 4
-        limit.on_answers(second[quarter % 4], now)
-        for _ in range(40):
-            limit.on_lost(now)
-    limit.poll_rate(2.0)
-    assert limit.tries_fewer is (second[-1] > 0)
-    assert limit.is_tried is not limit.tries_fewer
-
-
-@pytest.mark.parametrize("is_lossy", [False, True])
-def test_if_fewer_at_a_time_have_not_ended_the_loss_a_rate_is_tried(*, is_lossy: bool) -> None:
-    limit = RateLimit()
-    for tick in range(80):
-        now = tick / 20
-        limit.on_answers(20, now)
-        if now < 1.0 or is_lossy:
-            for _ in range(10):
-                limit.on_lost(now)
-        limit.poll_rate(now)
-    assert limit.peak == pytest.approx(400, rel=0.01)
-    assert not limit.tries_fewer
-    assert limit.is_tried is is_lossy
 
 
 @pytest.mark.parametrize("seed", sample(range(3)))

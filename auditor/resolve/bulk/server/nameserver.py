@@ -249,6 +249,11 @@ class NameServer:
         self.window.on_answers(count, now, full=full)
         self.on_heard(now)
 
+    def on_later_answer(self, now: float) -> None:
+        """Note an answer to an attempt that was not a question's first."""
+        self.limits.rate.on_answers(1, now)
+        self.window.on_answers(1, now, full=True)
+
     def on_answered(self, sent_at: float) -> None:
         """Note when a query was sent that has been answered, of whatever kind."""
         self.presence.on_answered(sent_at, self._usual())

@@ -50,6 +50,9 @@ _PATIENCE_S: Final = 5.0
 _MOST_PATIENCE_S: Final = 240.0
 _NO_CEILING: Final = inf
 
+#: The share of what a higher rate adds that must be answered.
+_WORTHWHILE_SHARE: Final = 0.5
+
 #: Seconds for which no rate is looked for after the loss turned out to be the path's own.
 _BLOCKED_S: Final = 30.0
 
@@ -100,6 +103,8 @@ class RateLimit:
         #: The least rate that was too much, and the one before that which is being tried.
         self._ceiling = _NO_CEILING
         self._borne = 0.0
+        #: What must be answered a second at that rate for it to be kept.
+        self._worth = 0.0
         self._blocked = _BLOCKED_S
         #: Whether nothing has been too much since: the rate is what was answered in the turmoil.
         self._is_low = False
@@ -139,8 +144,8 @@ class RateLimit:
         """Note that a query of that time was lost."""
         for entry in reversed(self._bins):
             if entry[0] <= sent_at:
-                if sent_at < entry[0] + _BIN_S:
-                    entry[2] += 1
+                # Perhaps of a time after that, in which nothing was answered.
+                entry[2] += 1
                 break
 
     def poll_rate(self, now: float) -> bool:
@@ -210,7 +215,8 @@ class RateLimit:
         self._phase = _Phase.TRIED
         self._since = now
         self._ceiling = _NO_CEILING if self.rate is None else self.rate
-        self.rate = max(seen.rate * _BELOW, 1.0)
+        # Little may be answered because little was asked.
+        self.rate = max(seen.rate * _BELOW, (self.rate or 0.0) * _LEFT, 1.0)
 
     def _try_fewer(self, seen: _Seen, now: float) -> None:
         self._before = seen
@@ -223,7 +229,7 @@ class RateLimit:
 
     def _judge_fewer(self, seen: _Seen, now: float) -> None:
         self._phase = _Phase.OPEN
-        if seen.share < _MUCH and self._is_steady(now):
+        if seen.share < max(_LEFT * self._before.share, _MUCH) and self._is_steady(now):
             self._next = now + _KEPT_S
         else:
             self._try(self._best(now), now)
@@ -237,6 +243,7 @@ class RateLimit:
             not self._is_refused
             and seen.share >= _UNCHANGED * before.share
             and seen.rate >= before.rate * _LEFT
+            and self._is_steady(now)
         ):
             # As much is lost of less: it is the path that loses it.
             self.rate = None
@@ -252,6 +259,11 @@ class RateLimit:
         probed = self._phase is _Phase.PROBED
         if seen.share > (_LITTLE if probed else _MUCH) and seen.lost > 1:
             self._go_down(now)
+        elif probed and seen.rate < self._worth:
+            # Most of what was added is not answered: lost, as will be noticed later, or not asked.
+            self._ceiling = rate
+            self._is_low = False
+            self._found(self._borne, now)
         elif probed:
             # More than what was too much once is borne: it was something else.
             self._is_low |= self._ceiling == _NO_CEILING
@@ -295,6 +307,8 @@ class RateLimit:
             self._next = now + self._patience
             return
         self._borne = rate
+        answered = min(self._best(now).rate, rate)
+        self._worth = answered * (1 + _WORTHWHILE_SHARE * (target / rate - 1))
         self._phase = _Phase.PROBED
         self._since = now
         self.rate = target
