@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import click
 import pytest
-from cli.driving import ZONES
+from cli.driving import ZONES, at_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,3 +95,18 @@ def test_a_schema_describes_the_lines(call: Callable[..., Ended]) -> None:
     ended = call("schema", "--senders", "--for", "clickhouse")
     message = "--for says nothing with --senders: it is about results"
     assert (ended.code, ended.err) == (2, f"auditor: {message}\n")
+
+
+def test_lines_fit_into_a_narrow_terminal(call: Callable[..., Ended]) -> None:
+    """Unless they have no blank to break at; where there is no terminal none is broken."""
+    senders = ("senders", "--zones", ZONES, "--mine", "203.0.113.0/24")
+    domains = ("example.com", "example.net", "spf-loop.example.org", "spf-wide.example.org")
+    with at_terminal(*senders, *domains, on=("stdout",), columns=50) as (_, terminal):
+        shown = terminal.read_all()
+    lines = [click.unstyle(line).rstrip() for line in shown.splitlines()]
+    lists = [line for line in lines if line.startswith("  ")]
+    assert lists
+    assert [line for line in lists if len(line) > 50 and " " in line.strip()] == []
+    whole = call(*senders, *domains).out
+    assert whole.split() == " ".join(lines).split()
+    assert max(map(len, whole.splitlines())) > 100
