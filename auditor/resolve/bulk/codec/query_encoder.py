@@ -29,7 +29,7 @@ _LENGTH_OCTETS: Final = tuple(bytes((size,)) for size in range(64))
 _MAX_LABEL_OCTETS: Final = 63
 _MAX_OCTET_DIGITS: Final = 3  # characters of an octet's label in a reverse zone
 _NO_CASE: Final = repeat(0)
-_NO_TAILS: Final[dict[str, bytes]] = {}
+_OCTETS_AT_A_TIME: Final = 1024  # random octets drawn; a name has 255 at most
 
 
 class QueryEncoder:
@@ -44,21 +44,19 @@ class QueryEncoder:
     __slots__ = (
         "_mixed",
         "_mixed_parents",
-        "_mixed_tails",
         "_octets",
         "_parents",
         "_random",
-        "_tails",
+        "_random_octets",
     )
 
     def __init__(self, seed: random.Random | None = None) -> None:
         self._random = seed or random.SystemRandom()
-        #: By what follows the first label: that, encoded.
+        self._random_octets = b""
+        #: By what follows the first label: that, encoded. Names are asked for addresses and for
+        #: policies, with the same letters for each type.
         self._parents: dict[str, bytes] = {}
         self._mixed_parents: dict[str, bytes] = {}
-        #: By type, then by what follows the first label: that, encoded, with type and class.
-        self._tails: dict[int, dict[str, bytes]] = {}
-        self._mixed_tails: dict[int, dict[str, bytes]] = {}
         self._mixed = [self._table() for _ in range(64)]
         #: First labels that have no letters, by their text.
         self._octets: dict[str, bytes] = {}
@@ -84,18 +82,20 @@ class QueryEncoder:
         encoded: list[bytes] = []
         octets = self._octets
         mixed = self._mixed if cases is not None else None
-        tails = self._tails if cases is None else self._mixed_tails
-        rdtype, of_type = -1, _NO_TAILS
+        parents = self._parents if cases is None else self._mixed_parents
+        rdtype, type_class = -1, b""
         for (name, kind), case in zip(batch, cases or _NO_CASE, strict=False):
             if kind != rdtype:
-                rdtype, of_type = kind, tails.get(kind, _NO_TAILS)
+                rdtype, type_class = kind, _TYPE_CLASS.pack(kind, IN)
             head, _, rest = name.partition(".")
             label = octets.get(head) or self._label(head, mixed[case & 63] if mixed else None)
-            tail = of_type.get(rest)
-            if tail is None:
-                tail = self._tail(rest, kind, mixed=mixed is not None)
-                of_type = tails.get(kind, _NO_TAILS)
-            encoded.append(label + tail if label and tail else _whole(name, kind))
+            parent = parents.get(rest)
+            if parent is None:
+                parent = self._parent(rest, mixed=mixed is not None)
+                if len(parents) >= _MEMO_ENTRIES:
+                    parents.clear()
+                parents[rest] = parent
+            encoded.append(label + parent + type_class if label and parent else _whole(name, kind))
         return encoded
 
     def _label(self, head: str, mixed: bytes | None) -> bytes:
@@ -109,25 +109,8 @@ class QueryEncoder:
         # The length before the characters is below any letter.
         return label.translate(mixed)
 
-    def _tail(self, rest: str, rdtype: int, *, mixed: bool) -> bytes:
-        """Return what follows the first label, for all neighbours; nothing if that is not simple.
-
-        Names are asked for addresses and for policies: a parent has the same letters for
-        each type.
-        """
-        parents = self._mixed_parents if mixed else self._parents
-        parent = parents.get(rest)
-        if parent is None:
-            parent = self._parent(rest, mixed=mixed)
-            _remember(parents, rest, parent)
-        if not parent:
-            return b""
-        tail = parent + _TYPE_CLASS.pack(rdtype, IN)
-        tails = self._mixed_tails if mixed else self._tails
-        _remember(tails.setdefault(rdtype, {}), rest, tail)
-        return tail
-
     def _parent(self, rest: str, *, mixed: bool) -> bytes:
+        """Return what follows a first label, encoded; nothing if that is not simple."""
         if rest in {"", "."} or "\\" in rest:
             return b""
         try:
@@ -140,12 +123,17 @@ class QueryEncoder:
         return self._in_mixed_case(parent) if mixed else parent
 
     def _in_mixed_case(self, plain: bytes) -> bytes:
-        """Return an encoded name with each letter in random case: one draw for all of them."""
+        """Return an encoded name with each letter in random case."""
+        size = len(plain)
+        drawn = self._random_octets
+        if len(drawn) < size:
+            drawn = self._random.randbytes(_OCTETS_AT_A_TIME)
+        self._random_octets = drawn[size:]
         lower = int.from_bytes(plain, "big")
         # The lengths of labels are below any letter.
         case_bits = lower ^ int.from_bytes(plain.upper(), "big")
-        chosen = self._random.getrandbits(8 * len(plain)) & case_bits
-        return (lower ^ chosen).to_bytes(len(plain), "big")
+        chosen = int.from_bytes(drawn[:size], "big") & case_bits
+        return (lower ^ chosen).to_bytes(size, "big")
 
     def _table(self) -> bytes:
         drawn = self._random.getrandbits(len(ascii_lowercase))
@@ -163,9 +151,3 @@ def _whole(name: str, rdtype: int) -> bytes:
         return encode_name(name) + _TYPE_CLASS.pack(rdtype, IN)
     except WireError:
         return b""
-
-
-def _remember(memo: dict[str, bytes], key: str, value: bytes) -> None:
-    if len(memo) >= _MEMO_ENTRIES:
-        memo.clear()
-    memo[key] = value
