@@ -187,6 +187,8 @@ class _Texts:
         )
         of_item = call("take", of_line, call("list_parent_indices", lists))
         items = self.put_back(made.values, taken.values, of_item)
+        if types.is_map(kind):  # of buffers pyarrow 18 makes one that it cannot read
+            return self._pa.MapArray.from_arrays(taken.offsets, items.field(0), items.field(1))
         return self._with(taken, _LIST_BUFFERS, [items])
 
     def _with(self, taken: Any, own: int, inner: list[Any]) -> Any:
