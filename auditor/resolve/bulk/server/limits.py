@@ -18,15 +18,15 @@ __all__ = ["ServerLimits"]
 
 _log = logging.getLogger("auditor")
 
-#: The part of the window that later tries may take up while there are first ones to be sent;
-#: and in a trial, the part that questions may which have failed.
-_LATER: Final = 0.25
-_DOUBTED: Final = 0.75
+#: The share of the window for later attempts while first ones wait to be sent; and the share for
+#: questions that have failed, in a trial.
+_RETRY_WINDOW_SHARE: Final = 0.25
+_TRIAL_FAILED_SHARE: Final = 0.75
 
 #: Seconds after which most of what was dropped has been noticed, and answered when asked again.
 _SILENCE_NOTICED_S: Final = 0.3
 
-#: What resolvers call the limit that shows so, for whoever may raise it.
+#: The settings of resolvers behind a limit, for those who may raise it.
 _SETTINGS: Final = {
     (REFUSED, "at_a_time"): "dnsmasq: dns-forward-max",
     (SERVFAIL, "at_a_time"): "BIND: recursive-clients, fetches-per-server, fetches-per-zone",
@@ -72,8 +72,8 @@ class ServerLimits:
         """Return how many of them may be later tries while there are first ones."""
         trial = self.pressure.trial
         if trial is not None:
-            return max(int(trial.size * _DOUBTED), 1)
-        return max(int(self.pressure.allowed_in_flight(window) * _LATER), 1)
+            return max(int(trial.size * _TRIAL_FAILED_SHARE), 1)
+        return max(int(self.pressure.allowed_in_flight(window) * _RETRY_WINDOW_SHARE), 1)
 
     def set_user_limit(self, qps: float | None, now: float) -> None:
         """Keep to another limit of the user's."""

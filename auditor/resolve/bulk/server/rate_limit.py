@@ -19,46 +19,46 @@ __all__ = ["RateLimit"]
 _BIN_S: Final = 0.25
 _KEPT_S: Final = 4.0
 
-#: Seconds after which nearly all that was lost has been noticed, and answered when asked again.
-_NOTICED_S: Final = 0.5
+#: Seconds after which nearly all losses have been noticed, and answered when asked again.
+_LOSS_NOTICED_S: Final = 0.5
 
 #: Seconds over which loss is judged: servers count by the second.
-_JUDGED_S: Final = 1.0
+_JUDGEMENT_S: Final = 1.0
 
-#: The share of queries lost, and their number, from which on a rate is looked for; the share of
-#: that loss that may be left where it was found, and from which on nothing has changed.
-_MUCH: Final = 0.12
-_ENOUGH: Final = 15
-_LEFT: Final = 0.4
-_UNCHANGED: Final = 0.8
-_LITTLE: Final = 0.04
+#: The share and the number of lost queries that start the search for a rate; the share of that
+#: loss that may remain at the rate found, and from which on nothing has changed; and the share of
+#: queries below which loss is low.
+_HIGH_LOSS_SHARE: Final = 0.12
+_MIN_LOST_QUERIES: Final = 15
+_LOSS_LEFT_SHARE: Final = 0.4
+_LOSS_UNCHANGED_SHARE: Final = 0.8
+_LOW_LOSS_SHARE: Final = 0.04
 
-#: The part of what was answered that is asked for, so that no second is over the limit.
-_BELOW: Final = 0.95
+#: The share of the answered rate that is sent, so that no second is over the limit.
+_SAFETY_FACTOR: Final = 0.95
 
-#: Seconds without loss until a higher rate is tried, and by how much at most; what is close
-#: enough to the rate that was too much, so that more is tried again only after so many seconds,
-#: doubling.
-_PROBE_S: Final = 2.0
-_PROBE_UP: Final = 1.25
-#: By how much, without waiting, while nothing has been too much since the rate was first tried, or
-#: while the least that was is far away: more than so many times the rate.
-_CLIMB: Final = 1.5
-_FAR: Final = 2.0
-_CLOSE: Final = 1.04
+#: Seconds without loss until a higher rate is tried, and the largest step. Within `_CLOSE_FACTOR`
+#: of a rate that was too high, more is tried only after `_PATIENCE_S`, doubling.
+_PROBE_AFTER_S: Final = 2.0
+_MAX_PROBE_FACTOR: Final = 1.25
+#: The step, without waiting, while no rate has been too high since the first, or while the lowest
+#: that was is more than `_FAR_FACTOR` times the rate.
+_CLIMB_FACTOR: Final = 1.5
+_FAR_FACTOR: Final = 2.0
+_CLOSE_FACTOR: Final = 1.04
 _PATIENCE_S: Final = 5.0
-_MOST_PATIENCE_S: Final = 240.0
+_MAX_PATIENCE_S: Final = 240.0
 _NO_CEILING: Final = inf
 
 #: The share of what a higher rate adds that must be answered.
 _WORTHWHILE_SHARE: Final = 0.5
 
-#: Seconds for which no rate is looked for after the loss turned out to be the path's own.
-_BLOCKED_S: Final = 30.0
+#: Seconds without a search for a rate after the loss turned out to be that of the path.
+_NO_SEARCH_S: Final = 30.0
 
 #: The share of what is answered in the best quarter of a second that is in any other, if it is not
 #: the second that the server counts by.
-_STEADY: Final = 0.4
+_STEADY_SHARE: Final = 0.4
 
 #: Seconds until fewer queries at a time are tried again, if they have not ended the loss for good.
 _FEWER_AGAIN_S: Final = 10.0
@@ -105,7 +105,7 @@ class RateLimit:
         self._borne = 0.0
         #: What must be answered a second at that rate for it to be kept.
         self._worth = 0.0
-        self._blocked = _BLOCKED_S
+        self._blocked = _NO_SEARCH_S
         #: Whether nothing has been too much since: the rate is what was answered in the turmoil.
         self._is_low = False
         #: Whether the server has said that it was too much: no path does.
@@ -129,7 +129,7 @@ class RateLimit:
     def is_lossy(self, now: float) -> bool:
         """Tell whether so much has been lost of late that silence says nothing about a name."""
         seen = self._seen(now - _KEPT_S, now)
-        return seen.share >= _LITTLE and seen.lost >= _ENOUGH
+        return seen.share >= _LOW_LOSS_SHARE and seen.lost >= _MIN_LOST_QUERIES
 
     def on_answers(self, count: int, now: float) -> None:
         """Note answers."""
@@ -153,8 +153,10 @@ class RateLimit:
         before = self.rate
         if self._phase is _Phase.OPEN:
             self._look_for(now)
-        elif now >= self._since + _JUDGED_S + _NOTICED_S + _BIN_S:
-            seen = self._seen(max(now - _NOTICED_S - _JUDGED_S, self._since), now - _NOTICED_S)
+        elif now >= self._since + _JUDGEMENT_S + _LOSS_NOTICED_S + _BIN_S:
+            seen = self._seen(
+                max(now - _LOSS_NOTICED_S - _JUDGEMENT_S, self._since), now - _LOSS_NOTICED_S
+            )
             if self._phase is _Phase.FEWER:
                 self._judge_fewer(seen, now)
             elif self._phase is _Phase.TRIED:
@@ -177,7 +179,7 @@ class RateLimit:
         if now < self._next:
             return
         seen = self._best(now)
-        if seen.lost >= _ENOUGH and seen.share >= _MUCH:
+        if seen.lost >= _MIN_LOST_QUERIES and seen.share >= _HIGH_LOSS_SHARE:
             self.lossy_at = now
             if now >= self._next_fewer and self._is_steady(now):
                 self._try_fewer(seen, now)
@@ -188,18 +190,18 @@ class RateLimit:
     def _best(self, now: float) -> _Seen:
         """Return the loss of late, with the most that was answered in any second."""
         begin = now - _KEPT_S
-        whole = self._seen(begin, now - _NOTICED_S)
+        whole = self._seen(begin, now - _LOSS_NOTICED_S)
         ends = [entry[0] + _BIN_S for entry in self._bins]
-        rates = [self._seen(end - _JUDGED_S, end).rate for end in ends]
+        rates = [self._seen(end - _JUDGEMENT_S, end).rate for end in ends]
         return whole._replace(rate=max(rates, default=0.0))
 
     def _is_steady(self, now: float) -> bool:
         """Tell whether queries are answered all the time, and not just at some time of a second."""
         bins, end = self._bins, now - now % _BIN_S
-        ends = [end - _BIN_S * number for number in range(int(_JUDGED_S / _BIN_S))]
+        ends = [end - _BIN_S * number for number in range(int(_JUDGEMENT_S / _BIN_S))]
         # The first one is left out: it may be one in the middle of which the scan began.
         counts = [self._seen(end - _BIN_S, end).rate for end in ends if end - _BIN_S > bins[0][0]]
-        return min(counts, default=inf) >= _STEADY * max(answered for _, answered, _ in bins)
+        return min(counts, default=inf) >= _STEADY_SHARE * max(answered for _, answered, _ in bins)
 
     def _seen(self, begin: float, end: float) -> _Seen:
         answered = lost = 0.0
@@ -207,7 +209,7 @@ class RateLimit:
             if begin - _BIN_S / 2 <= start < end - _BIN_S / 2:
                 answered += good
                 lost += bad
-        return _Seen(answered / _JUDGED_S, lost / max(answered + lost, 1.0), int(lost))
+        return _Seen(answered / _JUDGEMENT_S, lost / max(answered + lost, 1.0), int(lost))
 
     def _try(self, seen: _Seen, now: float) -> None:
         self._before = seen
@@ -216,7 +218,7 @@ class RateLimit:
         self._since = now
         self._ceiling = _NO_CEILING if self.rate is None else self.rate
         # Little may be answered because little was asked.
-        self.rate = max(seen.rate * _BELOW, (self.rate or 0.0) * _LEFT, 1.0)
+        self.rate = max(seen.rate * _SAFETY_FACTOR, (self.rate or 0.0) * _LOSS_LEFT_SHARE, 1.0)
 
     def _try_fewer(self, seen: _Seen, now: float) -> None:
         self._before = seen
@@ -229,20 +231,22 @@ class RateLimit:
 
     def _judge_fewer(self, seen: _Seen, now: float) -> None:
         self._phase = _Phase.OPEN
-        if seen.share < max(_LEFT * self._before.share, _MUCH) and self._is_steady(now):
+        if seen.share < max(
+            _LOSS_LEFT_SHARE * self._before.share, _HIGH_LOSS_SHARE
+        ) and self._is_steady(now):
             self._next = now + _KEPT_S
         else:
             self._try(self._best(now), now)
 
     def _judge_trial(self, seen: _Seen, now: float) -> None:
         before = self._before
-        if seen.share <= max(_LEFT * before.share, _LITTLE):
+        if seen.share <= max(_LOSS_LEFT_SHARE * before.share, _LOW_LOSS_SHARE):
             self._found(self.rate or 1.0, now)
             self._climb(seen, now)
         elif (
             not self._is_refused
-            and seen.share >= _UNCHANGED * before.share
-            and seen.rate >= before.rate * _LEFT
+            and seen.share >= _LOSS_UNCHANGED_SHARE * before.share
+            and seen.rate >= before.rate * _LOSS_LEFT_SHARE
             and self._is_steady(now)
         ):
             # As much is lost of less: it is the path that loses it.
@@ -257,7 +261,7 @@ class RateLimit:
         """Lower the rate if there is loss again; raise it now and then if there is none."""
         rate = self.rate or 1.0
         probed = self._phase is _Phase.PROBED
-        if seen.share > (_LITTLE if probed else _MUCH) and seen.lost > 1:
+        if seen.share > (_LOW_LOSS_SHARE if probed else _HIGH_LOSS_SHARE) and seen.lost > 1:
             self._go_down(now)
         elif probed and seen.rate < self._worth:
             # Most of what was added is not answered: lost, as will be noticed later, or not asked.
@@ -269,7 +273,7 @@ class RateLimit:
             self._is_low |= self._ceiling == _NO_CEILING
             self._found(rate, now)
             self._climb(seen, now)
-        elif now >= self._next and seen.rate > rate * _LEFT:
+        elif now >= self._next and seen.rate > rate * _LOSS_LEFT_SHARE:
             self._probe(rate, now)
 
     def _go_down(self, now: float) -> None:
@@ -278,32 +282,32 @@ class RateLimit:
         self.lossy_at = now
         self._ceiling = rate
         self._is_low = False
-        borne = self._borne if self._phase is _Phase.PROBED else rate * _BELOW
+        borne = self._borne if self._phase is _Phase.PROBED else rate * _SAFETY_FACTOR
         self._found(max(borne, 1.0), now)
 
     def _found(self, rate: float, now: float) -> None:
         self.rate = rate
         self._phase = _Phase.FOUND
         self._since = now
-        self._next = now + _PROBE_S
+        self._next = now + _PROBE_AFTER_S
 
     def _climb(self, seen: _Seen, now: float) -> None:
         """Try a higher rate at once if this one is hardly what the server takes."""
         rate = self.rate or 1.0
-        if self._is_far(rate) and seen.rate > rate * _LEFT:
+        if self._is_far(rate) and seen.rate > rate * _LOSS_LEFT_SHARE:
             self._probe(rate, now)
 
     def _is_far(self, rate: float) -> bool:
         """Tell whether nothing like this rate has been too much."""
-        return self._is_low or _FAR * rate < self._ceiling < _NO_CEILING
+        return self._is_low or _FAR_FACTOR * rate < self._ceiling < _NO_CEILING
 
     def _probe(self, rate: float, now: float) -> None:
         """Try a higher rate, half way to the least that was too much, forgotten after a while."""
-        up = _CLIMB if self._is_far(rate) else _PROBE_UP
+        up = _CLIMB_FACTOR if self._is_far(rate) else _MAX_PROBE_FACTOR
         target = min(rate * up, (rate + self._ceiling) / 2)
-        if target < rate * _CLOSE:
+        if target < rate * _CLOSE_FACTOR:
             self._ceiling = _NO_CEILING
-            self._patience = min(self._patience * 2, _MOST_PATIENCE_S)
+            self._patience = min(self._patience * 2, _MAX_PATIENCE_S)
             self._next = now + self._patience
             return
         self._borne = rate
