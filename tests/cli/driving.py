@@ -13,7 +13,7 @@ import sys
 import tempfile
 import termios
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from support.fleet import FLEET
@@ -35,6 +35,7 @@ __all__ = [
     "at_terminal",
     "auditor",
     "call",
+    "call_as_one",
     "codes",
     "interrupt_until_gone",
     "manifest",
@@ -92,6 +93,19 @@ def call(*arguments: str | Path, stdin: bytes = b"") -> Ended:
         return Ended(code, _written(out), _written(err))
 
 
+def call_as_one(*arguments: str) -> tuple[int, str]:
+    """Run a command as `call` does; return its exit code and all that it writes, in order."""
+    with (
+        standard_input(b""),
+        _standard_output(1, "stdout") as out,
+        _standard_output(2, "stderr", out),
+        signals_put_back(),
+    ):
+        code = run(arguments)
+        sys.stdout.flush()
+        return code, _written(out)
+
+
 @contextmanager
 def standard_input(octets: bytes) -> Iterator[None]:
     """Let what reads standard input, by its number or by its name, read these octets."""
@@ -110,11 +124,14 @@ def standard_input(octets: bytes) -> Iterator[None]:
 
 
 @contextmanager
-def _standard_output(number: int, name: str) -> Iterator[IO[bytes]]:
-    """Yield the file that has what is written to a stream, by its number or by its name."""
+def _standard_output(number: int, name: str, same: IO[bytes] | None = None) -> Iterator[IO[bytes]]:
+    """Yield the file that has what is written to a stream, by its number or by its name.
+
+    It is the `same` as another stream's if that is given.
+    """
     stream, before = getattr(sys, name), os.dup(number)
     stream.flush()
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile() if same is None else nullcontext(same) as file:
         os.dup2(file.fileno(), number)
         try:
             with open(number, "w", closefd=False, encoding="utf-8") as text:
