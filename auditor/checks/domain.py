@@ -72,9 +72,11 @@ def _addresses(v4: Answer, v6: Answer, wildcards: Wildcards) -> Steps[_Found]:
         for answer, version in ((v4, 4), (v6, 6))
         for address in answer.records[:MAX_ADDRESSES]
     ]
-    facts = yield from together(
-        [check_address(address, version, wildcards) for address, version in found]
-    )
+    facts = []
+    if found:
+        facts = yield from together(
+            [check_address(address, version, wildcards) for address, version in found]
+        )
     return (
         _common_status(v4.status, v6.status),
         tuple(

@@ -5,6 +5,7 @@ RFC 7208 §7.3, for evaluations of many clients at once.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from auditor.errors import WireError
@@ -105,6 +106,7 @@ def is_surely_named(term: Term) -> bool:
     return last.letter in _NEVER_EMPTY_UNCUT and not last.delimiters
 
 
+@lru_cache(maxsize=4096)
 def owner_of(name: str) -> str | None:
     """Return an expanded name as the owner name to ask for, None if it is none (§4.8).
 

@@ -116,10 +116,13 @@ def policy_summary(domain: str) -> Steps[PolicySummary]:
     if head.fact is None:
         yield from count.ask_ahead(head.policy, head.domain)
         tree, _ = yield from count.build_policy(head.policy, head.domain, ())
-        # What a large tree has used up is there again for a partition.
-        rest = head._replace(answers=Answers()) if head.answers.exhausted else head
-        for version in _VERSIONS:
-            numbers[version] = yield from _numbers(version, rest, count)
+        if count.is_union:
+            numbers = count.numbers()
+        else:
+            # What a large tree has used up is there again for a partition.
+            rest = head._replace(answers=Answers()) if head.answers.exhausted else head
+            for version in _VERSIONS:
+                numbers[version] = yield from _numbers(version, rest)
     answer = head.answers.known.get(Question(head.domain, TXT))
     (pass4, open4), (pass6, open6) = numbers.values()
     return PolicySummary(
@@ -141,11 +144,8 @@ def policy_summary(domain: str) -> Steps[PolicySummary]:
     )
 
 
-def _numbers(version: int, head: PublishedPolicy, count: _TreeBuilder) -> Steps[tuple[int, int]]:
+def _numbers(version: int, head: PublishedPolicy) -> Steps[tuple[int, int]]:
     """Return how many addresses pass, and about how many only `check_host` can tell."""
-    if count.is_union:
-        number = address_count(union(count.passing[version]))
-        return number, EVERYTHING[version][1] + 1 - number if count.is_open else 0
     values = MacroValues(version, head.domain, None, None)
     sizes = Counter[str | None]()
     for ranges, label in (yield from range_parts(version, [EVERYTHING[version]], head, values)):
@@ -163,7 +163,7 @@ class _TreeBuilder:
         self._terms = self._octets = 0
         self._is_union = True
         #: What the terms match, up to the first one that depends on the client.
-        self.passing: dict[int, list[Interval]] = {version: [] for version in _VERSIONS}
+        self._passing: dict[int, list[Interval]] = {version: [] for version in _VERSIONS}
         self.is_open = False
         self.complete = True
 
@@ -183,6 +183,14 @@ class _TreeBuilder:
         within = self.lookups <= MAX_LOOKUPS and max(self.voids) <= MAX_VOIDS
         ended = any(spent.ended for spent in self._spent.values())
         return self._is_union and self.complete and within and not ended
+
+    def numbers(self) -> dict[int, tuple[int, int]]:
+        """Return for a union what `_numbers` would, by IP version."""
+        found = {}
+        for version, spans in self._passing.items():
+            number = address_count(union(spans))
+            found[version] = number, EVERYTHING[version][1] + 1 - number if self.is_open else 0
+        return found
 
     def build_policy(
         self, text: bytes, domain: str, above: tuple[str, ...]
@@ -234,7 +242,7 @@ class _TreeBuilder:
         """Note networks that pass, of the addresses that reach the term."""
         if networks and self._collects:
             for version, spans in networks.items():
-                self.passing[version] += spans
+                self._passing[version] += spans
 
     @property
     def _collects(self) -> bool:
@@ -381,7 +389,7 @@ class _TreeBuilder:
                 spent.see(answer)
                 statuses.append(answer.status)
                 if answer.records and self._collects:
-                    self.passing[version] += networks_of(term, version, answer.records)
+                    self._passing[version] += networks_of(term, version, answer.records)
         failed = [status for status in statuses if status not in SETTLED]
         nothing = None if NOERROR in statuses else "no addresses"
         return failed[0] if failed else nothing, False

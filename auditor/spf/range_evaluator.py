@@ -100,13 +100,13 @@ class Answers:
     @property
     def settled(self) -> bool:
         """Whether all that mattered was answered: no lookup failed."""
-        return all(answer.status in SETTLED for answer in self.used.values())
+        return SETTLED.issuperset([answer.status for answer in self.used.values()])
 
     @property
     def ttl(self) -> int | None:
         """The lowest TTL of what mattered, in seconds, None if no answer had one."""
-        ttls = (answer.ttl for answer in self.used.values())
-        return min((ttl for ttl in ttls if ttl is not None), default=None)
+        ttls = [answer.ttl for answer in self.used.values() if answer.ttl is not None]
+        return min(ttls, default=None)
 
     @property
     def exhausted(self) -> bool:
