@@ -44,10 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Let `-n auto` be a process more than there are cores: many tests wait for servers."""
+    """Let `-n auto` be three processes more than there are cores: many tests wait for servers."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    return len(os.sched_getaffinity(0)) + 1
+    return len(os.sched_getaffinity(0)) + 3
 
 
 @pytest.hookimpl(wrapper=True)
