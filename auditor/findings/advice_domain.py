@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from auditor.checks.address import without_origin
 from auditor.findings.advice_policy import alias_note, policy_lines
@@ -15,11 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from auditor.checks.follow_up import FollowUpFacts
+    from auditor.findings.advice_policy import Published
 
-__all__ = ["Published", "mx_lines"]
-
-#: Lines, and sentences that belong to them.
-Published: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
+__all__ = ["mx_lines"]
 
 _NOTHING_NEW: Final = "What is published stays as it is."
 _MOST_ADDRESSES: Final = 4

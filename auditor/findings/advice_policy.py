@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from auditor.findings.catalogue import zone_lines
 from auditor.findings.special_purpose import is_global
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from auditor.checks.follow_up import FollowUpFacts
-    from auditor.findings.advice_domain import Published
     from auditor.spf.lint.correction import Correction
 
-__all__ = ["alias_note", "policy_lines", "policy_text_lines", "with_wildcard"]
+__all__ = ["Published", "alias_note", "policy_lines", "policy_text_lines", "with_wildcard"]
+
+#: Lines to publish, and notes that belong to them.
+Published: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 
 _NOT_AUTHORISED: Final = frozenset({"SPF_FAIL", "SPF_NEUTRAL", "SPF_SOFTFAIL"})
 _REPLACED: Final = "This record takes the place of what the domain publishes now."
