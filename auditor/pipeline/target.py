@@ -17,6 +17,7 @@ from auditor.findings.judge import judge_domain, judge_invalid, judge_ip, verdic
 from auditor.output.record import domain_record, invalid_record, ip_record, with_findings
 from auditor.pipeline.fastpath.fast_path import FastPath
 from auditor.pipeline.fastpath.given import GivenFacts
+from auditor.pipeline.fastpath.run_facts import RunFacts
 from auditor.wire.addresses import V4, V6
 from auditor.wire.codes import SETTLED
 
@@ -85,14 +86,14 @@ class TargetAuditor:
             rulings = {version: self._by_receivers.of_confirmed(version) for version in rulings}
         are_ptr_names = self._spf and not self._given
         facts = GivenFacts(given, self._policies, self._helo, answers, are_ptr_names=are_ptr_names)
-        return FastPath(
+        run = RunFacts(
             rulings,
             self._wildcards,
             facts,
             self._own,
-            line_helos=self._line_helos(),
             for_confirmed_only=self._by_receivers is not None,
         )
+        return FastPath(run, self._line_helos())
 
     def _line_helos(self) -> LineHelos:
         """Return what the fast path does with HELO names that lines give."""

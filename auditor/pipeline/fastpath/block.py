@@ -32,9 +32,9 @@ from auditor.wire.codes import NODATA, NOERROR, NXDOMAIN, PTR, TXT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from auditor.pipeline.fastpath.fast_path import FastPath
     from auditor.pipeline.fastpath.given import IdentityFacts
     from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch
+    from auditor.pipeline.fastpath.run_facts import RunFacts
     from auditor.pipeline.fastpath.verdicts import HeloOutcome
     from auditor.targets.target import Target
 
@@ -57,10 +57,10 @@ class BlockFastPath:
 
     __slots__ = (
         "_columns",
-        "_fast_path",
         "_given",
         "_round",
         "_rows",
+        "_run_facts",
         "_spf_batch",
         "questions",
         "results",
@@ -68,14 +68,14 @@ class BlockFastPath:
 
     def __init__(
         self,
-        fast_path: FastPath,
+        run: RunFacts,
         columns: AddressColumns,
         given: IdentityFacts,
         others: Iterable[tuple[int, Target]] = (),
     ) -> None:
-        self._fast_path = fast_path
-        self.results = StepResults(fast_path.weigh)
-        self._rows = AddressRows(fast_path, given, self.results)
+        self._run_facts = run
+        self.results = StepResults(run.weigh)
+        self._rows = AddressRows(run, given, self.results)
         #: Addresses by their index in `_columns`, each with the answer about its policy.
         self._spf_batch: HeloSpfBatch[tuple[int, Answer]] | None = None
         # A number and not a bound method, which would keep the object alive.
@@ -134,7 +134,7 @@ class BlockFastPath:
         ptrs = cast("Sequence[Answer]", answers)
         names = cast("list[str]", [answer[1][0] for answer in ptrs])
         self._columns = columns._replace(ptrs=ptrs, names=names)
-        known = self._fast_path.wildcards.names
+        known = self._run_facts.wildcards.names
         self._rows.ask_forward()
         groups = dict.fromkeys([*columns.groups, *self._rows.groups()])
         parents = dict.fromkeys([group.parent for group in groups])
@@ -145,9 +145,9 @@ class BlockFastPath:
 
     def _after_forward(self, answers: Sequence[Answer | None]) -> None:
         """Keep the addresses whose name points back; ask for their HELO name's policy."""
-        fast_path, columns = self._fast_path, self._columns
+        run, columns = self._run_facts, self._columns
         size = len(columns.names)
-        wildcards = fast_path.wildcards
+        wildcards = run.wildcards
         for question, answer in zip(self.questions[size:], answers[size:], strict=True):
             if answer is not None:
                 wildcards.learn_wildcard(question, answer)
@@ -178,7 +178,7 @@ class BlockFastPath:
         As long as the answer about the wildcard is missing, it may have.
         """
         columns = self._columns
-        known = self._fast_path.wildcards.names
+        known = self._run_facts.wildcards.names
         if any(known.get(group.parent) != () for group in dict.fromkeys(columns.groups)):
             confirmed = [
                 is_confirmed and known.get(group.parent, ptr.records) != ptr.records
@@ -256,7 +256,7 @@ class BlockFastPath:
         doubtful: Sequence[bool],
     ) -> None:
         """Put the outcomes that many clients share into `outcomes`, unless the first has none."""
-        shared = self._fast_path.shared_outcomes(self._columns.texts)
+        shared = self._run_facts.shared_outcomes(self._columns.texts)
         first = next((answer[1] for answer in answers if answer is not None and answer[1]), ())
         if first and shared[first] is not None:
             # A name that is not doubtful is a host name, and that of a domain.
@@ -318,13 +318,13 @@ class BlockFastPath:
 
     def _finish_nameless(self, index: int, ptr: Answer) -> bool:
         """Finish an address without a name; return False if it has one or must fall back."""
-        fast_path, columns, status = self._fast_path, self._columns, ptr.status
+        run, columns, status = self._run_facts, self._columns, ptr.status
         address, reverse = columns.texts[index], columns.reverses[index]
         if (
             ptr.records
             or ptr.chain
-            or fast_path.own.undelegated(reverse, ptr.zone)
-            or (fast_path.for_confirmed_only and status not in _ABSENT)
+            or run.own.undelegated(reverse, ptr.zone)
+            or (run.for_confirmed_only and status not in _ABSENT)
         ):
             return False
         codes: list[tuple[str, str]] = []

@@ -9,9 +9,11 @@ from __future__ import annotations
 from itertools import compress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import orjson
+
 from auditor.checks.helo import is_qualified
 from auditor.findings.special_purpose import is_global
-from auditor.pipeline.fastpath.json_lines import labels_text
+from auditor.quoting import printable_json
 from auditor.resolve.answer import Question
 from auditor.wire.addresses import V4
 from auditor.wire.codes import AAAA, A
@@ -19,7 +21,7 @@ from auditor.wire.names import is_hostname
 from auditor.wire.reverse import is_reverse, reverse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from auditor.resolve.answer import Answer
     from auditor.targets.target import Origin, Target
@@ -127,7 +129,7 @@ def address_columns(targets: Sequence[Target], chosen: Callable[[Origin], bool])
         return selected._replace(places=list(compress(places, mask)))
     labels: Sequence[str] = ["{}"] * len(targets)
     if any(line.labels for line in lines):
-        labels = [labels_text(origin.labels) for origin in origins]
+        labels = [_labels_json(origin.labels) for origin in origins]
     expected: Sequence[str] = ()
     if any(line.expected for line in lines):
         expected = [origin.expected for origin in origins]
@@ -154,3 +156,8 @@ def _address_groups(
     found = [groups[network] for network, _, _ in parts]
     reverses = [f"{last}.{group.parent}" for (_, _, last), group in zip(parts, found, strict=True)]
     return reverses, found
+
+
+def _labels_json(labels: Mapping[str, str]) -> str:
+    """Return labels as JSON."""
+    return printable_json(orjson.dumps(dict(labels)).decode()) if labels else "{}"

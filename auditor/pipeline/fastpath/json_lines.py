@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from auditor.quoting import printable_json
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from auditor.checks.facts import IprevFact, PtrFact, SpfFact
     from auditor.pipeline.fastpath.columns import AddressColumns
@@ -26,7 +24,6 @@ __all__ = [
     "fact_json",
     "helo_facts",
     "iprev_json",
-    "labels_text",
     "nameless_json",
     "ptr_json",
 ]
@@ -138,8 +135,3 @@ def fact_json(fact: SpfFact) -> str:
 NO_POLICY: Final = (
     '"result":"none","mechanism":null,"lookups":0,"voids":0,"record":null,"explanation":null}'
 )
-
-
-def labels_text(labels: Mapping[str, str]) -> str:
-    """Return labels as JSON."""
-    return printable_json(orjson.dumps(dict(labels)).decode()) if labels else "{}"

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from auditor.checks.facts import IprevFact
     from auditor.pipeline.fastpath.columns import AddressColumns, AddressGroup
-    from auditor.pipeline.fastpath.fast_path import FastPath
     from auditor.pipeline.fastpath.given import IdentityFacts
     from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch
     from auditor.pipeline.fastpath.results import StepResults
+    from auditor.pipeline.fastpath.run_facts import RunFacts
     from auditor.pipeline.fastpath.verdicts import HeloOutcome
     from auditor.resolve.answer import Answer
 
@@ -78,8 +78,8 @@ class AddressRows:
     What is finished goes to `results`.
     """
 
-    def __init__(self, fast_path: FastPath, given: IdentityFacts, results: StepResults) -> None:
-        self._fast_path = fast_path
+    def __init__(self, run: RunFacts, given: IdentityFacts, results: StepResults) -> None:
+        self._run_facts = run
         self._given = given
         self._results = results
         #: Those whose names are being looked up, and then their policies.
@@ -142,14 +142,14 @@ class AddressRows:
     def _is_looked_up(self, row: _Row, *, is_odd: bool) -> bool:
         """Work out whether the names of an address point back, unless it must fall back."""
         columns, index = row.columns, row.index
-        wildcards = self._fast_path.wildcards
+        wildcards = self._run_facts.wildcards
         forwards = [answer for answer in row.forwards if answer is not None]
         is_late = len(forwards) < len(row.names)
         if is_odd or is_late or columns.groups[index].parent not in wildcards.names:
             self._fall_back(row)
             return False
         row.iprev = confirm(columns.texts[index], row.names, forwards)
-        if self._fast_path.for_confirmed_only and row.iprev.result != "pass":
+        if self._run_facts.for_confirmed_only and row.iprev.result != "pass":
             self._fall_back(row)
             return False
         owner = wildcards.wildcard_owner(columns.reverses[index], row.ptr.names)
