@@ -10,6 +10,7 @@ import ast
 import subprocess
 import sys
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -253,6 +254,10 @@ def _is_module(name: str) -> bool:
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
+def _module_name(path: Path) -> str:
+    return ".".join(path.relative_to(_ROOT.parent).with_suffix("").parts)
+
+
 def _rooms(*names: str) -> Iterator[Path]:
     return (path for path in _trees() if _room(path) in names)
 
@@ -278,6 +283,16 @@ def test_a_file_imports_only_from_the_rooms_below_its_own() -> None:
                 assert room in {"run", "workers", "api"}, (
                     f"{path}:{line}: {room} imports the package"
                 )
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    modules = {_module_name(path): path for path in _trees()}
+    imports = {
+        name: {module for module, _ in _imports(path) if module in modules}
+        for name, path in modules.items()
+        if path.name != "__init__.py"
+    }
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the files
 
 
 def test_the_codec_needs_nothing_but_the_standard_library() -> None:

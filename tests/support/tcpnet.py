@@ -16,8 +16,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from auditor.resolve.bulk.counters import Counters
-from auditor.resolve.bulk.query_state import QueryState
-from auditor.resolve.bulk.retry_policy import Attempt, PendingQuery, RetryPolicy
+from auditor.resolve.bulk.pending_query import Attempt, PendingQuery, QueryState
+from auditor.resolve.bulk.retry_policy import RetryPolicy
 from auditor.resolve.bulk.server.nameserver import NameServer
 from auditor.resolve.bulk.tcp.connection import Frames
 from auditor.resolve.bulk.tcp.transport import TcpTransport

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from auditor.resolve.bulk.dnssec_check import Check
-from auditor.resolve.bulk.query_state import UNANSWERED
+from auditor.resolve.bulk.pending_query import Check
 from auditor.resolve.bulk.udp.outstanding import LOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditor.resolve.bulk.dead_zones import DeadZones
-    from auditor.resolve.bulk.retry_policy import Attempt, PendingQuery
+    from auditor.resolve.bulk.pending_query import Attempt, PendingQuery
     from auditor.resolve.bulk.server.nameserver import NameServer
     from auditor.resolve.bulk.udp.outstanding import UdpSocket
 
@@ -72,4 +71,4 @@ def is_in_vain(query: PendingQuery, dead: DeadZones, now: float) -> bool:
 
 def waits_for(query: PendingQuery, server: int) -> bool:
     """Tell whether a query depends on the reply of one server alone."""
-    return query.state in UNANSWERED and query.asked[-1] == server
+    return query.is_unanswered and query.asked[-1] == server

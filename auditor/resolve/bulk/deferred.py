@@ -9,8 +9,8 @@ from collections import deque
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from auditor.resolve.bulk.dnssec_check import FAILURE_CACHED_S, Check
-from auditor.resolve.bulk.query_state import QueryState
+from auditor.resolve.bulk.dnssec_check import FAILURE_CACHED_S
+from auditor.resolve.bulk.pending_query import Check, QueryState
 from auditor.resolve.bulk.server.trial import Belief, Verdict
 from auditor.wire.codes import REFUSED, SERVFAIL
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from auditor.resolve.bulk.dead_zones import DeadZones
-    from auditor.resolve.bulk.retry_policy import PendingQuery
+    from auditor.resolve.bulk.pending_query import PendingQuery
     from auditor.resolve.bulk.server.nameserver import NameServer
 
 __all__ = ["DOUBTFUL", "Deferred", "TrialEnd"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from auditor.resolve.answer import AnswerCallback, Question
     from auditor.resolve.bulk.counters import Counters
-    from auditor.resolve.bulk.retry_policy import PendingQuery
+    from auditor.resolve.bulk.pending_query import PendingQuery
 
 __all__ = ["Deliveries"]
 

@@ -10,19 +10,19 @@ it. No clock and no socket in here: calls are told the time.
 from __future__ import annotations
 
 import math
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
+from auditor.resolve.bulk.pending_query import Check
 from auditor.wire.codes import BOGUS, SERVFAIL, SETTLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from auditor.resolve.answer import Answer
-    from auditor.resolve.bulk.retry_policy import PendingQuery
+    from auditor.resolve.bulk.pending_query import PendingQuery
     from auditor.resolve.bulk.server.nameserver import NameServer
 
-__all__ = ["FAILURE_CACHED_S", "Check", "DnssecChecks", "rounds_needed"]
+__all__ = ["FAILURE_CACHED_S", "DnssecChecks", "rounds_needed"]
 
 #: Names of a zone that failed with CD as well, none answered, after which no more of them are asked
 #: with CD: the zone's servers fail, whatever its signatures are.
@@ -41,14 +41,6 @@ _SUPPOSED_ANSWERS: Final = 50
 #: Seconds for which resolvers answer again with the failure that they have found: one at least
 #: (RFC 9520 §3.2), BIND's `servfail-ttl`.
 FAILURE_CACHED_S: Final = 1.1
-
-
-class Check(Enum):
-    """What a query is sent for."""
-
-    NONE = auto()  # the answer
-    DISABLED = auto()  # the data without validation: CD is set
-    CONFIRM = auto()  # the answer once more, after one with CD
 
 
 def rounds_needed(answered: float, passed: float) -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from auditor.errors import AuditorError
     from auditor.resolve.answer import Answer, AnswerCallback, Question
-    from auditor.resolve.bulk.retry_policy import PendingQuery
+    from auditor.resolve.bulk.pending_query import PendingQuery
     from auditor.resolve.bulk.server.nameserver import NameServer
     from auditor.resolve.bulk.udp.outstanding import Probe, UdpSocket
     from auditor.settings import Server

@@ -18,7 +18,7 @@ from auditor.errors import WireError
 from auditor.resolve.answer import Answer, Provenance
 from auditor.resolve.bulk.codec.reply_decoder import ReplyDecoder
 from auditor.resolve.bulk.codec.reply_match import echoes, is_response, refusal
-from auditor.resolve.bulk.dnssec_check import Check
+from auditor.resolve.bulk.pending_query import Check
 from auditor.resolve.bulk.udp.datagram import SLOT_OCTETS
 from auditor.resolve.bulk.udp.outstanding import ANSWERED, FIRST_ENTRY, LATE, LATER_ENTRY, LOST
 from auditor.resolve.response import interpret

@@ -14,9 +14,9 @@ from auditor.resolve.bulk import retry_policy
 from auditor.resolve.bulk.answered_tries import is_in_vain, is_open, learn_from_answer, waits_for
 from auditor.resolve.bulk.dead_zones import DeadZones
 from auditor.resolve.bulk.deferred import DOUBTFUL, Deferred
-from auditor.resolve.bulk.dnssec_check import Check, DnssecChecks
-from auditor.resolve.bulk.query_state import ASKED, TRANSITIONS, UNANSWERED, QueryEvent, QueryState
-from auditor.resolve.bulk.retry_policy import Action, Attempt, Decision, PendingQuery, RetryPolicy
+from auditor.resolve.bulk.dnssec_check import DnssecChecks
+from auditor.resolve.bulk.pending_query import Attempt, Check, PendingQuery, QueryEvent, QueryState
+from auditor.resolve.bulk.retry_policy import Action, Decision, RetryPolicy
 from auditor.resolve.bulk.server.nameserver import Health
 from auditor.resolve.bulk.server.trial import Belief, Verdict
 from auditor.resolve.bulk.silences import SilenceMonitor
@@ -95,7 +95,7 @@ class RetryManager:
         for query in nameserver.overtaken():
             if query.state is QueryState.IN_FLIGHT:
                 self._nameservers[query.asked[-1]].in_flight.remove_later_attempt()
-                query.state = TRANSITIONS[query.state][QueryEvent.OVERTAKEN]
+                query.advance(QueryEvent.OVERTAKEN)
 
     def on_first_attempts_late(self, nameserver: NameServer, now: float) -> None:
         """Take up the first tries of a server that have gone unanswered too long."""
@@ -112,7 +112,7 @@ class RetryManager:
                 self._again(query)
             else:
                 nameserver = self._nameservers[query.asked[-1]]
-                if query.state in ASKED:
+                if query.is_asked:
                     self._silence_monitor.on_second(
                         nameserver, query.question.name, query.last, now
                     )
@@ -131,7 +131,7 @@ class RetryManager:
         self._silence_monitor.forget_silences(nameserver, since, until)
         for query in self._timers.waiting():
             if (
-                query.state in UNANSWERED
+                query.is_unanswered
                 and query.asked[-1:] == [nameserver.number]
                 and since <= query.last <= until
             ):
@@ -217,7 +217,7 @@ class RetryManager:
             if self.dead:
                 self.dead.on_answer(query.question.name)
         else:
-            early = query.state in ASKED and attempt is not query.tries[-1]
+            early = query.is_asked and attempt is not query.tries[-1]
             if early or query.state in {QueryState.OVER_TCP, QueryState.DEFERRED}:
                 # Attempts sent since continue. If they fail, this is the answer.
                 retry_policy.on_overtaken(query, answer, attempt.server)
@@ -390,7 +390,7 @@ class RetryManager:
         """Take a query to the state that an event leads to, and wait for no timer any more."""
         if query.state is QueryState.IN_FLIGHT:
             self._nameservers[query.asked[-1]].in_flight.remove_later_attempt()
-        query.state = TRANSITIONS[query.state][event]
+        query.advance(event)
         query.timer = 0
 
     def _usable(self) -> frozenset[int]:

@@ -11,8 +11,6 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.answer import Answer
-from auditor.resolve.bulk.dnssec_check import Check
-from auditor.resolve.bulk.query_state import QueryState
 from auditor.wire.codes import (
     FORMERR,
     MALFORMED,
@@ -26,13 +24,11 @@ from auditor.wire.codes import (
 )
 
 if TYPE_CHECKING:
-    from auditor.resolve.answer import AnswerCallback, Question
+    from auditor.resolve.bulk.pending_query import PendingQuery
 
 __all__ = [
     "Action",
-    "Attempt",
     "Decision",
-    "PendingQuery",
     "RetryPolicy",
     "may_ask",
     "next_wait",
@@ -72,114 +68,6 @@ class RetryPolicy(NamedTuple):
 
     tries: int
     timeout: float
-
-
-class Attempt(NamedTuple):
-    """One query that was sent: to which server, where its reply is awaited, when."""
-
-    server: int
-    udp_socket: object
-    query_id: int
-    when: float
-
-
-class PendingQuery:
-    """A question whose first try was not simply answered.
-
-    `tries`: every query that went out. Of those that count: `sent` is how many, `asked` the
-    servers they went to, the last one last, `first` and `last` when. `failed`: the servers
-    that have said no, for good. `plain`: without EDNS, which is `only` for one server to
-    hear. `truncated`: a reply was, so TCP is the only way; `no_tcp`: TCP was tried instead of
-    datagrams and did not help. `best`: the most telling failure so far, for when nothing
-    better comes. `doubted_by`: the servers whose failures were doubtful, `failed_at`
-    when it first came, `ripe_at` from when it may be asked again; `pressure`: what was in flight
-    when the latest query went out, itself included. `began`: when it was asked for the first
-    time, `rounds` how often it has been begun anew since. `timer`: the number of the timer that
-    it waits for, 0 for none. `check`: what it is asked for; beyond `Check.NONE` it has failed with
-    `failure`, last at `check_began`, so often `confirmed` after an answer with CD set, and
-    `denied_by` is the zone that denied it with CD set.
-    """
-
-    __slots__ = (
-        "asked",
-        "began",
-        "best",
-        "check",
-        "check_began",
-        "confirmed",
-        "deliver",
-        "denied_by",
-        "doubted_by",
-        "failed",
-        "failed_at",
-        "failure",
-        "first",
-        "last",
-        "no_tcp",
-        "only",
-        "plain",
-        "pressure",
-        "question",
-        "ripe_at",
-        "rounds",
-        "sent",
-        "state",
-        "timer",
-        "tries",
-        "truncated",
-    )
-
-    def __init__(self, question: Question, deliver: AnswerCallback) -> None:
-        self.question = question
-        self.deliver = deliver
-        self.tries: list[Attempt] = []
-        self.sent = 0
-        self.asked: list[int] = []
-        self.failed: list[int] = []
-        self.first = self.last = 0.0
-        self.plain = False
-        self.only: int | None = None
-        self.truncated = False
-        self.no_tcp = False
-        self.best: Answer | None = None
-        self.doubted_by: list[int] = []
-        self.failed_at = self.ripe_at = 0.0
-        self.pressure = 0
-        self.began = 0.0
-        self.rounds = 0
-        self.check = Check.NONE
-        self.check_began = 0.0
-        self.confirmed = 0
-        self.failure: Answer | None = None
-        self.denied_by = ""
-        self.state = QueryState.SILENT
-        self.timer = 0
-
-    def on_sent(self, server: int, now: float) -> None:
-        """Note that a server was asked."""
-        if not self.sent:
-            self.first = now
-            self.began = self.began or now
-        self.sent += 1
-        self.asked.append(server)
-        self.last = now
-
-    def forgive(self) -> None:
-        """Count no query so far: the server that owes the answer is gone."""
-        self.sent = 0
-        self.asked.clear()
-        self.failed.clear()
-        self.only = None
-
-    def begin_anew(self) -> None:
-        """Ask once more, as if for the first time; the earlier reply is in `failure`."""
-        self.forgive()
-        self.tries.clear()
-        self.best = None
-
-    def is_first_attempt(self, attempt: Attempt) -> bool:
-        """Tell whether a try is the first of those that count."""
-        return attempt is self.tries[0] and attempt.when == self.first
 
 
 #: Rank of failures: replies of a server come before silence.

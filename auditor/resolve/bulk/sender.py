@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from auditor.errors import WireError
 from auditor.resolve.bulk.codec.query_encoder import QueryEncoder
-from auditor.resolve.bulk.dnssec_check import Check
-from auditor.resolve.bulk.retry_policy import Attempt, PendingQuery
+from auditor.resolve.bulk.pending_query import Attempt, Check, PendingQuery
 from auditor.resolve.bulk.send_queue import SendQueue
 from auditor.resolve.bulk.udp.datagram import packed
 from auditor.wire.message import EDNS_SIZE, encode_query

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from auditor.resolve.bulk.retry_policy import PendingQuery
+    from auditor.resolve.bulk.pending_query import PendingQuery
 
 __all__ = ["Timers"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from auditor.resolve.answer import Question
-from auditor.resolve.bulk.retry_policy import PendingQuery
+from auditor.resolve.bulk.pending_query import PendingQuery
 from auditor.resolve.bulk.server import nameserver as module
 from auditor.resolve.bulk.server.nameserver import Health, NameServer
 from auditor.resolve.bulk.udp.datagram import LoopDatagrams

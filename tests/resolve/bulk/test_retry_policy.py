@@ -6,10 +6,10 @@ import pytest
 
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.bulk.dead_zones import DeadZones
+from auditor.resolve.bulk.pending_query import PendingQuery
 from auditor.resolve.bulk.retry_policy import (
     Action,
     Decision,
-    PendingQuery,
     RetryPolicy,
     may_ask,
     next_wait,

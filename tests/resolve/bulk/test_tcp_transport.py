@@ -10,7 +10,7 @@ from support.simnet import Query, names, respond, truth
 from support.tcpnet import RTT, Closing, Far, Mute, Wire, WorkerRun, right
 from support.virtual_time import run_virtual
 
-from auditor.resolve.bulk.query_state import QueryState
+from auditor.resolve.bulk.pending_query import QueryState
 from auditor.wire.codes import NOERROR, TIMEOUT
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from auditor.resolve.bulk.retry_policy import PendingQuery
+    from auditor.resolve.bulk.pending_query import PendingQuery
     from auditor.resolve.bulk.udp.outstanding import FirstAttempt, UdpSocket
 
 __all__ = ["InFlight"]

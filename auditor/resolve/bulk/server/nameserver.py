@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from auditor.resolve.answer import Question
-    from auditor.resolve.bulk.retry_policy import PendingQuery
+    from auditor.resolve.bulk.pending_query import PendingQuery
     from auditor.resolve.bulk.udp.outstanding import FirstAttempt
     from auditor.settings import Server
 

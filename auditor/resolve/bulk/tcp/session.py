@@ -13,8 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.bulk.codec.reply_match import HEADER_OCTETS, echoes, is_response, refusal
-from auditor.resolve.bulk.dnssec_check import Check
-from auditor.resolve.bulk.query_state import QueryState
+from auditor.resolve.bulk.pending_query import Check, QueryState
 from auditor.resolve.bulk.server.nameserver import Health
 from auditor.resolve.bulk.tcp.connection import Frames
 from auditor.wire.codes import MALFORMED, TIMEOUT, UNREACHABLE
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from auditor.resolve.answer import Answer
-    from auditor.resolve.bulk.retry_policy import PendingQuery
+    from auditor.resolve.bulk.pending_query import PendingQuery
     from auditor.resolve.bulk.server.nameserver import NameServer
     from auditor.resolve.bulk.tcp.connection import Connection
 

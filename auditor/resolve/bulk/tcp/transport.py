@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from auditor.resolve.bulk.counters import Counters
-    from auditor.resolve.bulk.retry_policy import PendingQuery, RetryPolicy
+    from auditor.resolve.bulk.pending_query import PendingQuery
+    from auditor.resolve.bulk.retry_policy import RetryPolicy
     from auditor.resolve.bulk.server.nameserver import NameServer
     from auditor.resolve.bulk.tcp.connection import Connection
     from auditor.resolve.bulk.tcp.session import Outstanding, TcpSession

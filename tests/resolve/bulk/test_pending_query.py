@@ -6,15 +6,19 @@ import re
 from pathlib import Path
 from typing import Final
 
-from auditor.resolve.bulk.query_state import (
-    ASKED,
-    TRANSITIONS,
-    UNANSWERED,
-    QueryEvent,
-    QueryState,
-)
+import pytest
+
+from auditor.resolve.answer import Question
+from auditor.resolve.bulk.pending_query import TRANSITIONS, PendingQuery, QueryEvent, QueryState
+from auditor.wire.codes import PTR
 
 ARCHITECTURE: Final = Path(__file__).parents[3] / "ARCHITECTURE.md"
+
+
+def _in_state(state: QueryState) -> PendingQuery:
+    query = PendingQuery(Question("53.100.51.198.in-addr.arpa", PTR), lambda *_: None)
+    query.state = state
+    return query
 
 
 def test_every_state_has_a_row_and_every_event_leads_somewhere() -> None:
@@ -46,8 +50,17 @@ def test_any_other_query_may_be_answered_by_a_late_reply() -> None:
 def test_only_what_was_asked_can_be_lost() -> None:
     # In the queue it is the zone that has died meanwhile, without another attempt.
     losing = {state for state, row in TRANSITIONS.items() if QueryEvent.TIMED_OUT in row}
-    assert losing == {*UNANSWERED, QueryState.QUEUED}
-    assert ASKED < UNANSWERED
+    unanswered = {state for state in QueryState if _in_state(state).is_unanswered}
+    assert losing == {*unanswered, QueryState.QUEUED}
+    assert {state for state in QueryState if _in_state(state).is_asked} < unanswered
+
+
+def test_an_event_that_cannot_happen_in_a_state_is_an_error() -> None:
+    query = _in_state(QueryState.DEFERRED)
+    with pytest.raises(KeyError):
+        query.advance(QueryEvent.TIMED_OUT)
+    query.advance(QueryEvent.SENT)
+    assert query.state is QueryState.IN_FLIGHT
 
 
 def test_the_drawing_has_the_transitions_of_the_table() -> None:
