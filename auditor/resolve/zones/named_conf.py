@@ -23,9 +23,7 @@ _MAX_DEPTH: Final = 16  # of files that include one another, and of blocks
 _MAX_FILES: Final = 256
 
 #: What a zone file never has at the beginning of a line.
-_SIGNS: Final = re.compile(
-    rb'^[ \t]*(?:(?:zone|include|view)[ \t]+"|options[ \t\r\n]*\{)', re.MULTILINE
-)
+_SIGNS: Final = re.compile(rb'\n[ \t]*+(?:(?:zone|include|view)[ \t]+"|options[ \t\r\n]*\{)')
 _TOKEN: Final = re.compile(
     r'\s+|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)|([{};])|"([^"]*)"|([^\s{};"#]+)|.', re.DOTALL
 )
@@ -55,7 +53,7 @@ class NamedConf(NamedTuple):
 def is_named_conf(data: bytes) -> bool:
     """Tell whether a file is a configuration of BIND, or a part of one."""
     # Most zone files have neither, and are large.
-    return (b'"' in data or b"{" in data) and _SIGNS.search(data) is not None
+    return (b'"' in data or b"{" in data) and _SIGNS.search(b"\n" + data) is not None
 
 
 def read_named_conf(path: Path) -> NamedConf:
