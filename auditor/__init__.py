@@ -16,6 +16,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from auditor.version import __version__
+
 if TYPE_CHECKING:
     from auditor.api import scan, scan_blocking
     from auditor.auditor import Auditor, CheckResult
@@ -53,8 +55,6 @@ if TYPE_CHECKING:
     from auditor.spf.ranges import RangeResult
     from auditor.spf.result import SpfFact
     from auditor.targets.target import Origin, Target
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Answer",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from auditor import __version__
 from auditor.cli.console import ErrorOutput, flush, prepare, print_message, unwritable
 from auditor.cli.formatting import after_demo, did_you_mean
 from auditor.cli.peer_options import peer_option
 from auditor.errors import NOT_FINISHED, AuditorError, ClosedOutputError, UsageError
 from auditor.quoting import quoted
+from auditor.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,6 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
 import click
 import orjson
 
-from auditor import __version__
 from auditor.cli.console import print_message, unwritable
 from auditor.cli.formatting import after_demo, counted
 from auditor.cli.garbage import cycles_uncollected
@@ -28,6 +27,7 @@ from auditor.output.zone_columns import ZONE_FINDINGS, ZONES
 from auditor.quoting import printable, quoted
 from auditor.run.manifest import manifest_path, read_manifest
 from auditor.targets.reader import locate
+from auditor.version import __version__
 from auditor.views.csv_table import results_to_csv
 from auditor.views.parquet_table import results_to_parquet
 from auditor.views.reader.results import Results

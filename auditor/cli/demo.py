@@ -8,7 +8,6 @@ from typing import Final
 
 import click
 
-from auditor import __version__
 from auditor.cli.console import ErrorOutput, print_data, print_message
 from auditor.cli.run_reporter import RunReporter
 from auditor.errors import OutputError, UsageError
@@ -19,6 +18,7 @@ from auditor.run.identity import identify
 from auditor.session import ScanSession
 from auditor.settings import Settings
 from auditor.targets.stream import TargetStream
+from auditor.version import __version__
 from auditor.views.report.page import make_page
 
 __all__ = ["command"]

@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from auditor import __version__
 from auditor.errors import AuditorError
 from auditor.quoting import printable_json
 from auditor.run.manifest import peak_memory
+from auditor.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path

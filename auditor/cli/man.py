@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditor import __version__
 from auditor.cli.console import print_data
+from auditor.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ from typing import Final
 
 import click
 
-from auditor import __version__
 from auditor.cli.console import print_message, unwritable
 from auditor.cli.formatting import after_demo
 from auditor.cli.garbage import cycles_uncollected
 from auditor.cli.receivers_options import receivers_file
 from auditor.errors import UsageError
 from auditor.output.atomic import check_replaceable, replacing
+from auditor.version import __version__
 from auditor.views.report.page import make_page
 
 __all__ = ["command"]

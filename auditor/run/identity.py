@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from auditor import __version__
 from auditor.errors import InputError
 from auditor.quoting import printable
 from auditor.settings import OPTIONS
+from auditor.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,12 +13,12 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from auditor import __version__
 from auditor.errors import UsageError
 from auditor.findings.rules import RuleSet
 from auditor.output.atomic import replace_file
 from auditor.run.existing_output import not_made
 from auditor.run.manifest import peak_memory
+from auditor.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

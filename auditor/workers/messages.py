@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from auditor import __version__
+from auditor.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,9 @@ import threading
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from auditor import __version__
 from auditor.errors import UsageError
 from auditor.run.event_loop import garbage_collected_by_clock, new_loop
+from auditor.version import __version__
 from auditor.workers.messages import Quota
 from auditor.workers.worker_run import WorkerRun
 
