@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from auditor.cli.console import engine_messages, print_data, print_json
+from auditor.cli.console import engine_messages, print_json, print_lines
 from auditor.cli.formatting import after_demo, counted
 from auditor.cli.options import SettingsCommand, make_settings, settings_options
 from auditor.errors import FINDINGS_FOUND, UsageError
@@ -56,8 +56,7 @@ def command(zone: tuple[str, ...], *, primary: Path | None, as_json: bool, **giv
         if as_json:
             print_json(line)
         else:
-            for text in _describe(line):
-                print_data(text)
+            print_lines(_describe(line))
     return FINDINGS_FOUND if any(line["alike"] is False for line in lines) else 0
 
 

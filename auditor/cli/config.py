@@ -77,8 +77,8 @@ def _entry(value: object, origin: Source) -> dict[str, Any]:
 
 def _as_toml(loaded: Loaded[Settings]) -> Iterator[str]:
     """Yield the lines of a TOML file with the same settings."""
-    yield "# Effective settings. Later ones win: default, auditor.toml, --config FILE,"
-    yield "# AUDITOR_* variables, options."
+    yield "# Effective settings. Later ones win: default, auditor.toml,"
+    yield "# --config FILE, AUDITOR_* variables, options."
     yield f"# Files read: {', '.join(printable(str(path)) for path in loaded.files) or 'none'}"
     values = loaded.settings.as_json()
     tables = {}

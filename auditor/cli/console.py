@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from auditor.cli.formatting import fitted
 from auditor.errors import ClosedOutputError, OutputError
 from auditor.quoting import printable, printable_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "ErrorOutput",
@@ -25,6 +26,7 @@ __all__ = [
     "prepare",
     "print_data",
     "print_json",
+    "print_lines",
     "print_message",
 ]
 
@@ -56,6 +58,12 @@ def print_data(text: str = "") -> None:
         click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
     except OSError as error:
         raise unwritable(error) from error
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines for a person, each as it fits into the terminal. Raises OutputError."""
+    for line in lines:
+        print_data(fitted(line))
 
 
 def print_json(value: object, *, indent: bool = False) -> None:

@@ -6,7 +6,7 @@ from itertools import islice
 
 import click
 
-from auditor.cli.console import print_data
+from auditor.cli.console import print_data, print_lines
 from auditor.cli.diff_shown import TARGETS_SHOWN
 from auditor.cli.formatting import after_demo
 from auditor.cli.garbage import cycles_uncollected
@@ -70,6 +70,5 @@ def command(
         else:
             from auditor.cli.diff_text import as_text  # noqa: PLC0415 - not needed for JSON
 
-            for text in as_text(diff, top, every=every):
-                print_data(text)
+            print_lines(as_text(diff, top, every=every))
         return 1 if fail_on == _REGRESSION and diff.regressions else 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import orjson
 
-from auditor.cli.console import engine_messages, print_data, print_message
+from auditor.cli.console import engine_messages, print_lines, print_message
 from auditor.cli.formatting import after_demo, counted
 from auditor.cli.options import make_settings, settings_options
 from auditor.errors import FINDINGS_FOUND, InputError, UsageError
@@ -188,8 +188,7 @@ def _prove(results: str, zones: ZoneData, plan: Plan, changed: dict[str, bytes])
         run_loop(_write(again, after, promises))
         with Diff(Results([results]), Results([after])) as diff:
             diff.read_both()
-            for text in as_text(diff, _TOP):
-                print_data(text)
+            print_lines(as_text(diff, _TOP))
             worse = max(diff.regressions, diff.counts["worse"])
     for target, code in promises.broken:
         print_message(f"auditor: {target}: {code} is still there with the plan")

@@ -6,6 +6,8 @@ import os
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,6 +16,7 @@ __all__ = [
     "amount",
     "counted",
     "did_you_mean",
+    "fitted",
     "paragraph",
     "severity_style",
     "terminal_width",
@@ -65,6 +68,18 @@ def paragraph(text: str, indent: int = 2, *, hanging: int = 0) -> str:
         break_on_hyphens=False,
         break_long_words=False,
     )
+
+
+def fitted(line: str) -> str:
+    """Return a line as it fits into the terminal: wrapped, or whole where there is none.
+
+    The line may be styled. It keeps its indent; what follows is indented two more.
+    """
+    width = terminal_width(_STDOUT)
+    if width is None or len(click.unstyle(line)) <= width:
+        return line
+    text = line.lstrip(" ")
+    return paragraph(text, len(line) - len(text), hanging=2)
 
 
 def text_width() -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from auditor.cli.console import print_data, print_json
+from auditor.cli.console import print_json, print_lines
 from auditor.cli.formatting import after_demo, did_you_mean
 from auditor.errors import TargetError, UsageError
 from auditor.findings.catalogue import ENTRIES
@@ -78,8 +78,7 @@ def command(
             return
         from auditor.cli.history_text import as_text  # noqa: PLC0415 - not needed for JSON
 
-        for text in as_text(list(history.night_lines()), shown, top):
-            print_data(text)
+        print_lines(as_text(list(history.night_lines()), shown, top))
 
 
 def _wanted(findings: Sequence[str], targets: Sequence[str]) -> Wanted:

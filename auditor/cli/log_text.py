@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["TextLog"]
 
 #: Columns of a line of the summary beside count, code and title: gaps and severity.
-_NOTICE_INTERVAL_S: Final = 15
+_COLUMNS_BESIDE_TITLE: Final = 15
 _MIN_TITLE_COLUMNS: Final = 12
 _STDERR: Final = 2
 #: Addresses in an output that is read again for its faults of whole prefixes: fewer are seen
@@ -100,7 +100,7 @@ class TextLog(logging.Handler):
             shown = click.style(f"{severity:<7}", **severity_style(severity))
             title = entry(code).title
             if columns is not None:
-                room = max(columns - digits - letters - _NOTICE_INTERVAL_S, _MIN_TITLE_COLUMNS)
+                room = max(columns - digits - letters - _COLUMNS_BESIDE_TITLE, _MIN_TITLE_COLUMNS)
                 title = textwrap.shorten(title, room, placeholder=" …")
             print_message(f"  {count:>{digits},}  {shown}  {code:<{letters}}  {title}")
         for line in _whole_prefixes(ended):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import orjson
 
-from auditor.cli.console import engine_messages, print_data, print_message
-from auditor.cli.formatting import after_demo, counted, paragraph, terminal_width
+from auditor.cli.console import engine_messages, print_data, print_lines, print_message
+from auditor.cli.formatting import after_demo, counted, terminal_width
 from auditor.cli.garbage import cycles_uncollected
 from auditor.cli.options import SettingsCommand, make_settings, settings_options
 from auditor.errors import InputError, UsageError
@@ -43,7 +43,7 @@ _NAMES: Final = 10
 #: Invalid lines that are shown; all are counted.
 _MAX_INVALID_SHOWN: Final = 10
 _PROGRESS_INTERVAL_S: Final = 5.0
-_STDOUT, _STDERR = 1, 2
+_STDERR: Final = 2
 #: A prefix of hosts costs as much as one of them.
 _ANY_NUMBER: Final = 1 << 128
 #: Settings of a scan that this has, too: how fast it asks, and what is kept.
@@ -130,17 +130,7 @@ def command(
     summary = SenderSummary()
     for line in lines:
         summary.count_line(line)
-    for text in as_text(summary.as_json(top)):
-        print_data(_fitted(text))
-
-
-def _fitted(line: str) -> str:
-    """Return a line of a list as it fits into the terminal, whole where there is none."""
-    width = terminal_width(_STDOUT)
-    if width is None or len(line) <= width or not line.startswith("  "):
-        return line
-    text = line.lstrip()
-    return paragraph(text, len(line) - len(text), hanging=2)
+    print_lines(as_text(summary.as_json(top)))
 
 
 def _encoded(line: Mapping[str, Any]) -> str:

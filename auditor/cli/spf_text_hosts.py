@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from auditor.cli.formatting import counted, paragraph
+from auditor.cli.formatting import counted, fitted, paragraph
 from auditor.cli.spf_report import networks_of
 from auditor.spf.lint.problems import shown
 from auditor.wire.addresses import format_address
@@ -70,7 +70,7 @@ def partition_lines(partition: Partition) -> Iterator[str]:
 def _part_lines(part: RangeResult) -> Iterator[str]:
     cost = f"({counted(part.lookups, 'lookup')}, {part.voids} void)"
     result = click.style(part.result or "undecided", **_RESULTS.get(part.result or "", {}))
-    yield f"    {span_text(part.version, part.first, part.last)}  {result}  {cost}"
+    yield fitted(f"    {span_text(part.version, part.first, part.last)}  {result}  {cost}")
     path = [shown(term) for _, term in part.path if term is not None]
     end = "" if part.result is None or part.mechanism is not None else ", no term matches"
     if part.result is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from cli.driving import ZONES
+from cli.driving import ZONES, at_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,14 @@ def test_from_zone_files_nobody_is_asked(call: Callable[..., Ended]) -> None:
     assert ended.out.splitlines()[0] == first
     lines = call("compare", "--zones", ZONES, "example.net", "--json").out.splitlines()
     assert {json.loads(line)["alike"] for line in lines} == {None}
+
+
+def test_lines_fit_into_a_narrow_terminal() -> None:
+    arguments = ("compare", "--zones", ZONES, "example.net")
+    with at_terminal(*arguments, on=("stdout",), columns=60) as (_, terminal):
+        lines = terminal.read_all().splitlines()
+    first = ["example.net 2026010101  ns1.example.net 198.51.100.2: not", "  asked"]
+    assert lines[:2] == first
 
 
 def test_a_zone_must_be_named(call: Callable[..., Ended]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import click
 import pytest
-from cli.driving import ZONES
+from cli.driving import ZONES, at_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,15 @@ def test_a_table_has_nights_and_what_is_open_the_longest(
     assert "Open for the longest (of 2 findings)" in lines
     assert lines[-1].split()[:2] == ["198.51.100.40", "PTR_MISSING"]
     assert lines[-1].split()[-2:] == ["2", "1"]
+
+
+def test_rows_are_lists_where_the_terminal_is_too_narrow_for_a_table(nights: Path) -> None:
+    with at_terminal("history", nights, on=("stdout",), columns=50) as (_, terminal):
+        lines = click.unstyle(terminal.read_all()).splitlines()
+    assert max(map(len, lines)) <= 50
+    assert lines[0].startswith("night 2")
+    assert lines[1] == "  warn 0, unknown 0, findings 2, new -, gone -"
+    assert "target 198.51.100.40: finding PTR_MISSING, since" in lines
 
 
 def test_json_is_a_line_for_each_night_and_finding(
