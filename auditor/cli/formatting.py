@@ -79,7 +79,15 @@ def fitted(line: str) -> str:
     if width is None or len(click.unstyle(line)) <= width:
         return line
     text = line.lstrip(" ")
-    return paragraph(text, len(line) - len(text), hanging=2)
+    indent = " " * (len(line) - len(text))
+    first, *words = text.split(" ")
+    lines = [indent + first]
+    for word in words:
+        if len(click.unstyle(f"{lines[-1]} {word}")) <= width:
+            lines[-1] += f" {word}"
+        elif word:
+            lines.append(f"{indent}  {word}")
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def text_width() -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from auditor.cli.formatting import fitted, terminal_width
+from auditor.cli.formatting import terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: int) 
     lines = [heads, *rows]
     widths = [max(_width(line[column]) for line in lines) for column in range(len(heads))]
     if sum(widths) + len(_GAP) * (len(widths) - 1) > (terminal_width(_STDOUT) or math.inf):
-        yield from (fitted(_as_list(heads, row)) for row in rows)
+        yield from (_as_list(heads, row) for row in rows)
         return
     left = len(heads) - right
     for number, line in enumerate(lines):

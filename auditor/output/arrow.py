@@ -1,11 +1,13 @@
 """pyarrow, which is optional: loaded on first need, and no more of it than it takes to write.
 
 `pyarrow.parquet` would load all kinds of file systems and `pyarrow.compute` make a Python function
-of each that Arrow has: together as much CPU time as a table of some thousand records.
+of each that Arrow has: together as much CPU time as a table of some thousand records. What they
+are made of is private to pyarrow, though: they stand in where a release has it no longer.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from auditor.errors import UsageError
@@ -16,26 +18,35 @@ __all__ = ["call", "parquet_writer", "pyarrow"]
 def pyarrow() -> Any:
     """Return the module, with what `call` and `parquet_writer` need of it.
 
-    Raises UsageError if it is not installed.
+    Raises UsageError if it is not installed, or does not load.
     """
     try:
         import pyarrow as pa  # noqa: PLC0415 - a tenth of a second, and optional
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "pyarrow":
+            why = "pip install 'auditor[parquet]'"
+        else:
+            why = f"it is installed, but does not load: {error}"
+        raise UsageError(f"Parquet needs pyarrow: {why} (CSV does not)") from None
+    with suppress(ImportError):
         import pyarrow._compute  # noqa: PLC0415 - as above
         import pyarrow._parquet  # noqa: PLC0415 - as above
-    except ImportError:
-        raise UsageError(
-            "Parquet needs pyarrow: pip install 'auditor[parquet]' (CSV does not)"
-        ) from None
     return pa
 
 
 def call(name: str, *arguments: Any) -> Any:
     """Return what a function of Arrow makes of arrays."""
-    return pyarrow()._compute.call_function(name, list(arguments))  # noqa: SLF001 - see above
+    try:
+        from pyarrow._compute import call_function  # noqa: PLC0415 - optional
+    except ImportError:
+        from pyarrow.compute import call_function  # noqa: PLC0415 - as above
+    return call_function(name, list(arguments))
 
 
 def parquet_writer(*arguments: Any, **options: Any) -> Any:
     """Return what writes tables to a file, as `pyarrow.parquet.ParquetWriter` does."""
-    return pyarrow()._parquet.ParquetWriter(  # noqa: SLF001 - see above
-        *arguments, writer_engine_version="V2", **options
-    )
+    try:
+        from pyarrow._parquet import ParquetWriter  # noqa: PLC0415 - optional
+    except ImportError:
+        from pyarrow.parquet import ParquetWriter  # noqa: PLC0415 - as above
+    return ParquetWriter(*arguments, writer_engine_version="V2", **options)

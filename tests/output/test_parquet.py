@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import sys
 import weakref
@@ -18,13 +19,14 @@ from support.tables import fleet_records, made_records, put_back, rounded
 
 from auditor.errors import InputError, UsageError
 from auditor.findings.catalogue import entry
-from auditor.output import parquet
+from auditor.output import arrow, parquet
 from auditor.output.columns import FINDINGS, TARGETS, label_column
 from auditor.output.parquet import arrow_schema, parquet_table, write_parquet
 from auditor.output.schema import record_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 _KEYS: Final = list(record_schema()["properties"])
 
@@ -316,4 +318,34 @@ def test_a_number_beyond_64_bits_is_named(fleet: list[dict[str, Any]]) -> None:
 def test_without_pyarrow_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UsageError, match=r"pip install 'auditor\[parquet\]'"):
+        arrow_schema(parquet_table())
+
+
+@pytest.mark.parametrize("module", ["pyarrow._compute", "pyarrow._parquet"])
+def test_a_release_of_pyarrow_without_a_private_module_writes_the_same(
+    module: str, fleet: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _written(fleet).getvalue()
+    genuine = builtins.__import__
+    refused = []
+
+    def importing(name: str, names: Any = None, *rest: Any) -> Any:
+        if name == module and (names or {}).get("__name__") == arrow.__name__:
+            refused.append(name)
+            raise ModuleNotFoundError(name=name)
+        return genuine(name, names, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+    assert _written(fleet).getvalue() == before
+    assert refused
+
+
+def test_a_pyarrow_that_does_not_load_is_not_called_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('libarrow.so: no such file')\n")
+    monkeypatch.delitem(sys.modules, "pyarrow")
+    monkeypatch.syspath_prepend(tmp_path)
+    message = r"^Parquet needs pyarrow: it is installed, but does not load: libarrow\.so: no "
+    with pytest.raises(UsageError, match=message):
         arrow_schema(parquet_table())
