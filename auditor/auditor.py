@@ -131,7 +131,7 @@ class Auditor:
         """Close the engine."""
         shared, self._shared = self._shared, None
         if shared is not None:
-            await shared.close()
+            await shared.close_engine()
 
     async def scan(self, targets: Targets) -> AsyncGenerator[Record, None]:
         """Audit targets and yield one record for each, in their order; see `auditor.scan`.

@@ -221,7 +221,7 @@ class ScanSession:
             raise
         finally:
             self._over = True
-            self._sink.close()
+            self._sink.close_output()
             if self._manifest_writer is not None:
                 self._manifest_writer.close()
             if self._device is not None:

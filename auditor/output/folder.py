@@ -91,7 +91,7 @@ class Folder(Protocol):
         """Take a file away."""
         ...
 
-    def close(self) -> None:
+    def close_folder(self) -> None:
         """Let go of the folder."""
         ...
 
@@ -144,7 +144,7 @@ class LocalFolder:
         """Take a file away."""
         self._do((self._path / name).unlink, "removed", name)
 
-    def close(self) -> None:
+    def close_folder(self) -> None:
         """Release the lock of the folder."""
         os.close(self._handle)
 
@@ -217,7 +217,7 @@ class RemoteFolder:
         """Take a file away."""
         self._do(lambda: self._system.rm_file(self._at(name)), "removed", name)
 
-    def close(self) -> None:
+    def close_folder(self) -> None:
         """Do nothing: an object store has no lock."""
 
     def _at(self, name: str) -> str:

@@ -229,7 +229,7 @@ class FileSink:
         if is_at(self._descriptor(), self._partial):
             self._partial.unlink(missing_ok=True)
 
-    def close(self) -> None:
+    def close_output(self) -> None:
         """Close the file, and let others have it."""
         with self._lock:
             if self._handle is not None:
@@ -296,5 +296,5 @@ class StreamSink:
     def finish_output(self) -> None:
         """Do nothing: a stream is final as it is written."""
 
-    def close(self) -> None:
+    def close_output(self) -> None:
         """Do nothing: the caller closes the descriptor."""

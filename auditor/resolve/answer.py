@@ -136,7 +136,7 @@ class Engine(Protocol):
         """Return what was sent, answered, retried and lost so far."""
         ...
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         """Drop what is outstanding, undelivered, and free all sockets and tasks."""
         ...
 

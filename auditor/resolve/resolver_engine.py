@@ -68,7 +68,7 @@ class ResolverEngine:
         """Return how many questions were asked, answered and failed."""
         return {"asked": self._asked, "answered": self._answered, "failed": self._failed}
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         """Cancel what has not been answered."""
         calls = list(self._calls)
         for call in calls:

@@ -30,7 +30,7 @@ class EngineShare:
     async def start(self) -> None:
         """Do nothing: the engine runs."""
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         """Do nothing: the engine runs on."""
 
     def on_room(self, wake: Callable[[], None]) -> None:
@@ -59,9 +59,9 @@ class SharedEngine:
         self.engine.on_room(self._wake)
         self.engine.on_failure(self._fail)
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         """Close the engine."""
-        await self.engine.close()
+        await self.engine.close_engine()
 
     @contextmanager
     def share(self) -> Iterator[EngineShare]:

@@ -126,7 +126,7 @@ class RoutedEngine:
                     [server_engine for server_engine in engines if server_engine is not None]
                 )
         except BaseException:
-            await self.close()
+            await self.close_engine()
             raise
 
     def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
@@ -201,7 +201,7 @@ class RoutedEngine:
             "server_queries": self._asker.sent,
         }
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         """Drop what is outstanding, and free all sockets and tasks."""
         tasks = [*self._finding, *self._zones.values()]
         for task in tasks:
@@ -209,8 +209,8 @@ class RoutedEngine:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._asker.close()
         for server in self._servers.values():
-            await server.engine.close()
-        await self._resolvers.close()
+            await server.engine.close_engine()
+        await self._resolvers.close_engine()
 
     # --- Which way
 

@@ -92,7 +92,7 @@ def _followed(path: Path, sink: FileSink, identity: Identity) -> Mapping[str, An
 def _let_go(sink: FileSink) -> None:
     if not sink.size:
         sink.discard()
-    sink.close()
+    sink.close_output()
 
 
 def _make(path: Path, *, overwrite: bool = False, resume: bool = False) -> FileSink:

@@ -64,7 +64,7 @@ async def open_resolver(settings: Settings) -> AsyncIterator[CachingResolver]:
     try:
         yield resolver
     finally:
-        await resolver.engine.close()
+        await resolver.engine.close_engine()
 
 
 async def run_steps(settings: Settings, steps: Steps[T]) -> T:
@@ -208,7 +208,7 @@ class Scan:
                 await self._audit(self._pipeline)
         finally:
             self.queries = self.counters()
-            await (self._closing or resolver.engine.close())
+            await (self._closing or resolver.engine.close_engine())
 
     async def _audit(self, pipeline: Pipeline) -> None:
         if self.stream.total is None or self.done.length:
@@ -236,7 +236,7 @@ class Scan:
     def abort(self) -> None:
         """Close the engine: what else arrives would only be in the way of the end."""
         if self._resolver is not None and self._closing is None:
-            self._closing = asyncio.ensure_future(self._resolver.engine.close())
+            self._closing = asyncio.ensure_future(self._resolver.engine.close_engine())
 
     def counters(self) -> dict[str, int | None]:
         """Return the questions and queries so far.

@@ -85,10 +85,10 @@ class PartedOutput:
         try:
             earlier = self._open(settings, identity, overwrite=overwrite, resume=resume)
         except BaseException:
-            self.folder.close()
+            self.folder.close_folder()
             raise
         if isinstance(earlier, FinishedOutput):
-            self.folder.close()
+            self.folder.close_folder()
         return earlier
 
     def _open(
@@ -191,9 +191,9 @@ class PartedOutput:
     def discard(self) -> None:
         """Do nothing: there is no part."""
 
-    def close(self) -> None:
+    def close_output(self) -> None:
         """Let go of the folder."""
-        self.folder.close()
+        self.folder.close_folder()
 
     def finish_output(self, last: Callable[[], object]) -> None:
         """Call `last`. Raises InputError if there are parts behind the last shard."""

@@ -115,7 +115,7 @@ class WorkerRun:
             pipeline.abort()
         if self._started is not None and self._started.done():
             # What else arrives would only be in the way of the end.
-            self._closing = self._closing or asyncio.ensure_future(self._shared.close())
+            self._closing = self._closing or asyncio.ensure_future(self._shared.close_engine())
 
     def _limit(self) -> None:
         if isinstance(self._shared.engine, _AdjustableEngine):
@@ -144,7 +144,7 @@ class WorkerRun:
         for task in (self._started, *self._shards):
             task.cancel()
         await asyncio.gather(self._started, *self._shards, return_exceptions=True)
-        await (self._closing or self._shared.close())
+        await (self._closing or self._shared.close_engine())
 
     async def _start(self) -> None:
         await self._shared.start()

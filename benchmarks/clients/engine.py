@@ -58,7 +58,7 @@ async def _main(task: Task, engine_name: str) -> None:
             engine.submit([_NEW(Question, (name, rdtype)) for name in names], deliver)
         await done
     task.finish(counters=dict(engine.counters()))
-    await engine.close()
+    await engine.close_engine()
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ class _Gone:
     async def start(self) -> None:
         pass
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         pass
 
     def backlog(self) -> int:

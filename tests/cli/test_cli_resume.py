@@ -301,7 +301,7 @@ def test_two_runs_onto_one_output(
     first = FileSink(here / "out.ndjson")
     said = "auditor: out.ndjson.partial: another run is writing to it\n"
     assert scan(*options) == (2, "", said)
-    first.close()
+    first.close_output()
     assert [path.name for path in here.iterdir() if "out" in path.name] == ["out.ndjson.partial"]
 
 

@@ -75,7 +75,7 @@ def _keeps_files(folder: Folder) -> None:
         folder.read_file("b")
     with pytest.raises(OutputError, match="b: cannot be removed: "):
         folder.remove_file("b")
-    folder.close()
+    folder.close_folder()
 
 
 def test_a_folder_on_the_disk_is_made_and_keeps_files(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_a_folder_on_the_disk_has_one_owner(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         LocalFolder(tmp_path)
     assert str(caught.value) == f"{tmp_path}/: another run is writing to it"
-    first.close()
-    LocalFolder(tmp_path).close()
+    first.close_folder()
+    LocalFolder(tmp_path).close_folder()
 
 
 def test_what_cannot_be_a_folder_is_said(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
             folder.write_file("a", b"new")
     assert str(caught.value) == f"{tmp_path}/a: cannot be written: No space left on device"
     assert {name: folder.read_file(name) for name in folder.file_names()} == {"a": b"old"}
-    folder.close()
+    folder.close_folder()
 
 
 def test_what_a_killed_process_has_left_is_not_in_the_way(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_what_a_killed_process_has_left_is_not_in_the_way(tmp_path: Path) -> Non
     folder = LocalFolder(tmp_path)
     folder.write_file("a", b"whole")
     assert set(folder.file_names()) == {"a"}
-    folder.close()
+    folder.close_folder()
 
 
 def test_an_object_store_that_refuses_is_an_error_of_one_line(

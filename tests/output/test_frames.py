@@ -63,7 +63,7 @@ def _written(path: Path, chunks: Iterable[bytes]) -> FileSink:
 def _finished(path: Path, chunks: Iterable[bytes]) -> bytes:
     sink = _written(path, chunks)
     sink.finish_output()
-    sink.close()
+    sink.close_output()
     return path.read_bytes()
 
 
@@ -172,11 +172,11 @@ def test_cut_anywhere_and_gone_on_with_it_is_as_if_nothing_had_happened(
             asyncio.run(sink.write_lines(b"".join(LINES[kept : kept + more])))
             if data.draw(st.booleans()):
                 sink.sync()
-            sink.close()
+            sink.close_output()
         sink, kept = _taken_up(path)
         asyncio.run(sink.write_lines(b"".join(LINES[kept:])))
         sink.finish_output()
-        sink.close()
+        sink.close_output()
         assert path.read_bytes() == whole
 
 
@@ -195,7 +195,7 @@ def test_damage_anywhere_costs_what_is_behind_it_and_nothing_else(
         sink, kept = _taken_up(path)
         asyncio.run(sink.write_lines(b"".join(LINES[kept:])))
         sink.finish_output()
-        sink.close()
+        sink.close_output()
         assert _plain(path) == WHOLE
         # In the head of a gzip member there are octets that nobody reads.
         assert suffix == ".gz" or path.read_bytes() == whole
@@ -237,12 +237,12 @@ def test_lines_that_make_no_whole_frame_outlive_the_process_once_they_are_kept(
     size = sink.size
     sink.sync()  # there is nothing new
     assert sink.size == size
-    sink.close()  # as SIGKILL would
+    sink.close_output()  # as SIGKILL would
     sink = FileSink(path, resume=True, frame=SMALL)
     assert sink.recover(_is_line).pending == b"".join(LINES[:4])
     asyncio.run(sink.write_lines(b"".join(LINES[4:])))
     sink.finish_output()
-    sink.close()
+    sink.close_output()
     assert path.read_bytes() == undisturbed[suffix]
 
 
@@ -252,17 +252,17 @@ def test_lines_that_are_refused_are_gone_at_once(tmp_path: Path, suffix: str, ke
     path = tmp_path / f"out{suffix}"
     sink = _written(path, LINES[:4])
     sink.sync()
-    sink.close()
+    sink.close_output()
     sink = FileSink(path, resume=True, frame=SMALL)
     room = iter(range(kept))
     assert sink.recover(lambda _line: next(room, None) is not None).torn > 0
     assert sink.unwritten == b""
-    sink.close()  # before anything is written
+    sink.close_output()  # before anything is written
     sink = FileSink(path, resume=True, frame=SMALL)
     assert sink.recover(_is_line).torn == 0
     asyncio.run(sink.write_lines(b"".join(LINES[kept:])))
     sink.finish_output()
-    sink.close()
+    sink.close_output()
     assert path.read_bytes() == _finished(tmp_path / f"other{suffix}", LINES)
 
 

@@ -51,7 +51,7 @@ def test_the_file_appears_when_it_is_whole(path: Path) -> None:
     assert not path.exists()
     assert partial_path(path).read_bytes() == _LINES * 2
     sink.finish_output()
-    sink.close()
+    sink.close_output()
     assert path.read_bytes() == _LINES * 2
     assert list(path.parent.iterdir()) == [path]
 
@@ -59,8 +59,8 @@ def test_the_file_appears_when_it_is_whole(path: Path) -> None:
 def test_without_its_end_it_stays_a_partial_one(path: Path) -> None:
     sink = FileSink(path)
     _write(sink, _LINES)
-    sink.close()
-    sink.close()  # once more is no matter
+    sink.close_output()
+    sink.close_output()  # once more is no matter
     assert [each.name for each in path.parent.iterdir()] == ["out.ndjson.partial"]
     assert partial_path(path).read_bytes() == _LINES
 
@@ -86,7 +86,7 @@ def test_what_exists_is_not_touched_unless_told_to(
         assert path.read_bytes() == b"of an earlier run\n"
     _write(sink, _LINES)
     sink.finish_output()
-    sink.close()
+    sink.close_output()
     assert path.read_bytes() == _LINES
     assert list(path.parent.iterdir()) == [path]
 
@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_made_is_one_line_that_says_why(
 def test_files_are_as_public_as_the_umask_says(path: Path) -> None:
     before = os.umask(0o027)
     try:
-        FileSink(path).close()
+        FileSink(path).close_output()
     finally:
         os.umask(before)
     assert partial_path(path).stat().st_mode & 0o777 == 0o640
@@ -152,7 +152,7 @@ def test_on_a_full_disk_the_lines_that_are_there_are_whole(
         r"the lines in it are whole$",
     ):
         _write(sink, _LINES, _LINES)
-    sink.close()
+    sink.close_output()
     written = partial_path(path).read_bytes()
     assert written == (_LINES * 2)[: len(written)]
     assert written == b"" or written.endswith(b"\n")
@@ -170,7 +170,7 @@ def test_after_a_full_disk_it_goes_on_where_the_whole_lines_end(
             _write(sink, _LINES)
     _write(sink, _LINES[23:])
     sink.finish_output()
-    sink.close()
+    sink.close_output()
     assert path.read_bytes() == _LINES
 
 
@@ -185,7 +185,7 @@ def test_a_disk_that_cannot_even_be_cut_says_how_much_is_whole(
     sink = FileSink(path)
     with pytest.raises(OutputError, match="the lines in its first 46 octets are whole"):
         _write(sink, _LINES)
-    sink.close()
+    sink.close_output()
 
 
 @contextmanager
@@ -209,7 +209,7 @@ def test_a_limit_of_the_kernel_leaves_whole_lines(path: Path) -> None:
     too_large = pytest.raises(OutputError, match="File too large; the lines in it are whole")
     with _small_files(), too_large:
         _write(sink, *[_LINES] * 30)
-    sink.close()
+    sink.close_output()
     written = partial_path(path).read_bytes()
     assert written == (_LINES * 30)[: 43 * 23]  # 989 octets: the next line would not fit
 
@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_put_in_place_is_kept(path: Path) -> None:
     (path / "occupied").touch()
     with pytest.raises(OutputError, match=r"out\.ndjson: cannot be put in place: "):
         sink.finish_output()
-    sink.close()
+    sink.close_output()
     assert partial_path(path).read_bytes() == _LINES
 
 
@@ -237,8 +237,8 @@ def test_a_second_run_is_refused_as_long_as_the_first_goes_on(
     with pytest.raises(UsageError, match=r"\.partial: another run is writing to it$"):
         FileSink(path, **how)
     assert partial_path(path).read_bytes() == _LINES
-    first.close()
-    FileSink(path, resume=True).close()
+    first.close_output()
+    FileSink(path, resume=True).close_output()
 
 
 def test_a_lock_goes_with_the_process_that_held_it(path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_lock_goes_with_the_process_that_held_it(path: Path) -> None:
             FileSink(path, resume=True)
         holder.kill()
         holder.wait()
-    FileSink(path, resume=True).close()
+    FileSink(path, resume=True).close_output()
 
 
 def test_who_waited_for_a_file_that_got_its_last_name_begins_a_new_one(
@@ -268,14 +268,14 @@ def test_who_waited_for_a_file_that_got_its_last_name_begins_a_new_one(
         # Between the second run's opening and its locking, the first comes to its end.
         monkeypatch.setattr(fcntl, "flock", lock)
         first.finish_output()
-        first.close()
+        first.close_output()
         lock(handle, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
     second = FileSink(path, overwrite=True)
     assert path.read_bytes() == _LINES
     assert second.size == 0
-    second.close()
+    second.close_output()
 
 
 def test_who_looked_before_a_file_got_its_last_name_does_not_replace_it(
@@ -287,7 +287,7 @@ def test_who_looked_before_a_file_got_its_last_name_does_not_replace_it(
     def late(partial: Path, flags: int) -> int:
         # Between the second run's look and its opening, the first comes to its end.
         first.finish_output()
-        first.close()
+        first.close_output()
         return open_alone(partial, flags)
 
     monkeypatch.setattr("auditor.output.sink.open_alone", late)
@@ -306,7 +306,7 @@ def test_a_file_system_without_locks_is_written_to_all_the_same(
 
     monkeypatch.setattr(fcntl, "flock", broken)
     if works:
-        FileSink(path).close()
+        FileSink(path).close_output()
     else:
         with pytest.raises(OutputError, match="cannot be made: Input/output error"):
             FileSink(path)
@@ -338,13 +338,13 @@ def test_lines_that_go_nowhere_are_noticed(tmp_path: Path, how: str, end: str) -
     assert not path.exists()
     sink.discard()  # it is not ours to remove
     assert partial.exists() == (how == "replace")
-    sink.close()
+    sink.close_output()
 
 
 def test_what_is_discarded_is_gone(path: Path) -> None:
     sink = FileSink(path)
     sink.discard()
-    sink.close()
+    sink.close_output()
     assert list(path.parent.iterdir()) == []
     with pytest.raises(ValueError, match="closed"):
         sink.sync()
@@ -363,7 +363,7 @@ def test_what_a_full_disk_did_not_take_is_known(
             _write(sink, _LINES)
     assert sink.size == size + (23 if not suffix else 0)
     assert sink.unwritten == (_LINES[23:] if not suffix else _LINES)
-    sink.close()
+    sink.close_output()
 
 
 def test_a_disk_that_fails_when_lines_are_kept_is_named(
@@ -376,7 +376,7 @@ def test_a_disk_that_fails_when_lines_are_kept_is_named(
     monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(OutputError, match=r"partial: cannot be written: Input/output error$"):
         sink.sync()
-    sink.close()
+    sink.close_output()
 
 
 def test_a_file_that_cannot_be_read_back_is_named(
@@ -390,7 +390,7 @@ def test_a_file_that_cannot_be_read_back_is_named(
     monkeypatch.setattr(os, "pread", broken)
     with pytest.raises(OutputError, match=r"partial: cannot be taken up: Input/output error$"):
         sink.recover(lambda _line: True)
-    sink.close()
+    sink.close_output()
 
 
 def test_something_happens_between_the_disk_and_the_name(path: Path) -> None:
@@ -398,7 +398,7 @@ def test_something_happens_between_the_disk_and_the_name(path: Path) -> None:
     _write(sink, _LINES)
     seen: list[bool] = []
     sink.finish_output(lambda: seen.append(path.exists()))
-    sink.close()
+    sink.close_output()
     assert (seen, path.exists()) == ([False], True)
 
 
@@ -418,7 +418,7 @@ def test_a_stream_gets_every_octet_in_order() -> None:
     sink = StreamSink(writing)
     _write(sink, *[_LINES * 1000] * 5)
     sink.finish_output()
-    sink.close()
+    sink.close_output()
     os.close(writing)  # it was ours, not the sink's
     reader.join()
     os.close(reading)

@@ -72,7 +72,7 @@ class World:
     def counters(self) -> Mapping[str, int]:
         return {}
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         """Nothing to close."""
 
 

@@ -54,7 +54,7 @@ async def opened(engine: Engine) -> AsyncIterator[Engine]:
     try:
         yield engine
     finally:
-        await engine.close()
+        await engine.close_engine()
     assert mishaps == []
     assert asyncio.all_tasks() == before
 

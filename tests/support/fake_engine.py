@@ -64,6 +64,6 @@ class FakeEngine:
     def counters(self) -> Mapping[str, int]:
         return {"asked": len(self.asked), "answered": self._answered}
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         self.closed = True
         self.open.clear()

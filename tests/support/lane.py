@@ -65,7 +65,7 @@ async def ask(engine: CaresEngine, questions: Sequence[Question]) -> Outcome:
     assert (engine.backlog(), engine.in_flight()) == (0, 0)
     outcome = Outcome(found[question] for question in questions)
     outcome.counters = dict(engine.counters())
-    await engine.close()
+    await engine.close_engine()
     assert asyncio.all_tasks() == {asyncio.current_task()}
     return outcome
 

@@ -120,9 +120,9 @@ class PacedEngine(FakeEngine):
     def backlog(self) -> int:
         return len(self._unsent)
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         self._unsent.clear()
-        await super().close()
+        await super().close_engine()
 
     def _wait(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(1 / self.rate, self._send)

@@ -103,7 +103,7 @@ class Wire:
         self.writes.append(data)
         self._later(self._far.rtt / 2, self._arrive, data)
 
-    def close(self) -> None:
+    def close_connection(self) -> None:
         """See `Connection`."""
         self.closed_by_us = not self.is_over
         self.is_over = True

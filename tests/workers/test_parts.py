@@ -108,7 +108,7 @@ async def _run(folder: Path, pool: Hands, audit_shard: Any, *, resume: bool = Fa
         how = "interrupted"
     finally:
         ledger.write_manifest(ledger.content(how))
-        parts.close()
+        parts.close_output()
     return coordinator
 
 
@@ -167,13 +167,13 @@ def test_a_part_that_was_given_up_is_listed_as_such_at_once_and_until_it_is_made
         await parts.put_part(second, give_up_shard(second, _SETTINGS), "3 workers died")
 
     asyncio.run(main())
-    parts.folder.close()
+    parts.folder.close_folder()
     again = _parted(tmp_path)
     _open(again, resume=True)
     assert again.existing_part(first) is not None
     assert again.existing_part(second) is None
     again.write_manifest(said)
-    again.folder.close()
+    again.folder.close_folder()
     # Whoever comes after one that was killed by now still knows.
     assert [note.get("failed") for note in _manifest(tmp_path)["shards"]] == [
         None,
@@ -193,7 +193,7 @@ def test_parts_of_other_targets_are_not_gone_on_with(tmp_path: Path) -> None:
         await parts.put_part(third, give_up_shard(third, _SETTINGS), "")  # so soon, not listed
 
     asyncio.run(main())
-    parts.folder.close()
+    parts.folder.close_folder()
     _, other, another, _ = cut_shards(TargetStream(["20.40.0.0/19"]).entries())
     again = _parted(tmp_path)
     _open(again, resume=True)
@@ -205,7 +205,7 @@ def test_parts_of_other_targets_are_not_gone_on_with(tmp_path: Path) -> None:
         "part-000001.ndjson.zst; --overwrite starts anew"
     )
     assert again.existing_part(another) is None
-    again.folder.close()
+    again.folder.close_folder()
 
 
 def test_an_input_that_ends_before_the_parts_do_is_another_one(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_an_input_that_ends_before_the_parts_do_is_another_one(tmp_path: Path) -
         parts.write_manifest({"how": "running", "fingerprint": _identity().fingerprint})
 
     asyncio.run(main())
-    parts.folder.close()
+    parts.folder.close_folder()
     again = _parted(tmp_path)
     _open(again, resume=True)
     again.existing_part(first)
@@ -231,7 +231,7 @@ def test_an_input_that_ends_before_the_parts_do_is_another_one(tmp_path: Path) -
     ends: list[str] = []
     again.finish_output(lambda: ends.append("finished"))
     assert ends == ["finished"]
-    again.close()
+    again.close_output()
 
 
 def test_the_manifest_follows_the_parts_at_a_distance(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_the_manifest_follows_the_parts_at_a_distance(tmp_path: Path) -> None:
         assert await put_part(2) == [part_name(0), part_name(1), part_name(2)]
 
     asyncio.run(main())
-    parts.folder.close()
+    parts.folder.close_folder()
 
 
 def test_parts_that_no_manifest_lists_are_counted(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_parts_that_no_manifest_lists_are_counted(tmp_path: Path) -> None:
     asyncio.run(parts.put_part(shard, result, ""))
     # Whole, and not of this shard's size.
     parts.folder.write_file(part_name(1), b"".join(give_up_shard(shard, _SETTINGS).frames[:0]))
-    parts.folder.close()
+    parts.folder.close_folder()
     again = _parted(tmp_path)
     assert _open(again, resume=True)["parts"] == []
     tally = again.existing_part(shard)
@@ -275,7 +275,7 @@ def test_parts_that_no_manifest_lists_are_counted(tmp_path: Path) -> None:
     assert (tally.records, tally.verdicts) == (result.tally.records, result.tally.verdicts)
     assert again.existing_part(other) is None
     assert again.found == shard.size
-    again.folder.close()
+    again.folder.close_folder()
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_a_damaged_manifest_is_no_ground_to_go_on(tmp_path: Path, content: bytes
         "--overwrite starts anew"
     )
     # Nobody holds the folder any more.
-    LocalFolder(tmp_path).close()
+    LocalFolder(tmp_path).close_folder()
 
 
 def test_overwrite_takes_away_parts_and_nothing_else(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_overwrite_takes_away_parts_and_nothing_else(tmp_path: Path) -> None:
     parts = _parted(tmp_path)
     assert _open(parts, overwrite=True) is None
     assert sorted(parts.folder.file_names()) == ["notes.txt", "part-x.ndjson.zst"]
-    parts.folder.close()
+    parts.folder.close_folder()
 
 
 def test_a_manifest_of_hostile_names_reads_nothing_outside_of_its_folder(tmp_path: Path) -> None:
@@ -391,13 +391,13 @@ def test_a_cut_off_part_that_is_damaged_is_made_anew(tmp_path: Path) -> None:
     _open(parts)
     asyncio.run(parts.put_part(first, _audited(first, 300)))
     parts.write_manifest({"how": "interrupted", "fingerprint": _identity().fingerprint})
-    parts.folder.close()
+    parts.folder.close_folder()
     part = tmp_path / part_name(0)
     part.write_bytes(part.read_bytes()[:-5])
     again = _parted(tmp_path)
     _open(again, resume=True)
     assert again.existing_part(first) is None
-    again.folder.close()
+    again.folder.close_folder()
 
 
 def test_parts_are_cut_as_they_were_whatever_the_rate_is_now(tmp_path: Path) -> None:
@@ -406,8 +406,8 @@ def test_parts_are_cut_as_they_were_whatever_the_rate_is_now(tmp_path: Path) -> 
     parts.open_folder(slow, _identity(), overwrite=False, resume=False)
     assert parts.pace == 10.0
     parts.write_manifest({"how": "running", "fingerprint": _identity().fingerprint})
-    parts.folder.close()
+    parts.folder.close_folder()
     again = _parted(tmp_path)
     _open(again, resume=True)
     assert again.pace == 10.0
-    again.folder.close()
+    again.folder.close_folder()

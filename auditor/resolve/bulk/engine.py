@@ -132,7 +132,7 @@ class BulkEngine:
                 await self._health_monitor.check_servers()
             self._health_monitor.require_one()
         except BaseException:
-            await self.close()
+            await self.close_engine()
             raise
         self._ready = True
         self._send_all()
@@ -179,7 +179,7 @@ class BulkEngine:
         """Return the counts of `Counters`."""
         return self._count.as_dict()
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         """Drop what is outstanding and close all sockets."""
         self._ready = False
         for part in (self._sender, self._retries, self._receiver):

@@ -216,7 +216,7 @@ class CaresEngine:
         """Return questions asked, answered (NOERROR, NODATA, NXDOMAIN) and failed."""
         return {"asked": self._asked, "answered": self._answered, "failed": self._failed}
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         """Drop what is outstanding and close the channel."""
         self._closed = True
         self._queue.clear()

@@ -115,7 +115,7 @@ class ZoneFileEngine:
         """Return how many questions were asked and answered, which is all of them."""
         return {"asked": self._asked, "answered": self._asked}
 
-    async def close(self) -> None:
+    async def close_engine(self) -> None:
         """Do nothing: nothing is open, and nothing outstanding."""
 
     def answer(self, question: Question) -> Answer:

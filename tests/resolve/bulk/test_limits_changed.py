@@ -106,7 +106,7 @@ def test_an_engine_keeps_to_what_it_is_told_last(
             gate.open()
             await asyncio.wait_for(done.wait(), 20)
         finally:
-            await engine.close()
+            await engine.close_engine()
 
     with FaultyServer("2.0.192.in-addr.arpa. NS ns.example.net.", always(delay(gate), answer)) as s:
         run(main(s))

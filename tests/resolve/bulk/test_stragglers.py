@@ -166,7 +166,7 @@ def test_a_closed_engine_looks_at_its_windows_no_more() -> None:
         world.submit(names(500))
         assert server.stuck_at() is not None
         world.engine._tcp.close = lambda: None  # type: ignore[method-assign]
-        asyncio.run(world.engine.close())
+        asyncio.run(world.engine.close_engine())
         assert not world.loop.step()
 
 

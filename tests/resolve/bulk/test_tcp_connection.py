@@ -158,8 +158,8 @@ def test_what_is_sent_before_it_stands_goes_out_first_and_replies_come_in(
             await _until(lambda: accepted and accepted[0].data == b"one two three")
             accepted[0].transport.write(b"yes")
             await ours.until(lambda: ours.data == b"yes")
-            ours.connection.close()
-            ours.connection.close()
+            ours.connection.close_connection()
+            ours.connection.close_connection()
             await asyncio.wait_for(accepted[0].is_over.wait(), 20)
             ours.connection.send_octets(b"late")
         assert (ours.opened, ours.ended) == (1, 0)
@@ -182,7 +182,7 @@ def test_more_than_a_socket_takes_goes_out_as_there_is_room(run: Run) -> None:
             accepted[0].transport.resume_reading()
             await _until(lambda: len(accepted[0].data) == len(data))
             assert accepted[0].data == data
-            ours.connection.close()
+            ours.connection.close_connection()
 
     run(main())
 
@@ -238,11 +238,11 @@ def test_closing_before_it_stands_calls_nothing_back(run: Run) -> None:
         async with _listening() as (port, accepted):
             ours = Ours(port)
             ours.connection.send_octets(b"x")
-            ours.connection.close()
+            ours.connection.close_connection()
             other = Ours(port)
             await other.until(lambda: other.opened)
             await _until(lambda: accepted)
-            other.connection.close()
+            other.connection.close_connection()
             assert (ours.opened, ours.ended, ours.data) == (0, 0, b"")
 
     run(main())
@@ -256,7 +256,7 @@ def test_closing_from_within_a_callback_ends_the_reading(run: Run) -> None:
 
             def once(data: bytes) -> None:
                 real(data)
-                ours.connection.close()
+                ours.connection.close_connection()
 
             ours.connection._on_data = once
             await _until(lambda: accepted)
@@ -348,7 +348,7 @@ def test_a_server_that_never_pauses_is_read_a_bounded_time_each_turn() -> None:
                 loop.readable()
                 assert 0 < sum(got) - before <= 65_536
                 assert len(loop.soon) == 1
-        connection.close()
+        connection.close_connection()
 
 
 def _fill(sender: socket.socket) -> None:

@@ -107,7 +107,7 @@ def test_a_server_that_falls_silent_and_comes_back(name_server: NameServer) -> N
             statuses.append((await reply).status)
             if paused:
                 name_server.resume()
-        await engine.close()
+        await engine.close_engine()
         return statuses
 
     assert asyncio.run(main()) == ["NOERROR", "TIMEOUT", "NOERROR"]
@@ -171,7 +171,7 @@ def test_what_waits_for_its_turn_is_the_backlog(
         assert woken[-1] == 0
         assert max(woken) < 4
         assert engine.counters() == {"asked": 20, "answered": 20, "failed": 0}
-        await engine.close()
+        await engine.close_engine()
 
     with FaultyServer(ZONE, always(delay(gate), answer)) as server:
         run(main(server))
@@ -220,7 +220,7 @@ def test_c_ares_forgets_what_it_has_kept(monkeypatch: pytest.MonkeyPatch) -> Non
             engine.submit([MAIL], lambda pairs, reply=reply: reply.set_result(pairs[0][1]))  # type: ignore[misc]
             assert (await reply).status == "NOERROR"
             seen.append(len(server.queries))
-        await engine.close()
+        await engine.close_engine()
         return seen
 
     with FaultyServer(ZONE) as server:
@@ -259,8 +259,8 @@ def test_closing_drops_what_is_outstanding_undelivered(
             questions = [Question(f"{number}.example.net", A) for number in range(50)]
             engine.submit([*questions, Question("x.example.net", SPF)], delivered.append)
             await asyncio.sleep(0)
-            await engine.close()
-            await engine.close()  # once more is no matter
+            await engine.close_engine()
+            await engine.close_engine()  # once more is no matter
             assert engine.backlog() == 0
         for _ in range(10):
             await asyncio.sleep(0)
@@ -288,7 +288,7 @@ def test_closing_in_the_middle_of_answers(
 
         engine.submit(questions, deliver)
         await some.wait()
-        await engine.close()
+        await engine.close_engine()
         known = len(delivered)
         for _ in range(10):
             await asyncio.sleep(0)
@@ -302,7 +302,7 @@ def test_an_engine_that_was_asked_nothing_closes() -> None:
     async def main() -> None:
         engine = CaresEngine([Server("127.0.0.1", 1)])
         await engine.start()
-        await engine.close()
+        await engine.close_engine()
 
     asyncio.run(main())
 

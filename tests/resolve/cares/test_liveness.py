@@ -246,7 +246,7 @@ def _outcome(
         engine.submit([Question(f"{n}.example.net", A) for n in range(questions)], take)
         async with asyncio.timeout(20):
             await over.wait()
-        await engine.close()
+        await engine.close_engine()
         return failed, answers
 
     found: tuple[list[str], list[Answer]] = run(main())
@@ -291,7 +291,7 @@ def test_a_server_that_comes_back_costs_no_answer(caplog: pytest.LogCaptureFixtu
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(server.start)
             found = await asyncio.wait_for(reply, 20)
-            await engine.close()
+            await engine.close_engine()
             return found
 
     assert asyncio.run(main()).status == "NOERROR"

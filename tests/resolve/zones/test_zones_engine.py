@@ -237,7 +237,7 @@ def test_all_questions_are_answered_at_once_and_counted(run: Run) -> None:
     batches: list[Sequence[tuple[Question, Answer]]] = []
 
     engine.submit(questions, batches.append)
-    run(engine.close())
+    run(engine.close_engine())
 
     assert batches == [[(question, engine.answer(question)) for question in questions]]
     assert engine.counters() == {"asked": 2, "answered": 2}

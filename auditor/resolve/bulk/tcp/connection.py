@@ -70,7 +70,7 @@ class Connection(Protocol):
         """Write, now or as soon as there is room."""
         ...
 
-    def close(self) -> None:
+    def close_connection(self) -> None:
         """End it. Nothing is called back any more."""
         ...
 
@@ -121,7 +121,7 @@ class TcpConnection:
         self._unsent = data
         self._write()
 
-    def close(self) -> None:
+    def close_connection(self) -> None:
         """See `Connection`."""
         if not self._closed:
             self._closed = True
@@ -192,7 +192,7 @@ class TcpConnection:
             self._readable()
 
     def _end(self) -> None:
-        self.close()
+        self.close_connection()
         self._on_end()
 
 

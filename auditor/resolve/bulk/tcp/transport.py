@@ -109,7 +109,7 @@ class TcpTransport:
         for server in self._servers.values():
             server.queue.clear()
             for session in server.sessions:
-                session.connection.close()
+                session.connection.close_connection()
             server.sessions.clear()
 
     # --- Which server
@@ -356,10 +356,10 @@ class TcpTransport:
 
     def _retire(self, server: TcpServer, session: TcpSession) -> None:
         server.retire(session)
-        session.connection.close()
+        session.connection.close_connection()
 
     def _lose(self, server: TcpServer, session: TcpSession, status: str, now: float) -> None:
-        session.connection.close()
+        session.connection.close_connection()
         self._go_on_without(server, session, status, now)
 
     def _go_on_without(
