@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from auditor.resolve.answer import Question
 from auditor.spf.check_host import helo_policy
 from auditor.spf.limits import MAX_LOOKUPS
-from auditor.spf.macro_expansion import MacroValues, owner_of
+from auditor.spf.macros import MacroValues, owner_of
 from auditor.spf.parser import LOOKUP_TERMS
 from auditor.spf.policy_memo import parsed
 from auditor.spf.records import mail_hosts, only_policy
@@ -127,7 +127,7 @@ def _questions(domain: str, text: bytes) -> Iterator[Question]:
         terms.append(policy.redirect)
     values = MacroValues(V4, domain, None, None)
     for term in terms[:MAX_LOOKUPS]:
-        target = None if term.spec and "%" in term.spec else values.expand(term, domain)
+        target = None if term.spec and "%" in term.spec else values.expand(term.pieces, domain)
         owner = None if target is None else owner_of(target)
         if owner is not None:
             for rdtype in _BY_TYPE.get(term.kind, ()):

@@ -11,8 +11,7 @@ from operator import attrgetter
 from socket import AF_INET, inet_pton
 from typing import Final, NamedTuple, TypeAlias
 
-from auditor.spf.macro_expansion import is_surely_named, owner_of
-from auditor.spf.macros import fit_domain
+from auditor.spf.macros import fit_domain, is_surely_named, owner_of
 from auditor.spf.parser import Term, parse_term
 from auditor.wire.addresses import V4
 
@@ -185,7 +184,7 @@ def _op(term: Term, version: int) -> CompiledTerm | None:
     shift = 32 - term.bits if version == V4 else 128 - term.bits6
     name = owner = ""
     if term.spec is not None and "%" in term.spec:
-        if len(term.text) > _MAX_TERM_CHARACTERS or not is_surely_named(term):
+        if len(term.text) > _MAX_TERM_CHARACTERS or not is_surely_named(term.pieces):
             raise _NotCompilableError
         kind = IS_OPAQUE
     elif term.spec is not None:

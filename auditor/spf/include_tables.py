@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from auditor.resolve.answer import Answer, Question, Steps
-    from auditor.spf.macro_expansion import MacroValues
+    from auditor.spf.macros import MacroValues
     from auditor.spf.range_evaluator import Groups
 
 __all__ = ["IncludeTables", "KnownAnswers", "TableEvaluation", "is_settled"]

@@ -1,8 +1,8 @@
-"""Parses macro-strings and domain-specs (RFC 7208 §7).
+"""Macros (RFC 7208 §7): parses macro-strings and domain-specs, and expands them.
 
 pyspf's own parser is not used: it accepts much that §7.1 forbids, joins the parts of a value
 with the delimiters they were split at, and takes minutes over some records of 64 KiB. Everything
-here is linear in its input.
+here is linear in its input. `MacroValues` expands what is the same for many clients.
 """
 
 from __future__ import annotations
@@ -12,7 +12,21 @@ from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
-__all__ = ["Macro", "MacroString", "SpfSyntaxError", "domain_spec", "fit_domain", "macro_string"]
+from auditor.errors import WireError
+from auditor.wire.names import normalise
+
+__all__ = [
+    "Macro",
+    "MacroString",
+    "MacroValues",
+    "SpfSyntaxError",
+    "domain_spec",
+    "encodable",
+    "fit_domain",
+    "is_surely_named",
+    "macro_string",
+    "owner_of",
+]
 
 _MAX_DOMAIN_CHARACTERS: Final = 253  # characters (RFC 7208 §7.3)
 
@@ -20,6 +34,14 @@ _MACRO: Final = r"(?i:%(?:([%_-])|\{([slodiphcrtv])([0-9]{0,128})(r?)([-.+,/_=]*
 _EXPLAINING: Final = frozenset("crt")  # for the text of exp= only (§7.2)
 _LITERALS: Final = {"%": "%", "_": " ", "-": "%20"}
 _TOP_LABEL: Final = r"(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)"
+
+_POSTMASTER: Final = "postmaster"
+_VERSIONS: Final = {4: "in-addr", 6: "ip6"}
+
+#: Macros that are never empty, and have no dot at their end: always, and as they are.
+_NEVER_EMPTY: Final = frozenset("iv")
+_NEVER_EMPTY_UNCUT: Final = frozenset("diov")
+_NOT_EMPTY_WHOLE: Final = frozenset("sp")
 
 
 class SpfSyntaxError(ValueError):
@@ -113,3 +135,101 @@ def fit_domain(name: str) -> str:
             break  # one label, and no name
         name = name[cut + 1 :]
     return name
+
+
+class MacroValues:
+    """The values of the macros for an IP version and a domain, and for what else is given.
+
+    `sender` and `helo` are as for `check_host`, None where they are not known; of the
+    sender only the local-part counts, for its domain is the one asked about. `domain` is
+    None for what many domains share: it has to be the same for all of them.
+    """
+
+    __slots__ = ("_values", "helo", "sender")
+
+    def __init__(
+        self, version: int, domain: str | None, sender: str | None, helo: str | None
+    ) -> None:
+        values = {"v": _VERSIONS[version]}
+        if domain is not None:
+            values["o"] = domain
+        if sender is not None:
+            local = encodable(sender).rpartition("@")[0] or _POSTMASTER
+            values |= {"l": local, "s": f"{local}@{domain}"}
+        if helo is not None:
+            values["h"] = encodable(helo)
+        self._values = values
+        #: Placeholders for unknown values, where they do not matter.
+        self.sender = values.get("s", f"{_POSTMASTER}@{domain}")
+        self.helo = values.get("h", domain or "")
+
+    def expand(self, spec: MacroString, domain: str) -> str | None:
+        """Return the name that a domain-spec stands for; None if a value in it is not known.
+
+        `domain` is that of the policy, and the name where there is no domain-spec.
+        """
+        if not spec:
+            return domain
+        texts = []
+        for piece in spec:
+            if isinstance(piece, Macro):
+                value = self._value(piece, domain)
+                if value is None:
+                    return None
+                texts.append(value)
+            else:
+                texts.append(piece)
+        return fit_domain("".join(texts))
+
+    def may_be_empty(self, spec: MacroString, domain: str) -> bool:
+        """Tell whether a domain-spec may expand to an empty name, which is a permerror."""
+        if not spec:
+            return False
+        name = self.expand(spec, domain)
+        if name is not None:
+            return not name
+        # A macro-string ends with a literal, which is empty after a macro.
+        last = spec[-1] or spec[-2]
+        if not isinstance(last, Macro):
+            return False  # a top label
+        value = self._value(last, domain)
+        if value is not None:
+            return value[-1:] in {"", "."}
+        if last.letter in _NEVER_EMPTY:
+            return False
+        whole = not (last.parts or last.backwards or last.delimiters)
+        return not (whole and last.letter in _NOT_EMPTY_WHOLE)
+
+    def _value(self, macro: Macro, domain: str) -> str | None:
+        value = domain if macro.letter == "d" else self._values.get(macro.letter)
+        return None if value is None else macro.transform(value)
+
+
+def is_surely_named(spec: MacroString) -> bool:
+    """Tell whether a domain-spec expands to a name whatever the values of its macros are.
+
+    An empty name is a permerror, even for clients that an earlier term has matched.
+    """
+    # A macro-string ends with a literal, which is empty after a macro.
+    last = spec[-1] or spec[-2]
+    if not isinstance(last, Macro):
+        return True  # a top label
+    return last.letter in _NEVER_EMPTY_UNCUT and not last.delimiters
+
+
+@lru_cache(maxsize=4096)
+def owner_of(name: str) -> str | None:
+    """Return an expanded name as the owner name to ask for, None if it is none (§4.8).
+
+    A backslash in it is a backslash, for SPF knows no escapes.
+    """
+    try:
+        owner = normalise(name.replace("\\", "\\\\"))
+    except WireError:
+        return None
+    return None if owner == "." else owner
+
+
+def encodable(text: str) -> str:
+    """Return text without lone surrogates, which JSON input can bring."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

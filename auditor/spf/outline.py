@@ -6,8 +6,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from auditor.resolve.answer import Question
-from auditor.spf.macro_expansion import is_surely_named, owner_of
-from auditor.spf.macros import fit_domain
+from auditor.spf.macros import fit_domain, is_surely_named, owner_of
 from auditor.spf.policy_memo import PolicyMemo, parsed
 from auditor.wire.codes import AAAA, MX, TXT, A
 
@@ -93,7 +92,7 @@ def _is_union(policy: Policy) -> bool:
     for term in policy.mechanisms:
         if term.kind == "all":
             return term.qualifier != "+"
-        if term.qualifier != "+" or not (term.spec is None or is_surely_named(term)):
+        if term.qualifier != "+" or not (term.spec is None or is_surely_named(term.pieces)):
             return False
         if "v" in term.macros:  # a name for each IP version
             return False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.answer import Question
 from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS, Spent
-from auditor.spf.macro_expansion import MacroValues, owner_of
+from auditor.spf.macros import MacroValues, owner_of
 from auditor.spf.outline import first_questions, outline_of
 from auditor.spf.policy_memo import MAX_KEPT_OCTETS
 from auditor.spf.range_evaluator import Answers, networks_of, peculiar
@@ -262,7 +262,7 @@ class _TreeBuilder:
         if term.spec is None:
             owner = owner_of(domain)
         elif not is_fixed:
-            names = {values.expand(term, domain) for values in self._values}
+            names = {values.expand(term.pieces, domain) for values in self._values}
             name = names.pop()
             if names or name is None:
                 return None, None
@@ -349,7 +349,7 @@ class _TreeBuilder:
         if len(lineage) >= _MAX_DEPTH or self._octets + len(text) > _MAX_OCTETS or peculiar(owner):
             self.complete = False
             return "not followed", None, False
-        name = self._values[0].expand(term, domain) or owner
+        name = self._values[0].expand(term.pieces, domain) or owner
         policy, passes = yield from self.build_policy(text, name, lineage)
         return None, policy, passes
 

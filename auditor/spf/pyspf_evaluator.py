@@ -24,8 +24,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from auditor.resolve.answer import Question
 from auditor.spf.evaluator import with_difference
-from auditor.spf.macro_expansion import encodable, owner_of
-from auditor.spf.macros import Macro, SpfSyntaxError, domain_spec, fit_domain, macro_string
+from auditor.spf.macros import (
+    Macro,
+    SpfSyntaxError,
+    domain_spec,
+    encodable,
+    fit_domain,
+    macro_string,
+    owner_of,
+)
 from auditor.spf.parser import without_modifiers
 from auditor.spf.records import mail_hosts, policies, shown
 from auditor.spf.result import Outcome

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from auditor.resolve.answer import Question
 from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS
-from auditor.spf.macro_expansion import owner_of
+from auditor.spf.macros import owner_of
 from auditor.spf.parser import LOOKUP_TERMS
 from auditor.spf.policy_memo import parsed
 from auditor.spf.records import mail_hosts, only_policy
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from auditor.resolve.answer import Answer, Rdata, Steps
-    from auditor.spf.macro_expansion import MacroValues
+    from auditor.spf.macros import MacroValues
     from auditor.spf.parser import Policy, Term
 
 __all__ = [
@@ -227,8 +227,8 @@ class RangeEvaluation:
             level.end_evaluation(policy.problems[0].text, "permerror", "syntax")
         mechanisms = policy.mechanisms
         for term in mechanisms:
-            if term.pieces and self._values.may_be_empty(term, domain):
-                known = self._values.expand(term, domain) is not None
+            if self._values.may_be_empty(term.pieces, domain):
+                known = self._values.expand(term.pieces, domain) is not None
                 level.end_evaluation(term.text, "permerror" if known else None, "empty")
         for term in mechanisms:
             if not level.groups:
@@ -249,7 +249,7 @@ class RangeEvaluation:
     def _look_up(self, term: Term, level: Level) -> Steps[None]:
         """Evaluate a mechanism that needs the DNS."""
         level.spend(term.text)
-        target = self._values.expand(term, level.domain)
+        target = self._values.expand(term.pieces, level.domain)
         if not level.groups:
             return
         if term.kind == "ptr" or target is None or self._answers.exhausted:
@@ -328,7 +328,7 @@ class RangeEvaluation:
     def redirect(self, term: Term, level: Level, *, included: bool) -> Steps[None]:
         """Let another policy take the place of this one (§6.1)."""
         level.spend(term.text)
-        target = self._values.expand(term, level.domain)
+        target = self._values.expand(term.pieces, level.domain)
         if not level.groups:
             return
         if target is None or self._answers.exhausted:

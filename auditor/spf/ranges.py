@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from auditor.spf.check_host import check_host
 from auditor.spf.evaluator import lacking_questions
-from auditor.spf.macro_expansion import MacroValues
+from auditor.spf.macros import MacroValues
 from auditor.spf.range_evaluator import Answers, RangeEvaluation
 from auditor.spf.records import only_policy, printable
 from auditor.spf.result import SpfFact

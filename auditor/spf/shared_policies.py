@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from auditor.spf.include_tables import IncludeTables, KnownAnswers, TableEvaluation, is_settled
-from auditor.spf.macro_expansion import MacroValues
+from auditor.spf.macros import MacroValues
 from auditor.spf.policy_memo import parsed
 from auditor.spf.range_evaluator import Level, RangeEvaluation
 from auditor.spf.shared_ranges import (
@@ -198,7 +198,7 @@ class _SharedEvaluation(RangeEvaluation):
         def evaluate(evaluation: RangeEvaluation, plain: Level) -> Steps[None]:
             return evaluation.redirect(term, plain, included=included)
 
-        target = self._values.expand(term, level.domain)
+        target = self._values.expand(term.pieces, level.domain)
         yield from self._step(("redirect", term.text, target), evaluate, level)
 
     def _step(

@@ -22,8 +22,7 @@ from auditor.spf.lint.record import (
     lint_strings,
     lint_syntax,
 )
-from auditor.spf.macro_expansion import MacroValues, owner_of
-from auditor.spf.macros import SpfSyntaxError, macro_string
+from auditor.spf.macros import MacroValues, SpfSyntaxError, macro_string, owner_of
 from auditor.spf.parser import parse_policy
 from auditor.spf.policy_tree import policy_summary
 from auditor.spf.records import policies, printable
@@ -361,7 +360,7 @@ def _explanation_owner(node: TreePolicy, domain: str) -> str | None:
     """Return the name that exp= stands for, None if that depends on the client."""
     if node.policy.exp is None:
         return None
-    name = MacroValues(4, domain, None, None).expand(node.policy.exp, node.domain)
+    name = MacroValues(4, domain, None, None).expand(node.policy.exp.pieces, node.domain)
     return owner_of(name) if name is not None and "v" not in node.policy.exp.macros else None
 
 
