@@ -12,8 +12,7 @@ from auditor.resolve.answer import Question
 from auditor.spf.check_host import helo_policy
 from auditor.spf.limits import MAX_LOOKUPS
 from auditor.spf.macros import MacroValues, owner_of
-from auditor.spf.parser import LOOKUP_TERMS
-from auditor.spf.policy_memo import parsed
+from auditor.spf.parser import LOOKUP_TERMS, parsed
 from auditor.spf.records import mail_hosts, only_policy
 from auditor.spf.shared_policies import SharedPolicies
 from auditor.wire.addresses import V4, V6

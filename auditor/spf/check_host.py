@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from auditor.resolve.answer import Answer, Steps
     from auditor.spf.result import Outcome
 
-__all__ = ["check_host", "helo_policy", "sender_of"]
+__all__ = ["check_host", "helo_policy", "policy_domain", "policy_or_fact", "sender_of"]
 
 _POSTMASTER: Final = "postmaster"
 _NULL_SENDER: Final = "<>"
@@ -53,13 +53,12 @@ def check_host(
     local, _, from_domain = (
         sender.rpartition("@") if identity == "mailfrom" and sender else ("", "", helo)
     )
-    domain = _domain_of(from_domain)
-    if domain is None:
-        shown = printable(from_domain.lower().removesuffix(".").encode("utf-8", "backslashreplace"))
-        return SpfFact(identity, shown, "none", None, 0, 0, None, None)
+    domain = policy_domain(identity, from_domain)
+    if isinstance(domain, SpfFact):
+        return domain
     question = Question(domain, TXT)
     (answer,) = yield (question,)
-    published = _published(identity, domain, answer)
+    published = policy_or_fact(identity, domain, answer)
     if isinstance(published, SpfFact):
         return published
     identified = f"{local or _POSTMASTER}@{domain}"
@@ -72,13 +71,32 @@ def helo_policy(name: str, answer: Answer) -> SpfFact | bytes | None:
 
     Or the fact if there is none to be evaluated; None where that is for `check_host` to say.
     """
-    return _published("helo", name, answer) if is_multi_label(name) else None
+    return policy_or_fact("helo", name, answer) if is_multi_label(name) else None
 
 
-def _published(
+def policy_domain(identity: Literal["helo", "mailfrom"], text: str) -> SpfFact | str:
+    """Return the canonical domain whose policy counts for an identity (RFC 7208 §4.3).
+
+    Or the fact, with the result none, for a single label, an address, literal or bare, and
+    whatever would need escapes.
+    """
+    try:
+        domain = normalise(text)
+    except WireError:
+        domain = ""
+    if is_multi_label(domain):
+        return domain
+    shown = printable(text.lower().removesuffix(".").encode("utf-8", "backslashreplace"))
+    return SpfFact(identity, shown, "none", None, 0, 0, None, None)
+
+
+def policy_or_fact(
     identity: Literal["helo", "mailfrom"], domain: str, answer: Answer
 ) -> SpfFact | bytes:
-    """Return the policy among the TXT records of a domain, in ASCII, or the fact without one."""
+    """Return the policy from the answer to the TXT question of a domain, in ASCII.
+
+    Or the fact if there is no one policy to evaluate.
+    """
     if answer.status not in SETTLED:  # RFC 7208 §4.4
         trouble = f"TXT of {domain}: {answer.status}"
         return SpfFact(identity, domain, "temperror", None, 0, 0, None, trouble)
@@ -93,18 +111,6 @@ def _published(
         record = printable(texts[0])
         return SpfFact(identity, domain, "permerror", None, 0, 0, record, trouble)
     return texts[0]
-
-
-def _domain_of(text: str) -> str | None:
-    """Return the canonical domain to look the policy up at, None if it is none (§4.3).
-
-    A single label, an address, literal or bare, and whatever would need escapes are none.
-    """
-    try:
-        domain = normalise(text)
-    except WireError:
-        return None
-    return domain if is_multi_label(domain) else None
 
 
 def _evaluate(

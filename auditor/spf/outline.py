@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from auditor.resolve.answer import Question
 from auditor.spf.macros import fit_domain, is_surely_named, owner_of
-from auditor.spf.policy_memo import PolicyMemo, parsed
+from auditor.spf.parser import parsed
+from auditor.spf.policy_memo import PolicyMemo
 from auditor.wire.codes import AAAA, MX, TXT, A
 
 if TYPE_CHECKING:

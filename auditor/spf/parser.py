@@ -13,6 +13,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, NamedTuple
 
 from auditor.spf.macros import Macro, MacroString, SpfSyntaxError, domain_spec, macro_string
+from auditor.spf.policy_memo import PolicyMemo
 
 __all__ = [
     "LOOKUP_TERMS",
@@ -23,6 +24,7 @@ __all__ = [
     "Term",
     "parse_policy",
     "parse_term",
+    "parsed",
     "without_modifiers",
 ]
 
@@ -177,6 +179,14 @@ def parse_policy(text: bytes | str) -> Policy:
         known.get("exp"),
         tuple([term for term in terms if term.qualifier]),
     )
+
+
+_POLICIES: Final[PolicyMemo[bytes, Policy]] = PolicyMemo(parse_policy)
+
+
+def parsed(text: bytes) -> Policy:
+    """Return a parsed policy as `parse_policy` does, kept if it is short."""
+    return _POLICIES(text)
 
 
 def parse_term(text: str, start: int = 0) -> Term:

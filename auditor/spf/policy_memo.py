@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from auditor.spf.parser import parse_policy
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auditor.spf.parser import Policy
-
-__all__ = ["MAX_KEPT_OCTETS", "PolicyMemo", "parsed"]
+__all__ = ["MAX_KEPT_OCTETS", "PolicyMemo"]
 
 K = TypeVar("K", bound=str | bytes)
 T = TypeVar("T")
@@ -56,11 +52,3 @@ class PolicyMemo(Generic[K, T]):
             self._octets = len(text)
         self._young[text] = made
         return made
-
-
-_POLICIES: Final[PolicyMemo[bytes, Policy]] = PolicyMemo(parse_policy)
-
-
-def parsed(text: bytes) -> Policy:
-    """Return the terms of a policy, kept if it is short."""
-    return _POLICIES(text)

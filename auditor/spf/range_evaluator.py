@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 from auditor.resolve.answer import Question
 from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS
 from auditor.spf.macros import owner_of
-from auditor.spf.parser import LOOKUP_TERMS
-from auditor.spf.policy_memo import parsed
+from auditor.spf.parser import LOOKUP_TERMS, parsed
 from auditor.spf.records import mail_hosts, only_policy
 from auditor.wire.address_set import EVERYTHING, Interval, take_range, union
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A

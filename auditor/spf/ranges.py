@@ -11,15 +11,16 @@ from bisect import bisect_right
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from auditor.spf.check_host import check_host
+from auditor.resolve.answer import Question
+from auditor.spf.check_host import policy_domain, policy_or_fact
 from auditor.spf.evaluator import lacking_questions
 from auditor.spf.macros import MacroValues
 from auditor.spf.range_evaluator import Answers, RangeEvaluation
-from auditor.spf.records import only_policy, printable
+from auditor.spf.records import printable
 from auditor.spf.result import SpfFact
 from auditor.wire.address_set import EVERYTHING, by_version
 from auditor.wire.addresses import format_address
-from auditor.wire.codes import SETTLED
+from auditor.wire.codes import TXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,8 +47,6 @@ Identity: TypeAlias = Literal["helo", "mailfrom"]
 
 #: Errors of so many terms are put into words, each by one run of pyspf.
 _MAX_EXPLAINED: Final = 8
-
-_ANYONE: Final = "192.0.2.1"
 
 
 class RangeResult(NamedTuple):
@@ -206,23 +205,14 @@ def decided_by(part: RangeResult, facts: Iterable[SpfFact]) -> tuple[RangeResult
 def published(domain: str) -> Steps[PublishedPolicy]:
     """Fetch the policy of a domain, any text (RFC 7208 §4.3 to §4.5)."""
     answers = Answers()
-    steps = check_host(_ANYONE, "helo", "", domain)
-    try:
-        (question,) = next(steps)
-    except StopIteration as end:  # no domain, so nothing to ask
-        fact: SpfFact = end.value
-        return PublishedPolicy(fact.domain, b"", fact, answers)
-    (answer,) = yield (question,)
-    answers.known[question] = answers.used[question] = answer
-    policy = only_policy(answer) if answer.status in SETTLED else None
-    if policy is not None:
-        steps.close()
-        return PublishedPolicy(question.name, policy, None, answers)
-    try:
-        steps.send([answer])
-    except StopIteration as end:
-        return PublishedPolicy(question.name, b"", end.value, answers)
-    raise AssertionError("check_host evaluates where there is no policy")
+    name = policy_domain("helo", domain)
+    if isinstance(name, SpfFact):
+        return PublishedPolicy(name.domain, b"", name, answers)
+    (answer,) = yield from answers.ask_unknown([Question(name, TXT)])
+    policy = policy_or_fact("helo", name, answer)
+    if isinstance(policy, SpfFact):
+        return PublishedPolicy(name, b"", policy, answers)
+    return PublishedPolicy(name, policy, None, answers)
 
 
 def partition(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from auditor.spf.include_tables import IncludeTables, KnownAnswers, TableEvaluation, is_settled
 from auditor.spf.macros import MacroValues
-from auditor.spf.policy_memo import parsed
+from auditor.spf.parser import parsed
 from auditor.spf.range_evaluator import Level, RangeEvaluation
 from auditor.spf.shared_ranges import (
     WIDEST,

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from auditor.resolve.answer import Question
 from auditor.spf.check_host import check_host
 from auditor.spf.limits import MAX_LOOKUPS, MAX_MX, MAX_VOIDS
-from auditor.spf.lint.behind import lint_behind
 from auditor.spf.lint.near_miss import near_miss
 from auditor.spf.lint.problems import Problem, Problems, shown, unread
 from auditor.spf.lint.record import (
     CHOSEN_BY_CLIENT,
     breadth_of,
+    lint_behind,
     lint_own,
     lint_strings,
     lint_syntax,

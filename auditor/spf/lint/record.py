@@ -1,6 +1,7 @@
-"""Lints one SPF record by its text alone.
+"""Lints one SPF record: its syntax, its terms, and those that are never evaluated.
 
-No lookups here, and the cost is linear in the length of the record, or nearly so.
+By its text alone, but for terms behind an include that matches every address. The cost is linear
+in the length of the record, or nearly so.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.spf.lint.problems import Problem, Problems, shown
-from auditor.spf.parser import MECHANISMS
-from auditor.spf.policy_memo import PolicyMemo, parsed
+from auditor.spf.parser import MECHANISMS, parsed
+from auditor.spf.policy_memo import PolicyMemo
 from auditor.wire.address_set import EVERYTHING, take_range
 from auditor.wire.addresses import format_address
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditor.spf.parser import Policy, SyntaxProblem, Term
+    from auditor.spf.policy_tree import TreePolicy
 
 __all__ = [
     "CHOSEN_BY_CLIENT",
@@ -27,6 +29,7 @@ __all__ = [
     "WIDEST_V6",
     "Breadth",
     "breadth_of",
+    "lint_behind",
     "lint_own",
     "lint_strings",
     "lint_syntax",
@@ -41,6 +44,8 @@ WIDEST_V6: Final = 32
 
 _HAS_NETWORKS: Final = frozenset({"a", "mx", "ip4", "ip6"})
 _VERSIONS: Final = {"ip4": 4, "ip6": 6}
+_BOTH_VERSIONS: Final = frozenset({4, 6})
+_NEITHER: Final[frozenset[int]] = frozenset()
 
 #: Macros whose value the client chooses (§11.5.3), and the one that §7.2 advises against.
 CHOSEN_BY_CLIENT: Final = frozenset("lsh")
@@ -310,3 +315,58 @@ def _lint_nested(networks: Sequence[Term], problems: Problems) -> None:
         if wider is not None:
             problems.note_problem("SPF_TERM_COVERED", f"{wider.text} covers it", term)
         around.append(term)
+
+
+def lint_behind(node: TreePolicy, problems: Problems) -> None:
+    """Note what stands behind a term other than all, or several, that match every address."""
+    end = node.end
+    found = [end] if end is not None and end.kind != "all" else _matching_all(node)
+    if not found:
+        return
+    listed = " and ".join(shown(term.text) for term in found)
+    note = f"never evaluated: {listed} match{'es' * (len(found) == 1)} every address"
+    for term in node.policy.mechanisms:
+        if term.start > found[-1].start and term.kind != "all":
+            problems.note_problem("SPF_TERM_AFTER_ALL", note, term)
+    if node.policy.redirect is not None:
+        problems.note_problem("SPF_REDIRECT_IGNORED", note, node.policy.redirect)
+
+
+def _matching_all(node: TreePolicy) -> list[Term]:
+    """Return the terms before all that match every address by networks, none if not all are."""
+    if not breadth_of(node.policy).may_match_all:
+        return []
+    matched = _NEITHER
+    found = []
+    for term in node.policy.mechanisms:
+        versions = _NEITHER if term.kind == "all" else _matched(node, term)
+        if versions - matched:
+            found.append(term)
+            matched |= versions
+        if matched == _BOTH_VERSIONS:
+            return found
+        if term.kind == "all":
+            break
+    return []
+
+
+def _matched(node: TreePolicy, term: Term) -> frozenset[int]:
+    """Return the IP versions of which a term matches every address."""
+    if term.kind in _VERSIONS:
+        return frozenset({_VERSIONS[term.kind]}) if term.bits == 0 else _NEITHER
+    if term.kind == "include":
+        policy = next((each.policy for each in node.terms if each.term is term), None)
+        return _passed(policy) if policy is not None else _NEITHER
+    return _NEITHER
+
+
+def _passed(node: TreePolicy) -> frozenset[int]:
+    """Return the IP versions of which a policy surely passes every address."""
+    passed = _NEITHER
+    if not breadth_of(node.policy).may_pass_all:
+        return passed
+    for term in node.policy.mechanisms:
+        if term.qualifier != "+":
+            break  # of the rest some may be matched by it
+        passed |= _BOTH_VERSIONS if term.kind == "all" else _matched(node, term)
+    return passed
