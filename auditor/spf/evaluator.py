@@ -8,6 +8,7 @@ here.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from socket import AF_INET6, inet_aton, inet_ntoa, inet_pton
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -25,14 +26,14 @@ from auditor.spf.compile import (
 )
 from auditor.spf.limits import MAX_LOOKUPS, MAX_MX, MAX_VOIDS
 from auditor.spf.records import mail_hosts, policies, printable, shown
-from auditor.spf.result import Outcome, fact_of
+from auditor.spf.result import Outcome, fact_of, with_difference
 from auditor.wire.addresses import MAPPED_PREFIX, V4, number_of
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from auditor.resolve.answer import Answer, Rdata
+    from auditor.resolve.answer import Answer, Rdata, Steps
     from auditor.spf.compile import CompiledPolicy, CompiledTerm
     from auditor.spf.result import SpfFact
 
@@ -40,6 +41,7 @@ __all__ = [
     "Client",
     "client_of",
     "evaluate_directly",
+    "evaluate_policy",
     "helo_fact",
     "lacking_questions",
     "shared_outcome",
@@ -73,6 +75,34 @@ def client_of(address: str) -> Client:
     if packed.startswith(MAPPED_PREFIX):
         return inet_ntoa(packed[12:]), 4, int.from_bytes(packed[12:])
     return address, 6, int.from_bytes(packed)
+
+
+def evaluate_policy(
+    address: str, sender: str, helo: str, policy: bytes, answers: dict[Question, Answer]
+) -> Steps[Outcome]:
+    """Return what a policy says about an address, asking for the answers that are lacking.
+
+    Arguments as for `check_host`; `sender` has the domain of the policy. Plain policies are
+    evaluated here, all others by pyspf. Every round brings at least one answer that was lacking,
+    and what an evaluation can ask for is bounded (RFC 7208 §4.6.4), so this ends.
+    """
+    client = client_of(address)
+    domain = sender.rpartition("@")[2]
+    while (outcome := evaluate_directly(client, policy, domain, answers)) is not None:
+        if not isinstance(outcome, list):
+            return outcome
+        answers.update(zip(outcome, (yield outcome), strict=True))
+    from auditor.spf.pyspf_evaluator import evaluate  # noqa: PLC0415 - loads pyspf and dnspython
+
+    parsed_client, text = ip_address(client[0]), policy.decode("ascii")
+    while True:
+        lacking = lacking_questions(client, policy, domain, answers)
+        if not lacking:
+            outcome = evaluate(parsed_client, sender, helo, text, answers)
+            if not isinstance(outcome, list):
+                return outcome
+            lacking = outcome
+        answers.update(zip(lacking, (yield lacking), strict=True))
 
 
 def evaluate_directly(
@@ -115,16 +145,6 @@ def lacking_questions(
     run = _Evaluation(client, answers, ahead=True)
     run.outcome(compiled_policy(policy, client[1]), domain)
     return list(run.lacking)
-
-
-def with_difference(outcome: Outcome, eager_result: str) -> Outcome:
-    """Return an outcome, with the result of eager verifiers if that is another.
-
-    A lookup that failed only in theirs says nothing about the policy.
-    """
-    if eager_result in {outcome.result, "temperror"}:
-        return outcome
-    return outcome._replace(differs=eager_result)
 
 
 def helo_fact(

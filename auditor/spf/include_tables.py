@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from auditor.spf.range_evaluator import Answers, RangeEvaluation, RangePart
+from auditor.spf.range_evaluator import RangeEvaluation, RangePart
+from auditor.spf.records import Answers
 from auditor.wire.address_set import EVERYTHING, intersection
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IncludeTables", "KnownAnswers", "TableEvaluation", "is_settled"]
 
-#: Answers that one evaluation uses; as many as another may ask for in `range_evaluator`.
+#: Answers that one evaluation uses; as many as another may ask for in `records`.
 _MAX_USED_ANSWERS: Final = 400
 
 

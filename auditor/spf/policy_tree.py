@@ -15,9 +15,9 @@ from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS, Spent
 from auditor.spf.macros import MacroValues, owner_of
 from auditor.spf.outline import first_questions, outline_of
 from auditor.spf.policy_memo import MAX_KEPT_OCTETS
-from auditor.spf.range_evaluator import Answers, networks_of, peculiar
-from auditor.spf.ranges import published, range_parts
-from auditor.spf.records import mail_hosts, only_policy, policies
+from auditor.spf.range_evaluator import networks_of, peculiar
+from auditor.spf.ranges import range_parts
+from auditor.spf.records import Answers, mail_hosts, only_policy, policies, published
 from auditor.wire.address_set import EVERYTHING, address_count, union
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from auditor.resolve.answer import Answer, Steps
     from auditor.spf.outline import CostlyTerm
     from auditor.spf.parser import Policy, Term
-    from auditor.spf.ranges import PublishedPolicy
+    from auditor.spf.records import PublishedPolicy
     from auditor.wire.address_set import Interval
 
 __all__ = ["PolicySummary", "TreePolicy", "TreeTerm", "policy_summary"]

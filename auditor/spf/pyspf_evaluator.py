@@ -23,7 +23,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from auditor.resolve.answer import Question
-from auditor.spf.evaluator import with_difference
 from auditor.spf.macros import (
     Macro,
     SpfSyntaxError,
@@ -35,7 +34,7 @@ from auditor.spf.macros import (
 )
 from auditor.spf.parser import without_modifiers
 from auditor.spf.records import mail_hosts, policies, shown
-from auditor.spf.result import Outcome
+from auditor.spf.result import Outcome, with_difference
 from auditor.wire.addresses import number_of
 from auditor.wire.codes import AAAA, MX, NOERROR, PTR, SETTLED, TXT, A, type_name
 

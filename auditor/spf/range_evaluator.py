@@ -15,19 +15,18 @@ from auditor.resolve.answer import Question
 from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS
 from auditor.spf.macros import owner_of
 from auditor.spf.parser import LOOKUP_TERMS, parsed
-from auditor.spf.records import mail_hosts, only_policy
+from auditor.spf.records import Answers, mail_hosts, only_policy
 from auditor.wire.address_set import EVERYTHING, Interval, take_range, union
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from auditor.resolve.answer import Answer, Rdata, Steps
+    from auditor.resolve.answer import Rdata, Steps
     from auditor.spf.macros import MacroValues
     from auditor.spf.parser import Policy, Term
 
 __all__ = [
-    "Answers",
     "Groups",
     "Level",
     "Path",
@@ -39,10 +38,9 @@ __all__ = [
 ]
 
 
-#: What one walk may cost: terms, intervals and records looked at, about 1 µs each; and
-#: questions. An honest policy needs a hundredth. What is left then is undecided.
+#: What one walk may cost: terms, intervals and records looked at, about 1 µs each. An honest
+#: policy needs a hundredth. What is left then is undecided.
 _MAX_WORK: Final = 500_000
-_MAX_QUESTIONS: Final = 400
 
 
 #: By (lookups, voids) so far, the addresses that are still being evaluated.
@@ -74,43 +72,6 @@ class RangePart(NamedTuple):
 
     ranges: list[Interval]
     label: RangeOutcome
-
-
-class Answers:
-    """The answers so far, and which of them mattered."""
-
-    __slots__ = ("known", "used")
-
-    def __init__(self) -> None:
-        self.known: dict[Question, Answer] = {}
-        self.used: dict[Question, Answer] = {}
-
-    def ask_unknown(self, questions: Sequence[Question]) -> Steps[list[Answer]]:
-        """Return the answers to questions, asking for those that are not known."""
-        known = self.known
-        lacking = [question for question in questions if question not in known]
-        if lacking:
-            lacking = list(dict.fromkeys(lacking))
-            known.update(zip(lacking, (yield lacking), strict=True))
-        found = [known[question] for question in questions]
-        self.used.update(zip(questions, found, strict=True))
-        return found
-
-    @property
-    def settled(self) -> bool:
-        """Whether all that mattered was answered: no lookup failed."""
-        return SETTLED.issuperset([answer.status for answer in self.used.values()])
-
-    @property
-    def ttl(self) -> int | None:
-        """The lowest TTL of what mattered, in seconds, None if no answer had one."""
-        ttls = [answer.ttl for answer in self.used.values() if answer.ttl is not None]
-        return min(ttls, default=None)
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether no more should be asked."""
-        return len(self.known) >= _MAX_QUESTIONS
 
 
 def peculiar(owner: str) -> bool:

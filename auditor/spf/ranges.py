@@ -11,16 +11,13 @@ from bisect import bisect_right
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from auditor.resolve.answer import Question
-from auditor.spf.check_host import policy_domain, policy_or_fact
 from auditor.spf.evaluator import lacking_questions
 from auditor.spf.macros import MacroValues
-from auditor.spf.range_evaluator import Answers, RangeEvaluation
-from auditor.spf.records import printable
+from auditor.spf.range_evaluator import RangeEvaluation
+from auditor.spf.records import published
 from auditor.spf.result import SpfFact
 from auditor.wire.address_set import EVERYTHING, by_version
 from auditor.wire.addresses import format_address
-from auditor.wire.codes import TXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,17 +25,16 @@ if TYPE_CHECKING:
 
     from auditor.resolve.answer import Steps
     from auditor.spf.range_evaluator import Path, RangeOutcome, RangePart
+    from auditor.spf.records import PublishedPolicy
     from auditor.wire.address_set import Interval
 
 __all__ = [
     "Identity",
-    "PublishedPolicy",
     "RangeResult",
     "RangeTable",
     "check_range",
     "decided_by",
     "partition",
-    "published",
     "range_parts",
     "range_table",
 ]
@@ -73,24 +69,6 @@ class RangeResult(NamedTuple):
     decided: bool
     explanation: str | None = None
     explained: bool = True
-
-
-class PublishedPolicy(NamedTuple):
-    """What is published: the policy of a domain, or the fact that stands without one.
-
-    Either `policy` is the record, in ASCII, or `fact` is the result for every address.
-    `answers` are those had so far.
-    """
-
-    domain: str
-    policy: bytes
-    fact: SpfFact | None
-    answers: Answers
-
-    @property
-    def record(self) -> str | None:
-        """The record as `SpfFact` shows it, None without one or with several."""
-        return self.fact.record if self.fact else printable(self.policy)
 
 
 class RangeTable:
@@ -200,19 +178,6 @@ def decided_by(part: RangeResult, facts: Iterable[SpfFact]) -> tuple[RangeResult
         else:
             found.append(single)
     return tuple(found)
-
-
-def published(domain: str) -> Steps[PublishedPolicy]:
-    """Fetch the policy of a domain, any text (RFC 7208 §4.3 to §4.5)."""
-    answers = Answers()
-    name = policy_domain("helo", domain)
-    if isinstance(name, SpfFact):
-        return PublishedPolicy(name.domain, b"", name, answers)
-    (answer,) = yield from answers.ask_unknown([Question(name, TXT)])
-    policy = policy_or_fact("helo", name, answer)
-    if isinstance(policy, SpfFact):
-        return PublishedPolicy(name, b"", policy, answers)
-    return PublishedPolicy(name, policy, None, answers)
 
 
 def partition(

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from auditor.wire.codes import BOGUS
 
-__all__ = ["Outcome", "SpfFact", "fact_of", "is_bogus"]
+__all__ = ["Outcome", "SpfFact", "fact_of", "is_bogus", "with_difference"]
 
 _NEW: Final = tuple.__new__
 
@@ -59,6 +59,16 @@ def fact_of(
     result, mechanism, lookups, voids, explanation, differs = outcome
     fields = identity, domain, result, mechanism, lookups, voids, record, explanation, differs
     return _NEW(SpfFact, fields)
+
+
+def with_difference(outcome: Outcome, eager_result: str) -> Outcome:
+    """Return an outcome, with the result of eager verifiers if that is another.
+
+    A lookup that failed only in theirs says nothing about the policy.
+    """
+    if eager_result in {outcome.result, "temperror"}:
+        return outcome
+    return outcome._replace(differs=eager_result)
 
 
 def is_bogus(fact: SpfFact) -> bool:

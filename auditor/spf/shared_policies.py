@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from auditor.resolve.answer import Answer, Question, Steps
     from auditor.spf.parser import Term
-    from auditor.spf.range_evaluator import Answers, Groups, Path, RangePart
+    from auditor.spf.range_evaluator import Groups, Path, RangePart
+    from auditor.spf.records import Answers
     from auditor.spf.shared_ranges import Piece
     from auditor.wire.address_set import Interval
 
