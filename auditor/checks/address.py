@@ -17,8 +17,7 @@ from auditor.wire.reverse import is_reverse, reverse_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.checks.facts import Steps
-    from auditor.resolve.answer import Answer
+    from auditor.resolve.answer import Answer, Steps
 
 __all__ = [
     "MAX_NAMES",

@@ -13,8 +13,7 @@ from auditor.wire.names import NULL_MX
 
 if TYPE_CHECKING:
     from auditor.checks.address import Wildcards
-    from auditor.checks.facts import Steps
-    from auditor.resolve.answer import Answer
+    from auditor.resolve.answer import Answer, Steps
     from auditor.spf.lint.policy import LintReport
 
 __all__ = ["MAX_ADDRESSES", "MAX_HOSTS", "check_domain"]

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from auditor.resolve.answer import Steps
-from auditor.spf.result import SpfFact
-
 __all__ = [
     "AddressFact",
     "DomainFact",
@@ -21,9 +18,7 @@ __all__ = [
     "IprevFact",
     "MxHost",
     "PtrFact",
-    "SpfFact",
     "SpfPolicyFact",
-    "Steps",
 ]
 
 

@@ -18,8 +18,7 @@ from auditor.wire.reverse import is_reverse
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from auditor.checks.facts import Steps
-    from auditor.resolve.answer import Answer
+    from auditor.resolve.answer import Answer, Steps
     from auditor.spf.lint.correction import Correction
     from auditor.spf.lint.problems import Problem
 

@@ -15,8 +15,7 @@ from auditor.wire.codes import AAAA, A
 from auditor.wire.names import is_hostname
 
 if TYPE_CHECKING:
-    from auditor.checks.facts import Steps
-    from auditor.resolve.answer import Answer
+    from auditor.resolve.answer import Answer, Steps
 
 __all__ = ["check_helo", "helo_fact", "helo_question", "is_qualified"]
 

@@ -16,7 +16,7 @@ from auditor.wire.reverse import reverse_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auditor.checks.facts import Steps
+    from auditor.resolve.answer import Steps
 
 __all__ = ["Lifetime", "ReverseZone", "look_up_zone"]
 

@@ -16,8 +16,10 @@ from auditor.wire.addresses import number_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.checks.facts import IprevFact, SpfFact, Steps
+    from auditor.checks.facts import IprevFact
+    from auditor.resolve.answer import Steps
     from auditor.spf.ranges import RangeTable
+    from auditor.spf.result import SpfFact
 
 __all__ = ["SpfChecker", "SpfIdentity", "given_identities", "identities_of"]
 

@@ -19,8 +19,9 @@ from auditor.cli.formatting import after_demo, terminal_width
 from auditor.cli.options import make_settings, settings_options
 from auditor.cli.waiting import WaitNotice
 from auditor.errors import FINDINGS_FOUND, UsageError
-from auditor.findings.judge import RuleSet, fails
+from auditor.findings.judge import fails
 from auditor.findings.receivers import select_receivers
+from auditor.findings.rules import RuleSet
 from auditor.pipeline.target import TargetAuditor
 from auditor.resolve.steps import together
 from auditor.run.event_loop import run_loop
@@ -32,9 +33,9 @@ from auditor.targets.given_targets import first_targets, refuse_invalid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.checks.facts import Steps
     from auditor.findings.receivers import Receiver
     from auditor.output.record_types import Record
+    from auditor.resolve.answer import Steps
     from auditor.settings import Settings
     from auditor.targets.target import Origin, Target
 

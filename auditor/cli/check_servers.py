@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditor.checks.server_agreement import ServerAnswers
-    from auditor.findings.judge import RuleSet
+    from auditor.findings.rules import RuleSet
     from auditor.output.record_types import Record
 
 __all__ = ["with_disagreement"]

@@ -12,13 +12,14 @@ from auditor.cli.console import print_data, print_json
 from auditor.cli.formatting import paragraph, severity_style
 from auditor.cli.receivers_options import receivers_file
 from auditor.errors import InputError, UsageError
-from auditor.findings.catalogue import ENTRIES, Entry, entry, nearest, zone_lines
+from auditor.findings.catalogue import ENTRIES, entry, nearest, zone_lines
 from auditor.quoting import printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from auditor.findings.bounces import Diagnosis
+    from auditor.findings.entry import Entry
 
 __all__ = ["command"]
 

@@ -11,7 +11,8 @@ import click
 from auditor.cli.console import print_message
 from auditor.cli.formatting import counted, severity_style, terminal_width
 from auditor.errors import AuditorError
-from auditor.findings.catalogue import SEVERITIES, entry
+from auditor.findings.catalogue import entry
+from auditor.findings.entry import SEVERITIES
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -11,7 +11,8 @@ from auditor.cli.formatting import after_demo
 from auditor.cli.options import make_settings, settings_options
 from auditor.cli.spf_report import Wanted, spf_report
 from auditor.errors import FINDINGS_FOUND, TargetError, UsageError
-from auditor.findings.judge import Finding, RuleSet, fails, verdict
+from auditor.findings.judge import Finding, fails, verdict
+from auditor.findings.rules import RuleSet
 from auditor.quoting import quoted
 from auditor.run.event_loop import run_loop
 from auditor.run.scan import run_steps

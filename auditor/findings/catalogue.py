@@ -9,17 +9,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from auditor.findings.entries import bogus, domain, forward, helo, ptr, spf, target, zone
-from auditor.findings.entry import SEVERITIES, Entry, Severity
 from auditor.wire.master_file import absolute_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from auditor.findings.entry import Entry
+
 __all__ = [
     "ENTRIES",
-    "SEVERITIES",
-    "Entry",
-    "Severity",
     "catalogue",
     "entry",
     "nearest",

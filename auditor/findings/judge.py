@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.checks.address import MAX_NAMES, without_origin
-from auditor.findings.catalogue import ENTRIES, SEVERITIES
+from auditor.findings.catalogue import ENTRIES
+from auditor.findings.entry import SEVERITIES
 from auditor.findings.generic_names import cut, is_generic, perhaps_generic
-from auditor.findings.rules import RuleSet
 from auditor.findings.special_purpose import is_global
 from auditor.publicsuffix import is_public
 from auditor.spf.result import is_bogus
@@ -23,24 +23,16 @@ from auditor.wire.reverse import is_reverse, reverse_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from auditor.checks.facts import (
-        AddressFact,
-        DomainFact,
-        HeloFact,
-        IprevFact,
-        MxHost,
-        PtrFact,
-        SpfFact,
-    )
+    from auditor.checks.facts import AddressFact, DomainFact, HeloFact, IprevFact, MxHost, PtrFact
     from auditor.checks.server_agreement import ServerAnswers
     from auditor.findings.entry import Severity, Verdict
+    from auditor.findings.rules import RuleSet
+    from auditor.spf.result import SpfFact
     from auditor.targets.target import Target
 
 __all__ = [
-    "SEVERITIES",
     "VERDICTS",
     "Finding",
-    "RuleSet",
     "fails",
     "judge_domain",
     "judge_expected",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from auditor.findings.catalogue import SEVERITIES, entry
+from auditor.findings.catalogue import entry
+from auditor.findings.entry import SEVERITIES
 from auditor.findings.receivers import CODES_OF_FACTS, FACTS, matching_rules
 
 if TYPE_CHECKING:

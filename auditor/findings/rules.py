@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from auditor.errors import UsageError
-from auditor.findings.catalogue import ENTRIES, SEVERITIES, nearest
+from auditor.findings.catalogue import ENTRIES, nearest
+from auditor.findings.entry import SEVERITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from auditor.errors import UsageError
-from auditor.findings.judge import Finding, RuleSet
+from auditor.findings.judge import Finding
+from auditor.findings.rules import RuleSet
 from auditor.fix.zone_text import with_files
 from auditor.output.record import with_findings
 from auditor.pipeline.target import TargetAuditor

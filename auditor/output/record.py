@@ -15,19 +15,12 @@ from auditor.wire.codes import type_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.checks.facts import (
-        AddressFact,
-        DomainFact,
-        HeloFact,
-        IprevFact,
-        MxHost,
-        PtrFact,
-        SpfFact,
-    )
+    from auditor.checks.facts import AddressFact, DomainFact, HeloFact, IprevFact, MxHost, PtrFact
     from auditor.findings.entry import Verdict
     from auditor.findings.judge import Finding
     from auditor.output.record_types import Lookup, Record
     from auditor.resolve.answer import Answer, Question
+    from auditor.spf.result import SpfFact
     from auditor.targets.target import Target
 
 __all__ = [

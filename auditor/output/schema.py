@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from auditor.findings.catalogue import ENTRIES
-from auditor.findings.judge import SEVERITIES, VERDICTS
+from auditor.findings.entry import SEVERITIES
+from auditor.findings.judge import VERDICTS
 from auditor.output.schema_parts import list_of, object_of, or_null
 
 __all__ = ["RECORD_VERSION", "record_schema"]

@@ -6,7 +6,8 @@ from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from auditor.findings.catalogue import ENTRIES, SEVERITIES
+from auditor.findings.catalogue import ENTRIES
+from auditor.findings.entry import SEVERITIES
 from auditor.findings.judge import VERDICTS
 from auditor.wire.codes import SETTLED
 

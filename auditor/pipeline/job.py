@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.checks.facts import Steps
     from auditor.output.record_types import Record
-    from auditor.resolve.answer import Answer, Question
+    from auditor.resolve.answer import Answer, Question, Steps
     from auditor.resolve.resolver import PendingBatch
 
 __all__ = ["Job", "JobAnswers", "TimeSlice", "split_late"]

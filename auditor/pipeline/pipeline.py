@@ -26,14 +26,13 @@ from auditor.resolve.cache import large_octets
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from auditor.checks.facts import Steps
     from auditor.output.record_types import Record
     from auditor.output.tally import Tally
     from auditor.pipeline.fastpath.block import BlockFastPath
     from auditor.pipeline.fastpath.fast_path import FastPath
     from auditor.pipeline.fastpath.results import Fallback
     from auditor.pipeline.reorder import BlockSlots
-    from auditor.resolve.answer import Answer, Question
+    from auditor.resolve.answer import Answer, Question, Steps
     from auditor.resolve.resolver import CachingResolver, PendingBatch
     from auditor.targets.target import Block, Target
 

@@ -24,14 +24,14 @@ from auditor.wire.codes import SETTLED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.checks.facts import SpfFact, Steps
     from auditor.checks.spf import SpfIdentity
-    from auditor.findings.judge import RuleSet
     from auditor.findings.receiver_rules import ReceiverRulings
+    from auditor.findings.rules import RuleSet
     from auditor.output.record_types import Record
     from auditor.pipeline.fastpath.fast_path import LineHelos
-    from auditor.resolve.answer import Answer
+    from auditor.resolve.answer import Answer, Steps
     from auditor.settings import Settings
+    from auditor.spf.result import SpfFact
     from auditor.targets.target import Target
 
 __all__ = ["TargetAuditor"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from auditor.findings.judge import RuleSet
+from auditor.findings.rules import RuleSet
 from auditor.resolve.direct import ServerAsker, answer_both
 from auditor.resolve.steps import answer_steps
 from auditor.run.scan import open_resolver, until_failure

@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from auditor.errors import InputError
-from auditor.findings.judge import RuleSet
+from auditor.findings.rules import RuleSet
 from auditor.output.tally import Tally
 from auditor.pipeline.pipeline import Limits, Pipeline
 from auditor.pipeline.target import TargetAuditor

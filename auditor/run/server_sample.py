@@ -17,7 +17,7 @@ import orjson
 
 from auditor.checks.server_agreement import ServerAnswers, questions_about, rdata_text
 from auditor.errors import AuditorError, NoServerError
-from auditor.findings.judge import RuleSet
+from auditor.findings.rules import RuleSet
 from auditor.quoting import printable
 from auditor.run.scan import run_steps
 from auditor.wire.codes import type_name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from auditor.errors import InputError
-from auditor.findings.judge import SEVERITIES
+from auditor.findings.entry import SEVERITIES
 from auditor.views.summary.top_counts import MAX_COUNTED_KEYS, TopCounts
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import orjson
 import zstandard
 
 from auditor.errors import WorkersError
-from auditor.findings.judge import RuleSet
+from auditor.findings.rules import RuleSet
 from auditor.output.record import trace_entry
 from auditor.output.tally import Tally
 from auditor.pipeline.target import TargetAuditor

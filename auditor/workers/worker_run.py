@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 import zstandard
 
 from auditor.errors import AuditorError
-from auditor.findings.judge import RuleSet
+from auditor.findings.rules import RuleSet
 from auditor.output.frames import LinePacker
 from auditor.output.tally import Tally
 from auditor.pipeline.pipeline import Pipeline

@@ -16,7 +16,7 @@ from support.fleet import FLEET, targets
 from support.spf_answers import Zone
 
 from auditor.findings.advice import Advice, is_draft
-from auditor.findings.judge import RuleSet
+from auditor.findings.rules import RuleSet
 from auditor.pipeline.target import TargetAuditor
 from auditor.resolve.zones.engine import ZoneFileEngine
 from auditor.settings import Settings

@@ -9,13 +9,8 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 
-from auditor.findings.catalogue import (
-    ENTRIES,
-    SEVERITIES,
-    entry,
-    nearest,
-    zone_lines,
-)
+from auditor.findings.catalogue import ENTRIES, entry, nearest, zone_lines
+from auditor.findings.entry import SEVERITIES
 
 #: Every code, so that none comes or goes unnoticed.
 CODES = {

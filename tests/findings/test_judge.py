@@ -6,24 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.checks.facts import (
-    ForwardName,
-    IprevFact,
-    PtrFact,
-    SpfFact,
-)
-from auditor.findings.catalogue import ENTRIES, SEVERITIES, Severity
+from auditor.checks.facts import ForwardName, IprevFact, PtrFact
+from auditor.findings.catalogue import ENTRIES
 from auditor.findings.entries import spf_errors as spf_broken
 from auditor.findings.entries import spf_warnings as spf_unwise
-from auditor.findings.judge import (
-    VERDICTS,
-    Finding,
-    RuleSet,
-    fails,
-    judge_invalid,
-    judge_ip,
-    verdict,
-)
+from auditor.findings.entry import SEVERITIES, Severity
+from auditor.findings.judge import VERDICTS, Finding, fails, judge_invalid, judge_ip, verdict
+from auditor.findings.rules import RuleSet
+from auditor.spf.result import SpfFact
 from auditor.targets.target import Origin, Target
 from auditor.wire.reverse import reverse_name
 

@@ -4,16 +4,10 @@ from typing import NamedTuple
 
 import pytest
 
-from auditor.checks.facts import (
-    AddressFact,
-    DomainFact,
-    IprevFact,
-    MxHost,
-    PtrFact,
-    SpfPolicyFact,
-)
+from auditor.checks.facts import AddressFact, DomainFact, IprevFact, MxHost, PtrFact, SpfPolicyFact
 from auditor.findings.catalogue import ENTRIES
-from auditor.findings.judge import RuleSet, judge_domain
+from auditor.findings.judge import judge_domain
+from auditor.findings.rules import RuleSet
 from auditor.wire.reverse import reverse_name
 
 OWN = "example.net"

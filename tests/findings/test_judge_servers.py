@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from auditor.checks.server_agreement import ServerAnswers, questions_about
-from auditor.findings.judge import Finding, RuleSet, judge_servers
+from auditor.findings.judge import Finding, judge_servers
+from auditor.findings.rules import RuleSet
 from auditor.resolve.answer import Answer, Question
 from auditor.wire.codes import AAAA, NODATA, NOERROR, NXDOMAIN, PTR, SERVFAIL, TIMEOUT, A
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from support.stepping import driven
 
-from auditor.findings.judge import RuleSet
+from auditor.findings.rules import RuleSet
 from auditor.fix.decide import Planner
 from auditor.fix.files import changed_zone_files
 from auditor.fix.prove import Judging, audit_again, changed_zones

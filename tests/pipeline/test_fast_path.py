@@ -43,8 +43,8 @@ from auditor.wire.reverse import reverse_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from auditor.checks.facts import SpfFact
     from auditor.resolve.answer import AnswerCallback, Rdata
+    from auditor.spf.result import SpfFact
 
 
 class World:

@@ -19,7 +19,7 @@ from support.pipelines import (
 )
 from support.virtual_time import run_virtual
 
-from auditor.findings.judge import RuleSet
+from auditor.findings.rules import RuleSet
 from auditor.output.tally import Tally
 from auditor.pipeline.pipeline import Pipeline
 from auditor.pipeline.target import TargetAuditor

@@ -13,7 +13,8 @@ from support.effort import examples
 from support.spf_answers import REVERSE, V4, V6, Zone, check
 from support.spf_worlds import OWNERS, answerer, finish, world
 
-from auditor.findings.judge import RuleSet, judge_spf
+from auditor.findings.judge import judge_spf
+from auditor.findings.rules import RuleSet
 from auditor.resolve.answer import Answer, Question
 from auditor.spf.pyspf_evaluator import PyspfQuery
 from auditor.spf.ranges import range_table

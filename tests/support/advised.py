@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.checks.follow_up import FollowUpFacts, follow_up
 from auditor.findings.advice import Advice, advise
-from auditor.findings.judge import RuleSet
+from auditor.findings.rules import RuleSet
 from auditor.pipeline.target import TargetAuditor
 from auditor.settings import Settings
 from auditor.targets.stream import TargetStream

@@ -16,10 +16,11 @@ from auditor.wire.codes import AAAA, TXT, A
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from auditor.checks.facts import HeloFact, SpfFact
+    from auditor.checks.facts import HeloFact
     from auditor.checks.spf import SpfChecker, SpfIdentity
     from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch
     from auditor.resolve.answer import Answer
+    from auditor.spf.result import SpfFact
     from auditor.targets.target import Target
 
 __all__ = ["GivenFacts", "IdentityFacts", "LineFacts"]

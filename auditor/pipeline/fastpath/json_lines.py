@@ -14,8 +14,9 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from auditor.checks.facts import IprevFact, PtrFact, SpfFact
+    from auditor.checks.facts import IprevFact, PtrFact
     from auditor.pipeline.fastpath.columns import AddressColumns
+    from auditor.spf.result import SpfFact
 
 __all__ = [
     "NO_POLICY",

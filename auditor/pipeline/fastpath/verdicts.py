@@ -13,9 +13,9 @@ from auditor.pipeline.fastpath.json_lines import NO_POLICY, fact_json
 from auditor.wire.codes import NOERROR
 
 if TYPE_CHECKING:
-    from auditor.checks.facts import SpfFact
     from auditor.findings.rules import RuleSet
     from auditor.resolve.answer import Rdata
+    from auditor.spf.result import SpfFact
 
 __all__ = [
     "CLEAN_KEY",

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.findings.advice import advise
-from auditor.findings.judge import SEVERITIES, VERDICTS
+from auditor.findings.entry import SEVERITIES
+from auditor.findings.judge import VERDICTS
 from auditor.views.block_facts import BlockFacts
 from auditor.views.receiver_counts import ReceiverCounts
 from auditor.views.report.rows import WIDTHS, TargetRow, make_row, owner, shown

@@ -6,7 +6,8 @@ from collections import defaultdict
 from heapq import nlargest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from auditor.findings.catalogue import SEVERITIES, entry
+from auditor.findings.catalogue import entry
+from auditor.findings.entry import SEVERITIES
 from auditor.views.report.maps import network
 from auditor.views.report.rows import shown
 

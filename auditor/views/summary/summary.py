@@ -6,7 +6,8 @@ from collections import Counter
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any, Final
 
-from auditor.findings.judge import SEVERITIES, VERDICTS
+from auditor.findings.entry import SEVERITIES
+from auditor.findings.judge import VERDICTS
 from auditor.views.block_facts import BlockFacts
 from auditor.views.label_counts import LabelCounts
 from auditor.views.owner import is_literal, owner
