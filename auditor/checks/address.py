@@ -11,16 +11,17 @@ from auditor.checks.facts import ForwardName, IprevFact, PtrFact
 from auditor.publicsuffix import is_public, registrable
 from auditor.resolve.answer import Question
 from auditor.wire.codes import AAAA, NODATA, NOERROR, PTR, SETTLED, A
-from auditor.wire.names import is_hostname
+from auditor.wire.names import is_hostname, parent_of
 from auditor.wire.reverse import is_reverse, reverse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from auditor.resolve.answer import Answer, Steps
 
 __all__ = [
     "MAX_NAMES",
+    "OwnZones",
     "Wildcards",
     "check_address",
     "confirm",
@@ -100,6 +101,31 @@ class Wildcards:
         parent = reverse.partition(".")[2]
         made_up = self.names.get(parent)
         return f"*.{parent}" if made_up and made_up == names else ""
+
+
+class OwnZones:
+    """Zones that somebody says are theirs, by their names."""
+
+    __slots__ = ("_zones",)
+
+    def __init__(self, zones: Iterable[str]) -> None:
+        self._zones = frozenset(zones)
+
+    def undelegated(self, owner: str, denied_by: str) -> str:
+        """Return the zone that would hold `owner` and is not delegated, "" if there is none.
+
+        `denied_by`: the zone whose SOA record stood in the negative answer (RFC 2308 §3). If it
+        is above one's own, that is the zone in which the delegation is missing.
+        """
+        missing = ""
+        if not self._zones or not denied_by:
+            return missing
+        name = owner
+        while name not in {denied_by, "."}:
+            if name in self._zones:
+                missing = name
+            name = parent_of(name)
+        return missing if name == denied_by else ""
 
 
 def ptr_fact(reverse: str, answer: Answer) -> PtrFact:

@@ -10,7 +10,6 @@ import click
 from auditor.checks.follow_up import follow_up
 from auditor.checks.reverse_zone import look_up_zone
 from auditor.cli.check_json import check_data
-from auditor.cli.check_servers import with_disagreement
 from auditor.cli.check_text import describe
 from auditor.cli.check_zones import noting
 from auditor.cli.checked import Checked
@@ -19,9 +18,10 @@ from auditor.cli.formatting import after_demo, terminal_width
 from auditor.cli.options import make_settings, settings_options
 from auditor.cli.waiting import WaitNotice
 from auditor.errors import FINDINGS_FOUND, UsageError
-from auditor.findings.judge import fails
+from auditor.findings.judge import Finding, fails, judge_servers, verdict
 from auditor.findings.receivers import select_receivers
 from auditor.findings.rules import RuleSet
+from auditor.output.record import with_findings
 from auditor.pipeline.target import TargetAuditor
 from auditor.resolve.steps import together
 from auditor.run.event_loop import run_loop
@@ -33,6 +33,7 @@ from auditor.targets.given_targets import first_targets, refuse_invalid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from auditor.checks.server_agreement import ServerAnswers
     from auditor.findings.receivers import Receiver
     from auditor.output.record_types import Record
     from auditor.resolve.answer import Steps
@@ -99,7 +100,7 @@ def _check(settings: Settings, targets: Sequence[Target], rule_set: RuleSet) -> 
             server_answers = run_loop(ask_each(settings, [result.record for result in checked]))
         checked = [
             result._replace(
-                record=with_disagreement(result.record, answers, rule_set), server_answers=answers
+                record=_with_disagreement(result.record, answers, rule_set), server_answers=answers
             )
             for result, answers in zip(checked, server_answers, strict=True)
         ]
@@ -116,6 +117,20 @@ def _examined(audit: Steps[Record], origin: Origin, helo: str) -> Steps[Checked]
     if record["kind"] == "ip" and record["findings"]:
         zone = yield from look_up_zone(record)
     return Checked(record, known, zone, outside, errors)
+
+
+def _with_disagreement(
+    record: Record, server_answers: Sequence[ServerAnswers], rule_set: RuleSet
+) -> Record:
+    """Return a record with the findings about its servers, and the verdict that follows."""
+    findings = [
+        Finding(noted["code"], noted["severity"], noted["subject"]) for noted in record["findings"]
+    ]
+    findings = sorted(
+        {*findings, *judge_servers(server_answers, rule_set)},
+        key=lambda finding: (finding.code, finding.subject),
+    )
+    return with_findings(record, verdict(findings), findings)
 
 
 def _explain(checked: Sequence[Checked], chosen: Sequence[Receiver]) -> None:

@@ -12,8 +12,7 @@ import click
 from auditor.cli.formatting import paragraph, severity_style
 from auditor.findings.catalogue import entry
 from auditor.quoting import printable
-from auditor.wire.codes import SETTLED, type_name
-from auditor.wire.extended_errors import extended_error
+from auditor.wire.codes import SETTLED, extended_error, type_name
 from auditor.wire.reverse import is_reverse
 
 if TYPE_CHECKING:

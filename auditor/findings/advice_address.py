@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.checks.address import without_origin
 from auditor.findings.generic_names import is_generic
-from auditor.findings.special_purpose import is_global
 from auditor.publicsuffix import is_public, registrable
+from auditor.wire.addresses import is_global
 from auditor.wire.codes import SETTLED
 from auditor.wire.names import is_hostname
 from auditor.wire.reverse import is_reverse, reverse_name

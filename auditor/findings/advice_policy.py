@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from auditor.findings.catalogue import zone_lines
-from auditor.findings.special_purpose import is_global
 from auditor.spf.lint.correction import authorising
+from auditor.wire.addresses import is_global
 from auditor.wire.codes import SETTLED
 from auditor.wire.master_file import MAX_STRING, absolute_name, quoted_text
 from auditor.wire.names import NULL_MX

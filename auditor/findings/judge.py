@@ -13,9 +13,9 @@ from auditor.checks.address import MAX_NAMES, without_origin
 from auditor.findings.catalogue import ENTRIES
 from auditor.findings.entry import SEVERITIES
 from auditor.findings.generic_names import cut, is_generic, perhaps_generic
-from auditor.findings.special_purpose import is_global
 from auditor.publicsuffix import is_public
 from auditor.spf.result import is_bogus
+from auditor.wire.addresses import is_global
 from auditor.wire.codes import BOGUS, NOERROR, REFUSED, SETTLED
 from auditor.wire.names import NULL_MX, is_hostname, is_multi_label
 from auditor.wire.reverse import is_reverse, reverse_name

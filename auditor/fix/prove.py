@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from auditor.errors import UsageError
-from auditor.findings.judge import Finding
+from auditor.findings.judge import Finding, verdict
 from auditor.findings.rules import RuleSet
 from auditor.fix.zone_text import with_files
 from auditor.output.record import with_findings
@@ -147,7 +147,7 @@ def _with_spf(after: Record, record: Mapping[str, Any]) -> Record:
     found = [finding for finding in after["findings"] if not finding["code"].startswith("SPF_")]
     found += [finding for finding in record["findings"] if finding["code"].startswith("SPF_")]
     findings = sorted(Finding(**fields) for fields in found)
-    return with_findings({**after, "spf": record["spf"]}, findings)
+    return with_findings({**after, "spf": record["spf"]}, verdict(findings), findings)
 
 
 def _is_undelegated(record: Mapping[str, Any]) -> bool:

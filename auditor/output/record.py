@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from auditor.findings.judge import verdict
 from auditor.wire.codes import type_name
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ __all__ = [
     "invalid_record",
     "invalid_text",
     "ip_record",
+    "spf_entry",
     "trace_entry",
     "with_findings",
 ]
@@ -52,7 +52,7 @@ def ip_record(
         "ptr": _ptr(ptr),
         "helo": _helo(helo),
         "iprev": _iprev(iprev),
-        "spf": [_spf(fact) for fact in spf],
+        "spf": [spf_entry(fact) for fact in spf],
         "domain": None,
         "labels": dict(target.origin.labels),
         "error": None,
@@ -113,13 +113,20 @@ def invalid_text(target: Target) -> str:
     return f"{origin.source}{line}: {target.error}"
 
 
-def with_findings(record: Record, findings: Sequence[Finding]) -> Record:
-    """Return a record with other findings, and the verdict that follows."""
+def with_findings(record: Record, verdict: Verdict, findings: Sequence[Finding]) -> Record:
+    """Return a record with other findings and their verdict."""
     return {
         **record,
-        "verdict": verdict(findings),
+        "verdict": verdict,
         "findings": [_finding(finding) for finding in findings],
     }
+
+
+def spf_entry(fact: SpfFact) -> Any:
+    """Return an SPF fact as it stands in a record."""
+    entry = fact._asdict()
+    del entry["differs"]
+    return entry
 
 
 def trace_entry(question: Question, answer: Answer) -> Lookup:
@@ -164,10 +171,6 @@ def _ptr(ptr: PtrFact) -> Any:
 
 def _helo(helo: HeloFact | None) -> Any:
     return None if helo is None else helo._asdict()
-
-
-def _spf(fact: SpfFact) -> Any:
-    return fact.as_record()
 
 
 def _iprev(iprev: IprevFact) -> Any:

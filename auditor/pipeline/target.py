@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from auditor.checks.address import Wildcards, check_address
+from auditor.checks.address import OwnZones, Wildcards, check_address
 from auditor.checks.domain import check_domain
 from auditor.checks.helo import check_helo, helo_question
-from auditor.checks.own_zones import OwnZones
 from auditor.checks.spf import SpfChecker, given_identities, identities_of
 from auditor.findings.judge import judge_domain, judge_invalid, judge_ip, verdict
 from auditor.output.record import domain_record, invalid_record, ip_record, with_findings
@@ -115,6 +114,7 @@ class TargetAuditor:
 
     def _address(self, target: Target) -> Steps[Record]:
         ptr, iprev = yield from check_address(target.text, target.version, self._wildcards)
+        undelegated = self._own.undelegated(ptr.owner, ptr.zone)
         given = self._given_for(target)
         name = self._helo if target.origin.helo is None else target.origin.helo
         helo = None
@@ -132,7 +132,7 @@ class TargetAuditor:
             spf,
             helo=helo,
             expected=target.origin.expected,
-            undelegated=self._own.undelegated(ptr.owner, ptr.zone),
+            undelegated=undelegated,
             rule_set=self._rule_set,
         )
         record = ip_record(
@@ -141,9 +141,8 @@ class TargetAuditor:
         if self._by_receivers is None or not findings:
             return record
         severities = self._by_receivers.of_record(record).severities
-        return with_findings(
-            record, [finding._replace(severity=severities[finding.code]) for finding in findings]
-        )
+        findings = [finding._replace(severity=severities[finding.code]) for finding in findings]
+        return with_findings(record, verdict(findings), findings)
 
     def _given_for(self, target: Target) -> Sequence[SpfIdentity]:
         """Return the identities that the target's line or else the settings give."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from auditor.wire.codes import BOGUS
 
@@ -44,12 +44,6 @@ class SpfFact(NamedTuple):
     record: str | None
     explanation: str | None
     differs: str | None = None
-
-    def as_record(self) -> dict[str, Any]:
-        """Return the fact as it stands in a record."""
-        shown = self._asdict()
-        del shown["differs"]
-        return shown
 
 
 def fact_of(

@@ -1,7 +1,6 @@
-"""Numbers and names of RR types, RCODEs and statuses.
+"""Numbers and names of RR types, RCODEs, extended errors, and the statuses of answers.
 
-Types, RCODEs and the statuses that an answer can carry. Numbers without a name
-here are kept, not refused: `TYPE65280` (RFC 3597) and `RCODE4095`.
+Numbers without a name here are kept, not refused: `TYPE65280` (RFC 3597) and `RCODE4095`.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ __all__ = [
     "TXT",
     "UNREACHABLE",
     "A",
+    "extended_error",
     "rcode_status",
     "type_name",
     "type_number",
@@ -106,6 +106,41 @@ _RCODE_NAMES: Final[dict[int, str]] = {
 #: The statuses that settle a question; with any other one the answer is unknown, not absent.
 SETTLED: Final = frozenset({NOERROR, NODATA, NXDOMAIN})
 
+#: The IANA registry "Extended DNS Error Codes".
+_EXTENDED_ERRORS: Final = (
+    "other error",
+    "unsupported DNSKEY algorithm",
+    "unsupported DS digest type",
+    "stale answer",
+    "forged answer",
+    "DNSSEC indeterminate",
+    "DNSSEC bogus",
+    "signature expired",
+    "signature not yet valid",
+    "DNSKEY missing",
+    "RRSIGs missing",
+    "no zone key bit set",
+    "NSEC missing",
+    "cached error",
+    "not ready",
+    "blocked",
+    "censored",
+    "filtered",
+    "prohibited",
+    "stale NXDOMAIN answer",
+    "not authoritative",
+    "not supported",
+    "no reachable authority",
+    "network error",
+    "invalid data",
+    "signature expired before valid",
+    "too early",
+    "unsupported NSEC3 iterations value",
+    "unable to conform to policy",
+    "synthesized",
+    "invalid query type",
+)
+
 
 def rcode_status(rcode: int) -> str:
     """Return the status for an RCODE of 0 to 4095 (RFC 6895 §2.3)."""
@@ -130,3 +165,9 @@ def type_number(name: str) -> int:
         if number <= 0xFFFF:  # noqa: PLR2004 - sixteen bits
             return number
     raise ValueError(f"not a DNS type: {name!r}")
+
+
+def extended_error(code: int, text: str = "") -> str:
+    """Return an extended error in words: what its number means, and what the server adds."""
+    name = _EXTENDED_ERRORS[code] if code < len(_EXTENDED_ERRORS) else "unknown"
+    return f"extended error {code} ({name})" + (f": {text}" if text else "")

@@ -15,6 +15,7 @@ from support.spf_worlds import OWNERS, answerer, finish, world
 
 from auditor.findings.judge import judge_spf
 from auditor.findings.rules import RuleSet
+from auditor.output.record import spf_entry
 from auditor.resolve.answer import Answer, Question
 from auditor.spf.pyspf_evaluator import PyspfQuery
 from auditor.spf.ranges import range_table
@@ -193,4 +194,4 @@ def test_the_finding_stands_beside_what_else_is_found() -> None:
         judge_spf(changed, found)
         assert found == [(code, "example.net") for code in codes]
     assert RuleSet().severities["SPF_VERIFIERS_DIFFER"] == "notice"
-    assert "differs" not in fact.as_record()
+    assert "differs" not in spf_entry(fact)

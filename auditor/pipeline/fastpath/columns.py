@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from auditor.checks.helo import is_qualified
-from auditor.findings.special_purpose import is_global
 from auditor.quoting import printable_json
 from auditor.resolve.answer import Question
-from auditor.wire.addresses import V4
+from auditor.wire.addresses import V4, is_global
 from auditor.wire.codes import AAAA, A
 from auditor.wire.names import is_hostname
 from auditor.wire.reverse import is_reverse, reverse_name

@@ -9,6 +9,7 @@ import orjson
 
 from auditor.checks.helo import helo_fact
 from auditor.findings.judge import judge_helo, judge_spf
+from auditor.output.record import spf_entry
 from auditor.resolve.answer import Question
 from auditor.wire.addresses import V4, number_of
 from auditor.wire.codes import AAAA, TXT, A
@@ -96,7 +97,7 @@ class GivenFacts:
             kept = self._json_by_id.get(id(fact))
             if kept is None:
                 # The fact is kept as well, so that no other one ever has its id.
-                kept = self._json_by_id[id(fact)] = (fact, orjson.dumps(fact.as_record()).decode())
+                kept = self._json_by_id[id(fact)] = (fact, orjson.dumps(spf_entry(fact)).decode())
             shown = f"{shown},{kept[1]}" if shown else kept[1]
             if fact.result != "pass" or fact.differs:
                 judge_spf(fact, codes)
@@ -174,7 +175,7 @@ class LineFacts:
             return None
         if fact.result != "pass" or fact.differs:
             judge_spf(fact, codes)
-        return orjson.dumps(fact.as_record()).decode()
+        return orjson.dumps(spf_entry(fact)).decode()
 
     def helo(self, target: Target, names: Sequence[str], codes: list[tuple[str, str]]) -> str:
         """Return the HELO fact of an address with these PTR names, adding to `found`."""

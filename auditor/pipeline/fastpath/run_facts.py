@@ -9,8 +9,7 @@ from auditor.pipeline.fastpath.verdicts import FindingWeigher, SharedOutcomes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from auditor.checks.address import Wildcards
-    from auditor.checks.own_zones import OwnZones
+    from auditor.checks.address import OwnZones, Wildcards
     from auditor.findings.rules import RuleSet
     from auditor.pipeline.fastpath.given import GivenFacts
 

@@ -9,7 +9,7 @@ import pytest
 from fix.fleets import head
 
 from auditor.auditor import Auditor
-from auditor.checks.own_zones import OwnZones
+from auditor.checks.address import OwnZones
 from auditor.settings import Settings
 
 if TYPE_CHECKING:

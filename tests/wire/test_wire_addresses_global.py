@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 
 import pytest
 
-from auditor.findings.special_purpose import is_global
+from auditor.wire.addresses import is_global
 
 NOT_GLOBAL = [
     "0.0.0.0/8",
