@@ -68,7 +68,7 @@ _LADDER: Final[dict[str, set[str]]] = {
     },
     "zones": {"checks", "findings", "publicsuffix", "resolve", "wire"},
     "routing": {"errors", "resolve", "settings", "settings_values", "wire", "zones"},
-    "output": {"checks", "errors", "findings", "quoting", "resolve", "targets", "wire"},
+    "output": {"checks", "errors", "findings", "quoting", "resolve", "spf", "targets", "wire"},
     "pipeline.fastpath": {
         "checks",
         "findings",
