@@ -110,7 +110,7 @@ def command(
             stdin=open(0, "rb", buffering=0, closefd=False) if live else None,  # noqa: SIM115 - the descriptor stays open
         )
         with engine_messages(quiet=settings.quiet):
-            _refuse_without_target(stream, arguments, inputs, choice)
+            _refuse_without_target(stream, arguments, inputs, choice, zones)
         if dry_run:
             from auditor.cli.dry_run import dry_run_lines  # noqa: PLC0415 - for few runs
 
@@ -135,11 +135,16 @@ def _excludes(texts: Sequence[str]) -> Excludes | None:
 
 
 def _refuse_without_target(
-    stream: TargetStream, arguments: Sequence[str], files: Sequence[str], choice: InputChoice
+    stream: TargetStream,
+    arguments: Sequence[str],
+    files: Sequence[str],
+    choice: InputChoice,
+    zones: ZoneTargets,
 ) -> None:
     """Raise AuditorError for invalid or unreadable targets, before anything is asked."""
-    plain = [text for text in arguments if not text.startswith(ZONE_TARGET)]
-    refuse_invalid(plain, choice.options.slash)
+    of_zones = [text for text in arguments if text.startswith(ZONE_TARGET)]
+    refuse_invalid([text for text in arguments if text not in of_zones], choice.options.slash)
+    zones.refuse_unread(of_zones)
     stream.check_inputs()
     require_target(stream, files)
 

@@ -11,24 +11,25 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
-from auditor.errors import InputError, TransferError, UsageError, WireError
+from auditor.errors import AuditorError, TransferError, UsageError, WireError
 from auditor.quoting import quoted
 from auditor.run.event_loop import run_loop
-from auditor.targets.item import ZONE_TARGET, SpanEntry
+from auditor.targets.item import ZONE_TARGET, SpanEntry, invalid
 from auditor.targets.spans import Span
-from auditor.targets.target import Origin, Target
+from auditor.targets.target import Target
 from auditor.wire.addresses import V4, V6, format_address, number_of
 from auditor.wire.codes import AAAA, PTR, A
 from auditor.wire.names import normalise
 from auditor.wire.reverse import classless_address, is_reverse, reverse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from auditor.resolve.zones.zone import Zone
     from auditor.settings import Settings
     from auditor.targets.item import Entry
+    from auditor.targets.target import Origin
 
 __all__ = ["FoundZone", "ZoneTargets", "addresses_of", "read_zones"]
 
@@ -54,26 +55,35 @@ class ZoneTargets:
         self._found: dict[str, _Content] = {}
 
     def __call__(self, text: str, origin: Origin) -> Iterator[Entry]:
-        """Yield what is in the zone `zone:NAME`, which `origin` names.
+        """Yield what is in a zone, `zone:NAME`, or an invalid target if it cannot be read.
 
-        Raises UsageError, InputError with the line, TransferError, ZoneFileError.
+        Raises ZoneFileError.
         """
+        content = self._content(text)
+        if isinstance(content, AuditorError):
+            yield invalid(text, origin, str(content))
+        elif isinstance(content, Span):
+            yield SpanEntry(content, origin)
+        else:
+            zone, addresses = content
+            for address, names in addresses:
+                yield _target(address, names, zone, origin)
+
+    def refuse_unread(self, texts: Iterable[str]) -> None:
+        """Raise UsageError or TransferError for the first `zone:NAME` that cannot be read."""
+        for text in texts:
+            content = self._content(text)
+            if isinstance(content, AuditorError):
+                raise content
+
+    def _content(self, text: str) -> _Content:
         name = text.removeprefix(ZONE_TARGET)
         if name not in self._found:
             try:
                 self._found[name] = self._read(name)
-            except UsageError as error:
-                if origin.source == Origin().source:
-                    raise
-                source = "standard input" if origin.source == "-" else origin.source
-                raise InputError(f"{source} line {origin.line}: {error}") from None
-        content = self._found[name]
-        if isinstance(content, Span):
-            yield SpanEntry(content, origin)
-            return
-        zone, addresses = content
-        for address, names in addresses:
-            yield _target(address, names, zone, origin)
+            except (UsageError, TransferError) as error:
+                self._found[name] = error
+        return self._found[name]
 
     def _read(self, name: str) -> _Content:
         """Return the addresses in a zone, or the prefix that stands in for it."""
@@ -92,8 +102,9 @@ class ZoneTargets:
         return zone.origin, addresses_of(zone)
 
 
-#: The origin of a zone, and the addresses in it, sorted, with the names that each has there.
-_Content: TypeAlias = "tuple[str, list[tuple[str, list[str]]]] | Span"
+#: The origin of a zone, and the addresses in it, sorted, with the names that each has there; or
+#: the addresses that stand in for it; or why there are none.
+_Content: TypeAlias = "tuple[str, list[tuple[str, list[str]]]] | Span | UsageError | TransferError"
 
 
 def _run_anywhere(main: Coroutine[Any, Any, T]) -> T:

@@ -45,7 +45,7 @@ class TargetStream:
     `max_targets` raise TooManyTargetsError. `options`: how items are read; `unique`: whether a
     target that comes up again is left out, and counted in `repeated`. `stdin` stands in for
     the real one. `items`, as of `from_items`, come first. `zones` returns the targets in
-    a zone given as `zone:NAME`, and raises for an unknown zone; without it, that is no target.
+    a zone given as `zone:NAME`; without it, that is no target.
     """
 
     def __init__(

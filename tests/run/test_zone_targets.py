@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from fix.fleets import head
 
 from auditor.auditor import Auditor, Targets
-from auditor.errors import InputError, UsageError
+from auditor.errors import TransferError, UsageError
 from auditor.run.zone_targets import ZoneTargets
 from auditor.settings import Settings
+from auditor.settings_values import Server
 from auditor.targets.stream import TargetStream
 from auditor.targets.target import Origin
 
@@ -109,13 +111,35 @@ def test_a_zone_that_begins_in_one_piece_of_a_file_and_ends_in_the_next_is_count
         assert stream.total == 3
 
 
-def test_a_zone_in_a_file_that_nobody_has_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_a_zone_that_cannot_be_read_is_an_invalid_line_among_others(tmp_path: Path) -> None:
+    """It neither ends the scan nor vanishes; each time it comes up it is one record."""
+    path = tmp_path / "list"
+    path.write_text("zone:example.org\n192.0.2.1\nzone:example.org # again\nzone:a..b\n")
+    stream = TargetStream([], [str(path)], zones=ZoneTargets(Settings()))
+    found = [target for block in stream.blocks() for target in block]
+    unknown = ("zone:example.org", f"'example.org': {_NOT_LOADED}")
+    assert [(target.text, target.error) for target in found] == [
+        unknown,
+        ("192.0.2.1", None),
+        unknown,
+        ("zone:a..b", "'a..b': expected the name of a zone"),
+    ]
+    assert (stream.total, stream.invalid, found[2].origin.line) == (4, 3, 3)
+
+
+def test_a_zone_that_cannot_be_transferred_is_an_invalid_line(tmp_path: Path) -> None:
     path = tmp_path / "list"
     path.write_text("192.0.2.1\nzone:example.org\n")
-    stream = TargetStream([], [str(path)], zones=ZoneTargets(Settings()))
-    with pytest.raises(InputError) as caught:
-        stream.check_inputs()
-    assert str(caught.value) == f"{path} line 2: 'example.org': {_NOT_LOADED}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = Server("127.0.0.1", server.getsockname()[1])
+    zones = ZoneTargets(Settings(transfer_from=(closed,)))
+    stream = TargetStream([], [str(path)], zones=zones)
+    found = [target for block in stream.blocks() for target in block]
+    assert [target.kind for target in found] == ["ip", "invalid"]
+    assert found[1].error is not None
+    assert f"127.0.0.1:{closed.port}" in found[1].error
+    with pytest.raises(TransferError):
+        zones.refuse_unread(["zone:example.org"])
 
 
 def test_the_library_takes_zones_from_lists_and_from_asynchronous_sources(tmp_path: Path) -> None:
@@ -132,8 +156,10 @@ def test_the_library_takes_zones_from_lists_and_from_asynchronous_sources(tmp_pa
     wanted = ["192.0.2.1", "192.0.2.9", "192.0.2.10"]
     assert asyncio.run(scanned(["192.0.2.1", f"zone:{REVERSE}"])) == wanted
     assert asyncio.run(scanned(source())) == wanted
-    with pytest.raises(UsageError, match="no zone of that name is loaded"):
-        asyncio.run(scanned(["zone:example.org"]))
+    assert asyncio.run(scanned(["zone:example.org", "192.0.2.1"])) == [
+        "zone:example.org",
+        "192.0.2.1",
+    ]
 
 
 def test_a_zone_is_read_where_an_event_loop_runs_already(tmp_path: Path) -> None:
@@ -164,7 +190,8 @@ def _folder(tmp_path: Path) -> Path:
 )
 def test_a_zone_that_is_not_there_is_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "z").write_text(head(REVERSE))
-    stream = TargetStream([text], zones=ZoneTargets(Settings(zones=tmp_path)))
+    zones = ZoneTargets(Settings(zones=tmp_path))
+    zones.refuse_unread([f"zone:{REVERSE}"])
     with pytest.raises(UsageError) as caught:
-        stream.check_inputs()
+        zones.refuse_unread([text])
     assert str(caught.value) == message
