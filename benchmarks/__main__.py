@@ -49,6 +49,14 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--profile", action="store_true", help="where the time goes, in (a) and (c)"
     )
+    parser.add_argument(
+        "--row",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="only rows of (g), and servers of (direct), whose names have TEXT in them; again for"
+        " more",
+    )
     parser.add_argument("--write", action="store_true", help=f"write {NAME}")
     parser.add_argument(
         "--peers",
@@ -61,6 +69,8 @@ def _parse() -> argparse.Namespace:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if arguments.runs is None:
         arguments.runs = 1 if arguments.quick else _RUNS
+    if arguments.row and arguments.write:
+        parser.error("--write: a section has all its rows")
     if arguments.runs < 1:
         parser.error("--runs: at least 1")
     return arguments
@@ -103,6 +113,7 @@ def main() -> int:
             huge=arguments.huge,
             profile=arguments.profile,
             peers=arguments.peers,
+            rows=arguments.row,
             folder=Path(folder),
         )
         for part in arguments.part or _PARTS:

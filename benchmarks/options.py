@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = ["Options"]
@@ -18,7 +19,8 @@ class Options:
 
     `runs`: rounds; `quick`: fewer and smaller; `huge`: also 16,777,216 targets in (f);
     `profile`: where the time of the scan goes; `peers`: a Python that has blastdns and presolv;
-    `folder`: for zones, lists and results, gone afterwards.
+    `rows`: parts of the names of those wanted, all without any; `folder`: for zones, lists and
+    results, gone afterwards.
     """
 
     runs: int
@@ -26,7 +28,12 @@ class Options:
     huge: bool
     profile: bool
     peers: str
+    rows: Sequence[str]
     folder: Path
+
+    def wants(self, row: str) -> bool:
+        """Tell whether a row is to be measured."""
+        return not self.rows or any(part.lower() in row.lower() for part in self.rows)
 
     def say(self, text: str) -> None:
         """Tell the person who waits."""

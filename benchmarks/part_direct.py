@@ -66,7 +66,7 @@ def run(options: Options) -> Iterator[Table]:
     asked = _Material(zones, names, addresses, size)
     left_out = [why for name in _PEERS if (why := missing(name, options.peers))]
     peers = [name for name in _PEERS if not missing(name, options.peers)]
-    for upstream in _UPSTREAMS:
+    for upstream in filter(options.wants, _UPSTREAMS):
         samples = _measure(options, upstream, asked, peers)
         yield _table(samples, upstream, size, left_out)
 

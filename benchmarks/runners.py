@@ -114,13 +114,13 @@ def best_window(place: Place, names: Path, *, far: bool = False) -> str:
     return tried[0][1]
 
 
-def dnsperf(place: Place, names: Path, rdtype: str) -> Run:
-    """Run dnsperf: as fast as the server answers, nothing decoded."""
+def dnsperf(place: Place, names: Path, rdtype: str, *, window: int = 100) -> Run:
+    """Run dnsperf: as fast as the server answers `window` at a time, nothing decoded."""
     data = place.folder / "dnsperf.txt"
     lines = names.read_text("ascii").split()
     data.write_text("".join(f"{name} {rdtype}\n" for name in lines), "ascii")
     command = [str(program("dnsperf")), "-s", place.address, "-p", str(place.port)]
-    done = run([*command, "-d", str(data), "-n", "1", "-c", "1", "-T", "1", "-q", "100"])
+    done = run([*command, "-d", str(data), "-n", "1", "-c", "1", "-T", "1", "-q", str(window)])
     sent, took = _SENT.search(done.output), _TOOK.search(done.output)
     if not (sent and took):
         raise BenchError(f"dnsperf said something else: {done.output[-300:]}")

@@ -197,7 +197,8 @@ RESOLVERS: Final = {
         "named",
         "bind9",
         lambda place, port: _bind(place, port, "recursive-clients 100;"),
-        at_a_time=100,
+        # From nine tenths on it drops the oldest for each new one.
+        at_a_time=90,
     ),
     "BIND, fetches-per-server 50 fail": Resolver(
         "named",
