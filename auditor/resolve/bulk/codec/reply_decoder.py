@@ -282,7 +282,10 @@ class ReplyDecoder:
         ]
         suffixes: list[Any] = list(map(self._suffixes.get, replies.tails))
         if None in suffixes:
-            suffixes = list(map(self._suffix, replies.tails))
+            suffixes = [
+                self._suffix(tail) if suffix is None else suffix
+                for tail, suffix in zip(replies.tails, suffixes, strict=True)
+            ]
         text = b"\n".join(heads)
         if None not in suffixes and len(text.translate(None, WORD_CHARACTERS)) == len(heads) - 1:
             # Nothing but words: what separates them is all that is left.
@@ -298,18 +301,15 @@ class ReplyDecoder:
         """Return ".example.net" for what follows a first label, None if it is no such name."""
         if wire in self._suffixes:
             return self._suffixes[wire]
-        labels = []
-        start = 0
-        while start < len(wire) - 1:
-            size = wire[start]
-            label = wire[start + 1 : start + 1 + size]
-            if not 0 < size <= _MAX_LABEL_OCTETS or label.translate(None, WORD_CHARACTERS):
-                return None
-            labels.append(label)
-            start += 1 + size
-        if start != len(wire) - 1 or wire[start]:
+        size = wire[0] if wire else 0
+        label, rest = wire[1 : 1 + size], wire[1 + size :]
+        if not 0 < size <= _MAX_LABEL_OCTETS or label.translate(None, WORD_CHARACTERS):
+            return "" if wire == b"\0" else None
+        # Names that have little in common still share their last labels.
+        suffix = self._suffix(rest)
+        if suffix is None:
             return None
-        text = "".join("." + label.lower().decode() for label in labels)
+        text = f".{label.lower().decode()}{suffix}"
         remember(self._suffixes, wire, text)
         return text
 
