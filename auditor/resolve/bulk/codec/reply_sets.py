@@ -7,7 +7,7 @@ of them.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from auditor.resolve.answer import make_answer
 from auditor.resolve.bulk.codec.reply_runs import (
@@ -17,7 +17,8 @@ from auditor.resolve.bulk.codec.reply_runs import (
     POINTER,
     WORD_CHARACTERS,
 )
-from auditor.wire.codes import NOERROR, PTR
+from auditor.wire.codes import CNAME, NOERROR, PTR
+from auditor.wire.message import IN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,26 +35,42 @@ _MAX_LABEL_OCTETS: Final = 63
 _MAX_NAME_OCTETS: Final = 255
 _POINTER: Final = 0xC000
 _POINTER_OCTETS: Final = 2
+_ALIAS: Final = POINTER + CNAME.to_bytes(2) + IN.to_bytes(2)
+
+#: A record's TTL, and where its RDATA begins and ends.
+_Span: TypeAlias = tuple[int, int, int]
 
 
 def decode_set(data: bytes, asked: bytes, suffix: Callable[[bytes], str | None]) -> Answer | None:
     """Return the answer of a reply to `asked` with NOERROR and several records, else None.
 
-    `suffix`: ".example.net" for the octets behind a first label, None for what is no such name.
+    The first may be an alias that leads to all others. `suffix`: ".example.net" for the octets
+    behind a first label, None for what is no such name.
     """
-    rdtype = int.from_bytes(asked[-_TYPE_CLASS_OCTETS:-2])
-    spans = _spans(data, HEADER_OCTETS + len(asked), POINTER + asked[-_TYPE_CLASS_OCTETS:])
+    end, count = HEADER_OCTETS + len(asked), int.from_bytes(data[6:8])
+    owner, type_class = POINTER, asked[-_TYPE_CLASS_OCTETS:]
+    aliases: list[tuple[str, str]] = []
+    alias: list[_Span] = []
+    if data.startswith(_ALIAS, end):
+        alias = _spans(data, end, 1, _ALIAS)
+        question = asked[:-_TYPE_CLASS_OCTETS]
+        name = _name(question, b"", 0, suffix)
+        for _, start, end in alias:
+            target = _name(data[start:end], question, HEADER_OCTETS, suffix)
+            if name is None or target is None or name == target:
+                return None
+            aliases.append((name, target))
+            owner = (_POINTER | start).to_bytes(_POINTER_OCTETS)
+    spans = _spans(data, end, count - len(alias), owner + type_class)
     if not spans:
         return None
+    rdtype = int.from_bytes(type_class[:2])
     texts: list[str | None]
     if rdtype == PTR:
         _, first, first_end = spans[0]
-        texts = [
-            _name(
-                data[start:end], data[first : first_end if start > first else first], first, suffix
-            )
-            for _, start, end in spans
-        ]
+        texts = [_name(data[first:first_end], b"", first, suffix)]
+        before = data[first:first_end]
+        texts += [_name(data[start:end], before, first, suffix) for _, start, end in spans[1:]]
     elif {end - start for _, start, end in spans} == {ADDRESS_OCTETS.get(rdtype)}:
         texts = [ADDRESS_READERS[rdtype](data[start:end]) for _, start, end in spans]
     else:
@@ -61,16 +78,16 @@ def decode_set(data: bytes, asked: bytes, suffix: Callable[[bytes], str | None])
     records = [text for text in texts if text is not None]
     if len(records) < len(spans):
         return None
-    return make_answer(NOERROR, records, (), min(spans)[0])
+    return make_answer(NOERROR, records, aliases, min(alias + spans)[0])
 
 
-def _spans(data: bytes, at: int, owner: bytes) -> list[tuple[int, int, int]]:
-    """Return of each record its TTL and where its RDATA is; none if one is of another kind.
+def _spans(data: bytes, at: int, count: int, owner: bytes) -> list[_Span]:
+    """Return the spans of so many records; none if one is of another kind.
 
     `owner`: what all of them begin with, up to the class.
     """
     spans = []
-    for _ in range(int.from_bytes(data[6:8])):
+    for _ in range(count):
         start = at + _FIXED_OCTETS
         if not data.startswith(owner, at) or start > len(data):
             return []
@@ -88,9 +105,12 @@ def _name(
     """Return a name that is whole, or ends with a pointer to what stands `before`, at `place`."""
     size = rdata[0] if rdata else 0
     label, tail = rdata[1 : 1 + size], rdata[1 + size :]
-    if len(tail) == _POINTER_OCTETS:
-        target = int.from_bytes(tail) - _POINTER - place
-        tail = before[target:] if 0 <= target < len(before) else b""
+    if tail[-1:] != b"\0":
+        at, end = 0, len(tail) - _POINTER_OCTETS
+        while at < end:
+            at += 1 + tail[at]
+        target = int.from_bytes(tail[end:]) - _POINTER - place
+        tail = tail[:end] + before[target:] if at == end and 0 <= target < len(before) else b""
     rest = suffix(tail)
     if (
         rest is None
