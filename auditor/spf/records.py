@@ -52,8 +52,7 @@ _SHOWN: Final = {
 def policy_domain(identity: Literal["helo", "mailfrom"], text: str) -> SpfFact | str:
     """Return the canonical domain whose policy counts for an identity (RFC 7208 §4.3).
 
-    Or the fact, with the result none, for a single label, an address, literal or bare, and
-    whatever would need escapes.
+    Or the fact, with the result none, for whatever is no domain of several labels.
     """
     try:
         domain = normalise(text)

@@ -144,6 +144,8 @@ def parent_of(name: str) -> str:
     return (name[label.end() :] if label else "") or "."
 
 
+_SPECIALS: Final = re.compile(r'[()<>\[\]:;@\\,"]')
+
 #: The local part of a mail address that needs no quotes (RFC 5322 §3.2.3).
 _DOT_ATOM: Final = r"(?a:[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*)"
 
@@ -164,10 +166,11 @@ def mail_address(rname: str) -> str:
 def is_multi_label(name: str) -> bool:
     """Tell whether a canonical name is a domain of several labels, as SPF wants (RFC 7208 §4.3).
 
-    A single label is none, nor is an address, literal or bare, nor what would need escapes.
+    A single label is none, nor is an address, literal, bare or with a port, nor anything else
+    with characters that need quotes in mail (RFC 5322 §3.2.3), or escapes.
     """
     parents, _, last = name.rpartition(".")
-    return not (not parents or last.isdigit() or "\\" in name or name[0] == "[")
+    return bool(parents) and not last.isdigit() and _SPECIALS.search(name) is None
 
 
 def is_hostname(text: str) -> bool:

@@ -16,7 +16,11 @@ from auditor.wire.codes import TXT, A
 
 @pytest.mark.parametrize(
     "helo",
-    ["localhost", "[192.0.2.1]", "192.0.2.1", "[IPv6:2001:db8::1]", "a..b", "", ".", "a b.c"],
+    [
+        *["localhost", "a..b", "", ".", "a b.c", "<mail.example.net>"],
+        *["[192.0.2.1]", "192.0.2.1", "[IPv6:2001:db8::1]", "192.0.2.1:25", "[192.0.2.1]:25"],
+        *["mail.example.net:25", "http://mail.example.net/"],
+    ],
 )
 def test_a_helo_that_is_no_domain_is_none_and_asks_nothing(helo: str) -> None:
     course = check(Zone({}).answer, V4, helo)
