@@ -123,7 +123,7 @@ class ZoneFileEngine:
         name, rdtype = question
         zone = self._zone_of(name)
         if zone is None:
-            return self._outside(name)
+            return Answer(REFUSED, how=Provenance(transport="file", ede=self._outside(name)))
         node = zone.node(name)
         if node:
             rrset = node.get(rdtype)
@@ -147,15 +147,13 @@ class ZoneFileEngine:
             zone = known[parent] = self._zone_of(parent)
         return zone
 
-    def _outside(self, name: str) -> Answer:
+    def _outside(self, name: str) -> tuple[tuple[int, str], ...]:
+        """Return the extended error for a name that no zone file covers."""
         origins = sorted(self._zones)
         listed = ", ".join(origins[:_MAX_NAMED])
         if len(origins) > _MAX_NAMED:
             listed += f" and {len(origins) - _MAX_NAMED} more"
-        message = f"no zone file covers {name}; loaded: {listed}"
-        return Answer(
-            REFUSED, how=Provenance(transport="file", ede=((_NOT_AUTHORITATIVE, message),))
-        )
+        return ((_NOT_AUTHORITATIVE, f"no zone file covers {name}; loaded: {listed}"),)
 
     def _follow(self, first: Zone, name: str, rdtype: int) -> Answer:
         """Answer what is not simply there, alias by alias through all zones."""
@@ -171,6 +169,9 @@ class ZoneFileEngine:
                 if node.target is None:
                     return make_answer(_YXDOMAIN, (), aliases, None, how)
                 node = {CNAME: (node.ttl, (node.target,))}
+            if node is CUT:
+                how = how._replace(ede=self._outside(name))
+                return make_answer(SERVFAIL, (), aliases, None, how)
             answer = _answer_at(node, zone, rdtype, aliases, ttl)
             if answer is not None:
                 return answer
@@ -201,7 +202,7 @@ def _answer_at(
     if -rdtype in node:
         own_ttl, unread = node[-rdtype]
         return _read_now(rdtype, unread, aliases, min(ttl, own_ttl), how)
-    if node is CUT or UNDETERMINED in node:
+    if UNDETERMINED in node:
         return make_answer(SERVFAIL, (), aliases, None, how)
     if CNAME in node:
         return None
