@@ -124,7 +124,7 @@ def command(
         for record in records.checked_records():
             planner.note_record(record)
         plan = planner.plan()
-        faults += undelegated_zones(planner.undelegated, faults)
+        faults += undelegated_zones(planner.undelegated, faults, planner.contact_of)
         changed = changed_zone_files(plan, data)
         write_folder(folder, plan_files(plan, data, changed, faults, format_name))
         if not quiet:

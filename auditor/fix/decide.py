@@ -345,6 +345,11 @@ class Planner:
         change = self._changes[owner, rdtype] = Change(owner, rdtype, before, ttl, mends)
         return change
 
+    def contact_of(self, zone: str) -> str:
+        """Return the mail address of a zone, "" if it is not known."""
+        mends = self._party(zone)
+        return mends.contact if mends.zone == zone else ""
+
     def _party(self, owner: str) -> Mends:
         """Return who runs the zone of a name in a zone of others."""
         loaded = self._zones.zone_of(owner)

@@ -10,7 +10,7 @@ from auditor.wire.names import mail_address
 from auditor.zones.placing import is_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = ["ZoneFault", "read_zone_faults", "undelegated_zones"]
 
@@ -45,10 +45,13 @@ def read_zone_faults(names: Iterable[str]) -> list[ZoneFault]:
     ]
 
 
-def undelegated_zones(parents: Mapping[str, str], known: Iterable[ZoneFault]) -> list[ZoneFault]:
+def undelegated_zones(
+    parents: Mapping[str, str], known: Iterable[ZoneFault], contact_of: Callable[[str], str]
+) -> list[ZoneFault]:
     """Return zones that are not delegated, as records say, and that are not known as such.
 
-    `parents`: the zones that deny them, by zone.
+    `parents`: the zones that deny them, by zone. `contact_of`: the mail address of a zone, "" if
+    it is not known.
     """
     told = {fault.zone for fault in known}
     return [
@@ -56,7 +59,7 @@ def undelegated_zones(parents: Mapping[str, str], known: Iterable[ZoneFault]) ->
             zone,
             parent,
             "rir" if is_registry(parent) else "isp",
-            "",
+            contact_of(parent),
             [{"code": "DELEGATION_MISSING", "severity": "error", "subject": zone}],
             (),
         )

@@ -342,14 +342,30 @@ def test_delegations_that_records_lack_go_to_the_registry_or_to_whoever_runs_the
 ):
     child = f"64/26.{REVERSE}"
     zones = zone_data({child: "@ NS ns2.example.net.\n", NET: ""})
-    faults = undelegated_zones({child: REVERSE, REVERSE: "192.in-addr.arpa"}, ())
+    parents = {child: REVERSE, REVERSE: "192.in-addr.arpa"}
+    faults = undelegated_zones(parents, (), Planner(zones, {}, {}).contact_of)
     files = plan_files(planned(zones, []), zones, {}, faults, "csv")
     letter = files[f"for-{REVERSE}.txt"].decode()
     assert f"Zone {child}: DELEGATION_MISSING " in letter
     assert f"    {child}. IN NS ns1.example.net.\n    {child}. IN NS ns2.example.net.\n" in letter
     registry = files["rir.txt"].decode()
     assert registry.startswith(f"domain:         {REVERSE}\n")
-    assert undelegated_zones({child: REVERSE}, faults) == []
+    assert undelegated_zones({child: REVERSE}, faults, lambda _: "") == []
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_a_missing_delegation_is_told_to_the_contact_of_the_zone_above(*, is_loaded: bool) -> None:
+    """It is in the zone itself, if that is loaded, or in its facts."""
+    child = f"64/26.{REVERSE}"
+    zones = zone_data({REVERSE: "", NET: ""} if is_loaded else {NET: ""})
+    parties = {} if is_loaded else {REVERSE: ZoneParty("isp", "hostmaster@example.net")}
+    planner = Planner(zones, {}, parties)
+    (fault,) = undelegated_zones({child: REVERSE}, (), planner.contact_of)
+    assert fault.contact == "hostmaster@example.net"
+    assert planner.contact_of(f"128/26.{REVERSE}") == ""
+    files = plan_files(planned(zones, []), zones, {}, [fault], "csv")
+    letter = files["for-hostmaster@example.net.txt"].decode()
+    assert letter.startswith("To: hostmaster@example.net\n")
 
 
 def test_a_planner_learns_of_missing_delegations_from_records() -> None:
