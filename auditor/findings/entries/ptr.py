@@ -226,7 +226,10 @@ ENTRIES: Final = (
             "lead back to all of them. To a receiver the name says nothing about the address."
         ),
         references=("RFC 1912 §2.7", "RFC 4592 §2.1.1", "RFC 8601 §3"),
-        remedy=("Enter a PTR record for each address that sends mail, and remove the wildcard."),
+        remedy=(
+            "Enter a PTR record for each address that sends mail, and remove the wildcard. Until "
+            "it is gone, a record with the same name cannot be told from it, and this stays."
+        ),
         zone_lines=("{reverse}. IN PTR {host}.",),
     ),
 )
