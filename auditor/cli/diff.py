@@ -7,7 +7,6 @@ from itertools import islice
 import click
 
 from auditor.cli.console import print_data, print_lines
-from auditor.cli.diff_shown import TARGETS_SHOWN
 from auditor.cli.formatting import after_demo
 from auditor.cli.garbage import cycles_uncollected
 from auditor.errors import UsageError
@@ -18,6 +17,8 @@ __all__ = ["command"]
 
 _REGRESSION = "regression"
 _NEVER = "never"
+#: Targets that changed, shown one by one unless --top or --all is given.
+_TARGETS_SHOWN = 10
 #: Lines printed at once: each print is a flush.
 _AT_ONCE = 256
 
@@ -37,7 +38,7 @@ _AT_ONCE = 256
     "--top",
     metavar="N",
     type=click.IntRange(min=0),
-    show_default=f"{TARGETS_SHOWN} of all kinds together",
+    show_default=f"{_TARGETS_SHOWN} of all kinds together",
     help="Most targets to show of each kind of change.",
 )
 @click.option("--all", "every", is_flag=True, help="Show all targets that changed.")
@@ -70,5 +71,5 @@ def command(
         else:
             from auditor.cli.diff_text import as_text  # noqa: PLC0415 - not needed for JSON
 
-            print_lines(as_text(diff, top, every=every))
+            print_lines(as_text(diff, top, _TARGETS_SHOWN, every=every))
         return 1 if fail_on == _REGRESSION and diff.regressions else 0

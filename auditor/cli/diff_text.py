@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from auditor.cli.diff_shown import TARGETS_SHOWN
 from auditor.cli.formatting import counted, severity_style, terminal_width, verdict_style
 from auditor.quoting import printable
 from auditor.views.diff.diff import CHANGES
@@ -39,14 +38,15 @@ _WHOLE: Final = 1_000
 _STDOUT: Final = 1
 
 
-def as_text(diff: Diff, top: int | None, *, every: bool = False) -> Iterator[str]:
+def as_text(diff: Diff, top: int | None, most: int = 0, *, every: bool = False) -> Iterator[str]:
     """Yield the lines of text for a person.
 
-    With up to `top` targets of each kind, without it up to TARGETS_SHOWN of all; or `every` one.
+    With up to `top` targets of each kind; if it is None, up to `most` of all kinds together; or
+    with `every` target.
     """
     changed = diff.counts.total()
     total = diff.unchanged + changed
-    zones = TARGETS_SHOWN if top is None else top
+    zones = most if top is None else top
     if not total:
         yield "no records in either: there is nothing to compare"
         return
@@ -54,7 +54,7 @@ def as_text(diff: Diff, top: int | None, *, every: bool = False) -> Iterator[str
         yield f"{counted(total, 'target')}, and none has changed"
         yield from _zones(diff.zones, zones)
         return
-    shown = _shown(diff, top, every=every)
+    shown = _shown(diff, top, most, every=every)
     if sum(shown.values()) < changed:
         yield from _places(diff)
     digits = len(f"{total:,}")
@@ -76,9 +76,8 @@ def as_text(diff: Diff, top: int | None, *, every: bool = False) -> Iterator[str
     yield from _zones(diff.zones, zones)
 
 
-def _shown(diff: Diff, top: int | None, *, every: bool) -> dict[str, int]:
+def _shown(diff: Diff, top: int | None, room: int, *, every: bool) -> dict[str, int]:
     """Return how many targets are shown of each kind of change."""
-    room = TARGETS_SHOWN
     shown = {}
     for kind in CHANGES:
         count = diff.counts[kind]
