@@ -10,16 +10,16 @@ from typing import Final
 
 __all__ = ["main"]
 
-#: Objects made between two looks for cyclic garbage, and how many before older ones are looked
-#: at: modules are being read, of which nothing goes.
+#: Objects made before the cyclic garbage collector runs: high, since nothing that the import of
+#: modules makes is garbage.
 _GC_THRESHOLD: Final = 100_000
 
 
 def main() -> None:
     """Run the command that `sys.argv` names and exit with its code."""
-    code = 1  # of an exception that nobody has handled
-    # After all other handlers, since it is the first: the interpreter would go on to take apart
-    # all that a run has made, object by object. `run` has flushed standard output by then.
+    code = 1  # after an unhandled exception
+    # Runs after all other handlers, since it is registered first. The interpreter would go on to
+    # free all objects of the run, one by one. `run` has flushed standard output by then.
     atexit.register(lambda: os._exit(code))
     gc.set_threshold(_GC_THRESHOLD)
     from auditor.cli.app import run  # noqa: PLC0415 - `import auditor.cli` alone is free

@@ -25,13 +25,13 @@ def place_lines(problem: Problem) -> Iterator[str]:
 
 
 def advice_lines(advice: Advice, published: set[str]) -> Iterator[str]:
-    """Yield what to publish, once: several findings may be cured by the same records.
+    """Yield what to publish, once: the same records may fix several findings.
 
-    What is in `published` was shown before; what is shown joins it.
+    `published` are the lines shown before; new ones are added to it.
     """
     for lines, head, again in (
         (advice.lines, "To publish:", "To publish: the lines above."),
-        (advice.drafts, "To publish, once what stands in < > is decided:", "To decide: as above."),
+        (advice.drafts, "To publish, with the parts in < > filled in:", "To decide: as above."),
     ):
         if lines:
             fresh = [line for line in lines if line not in published]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "run"]
 
-#: Commands and the one line that `auditor --help` says of each. The module of a command is
-#: imported when it is called: `check` must answer before a person notices.
+#: Commands and the one line that `auditor --help` shows for each. The module of a command is
+#: imported when it is called, so that `check` starts fast.
 _COMMANDS: Final = {
     "scan": "Audit addresses, prefixes and domains; NDJSON out.",
     "check": "Audit one or a few targets and explain the result.",
@@ -33,7 +33,7 @@ _COMMANDS: Final = {
     "compare": "Compare a zone with the answers of each of its servers.",
     "fix": "Plan the DNS changes that fix findings, and prove them.",
     "diff": "Compare two results: what got worse, better, or changed.",
-    "history": "Show over many nights since when findings are there.",
+    "history": "Show over many nights how old findings are.",
     "report": "Turn results into a page for people: map, remedies, tables.",
     "convert": "Turn results into Parquet or CSV for data tools.",
     "summary": "Show counts of results, and where it is worst.",
@@ -46,7 +46,7 @@ _COMMANDS: Final = {
     "man": "Print the manual page, made from the commands.",
 }
 
-#: By this variable a shell asks how to complete a line (see click).
+#: The variable by which a shell asks for completions (see click).
 _COMPLETE: Final = "_AUDITOR_COMPLETE"
 
 #: Exit code of an invalid command line.
@@ -72,7 +72,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] in _COMMANDS:
             return super().resolve_command(ctx, args)
-        if ctx.resilient_parsing:  # a line that is being typed
+        if ctx.resilient_parsing:  # while a line is completed
             return None, None, args
         hint = did_you_mean(args[0], _COMMANDS) or _check_instead(args[0])
         raise UsageError(f"no command {quoted(args[0])}{hint} (see auditor --help)")
@@ -96,7 +96,7 @@ class _Commands(click.Group):
 
 
 def _check_instead(text: str) -> str:
-    """Return the end of the message for what is a target, and no command."""
+    """Return the end of the message if a target was given in place of a command."""
     from auditor.targets.item import read_item  # noqa: PLC0415 - only for an error message
     from auditor.targets.target import Origin, Target  # noqa: PLC0415 - see above
 
@@ -116,7 +116,7 @@ def _check_instead(text: str) -> str:
 def app() -> None:
     """Audit mail addresses at volume: PTR, forward confirmation and SPF in one pass.
 
-    `auditor COMMAND --help` says more about each command. Exit codes: 0 finished,
+    `auditor COMMAND --help` describes a command. Exit codes: 0 finished,
     1 finished and a finding is as severe as --fail-on says, 2 the command line, the
     configuration or the input is wrong, 3 not finished, or more is undetermined than
     --max-unknown allows.
@@ -124,7 +124,7 @@ def app() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command and return its exit code; whatever goes wrong is one line on stderr."""
+    """Run a command and return its exit code; an error is one line on stderr."""
     prepare()
     if _COMPLETE in os.environ:
         return _run(arguments, ErrorOutput())
@@ -149,21 +149,21 @@ def _run(arguments: Sequence[str], error_output: ErrorOutput) -> int:
     except AuditorError as error:
         return _failed(error_output, error)
     except click.UsageError as error:
-        return _fail(error_output, _complaint(error, arguments), WRONG)
+        return _fail(error_output, _usage_message(error, arguments), WRONG)
     except (KeyboardInterrupt, click.Abort):
         return _fail(error_output, "interrupted", NOT_FINISHED)
     except SystemExit:
-        # Raised by click, when the reader of its help closes the pipe.
+        # Raised by click when the reader of the help closes the pipe.
         return 0
     except OSError as error:
-        # What is left is click's own printing of help; commands name what they touch.
+        # Only of click's own printing of help: the errors of commands name a file.
         return _failed(error_output, unwritable(error))
     return result if isinstance(result, int) else 0
 
 
 def _failed(error_output: ErrorOutput, error: AuditorError) -> int:
-    """Say what ended a command; return its exit code."""
-    # `| head` has seen enough, which is nobody's fault. A scan has a sink of its own, and says so.
+    """Print the error that ended a command; return its exit code."""
+    # A reader that closes the pipe, such as `head`, is no error; the sink of a scan reports it.
     if not isinstance(error, ClosedOutputError):
         error_output.fail(str(error), error.exit_code)
     return error.exit_code
@@ -175,7 +175,7 @@ def _fail(error_output: ErrorOutput, message: str, code: int) -> int:
 
 
 def _is_text(argument: str) -> bool:
-    """Tell whether an argument is text: octets that are not come as lone surrogates."""
+    """Tell whether an argument is text: other octets come as lone surrogates."""
     try:
         argument.encode()
     except UnicodeEncodeError:
@@ -183,8 +183,8 @@ def _is_text(argument: str) -> bool:
     return True
 
 
-def _complaint(error: click.UsageError, arguments: Sequence[str]) -> str:
-    """Return what is wrong with a command line, in the words of all other messages."""
+def _usage_message(error: click.UsageError, arguments: Sequence[str]) -> str:
+    """Return what is wrong with a command line, in the style of all other messages."""
     with click.Context(app) as ctx:
         command = app.get_command(ctx, arguments[0])
     where = "auditor" if command is None else f"auditor {command.name}"

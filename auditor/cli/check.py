@@ -53,10 +53,10 @@ _STDERR: Final = 2
 def command(target: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
     """Audit one or a few targets and explain: the evidence, the findings, the remedies.
 
-    First comes in plain words who minds and why, last who else does. A TARGET is an address,
-    a small prefix or range, or a domain; `-` reads standard input. 64 of them at most: use
-    `auditor scan` for more. With several --server options each is also asked by itself; where
-    they disagree, the evidence says which said what.
+    First comes a sentence: what receivers do with mail from it, and why. Last come the receiver
+    rules that apply. A TARGET is an address, a small prefix or range, or a domain; `-` reads
+    standard input. 64 of them at most: use `auditor scan` for more. With several --server
+    options each server is also asked by itself; the evidence shows where their answers differ.
     """
     settings = make_settings(given)
     if not target:
@@ -92,11 +92,11 @@ def _check(settings: Settings, targets: Sequence[Target], rule_set: RuleSet) -> 
         )
     )
     with engine_messages():
-        # Only answers that say how they were obtained tell why a server failed.
+        # Only traced answers have the extended errors of failures.
         traced = replace(settings, trace=True)
-        checked = run_loop(patience.with_word(run_steps(traced, steps)))
+        checked = run_loop(patience.until_done(run_steps(traced, steps)))
     if len(settings.servers) > 1 and "SERVERS_DISAGREE" in rule_set.severities:
-        with engine_messages(quiet=True):  # what is wrong with a server has been told above
+        with engine_messages(quiet=True):  # the faults of servers have been reported above
             server_answers = run_loop(ask_each(settings, [result.record for result in checked]))
         checked = [
             result._replace(
@@ -108,7 +108,7 @@ def _check(settings: Settings, targets: Sequence[Target], rule_set: RuleSet) -> 
 
 
 def _examined(audit: Steps[Record], origin: Origin, helo: str) -> Steps[Checked]:
-    """Audit a target, and look up what explains its record; `helo`: if its line has none."""
+    """Audit a target, and look up what explains its record; `helo` is for lines without one."""
     outside: dict[str, str] = {}
     errors: dict[str, str] = {}
     record = yield from noting(audit, outside, errors)
@@ -122,7 +122,7 @@ def _examined(audit: Steps[Record], origin: Origin, helo: str) -> Steps[Checked]
 def _with_disagreement(
     record: Record, server_answers: Sequence[ServerAnswers], rule_set: RuleSet
 ) -> Record:
-    """Return a record with the findings about its servers, and the verdict that follows."""
+    """Return a record with the findings about its servers, and the verdict of all."""
     findings = [
         Finding(noted["code"], noted["severity"], noted["subject"]) for noted in record["findings"]
     ]

@@ -46,7 +46,7 @@ def check_data(checked: Checked, chosen: Sequence[Receiver]) -> dict[str, Any]:
         ],
         "receivers": [
             {"receiver": receiver.key, "name": receiver.name, **rule_data(rule)}
-            for receiver, rule in matching_rules(record, checked.minding(chosen))
+            for receiver, rule in matching_rules(record, checked.applicable(chosen))
         ],
         "reverse_zone": None if checked.zone is None else _zone(checked.zone),
         "outside": dict(checked.outside),

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from auditor.findings.receivers import Receiver, Rule
 
-__all__ = ["effect_text", "who_minds"]
+__all__ = ["effect_text", "receiver_rule_lines"]
 
-#: What is done with the mail, from the strictest on.
+#: What is done with the mail, the strictest first.
 _VERBS: Final = {
     "refuse": "refused",
     "defer": "deferred",
@@ -25,17 +25,18 @@ _VERBS: Final = {
 }
 
 
-def who_minds(record: Mapping[str, Any], chosen: Iterable[Receiver]) -> Iterator[str]:
+def receiver_rule_lines(record: Mapping[str, Any], chosen: Iterable[Receiver]) -> Iterator[str]:
     """Yield lines for a person: which receivers have a published rule for such an address.
 
-    Grouped by the facts that the rules name, then by what is done. Nothing where no rule holds.
+    Grouped by the facts that the rules name, then by effect. Nothing if no rule applies.
     """
     groups: dict[str, dict[str, list[str]]] = {}
     for receiver, rule in matching_rules(record, chosen):
         effects = groups.setdefault(_facts(rule), {effect: [] for effect in _VERBS})
         effects[rule.effect].append(f"{receiver.name}{_details(rule)}")
     if groups:
-        yield f"  {click.style('Who minds', bold=True)}, as published (auditor receivers)"
+        head = click.style("Receiver rules that apply", bold=True)
+        yield f"  {head}, as published (auditor receivers)"
     for facts, effects in groups.items():
         yield paragraph(f"{facts}:", 4, hanging=2)
         for effect, names in effects.items():

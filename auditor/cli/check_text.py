@@ -8,7 +8,7 @@ import click
 
 from auditor.checks.server_agreement import rdata_text
 from auditor.cli.advice_text import advice_lines, place_lines
-from auditor.cli.check_receivers import who_minds
+from auditor.cli.check_receivers import receiver_rule_lines
 from auditor.cli.check_zones import split_findings, unfiled
 from auditor.cli.formatting import counted, paragraph, severity_style, time_span, verdict_style
 from auditor.findings.advice import advise
@@ -38,15 +38,15 @@ __all__ = ["describe"]
 
 #: The column, after the margin, where the text of a line of evidence begins.
 _COLUMN: Final = 7
-#: What explains a finding about a policy, where it is not one itself.
+#: What explains a finding about a policy, if that is not one itself.
 _NEARLY: Final = {"SPF_NONE": "SPF_NEAR_MISS"}
 
 
 def describe(checked: Checked, explained: set[str], chosen: Sequence[Receiver]) -> Iterator[str]:
     """Yield the lines that explain a record.
 
-    A finding whose code is in `explained` is only named; the codes of this record join it.
-    `chosen`: the receivers whose rules are told.
+    A finding whose code is in `explained` is only named; the codes of this record are added to it.
+    `chosen`: the receivers whose rules are shown.
     """
     record, known, zone, outside, errors, said = checked
     verdict = record["verdict"]
@@ -74,21 +74,23 @@ def describe(checked: Checked, explained: set[str], chosen: Sequence[Receiver]) 
     for finding in most_severe_first(findings):
         yield ""
         yield from _finding(finding, known, explained, _replacing(finding, findings))
-        yield from _whom_to_ask(finding, zone)
+        yield from _contact_lines(finding, zone)
         yield from _deciding(record["spf"], finding)
         yield from advice_lines(advise(record, finding, known), published)
-    minding = list(who_minds(record, checked.minding(chosen)))
-    if minding:
+    rule_lines = list(receiver_rule_lines(record, checked.applicable(chosen)))
+    if rule_lines:
         yield ""
-        yield from minding
+        yield from rule_lines
 
 
-def _whom_to_ask(finding: Mapping[str, str], zone: ReverseZone | None) -> Iterator[str]:
-    """Yield whom to write to about a PTR record or a delegation that is not there."""
-    about = {"PTR_MISSING": "there is no such name", "DELEGATION_MISSING": "it is not delegated"}
+def _contact_lines(finding: Mapping[str, str], zone: ReverseZone | None) -> Iterator[str]:
+    """Yield whom to write to about a missing PTR record or delegation."""
+    about = {
+        "PTR_MISSING": "There is no such name in the zone",
+        "DELEGATION_MISSING": "It is not delegated by the zone",
+    }
     if zone is not None and zone.contact and finding["code"] in about:
-        text = f"The zone {zone.name} says that {about[finding['code']]}: write to {zone.contact}."
-        yield paragraph(text, 4)
+        yield paragraph(f"{about[finding['code']]} {zone.name}: write to {zone.contact}.", 4)
 
 
 def _evidence(record: Record) -> Iterator[str]:
@@ -109,7 +111,7 @@ def _fact(margin: int, label: str, text: str) -> str:
 def _address(margin: int, ptr: PtrLookup, iprev: Iprev) -> Iterator[str]:
     # Unread is not absent.
     names = ", ".join(ptr["names"]) or ("no name" if ptr["status"] in SETTLED else "not known")
-    denied = f", says the zone {ptr['zone']}" if ptr["zone"] else ""
+    denied = f" in the zone {ptr['zone']}" if ptr["zone"] else ""
     yield _fact(margin, "PTR", f"{ptr['status']}: {names}{denied}")
     if ptr["chain"]:
         yield _fact(margin, "", "alias: " + " -> ".join((*ptr["chain"], ptr["owner"])))
@@ -123,7 +125,7 @@ def _address(margin: int, ptr: PtrLookup, iprev: Iprev) -> Iterator[str]:
 
 
 def _zone(zone: ReverseZone, denied_by: str) -> Iterator[str]:
-    """Yield who can change the PTR record, and when the world sees a change.
+    """Yield who can change the PTR record, and how long changes take.
 
     `denied_by`: the zone that denied it, "" if none did.
     """
@@ -136,10 +138,8 @@ def _zone(zone: ReverseZone, denied_by: str) -> Iterator[str]:
     if zone.lifetimes:
         shown = ", ".join(map(_lifetime, zone.lifetimes))
         longest = time_span(max(lifetime.seconds for lifetime in zone.lifetimes))
-        left = "" if zone.exact else " (a resolver tells what is left of a TTL)"
-        yield _fact(
-            4, "TTL", f"{shown}: the world sees a change after {longest} at the latest{left}"
-        )
+        left = "" if zone.exact else " (a resolver shows the rest of a TTL)"
+        yield _fact(4, "TTL", f"{shown}: changes take up to {longest}{left}")
 
 
 def _lifetime(lifetime: Lifetime) -> str:
@@ -196,9 +196,9 @@ def _disagreement(said: ServerAnswers) -> Iterator[str]:
 def _finding(
     finding: Mapping[str, str], known: FollowUpFacts, explained: set[str], instead: str = ""
 ) -> Iterator[str]:
-    """Yield what a finding is, why it matters and what to do, the latter two once a code.
+    """Yield what a finding is, why it matters and what to do; the latter two once for each code.
 
-    `instead` is the finding whose remedy counts, since it has the name replaced.
+    `instead` is the finding whose remedy replaces the name, and so applies here as well.
     """
     code, severity, subject = finding["code"], finding["severity"], finding["subject"]
     about = entry(code)
@@ -223,7 +223,7 @@ def _finding(
 
 
 def _replacing(finding: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> str:
-    """Return the finding that has the name replaced which another one would give an address."""
+    """Return the code of the finding that replaces the name of this one, or ""."""
     if not finding["code"].startswith("FORWARD_"):
         return ""
     codes = {other["code"] for other in findings if other["subject"] == finding["subject"]}

@@ -1,6 +1,6 @@
 """Notes on answers for `auditor check`: names outside of all zone files, and why servers failed.
 
-In an audit from zone files, no server is to blame for names outside of them.
+In an audit from zone files, names outside of them are no fault of any server.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _MAX_NOTE_CHARACTERS: Final = 1024  # a name and three zones
 
 
 def noting(steps: Steps[T], outside: dict[str, str], errors: dict[str, str]) -> Steps[T]:
-    """Run the steps; note what the answers say besides.
+    """Run the steps, and note two kinds of failed lookups.
 
-    To `outside` go the names that no zone file covers, with what was said of each, to `errors`
-    what failed, with its extended error (RFC 8914).
+    `outside` gets the names that no zone file covers, each with the text of its answer; `errors`
+    the other failures, each with its extended error (RFC 8914).
     """
     try:
         questions = next(steps)
@@ -66,13 +66,13 @@ def _note(
 def split_findings(
     record: Record, outside: Mapping[str, str]
 ) -> tuple[list[Finding], list[Finding]]:
-    """Return the genuine findings, and those that are only due to a missing zone file."""
+    """Return the genuine findings, and the findings that are only due to a missing zone file."""
     lacking = [finding for finding in record["findings"] if _only_lacks(finding, outside)]
     return [finding for finding in record["findings"] if finding not in lacking], lacking
 
 
 def _only_lacks(finding: Finding, outside: Mapping[str, str]) -> bool:
-    """Whether a finding could not be determined because of a name that no zone file covers."""
+    """Tell whether a finding is undetermined because of a name that no zone file covers."""
     about = entry(finding["code"])
     if not about.undetermined or not outside:
         return False

@@ -24,10 +24,9 @@ __all__ = ["Checked"]
 class Checked(NamedTuple):
     """A record with what was looked up for it.
 
-    `known`: what the advice needs. `zone`: that of the PTR record, None if it does not matter.
-    `outside`: names that no zone file covers, with what was said of each. `errors`: what failed,
-    with its extended error. `server_answers`: what several
-    servers answered.
+    `known`: what the advice needs. `zone`: that of the PTR record, None where there is no finding.
+    `outside`: names that no zone file covers, with the texts of their answers. `errors`: failed
+    lookups with their extended errors. `server_answers`: the answers of several servers.
     """
 
     record: Record
@@ -44,12 +43,12 @@ class Checked(NamedTuple):
         findings, lacking = split_findings(self.record, self.outside)
         if lacking and not findings:
             return "Undetermined: no zone file covers a name that had to be looked up."
-        return headline({**self.record, "findings": findings}, self.minding(chosen))
+        return headline({**self.record, "findings": findings}, self.applicable(chosen))
 
-    def minding(self, chosen: Sequence[Receiver]) -> Sequence[Receiver]:
-        """Return the receivers with the rules that apply to what was asked.
+    def applicable(self, chosen: Sequence[Receiver]) -> Sequence[Receiver]:
+        """Return the receivers without rules about failed lookups that have not failed.
 
-        No lookup has failed where a name is merely in no zone file.
+        A name that is in no zone file is no failed lookup.
         """
         _, lacking = split_findings(self.record, self.outside)
         if {finding["code"] for finding in lacking}.isdisjoint(CODES_OF_FACTS["temporary"]):

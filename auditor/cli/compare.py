@@ -44,8 +44,8 @@ def command(zone: tuple[str, ...], *, primary: Path | None, as_json: bool, **giv
 
     The zone is transferred (--transfer-from), or from files (--primary). Each address of each
     server that its NS records name is asked for each PTR, A, AAAA, CNAME, MX, TXT and NS record
-    set, at --authority-port, without recursion. Exit 1 if one of them does not serve the zone
-    just so. With --zones nobody is asked; it shows which servers there are.
+    set, at --authority-port, without recursion. Exit 1 if one of them serves
+    other records. With --zones no server is asked; the servers are only listed.
     """
     settings = make_settings(given)
     if not zone:

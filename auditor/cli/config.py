@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 _DEFAULT: Final = Source("default")
 
-#: Columns up to which the origins stand below each other.
+#: Columns up to which the origins are aligned.
 _COLUMN: Final = 34
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
@@ -34,11 +34,11 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 @settings_options(*Group)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
 def command(*, as_json: bool, **given: Any) -> int:
-    """Print the settings that a scan with these options would have, and where each is from.
+    """Print the settings that a scan with these options would have, and the origin of each.
 
     Later ones win: the defaults, auditor.toml in the working directory, the file that
-    --config or AUDITOR_CONFIG names, AUDITOR_* variables, options. What is printed is a
-    TOML file in turn: save it, and --config reads it.
+    --config or AUDITOR_CONFIG names, AUDITOR_* variables, options. The output is a
+    TOML file, which --config reads.
     """
     loaded = load_settings(given)
     for name in loaded.ignored:
@@ -116,7 +116,7 @@ def _toml(value: object) -> str:
 
 
 def _escaped(letter: str) -> str:
-    """Return a letter of a TOML string: nothing in it moves a terminal's cursor."""
+    """Return a letter of a TOML string, escaped if it does not print."""
     if letter in {'"', "\\"}:
         return f"\\{letter}"
     if letter.isprintable():

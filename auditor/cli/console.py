@@ -30,17 +30,17 @@ __all__ = [
     "print_message",
 ]
 
-#: Characters of a line of a message: names of files are in it as they were given.
+#: Characters of a line of a message, which may contain names of files of any length.
 _MAX_LINE: Final = 10_000
 _STYLE: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 def prepare() -> None:
-    """Make the standard streams fit for any caller.
+    """Make the standard streams usable for any caller.
 
-    One that is closed (`<&-`) is taken up by the null device: whatever is opened next would
-    get its number, and the event loop aborts over that. What the character set of standard
-    output lacks comes out as an escape, not as an error.
+    A closed one (`<&-`) becomes the null device: whatever is opened next would get its number,
+    and the event loop aborts over that. What the character set of standard output lacks is
+    written as an escape, not an error.
     """
     if None in (sys.stdin, sys.stdout, sys.stderr):
         while (null := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - standard error
@@ -76,7 +76,7 @@ def print_json(value: object, *, indent: bool = False) -> None:
 
 def print_message(text: str) -> None:
     """Print lines about the run on standard error, if it is open; fit for a terminal."""
-    # Not by click: it would go round the progress display, which stands in for sys.stderr.
+    # Not by click, which would bypass the progress display in place of sys.stderr.
     with suppress(OSError):
         if sys.stderr is not None:
             colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
@@ -98,16 +98,16 @@ def _escaped(text: str) -> str:
 class ErrorOutput:
     """How the error that ends a command is printed: as a line for people, or as a JSON event.
 
-    It comes with the command's context (`obj`), so that whoever learns the log format sets it.
+    It is in the context of the command (`obj`), and is set when the log format is known.
     """
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self._said = ""
+        self._printed = ""
 
     @classmethod
     def from_arguments(cls, arguments: Sequence[str], environ: Mapping[str, str]) -> ErrorOutput:
-        """Return the one that a command line seems to ask for, before it is understood."""
+        """Return what a command line seems to ask for, before it is parsed."""
         choice = environ.get("AUDITOR_LOG_FORMAT", "")
         for text, following in zip(arguments, [*arguments[1:], ""], strict=True):
             name, equals, value = text.partition("=")
@@ -116,18 +116,18 @@ class ErrorOutput:
         return cls(as_json=choice == "json" and arguments[0] == "scan")
 
     def fail(self, message: str, code: int) -> None:
-        """Say what ended the command, once."""
+        """Print the error that ended the command, once."""
         if not self.as_json:
             print_message(f"auditor: {message}")
-        elif message != self._said:
-            self._said = message
+        elif message != self._printed:
+            self._printed = message
             from auditor.cli.log_json import error_event  # noqa: PLC0415 - for few commands
 
             error_event(message, code)
 
 
 def unwritable(error: OSError) -> OutputError:
-    """Return the error for a standard output that takes no more."""
+    """Return the error for a standard output that cannot be written."""
     if isinstance(error, BrokenPipeError):
         return ClosedOutputError("standard output: closed by its reader")
     return OutputError(f"standard output: cannot be written: {error.strerror}")
@@ -139,14 +139,14 @@ def flush() -> OSError | None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
-        # It cannot be flushed by the interpreter either, which would complain about it.
+        # The interpreter would try to flush it again, and print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return error
     return None
 
 
 class _Messages(logging.Handler):
-    """Shows what the engines report."""
+    """Prints what the engines log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print `auditor: ` and the message."""
@@ -155,9 +155,9 @@ class _Messages(logging.Handler):
 
 @contextmanager
 def engine_messages(*, quiet: bool = False) -> Iterator[None]:
-    """Show what the engines report of servers; nothing if `quiet`.
+    """Print what the engines log about servers; nothing if `quiet`.
 
-    Errors are not shown: whatever is one ends the command, and is its last message.
+    Errors are not printed: an error ends the command, and is its last message.
     """
     log = logging.getLogger("auditor")
     handler = logging.NullHandler() if quiet else _Messages()

@@ -42,13 +42,13 @@ __all__ = ["command", "load_arrow"]
 
 _PARQUET: Final = ".parquet"
 _CSV: Final = ".csv"
-#: What an output may be called, from the longest ending on.
+#: The endings that an output may have, the longest first.
 _ENDINGS: Final = (".csv.gz", ".csv.zst", _CSV, _PARQUET)
 _STDOUT: Final = "-"
 
-#: Of a fingerprint, to tell runs that started at the same time.
+#: Characters of a fingerprint, to tell runs that started at the same time apart.
 _FINGERPRINT_CHARACTERS: Final = 8
-#: What a table keeps of the manifest beside its source.
+#: Keys of the manifest beside the source that a table keeps.
 _KEPT: Final = ("auditor", "fingerprint", "started", "ended", "how", "records")
 
 
@@ -88,9 +88,9 @@ def command(
     (`auditor schema` describes its keys), and needs pyarrow (the extra `parquet`). CSV has
     one row a target, with lists joined by blanks and labels as JSON; an apostrophe stands
     before what a spreadsheet would take for a formula. With --flat, either has one row a
-    finding, and a target without any has one row with no code. `run` and `scanned_at` say
-    which run a row is of, from the manifest beside the results, so that nights add up in one
-    table. Zone facts (`FILE.zones.ndjson`) become a table of their own, one row a zone or a
+    finding, and a target without any has one row with no code. `run` and `scanned_at` name
+    the run of a row, from the manifest beside the results, so that a table can have many
+    runs. Zone facts (`FILE.zones.ndjson`) become a table of their own, one row a zone or a
     finding.
     """
     seen: set[str] = set()
@@ -111,7 +111,7 @@ def command(
 
 
 class _Source(NamedTuple):
-    """What is converted: records have `results`, zone facts `zones` and the `table` of their kind.
+    """What is converted: `results` of records, or `zones` with the `table` of zone facts.
 
     `manifests` and `stamps` of the runs are by the names of the results; `columns`: of labels.
     """
@@ -172,11 +172,11 @@ def _to_file(source: _Source, path: Path, *, flat: bool, overwrite: bool) -> int
 
 
 def load_arrow() -> None:
-    """Load pyarrow as suits a process that does nothing else.
+    """Load pyarrow without what writing a table does not need.
 
-    It would load numpy, which it does not need to write, and pandas to tell what a list is: more
-    CPU time than the table of a /16 takes. With memory from malloc() the process stays a quarter
-    smaller. Raises UsageError if pyarrow is not installed.
+    By itself it loads numpy and pandas, which takes more CPU time than the table of a /16. With
+    memory from malloc() the process is a quarter smaller. Raises UsageError if pyarrow is
+    not installed.
     """
     is_loaded = "numpy" in sys.modules
     if not is_loaded:
@@ -225,7 +225,7 @@ def _ending(path: Path) -> str:
 
 
 def _packed(file: IO[bytes], ending: str) -> IO[bytes]:
-    """Return what compresses into `file`, which stays open; the same input gives the same bytes."""
+    """Return a file that compresses into `file`, which stays open; reproducible to the byte."""
     if ending.endswith(".gz"):
         return cast("IO[bytes]", gzip.GzipFile("", "wb", fileobj=file, mtime=0))
     if ending.endswith(".zst"):
@@ -236,7 +236,7 @@ def _packed(file: IO[bytes], ending: str) -> IO[bytes]:
 
 
 def _notes(source: _Source, *, flat: bool) -> dict[str, str]:
-    """Return what a table says of itself: who made it, what of, from which runs."""
+    """Return the metadata of a table: version, sources and runs."""
     runs = [
         {"file": name, **{key: manifest[key] for key in _KEPT if key in manifest}}
         for name, manifest in source.manifests.items()
@@ -260,7 +260,7 @@ def _manifest(name: str) -> Mapping[str, Any]:
 
 
 def _stamp(manifest: Mapping[str, Any]) -> RunStamp:
-    """Return what tells the rows of a run from those of others."""
+    """Return the columns that identify the run of a row."""
     try:
         started = datetime.fromisoformat(manifest["started"]).astimezone(UTC)
     except (KeyError, OverflowError, TypeError, ValueError):

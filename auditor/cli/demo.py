@@ -24,7 +24,7 @@ from auditor.views.report.page import make_page
 __all__ = ["command"]
 
 _CODE: Final = Path(__file__).resolve().parents[1]
-#: Where the fleet is: a wheel carries it inside of the package, a clone beside it.
+#: Where the fleet is: inside the package in a wheel, beside it in a clone.
 _PLACES: Final = (_CODE / "fleet", _CODE.parent / "examples" / "fleet")
 
 _ZONES: Final = "zones"
@@ -42,9 +42,9 @@ _TOP: Final = 5
 def command(*, output: str | None, quiet: bool) -> None:
     """Audit the example fleet, a small ISP with a specimen of every mistake; no network.
 
-    Prints the summary. With -o, DIR has the zone files and the targets to try other
-    commands on, the records, and a report for a browser; what an earlier demo has left
-    there is replaced.
+    Prints the summary. With -o, DIR gets the zone files and the targets to try other
+    commands on, the records, and a report for a browser; the files of an earlier demo are
+    replaced.
     """
     if output is None:
         with temporary_folder("auditor-demo-") as passing:
@@ -74,7 +74,7 @@ def _fleet() -> Path:
 
 
 def _copy(folder: Path) -> None:
-    """Copy the fleet. Raises UsageError for a folder of something else."""
+    """Copy the fleet. Raises UsageError for a folder with other files."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is a file; expected a folder for the demo")
     if folder.exists() and any(folder.iterdir()) and not (folder / _TARGETS).exists():

@@ -51,8 +51,8 @@ def command(
     OLD and NEW are files (.gz, .zst and .xz are read as they are), folders of parts, or, one
     of them, - for standard input. Their lines may come in any order; the n-th record of a
     target is compared with its n-th. Worse and better go by the verdict (pass, warn, fail),
-    then by problems that came or went; a verdict that is unknown now is undetermined, not
-    worse. Labels, and the line numbers of invalid lines, are not compared. Zone facts beside
+    then by new and fixed problems; a verdict that is unknown now is undetermined, not worse.
+    Labels, and the line numbers of invalid lines, are not compared. Zone facts beside
     both (`auditor scan --authority`) are compared by their findings.
     """
     if old is None or new is None:

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 __all__ = ["as_text"]
 
-#: What is said of a kind of change, and in which colours.
-_SAID: Final = {
+#: Words and colours of the kinds of change.
+_WORDS: Final = {
     "worse": ("got worse", verdict_style("fail")),
-    "undetermined": ("cannot be told any more", verdict_style("unknown")),
+    "undetermined": ("became unknown", verdict_style("unknown")),
     "better": ("got better", verdict_style("pass")),
-    "determined": ("can be told again", verdict_style("warn")),
+    "determined": ("became known", verdict_style("warn")),
     "changed": ("changed, no better or worse", {"bold": True}),
     "appeared": ("appeared", {"bold": True}),
     "vanished": ("vanished", {"bold": True}),
 }
 _MARKS: Final = (("added", "+"), ("removed", "-"))
-#: Findings that came or went, shown at most.
+#: New and fixed findings shown.
 _FINDINGS_SHOWN: Final = 10
 _NOTHING: Final = "nothing"
-#: Characters of a value, and of a name or an invalid line; all of it that is kept elsewhere.
+#: Characters shown of a value, and of a name or an invalid line (in effect all).
 _VALUE: Final = 60
 _WHOLE: Final = 1_000
 _STDOUT: Final = 1
@@ -60,13 +60,13 @@ def as_text(diff: Diff, top: int | None, most: int = 0, *, every: bool = False) 
     digits = len(f"{total:,}")
     for kind in CHANGES:
         if count := diff.counts[kind]:
-            template, style = _SAID[kind]
+            template, style = _WORDS[kind]
             yield f"{count:>{digits},}  {click.style(template, **style)}{_moves(diff, kind)}"
     yield f"{diff.unchanged:>{digits},}  did not change"
     if top == 0 and not every:
         return
     for kind, changes in _by_kind(diff, shown, every=every):
-        template, style = _SAID[kind]
+        template, style = _WORDS[kind]
         yield f"\n{click.style(template.capitalize(), **style)}"
         for change in changes:
             yield from _change(change)
@@ -89,7 +89,7 @@ def _shown(diff: Diff, top: int | None, room: int, *, every: bool) -> dict[str, 
 def _by_kind(
     diff: Diff, shown: Mapping[str, int], *, every: bool
 ) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
-    """Yield each kind of change with the first changes of it, or all."""
+    """Yield each kind of change with its first changes, or all."""
     if every:  # read once for each kind: there may be too many for memory
         for kind in CHANGES:
             if diff.counts[kind]:
@@ -106,7 +106,7 @@ def _by_kind(
 
 
 def _places(diff: Diff) -> Iterator[str]:
-    """Yield which findings came and went, and where most of them did."""
+    """Yield which findings are new or fixed, and where most of them are."""
     changed = diff.places.changed_findings()
     if not changed:
         return
@@ -141,7 +141,7 @@ def _zones(zones: Sequence[Mapping[str, Any]], top: int) -> Iterator[str]:
 
 
 def _moves(diff: Diff, kind: str) -> str:
-    """Say between which verdicts targets went, the most frequent first."""
+    """Return between which verdicts targets changed, the most frequent first."""
     moves = diff.moves[kind]
     if kind == "changed":
         return ""
@@ -174,7 +174,7 @@ def _change(change: dict[str, Any]) -> Iterator[str]:
 
 
 def _findings(change: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each finding that came or went."""
+    """Yield a line for each new or fixed finding."""
     for key, mark in _MARKS:
         for finding in change["findings"][key]:
             code = click.style(printable(finding["code"]), **severity_style(finding["severity"]))
@@ -189,7 +189,7 @@ def _fact(fact: dict[str, Any]) -> str:
 
 
 def _limit() -> int:
-    """Return how much of a value is shown: a few words on a terminal, all of it in a file."""
+    """Return how many characters of a value are shown: few on a terminal, all in a file."""
     return _WHOLE if terminal_width(_STDOUT) is None else _VALUE
 
 
@@ -200,7 +200,7 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        # A whole object, whose name is said already: what it came to.
+        # A whole object, whose name is shown already: its result.
         value_text = value.get("result") or value.get("status") or ""
         return printable(str(value_text), _limit()) or "there"
     if isinstance(value, list):

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["dry_run_lines"]
 
-#: Invalid lines that are named.
+#: Invalid lines that are shown.
 _MAX_NAMED: Final = 10
-#: Servers that are named.
+#: Servers that are shown.
 _SERVERS: Final = 8
 
 
@@ -34,8 +34,8 @@ def dry_run_lines(
 ) -> Iterator[str]:
     """Yield what a scan of these would do, in lines for a person.
 
-    `replace`: whether an output that exists may be touched. Raises what the scan would, too,
-    as far as that can be told.
+    `replace`: whether an output that exists may be changed. Raises the errors of the scan that
+    can be known before it.
     """
     if output != "-" and not is_folder(output) and not replace and Path(output).is_file():
         check_replaceable(Path(output), overwrite=False)
@@ -76,7 +76,7 @@ def _count(stream: TargetStream) -> tuple[Counter[str], list[Target]]:
 
 def _asked(settings: Settings) -> str:
     if settings.zones is not None:
-        return f"nobody; answers come from {printable(str(settings.zones))}"
+        return f"no server; answers come from {printable(str(settings.zones))}"
     if not settings.servers:
         return "the system's resolvers"
     named = ", ".join(map(str, settings.servers[:_SERVERS]))

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-#: Characters of a reply that are shown again.
+#: Characters of a reply that are repeated.
 _REPLY_SHOWN_CHARACTERS: Final = 300
-#: How codes of findings begin that `auditor check` has for a domain.
+#: Prefixes of the codes of findings about domains.
 _OF_DOMAINS: Final = frozenset({"ADDRESS", "MX"})
 
 

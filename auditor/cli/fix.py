@@ -133,7 +133,7 @@ def command(
 
 
 def _transfers(settings: Settings) -> Callable[[Sequence[str]], Sequence[Transferred]] | None:
-    """Return what transfers zones, None without a server."""
+    """Return the client for zone transfers, None without a server."""
     servers = settings.transfer_from
     if not servers:
         return None
@@ -143,7 +143,7 @@ def _transfers(settings: Settings) -> Callable[[Sequence[str]], Sequence[Transfe
 
 
 def _expected_names(path: str | None) -> dict[str, str]:
-    """Return the PTR names that a table gives. Raises InputError for a row that gives none."""
+    """Return the PTR names that a table gives. Raises InputError for a row without one."""
     if path is None:
         return {}
     found: dict[str, str] = {}
@@ -172,7 +172,7 @@ def _summarise(plan: Plan, folder: Path) -> None:
 
 
 def _prove(results: str, zones: ZoneData, plan: Plan, changed: dict[str, bytes]) -> int:
-    """Audit the targets with the plan, print what is different; return the exit code."""
+    """Audit the targets with the plan, print the differences; return the exit code."""
     from auditor.cli.diff_text import as_text  # noqa: PLC0415 - for this option only
     from auditor.views.diff.diff import Diff  # noqa: PLC0415 - the same
 

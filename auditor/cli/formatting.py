@@ -29,7 +29,7 @@ WIDTH: Final = 80
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
-#: Columns that text is set in at least and at most, whatever the terminal has.
+#: Columns of text at least and at most, whatever the width of the terminal.
 _MIN_COLUMNS: Final = 40
 _MAX_COLUMNS: Final = 160
 _STDOUT: Final = 1
@@ -50,7 +50,7 @@ _VERDICTS: Final[dict[str, dict[str, Any]]] = {
 
 
 def after_demo(command: str) -> str:
-    """Return an example for a --help that runs wherever the program is installed."""
+    """Return an example for --help that runs on the files of `auditor demo`."""
     return f"Example: auditor demo -o d/ && auditor {command}"
 
 
@@ -58,7 +58,7 @@ def paragraph(text: str, indent: int = 2, *, hanging: int = 0) -> str:
     """Return `text` wrapped to the width of the terminal, or 80 columns where there is none.
 
     Each line is indented, all but the first `hanging` more.
-    What has no blank to break at, such as a long name, stays whole.
+    A long name is not broken.
     """
     return textwrap.fill(
         text,
@@ -73,7 +73,7 @@ def paragraph(text: str, indent: int = 2, *, hanging: int = 0) -> str:
 def fitted(line: str) -> str:
     """Return a line as it fits into the terminal: wrapped, or whole where there is none.
 
-    The line may be styled. It keeps its indent; what follows is indented two more.
+    The line may be styled. It keeps its indent; further lines are indented two more.
     """
     width = terminal_width(_STDOUT)
     if width is None or len(click.unstyle(line)) <= width:
@@ -91,7 +91,7 @@ def fitted(line: str) -> str:
 
 
 def text_width() -> int:
-    """Return the columns that text on standard output is set in."""
+    """Return the columns of text on standard output."""
     return min(terminal_width(_STDOUT) or WIDTH, _MAX_COLUMNS)
 
 
@@ -120,7 +120,7 @@ def amount(number: int) -> str:
 def time_span(seconds: int) -> str:
     """Return `45 s`, `5 min`, `24 h`, `3 days`: in the largest unit that gives a whole number.
 
-    Seconds beyond some minutes do not count: they are rounded up.
+    Beyond some minutes, seconds are rounded up.
     """
     if seconds < 2 * _MINUTE_S:
         return f"{seconds} s"
@@ -131,7 +131,7 @@ def time_span(seconds: int) -> str:
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """Return the end of a message about a mistyped word, "" if nothing known is near it."""
+    """Return the end of a message about a mistyped word, "" if no known one is similar."""
     import difflib  # noqa: PLC0415 - only for an error message
 
     # Without the dashes of options, which make all of them alike.

@@ -16,9 +16,9 @@ __all__ = ["cycles_uncollected"]
 def cycles_uncollected() -> Iterator[None]:
     """Switch off the cyclic garbage collector: a context, or a decorator of a command.
 
-    Records are trees of many small objects, which go when the last of whoever uses them lets go;
-    there are no cycles, yet the collector would walk over them again and again: a fifth of the
-    CPU time. Not for a library, which leaves its host's collector alone.
+    Records are trees of many small objects without cycles, which reference counting frees. The
+    collector would still walk over them again and again, for a fifth of the CPU time. Not for a
+    library, which must not change the collector of its program.
     """
     gc.freeze()
     gc.disable()

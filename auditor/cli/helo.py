@@ -32,12 +32,12 @@ _MAX_USES: Final = 1_000_000
 @click.option("--json", "as_json", is_flag=True, help="Print NDJSON instead of CSV.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors on stderr.")
 def command(file: tuple[str, ...], *, as_json: bool, quiet: bool) -> None:
-    """Make a table of targets with the HELO names that hosts say, for `auditor scan -i`.
+    """Make a table of targets with the HELO names of hosts, for `auditor scan -i`.
 
     A FILE is a mail log (Postfix, Exim, sendmail), a message or header with Received lines,
     or the output of `postconf -n` of one host; - is standard input, and .gz, .zst and .xz are
-    read as they are. A row is an address with a HELO name; `seen` says how often. Addresses
-    of a host for itself (127.0.0.1, ::1) are left out.
+    read as they are. A row is an address with a HELO name; `seen` is how often. Loopback
+    addresses are left out.
     """
     uses: Counter[HeloUse] = Counter()
     for name in file:
@@ -55,7 +55,7 @@ def command(file: tuple[str, ...], *, as_json: bool, quiet: bool) -> None:
             print_message(f"auditor: {source.label}: no host with a HELO name in it")
     if not uses:
         raise InputError("no address with a HELO name to make a table of")
-    # A log may tell the name of a host in some of its lines only.
+    # A log may have the name of a host in some of its lines only.
     named = {use.address for use in uses if use.helo}
     rows = sorted(
         ((use, times) for use, times in uses.items() if use.helo or use.address not in named),
@@ -76,7 +76,7 @@ def _lines(source: InputSource) -> Iterator[str]:
 
 
 def _without_address(use: HeloUse) -> str:
-    """Return what is said of a configuration that does not name the host's addresses."""
+    """Return the message about a configuration without the addresses of the host."""
     helo = f"HELO name {printable(use.helo)}" if use.helo else "no myhostname"
     return (
         f"{helo}, but no address in smtp_bind_address, inet_interfaces or proxy_interfaces; "

@@ -56,12 +56,12 @@ def command(
     top: int,
     as_json: bool,
 ) -> None:
-    """Show for each finding when it was first and last seen, its age, and how often it came.
+    """Show for each finding when it was first and last seen, its age, and how often it came back.
 
     NIGHTS are tables that `auditor convert` made, one a night or several in one (.parquet), or
-    folders of them. They are ordered by when their runs began. A finding of a target is gone
-    in a night in which the target was audited without it; a night in which a lookup failed says
-    nothing. Needs duckdb (the extra `history`).
+    folders of them. They are ordered by when their runs began. A finding is gone in a
+    night in which the target was audited without it; nights in which a lookup failed do not
+    count. Needs duckdb (the extra `history`).
     """
     if not nights:
         raise UsageError("no history without nights: give .parquet files, or a folder of them")

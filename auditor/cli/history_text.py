@@ -1,4 +1,4 @@
-"""The text of `auditor history`: nights in a table, findings that are old, and those that flap."""
+"""The text of `auditor history`: nights, the oldest findings, and findings that flap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_SHOWN_CHARACTERS: Final = 300  # characters of a target
 
 
 class _First:
-    """The lines of the largest weight, those that came first before others of the same."""
+    """The lines of the largest weight; of the same weight, the earlier ones."""
 
     def __init__(self, most: int) -> None:
         self.number = 0

@@ -50,7 +50,7 @@ _READING: Final = (
 class InputChoice(NamedTuple):
     """How the input is read, and which records are written.
 
-    `given` are the options as a command line has them: with others, other records come out.
+    `given` are the options as on the command line; the records depend on them.
     """
 
     options: InputOptions

@@ -2,10 +2,10 @@
 
 Every event has `time` (UTC, ISO 8601, milliseconds), `event` and `level`; what else, by event:
 
-- `settings`: the `path` of a file with settings that nobody named: `auditor.toml`;
+- `settings`: the `path` of a settings file that was found and not named: `auditor.toml`;
 - `start`: `version`, `fingerprint`, `servers`, `zones`, `engine`, `inputs`, `targets`;
-- `servers_disagree`: `name`, `type`, `differ` and `asked`: so many of the questions that every
-  server was asked at the end were answered differently, such as this one;
+- `servers_disagree`: `name`, `type`, `differ` and `asked`: how many of the questions put to
+  every server at the end got different answers, and one of these questions;
 - `server_left_out`, `server_benched`, `server_back`: `server`, and `why` for the first two;
 - `zone_dead`, `zone_back`: `zone`;
 - `worker_lost`: `why`, `targets`, and whether these are done `again`; `dashboard`: `url`;
@@ -17,7 +17,7 @@ Every event has `time` (UTC, ISO 8601, milliseconds), `event` and `level`; what 
 - `resumed`, `already_finished`, `metrics_unwritable`: what each is about;
 - `message`: anything else that the engine reports.
 
-What the engine logs has its `message` for people as well.
+Events of the engine also have a `message` in words.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def settings_event(path: Path) -> None:
 
 
 def ignored_event(message: str) -> None:
-    """Print the event of a variable that is no setting."""
+    """Print the event of a variable that looks like a setting and is none."""
     emit("message", datetime.now(UTC), level="warning", message=message)
 
 
@@ -146,7 +146,7 @@ class JsonLog(logging.Handler):
         )
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print what an engine logged: its fields as they are, nothing is read out of texts."""
+        """Print what an engine logged, with its fields as they are."""
         emit(
             getattr(record, "event", "message"),
             datetime.fromtimestamp(record.created, UTC),
@@ -162,7 +162,7 @@ def _servers(settings: Settings) -> list[str]:
     if not servers and settings.zones is None:
         from auditor.resolve.resolv_conf import system_servers  # noqa: PLC0415 - which the run needs too
 
-        with suppress(AuditorError):  # the run will say it
+        with suppress(AuditorError):  # the run reports it
             servers = system_servers()
     return [str(server) for server in servers]
 

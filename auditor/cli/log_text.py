@@ -25,8 +25,8 @@ __all__ = ["TextLog"]
 _COLUMNS_BESIDE_TITLE: Final = 15
 _MIN_TITLE_COLUMNS: Final = 12
 _STDERR: Final = 2
-#: Addresses in an output that is read again for its faults of whole prefixes: fewer are seen
-#: at a glance, and more would take seconds.
+#: Addresses in an output that is read again for faults of whole prefixes: with fewer they are
+#: obvious, and more would take seconds.
 _MIN_BLOCK_ADDRESSES: Final = 256
 _MAX_BLOCK_ADDRESSES: Final = 1 << 18
 _MAX_FAULTS: Final = 3
@@ -36,8 +36,8 @@ _RANK: Final[dict[str, int]] = {severity: rank for rank, severity in enumerate(S
 class TextLog(logging.Handler):
     """A `Listener` for people, and the handler of what the engines log.
 
-    Errors are not shown: whatever is one ends the command, and is its last message. With
-    `quiet` nothing is said at all.
+    Errors are not printed: an error ends the command, and is its last message. With `quiet`
+    nothing is printed.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -57,14 +57,14 @@ class TextLog(logging.Handler):
             print_message(f"auditor: {why}, finishing what is under way")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say what an engine reports."""
+        """Print what an engine logs."""
         if not self._quiet and record.levelno < logging.ERROR:
             print_message(f"auditor: {record.getMessage()}")
 
     def on_end(self, ended: Ended) -> None:
-        """Print the summary, the worst first, and where the records are.
+        """Print the summary, most severe findings first, and where the records are.
 
-        An error is said by whoever it is raised to.
+        Errors are printed by the caller that they are raised to.
         """
         if self._quiet or ended.failed:
             return
@@ -111,7 +111,7 @@ class TextLog(logging.Handler):
 
 
 def _whole_prefixes(ended: Ended) -> list[str]:
-    """Return a line for each of the faults that whole prefixes have, by the output."""
+    """Return a line for each fault of whole prefixes in the output."""
     tally, output = ended.snapshot.tally, ended.records
     if output is None or ended.how != "finished" or "://" in str(output):
         return []

@@ -25,7 +25,7 @@ __all__ = ["SettingsCommand", "load_settings", "make_settings", "settings_option
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-#: What click converts itself, with messages of its own.
+#: Types that click converts itself, with messages of its own.
 _CLICK_TYPES: Final[Mapping[Callable[[Any], Any], type]] = {parse_int: int, parse_float: float}
 
 _CONFIG: Final = click.option(
@@ -34,7 +34,7 @@ _CONFIG: Final = click.option(
 
 
 class SettingsCommand(click.Command):
-    """A command whose flags may go without a value, such as `--authority`; a value follows `=`."""
+    """A command with flags whose value is optional, such as `--authority`, and follows `=`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line; the word after such a flag is not its value."""
@@ -86,10 +86,10 @@ def _click_option(option: Option) -> Callable[[F], F]:
 
 
 def load_settings(given: Mapping[str, Any]) -> Loaded[Settings]:
-    """Return the settings from files, the environment and these flags, and where each is from.
+    """Return the settings from files, the environment and these flags, and the origin of each.
 
-    Raises UsageError for whatever is wrong with them, finding codes and SPF identities
-    included: before a file is opened or a question asked.
+    Raises UsageError for any error in them, finding codes and SPF identities included, before
+    a file is opened or a query sent.
     """
     flags = {
         name.replace("_", "-"): value
@@ -111,9 +111,10 @@ def load_settings(given: Mapping[str, Any]) -> Loaded[Settings]:
 
 
 def make_settings(given: Mapping[str, Any]) -> Settings:
-    """Return the settings of `load_settings`, after a word on what they come from.
+    """Return the settings of `load_settings`, and report surprising origins.
 
-    A file that nobody named is reported, and variables that look like settings and are none.
+    These are a file that was found and not named, and variables that look like settings and are
+    none.
     """
     loaded = load_settings(given)
     settings = loaded.settings

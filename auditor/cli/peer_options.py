@@ -1,4 +1,4 @@
-"""Options of massdns, zdns and dnsx typed out of habit: what they are called here."""
+"""Options of massdns, zdns and dnsx, and their equivalents here, for error messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RATE: Final = "--qps N"
 _IN_FLIGHT: Final = "--concurrency N"
 _TRIES: Final = "--tries N"
 
-#: By the option as it is typed, the one that does the same.
+#: The equivalent of each option of another tool.
 _HERE: Final = {
     "-l": _FILE,
     "-list": _FILE,

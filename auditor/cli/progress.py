@@ -18,7 +18,7 @@ _UPDATES_PER_SECOND: Final = 5
 class Progress:
     """Shows rate, what is under way, counts of verdicts, and an ETA when the size is known.
 
-    `snapshot` says how far the scan is. With `shown` false it does nothing at all.
+    `snapshot` returns the state of the scan. With `shown` false it does nothing.
     """
 
     def __init__(self, snapshot: Callable[[], Snapshot], *, shown: bool) -> None:
@@ -76,8 +76,8 @@ def describe(
 ) -> str:
     """Return the progress line.
 
-    `total` is None when the input has no known end; `before` is how many of those done were
-    so when the scan began; `server_limits` is what servers were found to bear.
+    `total` is None when the input has no known end; `before` is how many were done
+    already when the scan began; `server_limits` are the limits found of servers.
     """
     rate = (done - before) / seconds if seconds > 0 else 0.0
     parts = [f"{done:,}" + (f"/{total:,}" if total is not None else "")]
@@ -95,7 +95,7 @@ def describe(
 def _limits(server: str, bounds: Mapping[str, int | str]) -> str:
     words = {"at_a_time": "at a time", "a_second": "a second"}
     limits = [f"{bounds[kind]:,} {text}" for kind, text in words.items() if kind in bounds]
-    return f"{server} bears {', '.join(limits)}"
+    return f"{server} limited to {', '.join(limits)}"
 
 
 def _duration(seconds: float) -> str:

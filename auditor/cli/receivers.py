@@ -53,7 +53,7 @@ def _page(receiver: Receiver) -> Iterator[str]:
 
 
 def _published(rule: Rule) -> str:
-    """Return when a rule was published and how sure that is: `published 2025-06`."""
+    """Return when a rule was published and how reliable that is: `published 2025-06`."""
     how = "published" if rule.sure == "read" else "quoted by others, published"
     return f"{how} {rule.published}, seen {rule.seen.isoformat()}"
 

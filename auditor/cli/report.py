@@ -20,7 +20,7 @@ from auditor.views.report.page import make_page
 __all__ = ["command"]
 
 _STDOUT: Final = "-"
-#: Formats that somebody might expect by the name of an output, and not get.
+#: Endings of formats that a report does not have.
 _NOT_HTML: Final = frozenset(
     {".csv", ".docx", ".gz", ".json", ".md", ".ndjson", ".odt", ".parquet", ".pdf", ".png", ".ps"}
     | {".bz2", ".doc", ".eps", ".jpeg", ".jpg", ".ods", ".rtf", ".svg", ".tar", ".tex", ".tsv"}
@@ -64,8 +64,8 @@ def command(
     """Turn results of `auditor scan` into a page for people: totals, maps, remedies, tables.
 
     RESULTS are files of records (.gz, .zst and .xz are read as they are), folders of parts,
-    or - for standard input; several make one page. It is one file of HTML that asks nobody
-    for anything, and the same results give the same page.
+    or - for standard input; several make one page. It is one file of HTML that loads
+    nothing, and the same results give the same page.
     """
     path = Path(output)
     if output.endswith("/"):

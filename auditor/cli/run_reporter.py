@@ -41,7 +41,7 @@ def note_failed_start(settings: Settings) -> Iterator[None]:
         yield
     except AuditorError as error:
         if settings.metrics is not None:
-            with suppress(UsageError):  # the metrics may be what is wrong
+            with suppress(UsageError):  # the metrics may be the fault
                 MetricsFile(settings.metrics).not_begun(datetime.now(UTC), error.exit_code)
         raise
 
@@ -49,8 +49,8 @@ def note_failed_start(settings: Settings) -> Iterator[None]:
 class RunReporter:
     """Reports a scan to its listeners.
 
-    `error_output` prints what fails; `output` is that of the scan: the progress line needs a
-    terminal for itself; `every`: seconds between two reports; `clock`, `now`: the time. Raises
+    `error_output` prints errors; `output` is that of the scan: the progress line needs a terminal
+    that it does not share; `every`: seconds between two reports; `clock`, `now`: the time. Raises
     UsageError if metrics cannot be written.
     """
 
@@ -96,7 +96,7 @@ class RunReporter:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Report progress each minute, and meanwhile what the engines log."""
+        """Report progress each minute, and what the engines log."""
         log = logging.getLogger("auditor")
         level = log.level
         # Events for machines only, such as every dead zone, are logged as INFO.
@@ -113,7 +113,7 @@ class RunReporter:
             log.setLevel(level)
 
     def on_stopping(self, why: str) -> None:
-        """Report that the run was told to stop: by a signal, or by its deadline."""
+        """Report that the run is to stop, by a signal or by its deadline."""
         for listener in self._listeners:
             listener.on_stopping(why, self._now())
 
@@ -127,7 +127,7 @@ class RunReporter:
     ) -> None:
         """Report how the run ended, if it has begun at all; see `Ended`.
 
-        The reason why it is no success comes last in the text, and before `end` in JSON.
+        The reason of a failure comes last in the text, and before `end` in JSON.
         """
         if outcome.why and self._error_output.as_json:
             self._error_output.fail(outcome.why, outcome.code)
@@ -176,7 +176,7 @@ class RunReporter:
 
 
 def _has_terminal(output: str) -> bool:
-    """Tell whether there is a terminal for the progress line, and for nothing else."""
+    """Tell whether there is a terminal for the progress line alone."""
     if sys.stderr is None or not sys.stderr.isatty():
         return False
     return output != "-" or not sys.stdout.isatty()

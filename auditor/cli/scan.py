@@ -86,7 +86,7 @@ def command(
     """
     began = time.monotonic()
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        # Until the scan heeds it: reading long lists takes its time, and ends in order, too.
+        # Until the scan handles it: reading long lists takes time, and has to end in order, too.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     inputs = [*files, *(text for text in target if text == "-")]
     choice = choose_input(given, has_files=bool(inputs))
@@ -97,7 +97,7 @@ def command(
         arguments = [text for text in target if text != "-"]
         _check_choice(choice, output, resume=resume, has_targets=bool(inputs or arguments))
         zones = ZoneTargets(settings)
-        # Unbuffered, so that what has arrived is audited while more is waited for.
+        # Unbuffered, so that lines are audited as they arrive.
         live = "-" in inputs and sys.stdin is not None
         stream = TargetStream(
             arguments,

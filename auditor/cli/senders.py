@@ -44,9 +44,9 @@ _NAMES: Final = 10
 _MAX_INVALID_SHOWN: Final = 10
 _PROGRESS_INTERVAL_S: Final = 5.0
 _STDERR: Final = 2
-#: A prefix of hosts costs as much as one of them.
+#: A prefix of hosts costs as much as one host.
 _ANY_NUMBER: Final = 1 << 128
-#: Settings of a scan that this has, too: how fast it asks, and what is kept.
+#: Settings of a scan that apply here as well: rates and the cache.
 _LIMITS: Final = frozenset({"concurrency", "qps", "server-qps", "cache-size"})
 
 
@@ -103,10 +103,11 @@ def command(
     """Show for every address range which domains authorise it by SPF, and how.
 
     A TARGET is a domain whose policy is looked up, or an outbound host: an address, a prefix or a
-    range; `-` reads standard input. The policies are fetched with all that they include, and turned
-    round together, so a hundred thousand domains are no trouble. Also shown: domains that
-    authorise the whole world, policies that cannot be turned round, what is authorised outside
-    of --mine or without a PTR of its own (--results), and hosts that nobody authorises.
+    range; `-` reads standard input. The policies are fetched with all that they include, and
+    evaluated together for all addresses: a hundred thousand domains take minutes. Also shown:
+    domains that authorise every address, policies that depend on more than the address, ranges
+    that are authorised outside of --mine or without a PTR of their own (--results), and hosts
+    that no domain authorises.
     """
     settings = make_settings(given)
     space = _space(mine)
@@ -183,7 +184,7 @@ def _entries(stream: TargetStream) -> Iterator[Entry]:
 
 
 def _progress(settings: Settings, domains: set[str]) -> Callable[[int], None] | None:
-    """Return what says at a terminal how far the look-up is, None elsewhere."""
+    """Return a function that prints the progress at a terminal, None without one."""
     if settings.quiet or terminal_width(_STDERR) is None:
         return None
     told = time.monotonic()

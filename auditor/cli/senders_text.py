@@ -1,4 +1,4 @@
-"""The text of `auditor senders`: who authorises what, and what is wrong with that."""
+"""The text of `auditor senders`: who authorises what, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_text"]
 
-#: Domains, and hosts, that are named in a row.
+#: Domains, and hosts, that a row lists.
 _MAX_NAMED: Final = 3
 _MAX_SHOWN_CHARACTERS: Final = 300  # characters of a name or a term
 _PTR: Final = {
@@ -35,9 +35,9 @@ _FAULTS: Final = {
 def as_text(data: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines for a person, made of `SenderSummary.as_json`."""
     yield from _totals(data["totals"])
-    yield from _domains(data["world"], "Authorise the world", "error", _world)
+    yield from _domains(data["world"], "Authorise every address", "error", _world)
     yield from _domains(data["errors"], "End in an error", "error", _errors)
-    yield from _domains(data["undetermined"], "Cannot be turned round", "warning", _unclear)
+    yield from _domains(data["undetermined"], "Not resolved to ranges", "warning", _unclear)
     yield from _includes(data["includes"])
     yield from _ranges(data["ranges"], "Authorised")
     yield from _ranges(data["outside"], "Authorised outside --mine")
@@ -70,7 +70,7 @@ def _domains(
     severity: str,
     describe: Callable[[Mapping[str, Any]], Iterable[str]],
 ) -> Iterator[str]:
-    """Yield the domains of which something is to be said, each with that."""
+    """Yield the domains of a ranking, each with its description."""
     if not ranking["rows"]:
         return
     yield from _head(title, ranking["rows"], severity)
@@ -171,7 +171,7 @@ def _cut(ranking: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _way(way: Mapping[str, Any]) -> str:
-    """Return the terms on a way; of the last also the domain, as it stands in its policy."""
+    """Return the terms that lead to a range, and the domain of the last one."""
     terms = [way["term"], *(term["term"] for term in way["through"])]
     texts = [_shown(term) if term else "its end" for term in terms]
     return " > ".join(texts)

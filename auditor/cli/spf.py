@@ -64,7 +64,7 @@ def command(
     """Show the SPF policy of a DOMAIN: what it authorises, costs and gets wrong.
 
     The tree of includes with the DNS lookups up to each term, the addresses that pass, and
-    the findings with their remedies. With --range or --ip, only what the policy says of
+    the findings with their remedies. With --range or --ip, only the results for
     these, and the findings in short. --json always has all of it.
     """
     settings = make_settings(given)
@@ -106,7 +106,7 @@ def _wanted(
     sender: str | None,
     helo: str | None,
 ) -> Wanted:
-    """Return what is asked for beside the policy. Raises UsageError."""
+    """Return what to find out beside the policy itself. Raises UsageError."""
     if (sender is not None or helo is not None) and not (ranges or addresses):
         option = "--sender" if sender is not None else "--helo"
         raise UsageError(f"{option} says nothing without --ip or --range")
@@ -144,5 +144,5 @@ def _sender(text: str, domain: str) -> str:
     """Return the sender: a local part alone is one of the domain's."""
     sender = mail_from_identity(text if "@" in text else f"{text}@{domain}")
     if not sender.endswith(f"@{domain}"):
-        raise UsageError(f"--sender: {quoted(text)} is not of {domain}, whose policy this is about")
+        raise UsageError(f"--sender: {quoted(text)} is no address of {domain}")
     return sender

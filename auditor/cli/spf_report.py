@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Explained", "Partition", "SpfReport", "Wanted", "networks_of", "spf_report"]
 
-#: Parts of a range that have to be decided one by one are, up to this many addresses.
+#: Addresses of a range that are evaluated one by one, where the result depends on each.
 MAX_SINGLE: Final = 256
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -35,8 +35,8 @@ Network: TypeAlias = IPv4Network | IPv6Network
 class Wanted(NamedTuple):
     """What to find out beside the policy itself.
 
-    `sender` and `helo` are as for `check_host`; None where the caller did not say, and then
-    they are the postmaster of the domain, and the domain itself.
+    `sender` and `helo` are as for `check_host`; None stands for the postmaster of
+    the domain, and for the domain itself.
     """
 
     ranges: tuple[Span, ...] = ()
@@ -46,7 +46,7 @@ class Wanted(NamedTuple):
 
 
 class Partition(NamedTuple):
-    """What the policy says of a range of addresses."""
+    """The results of the policy for a range of addresses."""
 
     span: Span
     parts: tuple[RangeResult, ...]
@@ -75,7 +75,7 @@ class SpfReport(NamedTuple):
 
 
 def spf_report(domain: str, wanted: Wanted) -> Steps[SpfReport]:
-    """Find out all about the policy of a domain (lower-case A-labels)."""
+    """Collect the report about the policy of a domain (lower-case A-labels)."""
     report = yield from lint(domain)
     authorised = {}
     for version in (4, 6):
@@ -104,7 +104,7 @@ def networks_of(version: int, first: int, last: int) -> Sequence[Network]:
 def _partition(
     domain: str, networks: Sequence[Network], wanted: Wanted
 ) -> Steps[tuple[RangeResult, ...]]:
-    """Return the parts of networks; a few addresses are decided one by one where need be."""
+    """Return the parts of networks; a few addresses are evaluated one by one if necessary."""
     parts = yield from check_range(networks, domain, sender=wanted.sender, helo=wanted.helo)
     helo = wanted.helo or domain
     room = MAX_SINGLE

@@ -31,7 +31,7 @@ __all__ = ["as_text"]
 #: Lookups, and void lookups of IPv4 and IPv6, so far.
 _Spent: TypeAlias = tuple[int, tuple[int, int]]
 
-#: What is cut off beyond, with a word about it; --json has all.
+#: Most lines of each part, with a note about the rest; --json has all.
 _MAX_TREE_LINES: Final = 200
 _MAX_RANGES: Final = 24
 _MAX_RECORD_CHARACTERS: Final = 2048
@@ -72,7 +72,7 @@ def as_text(
 def _head(
     summary: PolicySummary, problems: Sequence[Problem], severities: Mapping[str, Severity]
 ) -> str:
-    """Return the line that says it all: counts, and how bad it is."""
+    """Return the first line: counts, and the severities of the findings."""
     parts = [click.style(summary.domain, bold=True)]
     if summary.tree is not None:
         voids = "/".join(str(count) for count in dict.fromkeys(summary.voids))
@@ -190,7 +190,7 @@ def _finding_lines(
     *,
     short: bool,
 ) -> Iterator[str]:
-    """Yield the findings, the worst first, each with all the places that show it."""
+    """Yield the findings, most severe first, each with all places in the policy."""
     if not problems:
         yield "  No problems found."
         return

@@ -1,4 +1,4 @@
-"""What a policy says of a range, and of one address term by term, as text for a person."""
+"""Text of `auditor spf` about a range, and about one address term by term."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def count_columns(lookups: int | None = None, voids: tuple[int, int] | int = 0) 
 
 
 def partition_lines(partition: Partition) -> Iterator[str]:
-    """Yield what a policy says of a range, part by part."""
+    """Yield the results of a policy for a range, part by part."""
     yield f"  {click.style(span_text(*partition.span), bold=True)}"
     for part in partition.parts[:_MAX_PARTS]:
         yield from _part_lines(part)
@@ -75,7 +75,7 @@ def _part_lines(part: RangeResult) -> Iterator[str]:
     end = "" if part.result is None or part.mechanism is not None else ", no term matches"
     if part.result is None:
         text = f"depends on the sender or on each address: {' > '.join(path)}"
-        yield paragraph(f"{text}; --sender and --ip tell", 8, hanging=2)
+        yield paragraph(f"{text}; see --sender and --ip", 8, hanging=2)
     elif part.explanation and part.result in {"permerror", "temperror"}:
         yield paragraph(part.explanation, 8, hanging=2)
     elif path:
@@ -98,7 +98,7 @@ def explained_lines(explained: Explained) -> Iterator[str]:
 
 
 def _trace_lines(trace: Trace, depth: int) -> Iterator[str]:
-    """Yield the terms of a policy; those next to each other that did nothing on one line."""
+    """Yield the terms of a policy; neighbours that did nothing are on one line."""
     if trace.error:
         yield _line(depth, count_columns(), "the policy is in error: no term is evaluated")
         return
@@ -127,7 +127,7 @@ def _quiet(steps: Sequence[TraceStep]) -> str:
 def _step_lines(step: TraceStep, depth: int) -> Iterator[str]:
     """Yield a term, its lookups, and the policy that it led to.
 
-    The counts stand where they are reached: behind a policy, if the term led to one.
+    The counts come where they are reached: after a policy, if the term led to one.
     """
     counts = count_columns(step.lookups, step.voids)
     outcome = click.style(step.outcome, **_OUTCOMES.get(step.outcome, {}))

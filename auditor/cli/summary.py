@@ -54,13 +54,13 @@ def command(
     receivers: bool,
     receivers_file: Path | None,
 ) -> None:
-    """Count what RESULTS say: verdicts, findings, the worst prefixes and domains, SPF.
+    """Count what is in RESULTS: verdicts, findings, the worst prefixes and domains, SPF.
 
     RESULTS are files that `auditor scan` wrote, folders of parts, or - for standard input;
     .gz, .zst and .xz are read as they are. Several are counted as one. Zone facts beside them
-    (`auditor scan --authority`) are counted, too: which fault hurts how many targets. With
-    --receivers it also says how many of the addresses each receiver refuses, defers or counts
-    against them, as published.
+    (`auditor scan --authority`) are counted, too: how many targets each fault affects. With
+    --receivers also how many of the addresses each receiver refuses, defers or scores, as
+    published.
     """
     if receivers_file is not None and not receivers:
         raise UsageError("--receivers-file is for --receivers")

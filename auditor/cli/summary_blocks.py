@@ -1,4 +1,4 @@
-"""What `auditor summary` says about whole prefixes: faults, naming templates, empty /24s."""
+"""Lines of `auditor summary` about whole prefixes: faults, naming templates, empty /24s."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["empty_lines", "fault_rows", "generate_text", "in_use_line", "template_rows"]
 
-#: Prefixes that a row names.
+#: Prefixes that a row lists.
 _NAMED_PREFIXES: Final = 3
-#: In how much of a fault's addresses the named prefixes must be, to be its shape.
+#: The share of a fault's addresses that the listed prefixes must hold.
 _TELLING_SHARE: Final = 0.1
 
 
 def in_use_line(counts: Mapping[str, int]) -> str:
-    """Say how many addresses are in use, by which sign, and how many of them fail."""
+    """Return how many addresses are in use, by which criterion, and how many of them fail."""
     used, failing = counts["in_use"], counts["failing"]
     return (
         f"in use (a PTR name, or a HELO name was given): {used:,} of {counts['addresses']:,},"
@@ -57,7 +57,7 @@ def template_rows(naming: Mapping[str, Any], top: int) -> Iterator[tuple[str, st
 
 
 def empty_lines(empty: Mapping[str, Any]) -> list[str]:
-    """Return what to say of empty /24s, with the lines for the first of them."""
+    """Return the lines about empty /24s, with the records for the first of them."""
     if not empty["networks"]:
         return []
     prefixes = empty["prefixes"][:_NAMED_PREFIXES]
@@ -81,7 +81,7 @@ def _lines(names: Mapping[str, Any]) -> list[str]:
 
 
 def generate_text(generate: Sequence[Mapping[str, Any]]) -> str:
-    """Return the lines for all zones, as text to take apart by zone: reverse, then forward."""
+    """Return the lines for all zones as text, reverse zones first."""
     if not generate:
         return "; no /24 is without any PTR record in a zone that answers: nothing to generate"
     lines = [

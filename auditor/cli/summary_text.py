@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["as_text"]
 
 _BAR_COLUMNS: Final = 16
-#: Rows of a table where nothing else is asked for: of findings, and of others.
+#: Rows of a table by default: of findings, and of others.
 _MOST_FINDINGS: Final = 10
 _FEW_ROWS: Final = 3
 #: Columns where there is no terminal: as many as the longest name takes.
@@ -58,7 +58,7 @@ _SPF_HEADS: Final = {"softfail": "soft", "temperror": "temp", "permerror": "perm
 def as_text(summary: Summary, top: int | None) -> str:
     """Return the summary for a person, with up to `top` rows a table.
 
-    Without it as many as leave the whole of a large scan on one screen.
+    Without it as many as fit a large scan on one screen.
     """
     by = None if summary.labels is None else summary.labels.as_json(top or _MOST_FINDINGS)
     findings_top, top = top or _MOST_FINDINGS, top or _FEW_ROWS
@@ -101,7 +101,7 @@ def as_text(summary: Summary, top: int | None) -> str:
 def _table(*heads: str) -> Table:
     """Return a table whose first column is text and all others are figures."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    # It gives way where there is no room, figures never: they may not be wrapped.
+    # It is cut where there is no room, figures never: they may not be wrapped.
     table.add_column(heads[0], overflow="ellipsis")
     for head in heads[1:]:
         table.add_column(head, justify="right", no_wrap=True)
@@ -150,7 +150,7 @@ def _verdicts(data: Mapping[str, Any]) -> RenderableType:
 def _findings(findings: list[dict[str, Any]], top: int, width: int) -> list[RenderableType]:
     if not findings:
         return [Text(""), Text("No findings.")]
-    # Mostly a target has one finding of a code, so that there is nothing to tell apart.
+    # A target mostly has one finding of a code, so that both counts are the same.
     several = any(finding["count"] != finding["targets"] for finding in findings[:top])
     figures = ("count", "targets") if several else ("count",)
     table = _table("finding", *figures, "severity", "")
@@ -213,7 +213,7 @@ def _lookups(data: Mapping[str, Any]) -> RenderableType:
 
 
 def _blocks(data: Mapping[str, Any], top: int) -> list[RenderableType]:
-    """Return what is the same in whole prefixes: faults, names, and that there are none."""
+    """Return the tables about whole prefixes: faults, naming templates, empty /24s."""
     parts: list[RenderableType] = []
     if rows := list(fault_rows(data["faults"]))[: top + _FEW_ROWS]:
         table = _table("fault of whole", "prefixes", "addresses")
@@ -292,7 +292,7 @@ def _spf(spf: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _receivers(receivers: Mapping[str, Any]) -> list[RenderableType]:
-    """Return what receivers do, as published; those without a rule for any address are counted."""
+    """Return what receivers do, as published; receivers without a rule that applies are counted."""
     table = _table("receiver, as published", *_EFFECT_HEADS.values())
     shown = [row for row in receivers["receivers"] if any(row[effect] for effect in _EFFECT_HEADS)]
     for row in shown:
@@ -335,6 +335,6 @@ def _cut(table: Mapping[str, Any], noun: str) -> Iterable[Text]:
     """Yield a line if there were more rows than fit."""
     if table["dropped"]:
         yield Text(
-            f"Too many to keep all: {table['dropped']:,} of the lightest were let go, so a row"
+            f"Too many to keep all: {table['dropped']:,} of the smallest were dropped, so a row"
             f" may lack up to {table['missed']:,} {noun}."
         )

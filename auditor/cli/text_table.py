@@ -19,7 +19,7 @@ _STDOUT: Final = 1
 
 
 def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: int) -> Iterator[str]:
-    """Yield a head and rows; the last `right` columns are figures, to the right.
+    """Yield a head and rows; the last `right` columns are numbers, aligned to the right.
 
     Cells may be styled. On a terminal that is too narrow for all columns each row is a list.
     """

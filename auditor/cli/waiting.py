@@ -18,12 +18,12 @@ __all__ = ["WaitNotice"]
 
 T = TypeVar("T")
 
-#: Seconds without an end after which it is said what is waited for, again and again.
+#: Seconds after which, and between which, the notice is printed.
 _PATIENCE_S: Final = 2.0
 
 
 class WaitNotice:
-    """Tells at a terminal what is waited for, if it takes its time; `servers`: who is asked."""
+    """Prints at a terminal what a slow command waits for; `servers` are the ones asked."""
 
     def __init__(self, servers: Sequence[Server], *, at_terminal: bool) -> None:
         self._servers = ", ".join(map(str, servers)) or "the system's resolvers"
@@ -41,19 +41,19 @@ class WaitNotice:
                 return end.value  # type: ignore[no-any-return]
             answers = yield self._pending
 
-    async def with_word(self, work: Awaitable[T]) -> T:
+    async def until_done(self, work: Awaitable[T]) -> T:
         """Await `work`, and print regularly what it waits for."""
         if not self._at_terminal:
             return await work
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle | None = None
 
-        def tell() -> None:
+        def notify() -> None:
             nonlocal timer
             print_message(f"auditor: waiting for {self._awaited()}")
-            timer = loop.call_later(_PATIENCE_S, tell)
+            timer = loop.call_later(_PATIENCE_S, notify)
 
-        timer = loop.call_later(_PATIENCE_S, tell)
+        timer = loop.call_later(_PATIENCE_S, notify)
         try:
             return await work
         finally:

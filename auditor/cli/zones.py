@@ -47,8 +47,8 @@ def command(target: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
     """Show which zones hold targets, who delegates and serves them, and who can fix them.
 
     A TARGET is an address, a prefix, a range or a domain. Every server of the zones and of
-    those above is asked by itself: does it delegate, does it answer with authority, with
-    which serial. With --authority=every each one is asked for each PTR record, too.
+    their parents is asked by itself: does it delegate, does it answer with authority, with
+    which serial. With --authority=every each server is asked for each PTR record, too.
     """
     settings = make_settings(given)
     if not target:
@@ -70,7 +70,7 @@ def command(target: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
 
 
 async def _lines(settings: Settings, target: Sequence[str]) -> list[dict[str, Any]]:
-    """Look the targets up, and return the lines of their zones."""
+    """Look up the targets, and return the zone facts of their zones."""
     targets = first_targets(target, _MAX_TARGETS + 1)
     if len(targets) > _MAX_TARGETS:
         raise UsageError(

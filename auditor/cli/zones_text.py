@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["describe_zone"]
 
 _WHO: Final = {
-    "rir": "the registry (RIR or domain registry), at the zone above",
+    "rir": "the registry (RIR or domain registry), in the parent zone",
     "isp": "the provider that holds the address block",
     "customer": "the holder of the zone",
 }
@@ -29,14 +29,14 @@ def describe_zone(line: Mapping[str, Any]) -> Iterator[str]:
     for row in line["parent_servers"]:
         delegation = f"delegates to {', '.join(row['ns'])}" if row["ns"] else row["status"]
         yield paragraph(f"{_place(row)}: {delegation}", 4, hanging=2)
-    yield paragraph("served by" if line["servers"] else "served by nobody")
+    yield paragraph("served by" if line["servers"] else "no name servers")
     for row in line["servers"]:
         yield paragraph(f"{_place(row)}: {_said(row)}", 4, hanging=2)
     if line["contact"] and not line["findings"]:
         yield paragraph(f"contact {line['contact']}")
     if not line["findings"]:
         asked = any(row["status"] != NOT_ASKED for row in line["servers"])
-        yield f"  No problems {'found' if asked else 'looked for: nobody was asked'}."
+        yield f"  No problems {'found' if asked else 'looked for: no server was asked'}."
         return
     for finding in line["findings"]:
         known = entry(finding["code"])
@@ -70,7 +70,7 @@ def _said(row: Mapping[str, Any]) -> str:
 def _lines(finding: Mapping[str, str], line: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the lines to publish, filled in with the servers that are known.
 
-    What the zone itself says goes into its parent, else what others of the parent say.
+    The NS records of the zone itself go into its parent; without any, those of the parent.
     """
     code, subject = finding["code"], finding["subject"]
     names = {name for row in line["servers"] for name in row["ns"]}

@@ -89,7 +89,7 @@ def _mail(contact: str, zone: str, lines: Sequence[str]) -> bytes:
         f"To: {to}",
         "Subject: DNS records of mail hosts",
         "",
-        "An audit of mail hosts has found faults that records in zones of yours would mend.",
+        "An audit of mail hosts has found faults that records in your zones would fix.",
         "Please make these changes:",
         "",
     ]

@@ -16,7 +16,7 @@ __all__ = ["ZoneFault", "read_zone_faults", "undelegated_zones"]
 
 
 class ZoneFault(NamedTuple):
-    """What is wrong with a zone: who can mend it, the findings, and the names of its servers.
+    """What is wrong with a zone: who can fix it, the findings, and the names of its servers.
 
     `parent`: the zone above, "" if it is not known.
     """

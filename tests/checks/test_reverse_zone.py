@@ -1,4 +1,4 @@
-"""Who runs the reverse zone of an address, and when the world sees a change."""
+"""Who runs the reverse zone of an address, and how long changes take."""
 
 from __future__ import annotations
 

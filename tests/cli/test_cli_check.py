@@ -40,7 +40,7 @@ PARTIAL = """\
     Zone   100.51.198.in-addr.arpa, run by ns1.example.net, ns2.example.net;
            contact hostmaster@example.net
     TTL    PTR 1 h, A of half-a.example.net 1 h, A of half-b.example.net 1 h:
-           the world sees a change after 1 h at the latest
+           changes take up to 1 h
 
   FORWARD_PARTIAL warning: half-b.example.net
     One of several PTR names does not lead back to the address.
@@ -115,7 +115,7 @@ def test_a_finding_is_explained_once(call: Callable[..., Ended]) -> None:
     assert "Why it matters: " in first
     assert "Why it matters: " not in second
     title, publish = second.split("warning: c633642d.example.net\n")[1].split(
-        "    To publish, once what stands in < > is decided:\n"
+        "    To publish, with the parts in < > filled in:\n"
     )
     assert " ".join(title.split()).endswith(" (explained above).")
     assert publish.splitlines()[0] == "      ; 45.100.51.198.in-addr.arpa. IN PTR <host>."
@@ -124,7 +124,7 @@ def test_a_finding_is_explained_once(call: Callable[..., Ended]) -> None:
 def test_what_could_not_be_learnt_is_not_called_absent(call: Callable[..., Ended]) -> None:
     lines = call(*CHECK, "192.0.2.25", "198.51.100.40").out.splitlines()
     assert "    PTR    REFUSED: not known" in lines
-    assert "    PTR    NXDOMAIN: no name, says the zone 100.51.198.in-addr.arpa" in lines
+    assert "    PTR    NXDOMAIN: no name in the zone 100.51.198.in-addr.arpa" in lines
 
 
 def test_prose_fits_a_terminal(call: Callable[..., Ended]) -> None:

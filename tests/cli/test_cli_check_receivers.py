@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 _ZONES = FLEET / "zones"
 
 
-def test_who_minds_is_grouped_by_what_is_wrong_and_by_what_is_done(
+def test_receiver_rules_are_grouped_by_what_is_wrong_and_by_what_is_done(
     call: Callable[..., Ended],
 ) -> None:
     shown = call("check", "--zones", _ZONES, "198.51.100.50").out
-    minding = " ".join(shown.partition("Who minds, as published")[2].split())
-    assert "no PTR name has the address (FCrDNS fails): refused by Gmail" in minding
-    assert "Orange, Wanadoo (code 107)" in minding
-    assert "deferred by Postfix (450 4.7.25; with reject_unknown_client_hostname)" in minding
-    assert "counted by rspamd (2.5 of 6 points; HFILTER_HOSTNAME_UNKNOWN)" in minding
+    rules = " ".join(shown.partition("Receiver rules that apply, as published")[2].split())
+    assert "no PTR name has the address (FCrDNS fails): refused by Gmail" in rules
+    assert "Orange, Wanadoo (code 107)" in rules
+    assert "deferred by Postfix (450 4.7.25; with reject_unknown_client_hostname)" in rules
+    assert "counted by rspamd (2.5 of 6 points; HFILTER_HOSTNAME_UNKNOWN)" in rules
 
 
 def test_nobody_minds_an_address_in_order_and_nothing_is_said_of_domains(
     call: Callable[..., Ended],
 ) -> None:
-    assert "Who minds" not in call("check", "--zones", _ZONES, "198.51.100.16").out
-    assert "Who minds" not in call("check", "--zones", _ZONES, "example.net").out
+    assert "Receiver rules" not in call("check", "--zones", _ZONES, "198.51.100.16").out
+    assert "Receiver rules" not in call("check", "--zones", _ZONES, "example.net").out
 
 
 def test_json_has_what_is_shown(call: Callable[..., Ended]) -> None:
@@ -43,9 +43,9 @@ def test_json_has_what_is_shown(call: Callable[..., Ended]) -> None:
     (scanned,) = records(call("scan", "-q", "--zones", _ZONES, "198.51.100.50").out)
     assert found["record"] == scanned
     assert found["findings"][0]["publish"] == ["gone.example.net. IN A 198.51.100.50"]
-    minding = {entry["receiver"]: entry for entry in found["receivers"]}
-    assert minding["gmail"]["reply"] == "550 5.7.25"
-    assert minding["gmail"]["when"] == ["unconfirmed"]
+    rules = {entry["receiver"]: entry for entry in found["receivers"]}
+    assert rules["gmail"]["reply"] == "550 5.7.25"
+    assert rules["gmail"]["when"] == ["unconfirmed"]
     assert found["reverse_zone"] == {
         "zone": "100.51.198.in-addr.arpa",
         "servers": ["ns1.example.net", "ns2.example.net"],

@@ -49,7 +49,7 @@ def test_it_tells_what_happened_and_to_whom(
         == """\
 1  got worse: 1 pass → fail
 1  got better: 1 fail → pass
-1  can be told again: 1 unknown → fail
+1  became known: 1 unknown → fail
 1  appeared: 1 pass
 1  vanished: 1 pass
 1  did not change
@@ -72,7 +72,7 @@ Got better
     iprev.result: permerror → pass
     spf of helo b.example.net: nothing → pass
 
-Can be told again
+Became known
   192.0.2.3  unknown → fail
 
 Appeared

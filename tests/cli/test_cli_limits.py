@@ -99,9 +99,9 @@ def test_what_servers_bear_from_several_engines_is_the_sum() -> None:
     }
 
 
-def test_the_progress_line_says_what_a_server_bears() -> None:
+def test_the_progress_line_says_the_limits_of_a_server() -> None:
     limits: dict[str, dict[str, int | str]] = {
         "127.0.0.1:53": {"at_a_time": 150, "a_second": 1024, "setting": "x"}
     }
     line = describe(5, 10, 1, {}, 1.0, server_limits=limits)
-    assert line.endswith("127.0.0.1:53 bears 150 at a time, 1,024 a second")
+    assert line.endswith("127.0.0.1:53 limited to 150 at a time, 1,024 a second")

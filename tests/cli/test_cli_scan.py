@@ -189,7 +189,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_not_do_it(
         "",
     )
     assert [path.name for path in here.iterdir()] == ["a.txt"]
-    assert "asked: nobody; answers come from zones\nwritten: standard output\n" in (
+    assert "asked: no server; answers come from zones\nwritten: standard output\n" in (
         call("scan", "--dry-run", GOOD, "--zones", "zones").out
     )
     assert "asked: the system's resolvers" in call("scan", "--dry-run", GOOD).out

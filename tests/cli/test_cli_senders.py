@@ -41,7 +41,7 @@ def test_domains_and_hosts_come_from_files_and_results(
 def test_what_is_wrong_with_policies_is_shown_by_domain(call: Callable[..., Ended]) -> None:
     names = ("spf-world", "spf-macro", "spf-ptr", "spf-lookups", "spf-strings", "spf-wide")
     ended = call("senders", "--zones", ZONES, *(f"{name}.example.org" for name in names))
-    assert "Authorise the world (1)\n  spf-world.example.org\n    +all\n" in ended.out
+    assert "Authorise every address (1)\n  spf-world.example.org\n    +all\n" in ended.out
     assert "    ptr: depends on the PTR name of the client\n" in ended.out
     assert "    permerror at ip4:198.51.100.65include:example.org: not valid SPF\n" in ended.out
 

@@ -1,4 +1,4 @@
-"""A record in one sentence: the strictest receiver, and the finding that it minds."""
+"""A record in one sentence: the strictest receiver, and the finding that it acts on."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_a_failed_lookup_is_temporary_and_not_missing() -> None:
     assert facts_of(record) == {"temporary"}
 
 
-def test_a_helo_name_without_a_policy_is_nothing_that_a_receiver_minds() -> None:
+def test_a_helo_name_without_a_policy_is_nothing_that_a_receiver_acts_on() -> None:
     assert facts_of(_record(**_spf("none", "helo"))) == set()
     assert facts_of(_record(**_spf("fail", "helo"))) == {"spf-fail"}
     both = [*_spf("fail", "helo")["spf"], *_spf("pass")["spf"]]

@@ -141,10 +141,10 @@ def test_authority_takes_no_target_for_its_value(tree: Tree, tmp_path: Path) -> 
 def test_a_check_says_that_the_registry_delegates_no_zone_and_whom_to_write_to(tree: Tree) -> None:
     options = ("--server", tree.recursor, "--timeout", "1")
     words = " ".join(auditor("check", *options, "198.51.101.7").out.split())
-    assert "no name, says the zone 198.in-addr.arpa" in words
+    assert "no name in the zone 198.in-addr.arpa" in words
     assert "contact host.master@isp.example a registry's, which delegates no zone" in words
     words = " ".join(auditor("check", *options, "198.51.100.9").out.split())
-    assert "no name, says the zone 100.51.198.in-addr.arpa" in words
+    assert "no name in the zone 100.51.198.in-addr.arpa" in words
     assert "a registry's" not in words
 
 

@@ -72,7 +72,7 @@ ENTRIES: Final = (
         references=("RFC 8601 §2.7.3", "RFC 2308 §7", "RFC 9520 §2"),
         remedy=(
             "Ask every name server of the reverse zone by itself: `auditor zones ADDRESS` does, "
-            "and says which fail and who can mend it. Repair or remove those, check delegation "
+            "and says which fail and who can fix it. Repair or remove those, check delegation "
             "and DNSSEC signatures, and audit again."
         ),
     ),

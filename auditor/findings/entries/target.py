@@ -72,7 +72,7 @@ ENTRIES: Final = (
         ),
         references=("RFC 1034 §4.3.5", "RFC 1912 §2.2", "RFC 2182 §7"),
         remedy=(
-            "Compare the serial numbers of the zone on all of its servers, mend the transfer "
+            "Compare the serial numbers of the zone on all of its servers, repair the transfer "
             "to those that are behind, and raise the serial with every change."
         ),
         beyond_scan=True,

@@ -17,7 +17,7 @@ _MEANINGS: Final = {
     "fail": "receivers refuse or distrust",
     "unknown": "a lookup failed: nobody knows",
     "warn": "works, but could do better",
-    "pass": "nothing to mend",
+    "pass": "no problems",
 }
 #: Changes that are news, in the words of `auditor diff` and in those of the page.
 _NEWS: Final = {
