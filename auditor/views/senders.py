@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from heapq import heappush, heappushpop
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, cast
-
-import orjson
+from typing import TYPE_CHECKING, Any, Final
 
 from auditor.errors import InputError
 from auditor.output.sender_schema import LINE_SCHEMAS
+from auditor.views.reader.json_lines import read_json_lines
 from auditor.views.reader.validate import compiled
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ __all__ = ["MOST_ROWS", "SenderSummary", "read_senders"]
 MOST_ROWS: Final = 1000
 
 _IPV6_NETWORK_ADDRESSES: Final = 1 << 64
-#: Octets of a line: a domain may pass through many policies.
-_MAX_LINE_OCTETS: Final = 1 << 24
 _HINT: Final = "expected the lines of `auditor senders --json`"
 #: For each type of line, what finds its fault.
 _CHECKS: Final = {name: compiled(schema) for name, schema in LINE_SCHEMAS.items()}
@@ -132,25 +129,12 @@ _TAKERS: Final[dict[str, Callable[[SenderSummary, Mapping[str, Any]], None]]] = 
 def read_senders(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the lines of a file. Raises InputError for one that is none, or lacks its end."""
     kind = None
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while text := file.readline(_MAX_LINE_OCTETS):
-                number += 1
-                line = _parse(text)
-                if line is None:
-                    raise InputError(f"{path} line {number}: not about senders; {_HINT}")
-                kind = line["type"]
-                yield line
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    for line in read_json_lines(path, _is_sound, f"not about senders; {_HINT}"):
+        kind = line["type"]
+        yield line
     if kind != "totals":
         raise InputError(f"{path}: ends too early, without its totals; {_HINT}")
 
 
-def _parse(text: bytes) -> dict[str, Any] | None:
-    try:
-        line = orjson.loads(text)
-        return None if _CHECKS[line["type"]]([line]) else cast("dict[str, Any]", line)
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
+def _is_sound(line: Any) -> bool:
+    return not _CHECKS[line["type"]]([line])

@@ -9,10 +9,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import orjson
-
-from auditor.errors import InputError
 from auditor.findings.entry import SEVERITIES
+from auditor.views.reader.json_lines import read_json_lines
 from auditor.views.summary.top_counts import MAX_COUNTED_KEYS, TopCounts
 
 if TYPE_CHECKING:
@@ -25,8 +23,6 @@ SUFFIX: Final = ".zones.ndjson"
 
 #: Who can change what is wrong.
 MENDS: Final = ("rir", "isp", "customer")
-#: Octets of a line: 13 servers with 4 addresses each name 13 servers.
-_MAX_LINE_OCTETS: Final = 1 << 24
 _HINT: Final = "expected the zone facts of `auditor scan --authority`"
 _ADDRESSES, _ZONES, _SEVERITY, _FIRST_MENDS = range(4)
 
@@ -115,17 +111,7 @@ def zone_files(names: Iterable[str]) -> list[Path]:
 
 def read_zones(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the lines of a file of zone facts. Raises InputError for one that is none."""
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while text := file.readline(_MAX_LINE_OCTETS):
-                number += 1
-                line = _parse(text)
-                if line is None:
-                    raise InputError(f"{path} line {number}: no zone fact; {_HINT}")
-                yield line
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return read_json_lines(path, _is_sound, f"no zone fact; {_HINT}")
 
 
 def zone_changes(old: Sequence[str], new: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -188,23 +174,18 @@ def _has_problem(findings: Iterable[Mapping[str, str]]) -> bool:
     return any(finding["severity"] in {"warning", "error"} for finding in findings)
 
 
-def _parse(text: bytes) -> dict[str, Any] | None:
-    try:
-        line = orjson.loads(text)
-        is_sound = (
-            type(line["zone"]) is str
-            and type(line["addresses"]) is int
-            and line["mends"] in MENDS
-            and all(
-                type(finding["code"]) is str
-                and type(finding["subject"]) is str
-                and finding["severity"] in SEVERITIES
-                for finding in line["findings"]
-            )
+def _is_sound(line: Any) -> bool:
+    return (
+        type(line["zone"]) is str
+        and type(line["addresses"]) is int
+        and line["mends"] in MENDS
+        and all(
+            type(finding["code"]) is str
+            and type(finding["subject"]) is str
+            and finding["severity"] in SEVERITIES
+            for finding in line["findings"]
         )
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
-    return line if is_sound else None
+    )
 
 
 def _gravest(fault: ZoneFault) -> tuple[int, int, str, str]:
