@@ -9,8 +9,9 @@ next. Every line that is not of this kind is read at once.
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from auditor.resolve.zones.common_lines import (
     END,
@@ -23,7 +24,9 @@ from auditor.resolve.zones.common_lines import (
     is_inside,
     take,
 )
+from auditor.resolve.zones.entry import stated_ttl
 from auditor.resolve.zones.rrsets import add_record, finish
+from auditor.wire.codes import CNAME, PTR, A
 from auditor.wire.names import MAX_NAME
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ _MAX_WRITTEN: Final = 190
 _MAX_ORIGIN: Final = MAX_NAME - 3 - _MAX_WRITTEN
 
 _NAME: Final = rf"{LABEL}(?:\.{LABEL})*+\.?+"
+#: A name, unless it has two dots in a row: short enough that no label of it is too long.
+_SHORT_NAME: Final = "[A-Za-z0-9_*/-][A-Za-z0-9_*/.-]{0,62}+"
 _TTL: Final = r"(?:\d{1,9}|\d{1,3}[smhdwSMHDW])(?=[ \t])"
 _IN: Final = r"[Ii][Nn](?=[ \t])"
 _STATED: Final = rf"[ \t]++(?:{_TTL}(?:[ \t]++{_IN})?+|{_IN}[ \t]++{_TTL})"
@@ -56,27 +61,51 @@ _IPV6: Final = "|".join(
 )
 
 
-def _run(ttl: str) -> re.Pattern[str]:
-    """Return the pattern of a run, the first line of which has an owner name."""
+class _Patterns(NamedTuple):
+    """Patterns of a run: of the most common lines, which takes less to match, and of all."""
+
+    plain: re.Pattern[str]
+    any: re.Pattern[str]
+
+
+@cache
+def _patterns(*, follows: bool) -> _Patterns:
+    """Return the patterns of a run, the first line of which has an owner name.
+
+    `follows`: whether each line has to state its TTL.
+    """
+    octets = r"\.".join([OCTET] * 4)
+    ttl = r"\d{1,9}[ \t]++" if follows else r"(?:\d{1,9}[ \t]++)?+"
+    plain = (
+        rf"{_SHORT_NAME}[ \t]++{ttl}(?:IN[ \t]++)?+(?:(?:PTR|CNAME)[ \t]++{_SHORT_NAME}"
+        rf"|A[ \t]++{octets}"
+        rf'|TXT[ \t]++"[^"\\\n]{{1,255}}+"'
+        rf"|MX[ \t]++\d{{1,4}}[ \t]++{_SHORT_NAME}"
+        rf"|AAAA[ \t]++(?:{_IPV6})"
+        r")\n"
+    )
     line = (
-        rf"(?:(?:{_NAME}|(?=[ \t])){ttl}[ \t]++(?:"
+        rf"(?:(?:{_NAME}|(?=[ \t])){_STATED if follows else _PERHAPS_STATED}[ \t]++(?:"
         rf"(?i:PTR|CNAME)[ \t]++{_NAME}"
-        rf"|[Aa][ \t]++{OCTET}(?:\.{OCTET}){{3}}"
+        rf"|[Aa][ \t]++{octets}"
         rf'|(?i:TXT)[ \t]++"[^"\\\n]{{1,255}}+"'
         rf"|(?i:MX)[ \t]++(?:\d{{1,4}}|[0-5]\d{{4}})[ \t]++{_NAME}"
         rf"|(?i:AAAA)[ \t]++(?:{_IPV6})(?=[ \t;\n])"
         rf"|(?i:{UNREAD_TYPES})[ \t]++{UNREAD_WORDS}"
         rf"))?+{END}"
     )
-    return re.compile(rf"(?=[\w*/-])(?:{line}){{1,{MAX_RUN_LINES}}}+", re.ASCII)
+    return _Patterns(
+        re.compile(rf"(?:{plain}){{1,{MAX_RUN_LINES}}}+", re.ASCII),
+        re.compile(rf"(?=[\w*/-])(?:{line}){{1,{MAX_RUN_LINES}}}+", re.ASCII),
+    )
 
 
-_RUN: Final = _run(_PERHAPS_STATED)
-_RUN_WITH_TTLS: Final = _run(_STATED)
 _SHORT_LINES: Final = re.compile(rf"(?:[^\n]{{0,{_MAX_WRITTEN}}}+\n)*+")
+#: Types whose records are read a column at a time.
+_COLUMN_TYPES: Final = {"PTR": PTR, "CNAME": CNAME, "A": A}
 _OWNER: Final = re.compile(r"([^ \t\n;]*+)[^\n]*+\n")
 _ALIAS: Final = re.compile(
-    r"^([^ \t\n;]*+)(?:[ \t]++[^ \t\n;]++){0,2}?[ \t]++cname[ \t]", re.MULTILINE
+    r"^([^ \t\n;]*+)(?:[ \t]++[^ \t\n;]++){0,2}?[ \t]++cname[ \t]", re.MULTILINE | re.IGNORECASE
 )
 
 
@@ -107,17 +136,27 @@ def find_run(text: str, position: int, context: Context) -> FoundRun:
     origin = context.origin
     if len(origin) > _MAX_ORIGIN or "\\" in origin or not is_inside(origin, context.apex):
         return FoundRun(position, ())
-    pattern = _RUN_WITH_TTLS if context.follows else _RUN
-    match = pattern.match(text, position, position + _MAX_RUN_CHARACTERS)
+    patterns = _patterns(follows=context.follows)
+    limit = position + _MAX_RUN_CHARACTERS
+    match = patterns.plain.match(text, position, limit)
+    is_plain = (
+        match is not None
+        and (match.end() > position + _MAX_RUN_CHARACTERS // 2 or match.end() == len(text))
+        and ".." not in match[0]
+    )
+    if not is_plain:
+        match = patterns.any.match(text, position, limit)
     if match is None:
         return FoundRun(position, ())
-    end = match.end()
-    run = match[0].lower()
-    owners = _absolute(_OWNER.findall(run), context)
+    end, run = match.end(), match[0]
+    owners = _owners(_OWNER.findall(run), context)
     if (
         not owners
-        or (not _SHORT_LINES.fullmatch(run) and max(map(len, run.split())) > _MAX_WRITTEN)
-        or ("cname" in run and not _are_alone(run, owners, context))
+        or not (is_plain or _has_short_names(run))
+        or (
+            ("CNAME" in run if is_plain else "cname" in run.lower())
+            and not _are_alone(run, owners, context)
+        )
     ):
         return FoundRun(end, ())
     last = owners[-1]
@@ -128,17 +167,35 @@ def find_run(text: str, position: int, context: Context) -> FoundRun:
     return FoundRun(end, owners)
 
 
-def _absolute(written: list[str], context: Context) -> list[str]:
+def _owners(written: list[str], context: Context) -> list[str]:
     """Return owner names as they are written, made absolute; none if one is out of the zone."""
-    origin, apex = context.origin, context.apex
     if "" in written:
         written = list(accumulate(written, _or_before))
+    joined = _joined(written)
+    names = _absolute(joined, context.origin)
+    if ".\n" in joined and not all(is_inside(name, context.apex) for name in names):
+        return []
+    return names
+
+
+def _joined(written: Sequence[str]) -> str:
+    return "\n".join((*written, "")).lower()
+
+
+def _absolute(written: str, origin: str) -> list[str]:
+    """Return names as they are written, a line each, made absolute."""
     suffix = "" if origin == "." else f".{origin}"
-    joined = "\n".join((*written, ""))
-    if ".\n" not in joined:
-        return joined.replace("\n", f"{suffix}\n").split("\n")[:-1]
-    names = [name[:-1] if name[-1] == "." else name + suffix for name in written]
-    return names if all(is_inside(name, apex) for name in names) else []
+    dots = written.count(".\n")
+    if not dots:
+        return written.replace("\n", f"{suffix}\n").split("\n")[:-1]
+    if dots == written.count("\n"):
+        return written.split(".\n")[:-1]
+    return [name[:-1] if name[-1] == "." else name + suffix for name in written.split("\n")[:-1]]
+
+
+def _has_short_names(run: str) -> bool:
+    """Tell whether no name is written with more than _MAX_WRITTEN characters."""
+    return bool(_SHORT_LINES.fullmatch(run)) or max(map(len, run.split())) <= _MAX_WRITTEN
 
 
 def _or_before(before: str, name: str) -> str:
@@ -147,8 +204,10 @@ def _or_before(before: str, name: str) -> str:
 
 def _are_alone(run: str, owners: Sequence[str], context: Context) -> bool:
     """Tell whether each alias has an owner name of its own."""
+    if len(set(owners)) == len(owners):
+        return True
     written = _ALIAS.findall(run)
-    aliases = set(_absolute(written, context)) if "" not in written else set()
+    aliases = set(_owners(written, context)) if "" not in written else set()
     return len(written) == len(aliases) == sum(map(aliases.__contains__, owners))
 
 
@@ -166,6 +225,44 @@ def last_ttl(run: str, context: Context) -> int | None:
 
 def read_run(run: LazyRun, nodes: dict[str, RRsets | LazyRun]) -> None:
     """Put record sets in place of a run, wherever it stands."""
+    read = _read_columns(run) or _read_lines(run)
+    for owner, node in read.items():
+        if nodes.get(owner) is run:
+            nodes[owner] = node
+
+
+def _read_columns(run: LazyRun) -> dict[str, RRsets]:
+    """Return the record sets of a run of lines that differ in owner and RDATA only, by owner.
+
+    There are none if it is not such a run, or an owner has several records.
+    """
+    text, context = run
+    number = text.count("\n")
+    first = text[: text.index("\n")].split()
+    words = text.split()
+    width = len(first)
+    rdtype = _COLUMN_TYPES.get(first[-2])
+    if (
+        rdtype is None
+        or len(words) != width * number
+        # Lines without an owner name, and words that are none.
+        or any(sign in text for sign in ("\n ", "\n\t", ";"))
+        or any(words[at::width].count(first[at]) != number for at in range(1, width - 1))
+    ):
+        return {}
+    stated = stated_ttl(first[1:-2])
+    ttl = cast("int", context.ttl if stated is None else stated)
+    data = words[width - 1 :: width]
+    records = data if rdtype == A else _absolute(_joined(data), context.origin)
+    owners = _owners(words[::width], context)
+    read: dict[str, RRsets] = {
+        owner: {rdtype: (ttl, (record,))} for owner, record in zip(owners, records, strict=True)
+    }
+    return read if len(read) == number else {}
+
+
+def _read_lines(run: LazyRun) -> dict[str, RRsets]:
+    """Return the record sets of a run, by owner."""
     text, context = run
     read: dict[str, RRsets] = {}
     grown = set()
@@ -180,6 +277,4 @@ def read_run(run: LazyRun, nodes: dict[str, RRsets | LazyRun]) -> None:
             read[owner] = {rdtype: (ttl, (record,))}
     for owner in grown:
         finish(read[owner])
-    for owner, node in read.items():
-        if nodes.get(owner) is run:
-            nodes[owner] = node
+    return read

@@ -151,11 +151,33 @@ _NEIGHBOURS: Final = st.builds(
     _ENDS,
 )
 _CLOSE: Final = st.lists(_NEIGHBOURS | _NEIGHBOURS | _OTHERS, max_size=12).map("".join)
+#: Lines that differ in owner and RDATA only, and some that are nearly so.
+_ALIKE: Final = st.builds(
+    lambda words, lines: "".join(line.replace("=", words) for line in lines),
+    st.sampled_from(["60 IN PTR", "60 IN PTR", "0 PTR", "IN 60 CNAME", "60 IN A"]),
+    st.lists(
+        st.builds(
+            "{} = {}\n".format,
+            st.sampled_from(["a", "b", "C", "*.d", "e.f", "g.example.", "h..i", "x" * 64]),
+            st.sampled_from(["j", "K.test.", "l.example.", "192.0.2.1", "192.0.2.1.", "m..n"]),
+        )
+        | st.sampled_from(
+            [" = b\n", " IN = b\n", "a = b ; = c\n", "60 = IN A = b\n", "\n", "", ""]
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+)
 
 
 @settings(max_examples=examples(600))
-@given(_SOUND | _CLOSE, _FAULTS | st.just(""), _SOUND | _CLOSE, st.integers(40, 400))
+@given(
+    _SOUND | _CLOSE | _ALIKE, _FAULTS | st.just(""), _SOUND | _CLOSE | _ALIKE, st.integers(40, 400)
+)
 @example("a 60 A 192.0.2.1\nA.example. 60 CNAME b\n", "", "", 400)
+@example("a 0 IN PTR b\nc 0 IN PTR D.\n", "", "", 40)
+@example("a 60 PTR b\n IN 60 PTR c\n", "", "", 400)
+@example("a 60 PTR b\na 60 PTR c\nd 60 PTR b\n", "", "", 400)
 @example("a 60 CNAME b\n", "", "a 60 A 192.0.2.1\n", 20)
 @example("a 60 CNAME b\n", "", "a 60 CNAME b\nb 60 A 192.0.2.1\n", 400)
 @example("a 60 A 192.0.2.1\n 60 CNAME b\n", "", "", 400)
@@ -202,7 +224,7 @@ def _read(text: str) -> object:
 
 
 @settings(max_examples=examples(200))
-@given(_SOUND | _CLOSE, st.integers(40, 400), st.randoms())
+@given(_SOUND | _CLOSE | _ALIKE, st.integers(40, 400), st.randoms())
 def test_names_asked_for_in_any_order_are_what_all_names_together_are(
     text: str, size: int, random: Random
 ) -> None:
