@@ -22,7 +22,7 @@ from auditor.wire.codes import CNAME, NODATA, NOERROR, NXDOMAIN, REFUSED, SERVFA
 from auditor.wire.names import parent_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from auditor.errors import AuditorError
     from auditor.resolve.answer import AnswerCallback, Question, Rdata
@@ -53,7 +53,7 @@ class ZoneFileEngine:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._zones: dict[str, Zone] = {}
+        self._set_zones({})
         self._zone_below: dict[str, Zone | None] = {}
         self._asked = 0
 
@@ -71,8 +71,13 @@ class ZoneFileEngine:
     def loaded(cls, zones: Mapping[str, Zone]) -> Self:
         """Return an engine that has zones already, by origin."""
         engine = cls(Path())
-        engine._zones = dict(zones)
+        engine._set_zones(zones)
         return engine
+
+    def _set_zones(self, zones: Mapping[str, Zone]) -> None:
+        self._zones = dict(zones)
+        #: Names that a zone is below.
+        self._divided = {above for origin in zones for above in _names_above(origin)}
 
     @property
     def zones(self) -> Mapping[str, Zone]:
@@ -89,17 +94,28 @@ class ZoneFileEngine:
             return
         stopped = threading.Event()
         try:
-            self._zones = await asyncio.to_thread(
-                lambda: _load(master_files(self._path), lambda: not stopped.is_set())
+            self._set_zones(
+                await asyncio.to_thread(
+                    lambda: _load(master_files(self._path), lambda: not stopped.is_set())
+                )
             )
         finally:
             stopped.set()
 
     def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
         """Answer all questions at once, in one batch, before this returns."""
-        answer = self.answer
         self._asked += len(questions)
-        deliver([(question, answer(question)) for question in questions])
+        pairs: list[tuple[Question, Answer]] = []
+        zone: Zone | None = None
+        for question in questions:
+            # Neighbours are in one zone as a rule.
+            answer = zone.answer(*question) if zone is not None else None
+            if answer is None:
+                answer = self.answer(question)
+                zone = self._zone_of(question.name)
+                zone = None if zone is None or zone.origin in self._divided else zone
+            pairs.append((question, answer))
+        deliver(pairs)
 
     def backlog(self) -> int:
         """Return 0: every question is answered at once."""
@@ -124,14 +140,7 @@ class ZoneFileEngine:
         zone = self._zone_of(name)
         if zone is None:
             return Answer(REFUSED, how=Provenance(transport="file", ede=self._outside(name)))
-        node = zone.node(name)
-        if node:
-            rrset = node.get(rdtype)
-            if rrset is not None:
-                return Answer(NOERROR, rrset[1], (), "", rrset[0], zone.how)
-            if node.keys().isdisjoint((CNAME, UNDETERMINED, -rdtype)):
-                return zone.nodata
-        return self._follow(zone, name, rdtype)
+        return zone.answer(name, rdtype) or self._follow(zone, name, rdtype)
 
     def _zone_of(self, name: str) -> Zone | None:
         """Return the zone with the longest origin that the name is in."""
@@ -186,6 +195,12 @@ class ZoneFileEngine:
             seen.add(name)
             zone = self._zone_of(name)
         return make_answer(NOERROR, (), aliases, ttl, how)
+
+
+def _names_above(name: str) -> Iterator[str]:
+    while name != ".":
+        name = parent_of(name)
+        yield name
 
 
 def _answer_at(

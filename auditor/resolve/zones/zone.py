@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from auditor.resolve.answer import Answer
 from auditor.resolve.zones.generate import Rules
 from auditor.resolve.zones.lazy_lines import LazyRun, read_run
-from auditor.resolve.zones.rrsets import EMPTY, RRsets
-from auditor.wire.codes import DNAME, NODATA, NS, SOA
+from auditor.resolve.zones.rrsets import EMPTY, UNDETERMINED, RRsets
+from auditor.wire.codes import CNAME, DNAME, NODATA, NOERROR, NS, SOA
 from auditor.wire.names import MAX_NAME, parent_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ __all__ = ["CUT", "Redirection", "Zone", "ZoneRecord", "substitute"]
 
 #: A delegation out of the zone. Known by identity, never changed.
 CUT: Final[RRsets] = {}
+
+_NEW: Final = tuple.__new__
 
 _ESCAPE = re.compile(r"\\(?:[0-9]{3}|.)")
 
@@ -120,6 +122,20 @@ class Zone:
             read_run(node, self._nodes)
             return self.node(name)
         return node
+
+    def answer(self, name: str, rdtype: int) -> Answer | None:
+        """Return what stands at a name itself; None if that is nothing, an alias or not read."""
+        node = self._nodes.get(name)
+        if isinstance(node, LazyRun):
+            node = self.node(name)
+        if not node:
+            return None
+        rrset = node.get(rdtype)
+        if rrset is not None:
+            return _NEW(Answer, (NOERROR, rrset[1], (), "", rrset[0], self.how, ""))
+        if CNAME in node or UNDETERMINED in node or -rdtype in node:
+            return None
+        return self.nodata
 
     @property
     def serial(self) -> int:

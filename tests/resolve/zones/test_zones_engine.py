@@ -72,6 +72,22 @@ def test_a_delegated_zone_that_is_loaded_answers_for_itself() -> None:
     assert expected == ask(engine, "in.example", A)
 
 
+def test_a_zone_below_without_a_delegation_answers_whatever_was_asked_before() -> None:
+    engine = zones(
+        example='a TXT "a"\na.sub TXT "parent"\n',
+        sub__example='a TXT "child"\n',
+        test="a A 192.0.2.1\n",
+    )
+
+    names = ("a.example", "a.sub.example", "a.test", "a.sub.example", "a.example", "no.example")
+    questions = [Question(name, TXT) for name in names]
+    delivered: list[tuple[Question, Answer]] = []
+    engine.submit(questions, delivered.extend)
+
+    assert [(question, engine.answer(question)) for question in questions] == delivered
+    assert delivered[1][1].records == ((b"child",),)
+
+
 def test_outside_of_all_zones_is_refused() -> None:
     engine = zones(example="a A 192.0.2.1\n")
 
