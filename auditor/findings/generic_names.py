@@ -18,9 +18,9 @@ from auditor.findings.encoded_address import TO_DOTS, encodes_address, perhaps_e
 from auditor.publicsuffix import registrable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-__all__ = ["cut", "generic_words", "is_generic", "perhaps_generic"]
+__all__ = ["cut", "generic_words", "is_generic", "perhaps_generic", "wordy"]
 
 # The words are in strings: a list with one word a line (SIM905) would be hard to read.
 
@@ -89,37 +89,27 @@ def is_generic(name: str, address: str) -> str | None:
     return f"it says {word!r}" if word else None
 
 
-def cut(names: Sequence[str]) -> tuple[list[str], set[str]]:
-    """Return the first labels of some names, and the set of their remaining parts."""
+def cut(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the first labels of some names, and what follows each of them."""
     rest = names[0].partition(".")[2]
     # Of a block there is one rest as a rule: then the labels are what is left between it.
     heads = ("\n".join(names) + "\n").split(f".{rest}\n")
     if len(heads) == len(names) + 1 and "." not in "".join(heads):
-        return heads[:-1], {rest}
-    parts = [name.partition(".") for name in names]
-    return [head for head, _, _ in parts], {rest for _, _, rest in parts}
+        return heads[:-1], [rest] * len(names)
+    firsts, _, rests = zip(*[name.partition(".") for name in names], strict=True)
+    return firsts, rests
 
 
 def perhaps_generic(
-    names: Sequence[str], heads: Sequence[str], rests: set[str], addresses: Sequence[str]
+    names: Sequence[str], heads: Sequence[str], addresses: Sequence[str]
 ) -> list[bool]:
     """Return for each name whether `is_generic` may be true of it; False is certain.
 
-    For a block of names at once; `heads` and `rests` are what `cut` makes of them.
+    For a block of names at once, with their first labels; what follows these must not be `wordy`.
     """
     found = perhaps_encodes(names, addresses)
-    wordy = {rest for rest in rests if not _has_no_word(rest)}
-    if wordy:
-        found = [
-            perhaps or name.partition(".")[2] in wordy
-            for perhaps, name in zip(found, names, strict=True)
-        ]
     text = "\n".join(heads)
-    if (
-        not _WORDS.isdisjoint(text.translate(TO_DOTS).split("."))
-        or _GLUED_ANY.search(text)
-        or _PLACEHOLDER.search(text)
-    ):
+    if not _says_nothing(text) or _PLACEHOLDER.search(text):
         found = [
             perhaps or not _has_no_word(head) or _PLACEHOLDER.match(head) is not None
             for perhaps, head in zip(found, heads, strict=True)
@@ -127,10 +117,20 @@ def perhaps_generic(
     return found
 
 
-@lru_cache(maxsize=8192)
-def _has_no_word(part: str) -> bool:
-    """Whether no word at all is in a part of a name: neighbours share the most of theirs."""
-    return _WORDS.isdisjoint(part.translate(TO_DOTS).split(".")) and not _GLUED_ANY.search(part)
+def wordy(parts: Collection[str]) -> set[str]:
+    """Return those parts of names in which there may be a word; of all others it is certain."""
+    if _says_nothing("\n".join(parts)):
+        return set()
+    return {part for part in parts if not _has_no_word(part)}
+
+
+def _says_nothing(text: str) -> bool:
+    """Whether no word at all is in a part of a name, or in several with line ends in between."""
+    return _WORDS.isdisjoint(text.translate(TO_DOTS).split(".")) and not _GLUED_ANY.search(text)
+
+
+#: Neighbours share the most of their names.
+_has_no_word: Final = lru_cache(maxsize=8192)(_says_nothing)
 
 
 def generic_words(name: str) -> str | None:

@@ -6,13 +6,13 @@ Findings are sorted by code and subject, without duplicates.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.checks.address import MAX_NAMES, without_origin
 from auditor.findings.catalogue import ENTRIES
 from auditor.findings.entry import SEVERITIES
-from auditor.findings.generic_names import cut, is_generic, perhaps_generic
+from auditor.findings.generic_names import is_generic
+from auditor.findings.plain_names import MAX_PLAIN_CHARACTERS, is_plain_parent
 from auditor.publicsuffix import is_public
 from auditor.spf.result import is_bogus
 from auditor.wire.addresses import is_global
@@ -44,7 +44,6 @@ __all__ = [
     "judge_names",
     "judge_servers",
     "judge_spf",
-    "perhaps_judged",
     "verdict",
     "weigh",
 ]
@@ -124,12 +123,7 @@ def judge_name(name: str, address: str, codes: list[tuple[str, str]], owner: str
             return
     head, _, parent = name.partition(".")
     # What follows the first label is the same for a whole block as a rule.
-    if not (
-        head.isalnum()
-        and "." in parent
-        and _is_plain(parent)
-        and len(name) <= _MAX_PLAIN_CHARACTERS
-    ):
+    if not (head.isalnum() and is_plain_parent(parent) and len(name) <= MAX_PLAIN_CHARACTERS):
         if not is_hostname(name):
             codes.append(("PTR_INVALID_NAME", name))
         elif not is_public(name):
@@ -142,43 +136,6 @@ def judge_expected(expected: str, names: Sequence[str], codes: list[tuple[str, s
     """Judge PTR names by the one that the input expects, "" for none, adding to `found`."""
     if expected and expected not in names:
         codes.append(("PTR_UNEXPECTED", expected))
-
-
-def perhaps_judged(names: Sequence[str], addresses: Sequence[str]) -> list[bool]:
-    """Return of each PTR name whether `judge_name` might add something: no is certain.
-
-    For a block of names at once, with the address of each.
-    """
-    if not names:
-        return []
-    heads, rests = cut(names)
-    found = perhaps_generic(names, heads, rests, addresses)
-    odd = {rest for rest in rests if "." not in rest or not _is_plain(rest)}
-    if odd:
-        found = [
-            is_odd or name.partition(".")[2] in odd
-            for is_odd, name in zip(found, names, strict=True)
-        ]
-    if not "".join(heads).isalnum() or "" in heads or max(map(len, names)) > _MAX_PLAIN_CHARACTERS:
-        found = [
-            is_odd or len(name) > _MAX_PLAIN_CHARACTERS or not _is_label(head)
-            for is_odd, name, head in zip(found, names, heads, strict=True)
-        ]
-    return found
-
-
-def _is_label(head: str) -> bool:
-    """Whether a label is one of a host name, as far as its letters are concerned."""
-    return head.replace("-", "").isalnum() and "-" not in {head[0], head[-1]}
-
-
-#: With such a parent and a first label of 63 characters at most, a name is a host name.
-_MAX_PLAIN_CHARACTERS: Final = 63
-
-
-@lru_cache(maxsize=8192)
-def _is_plain(parent: str) -> bool:
-    return is_hostname(parent) and is_public(parent) and not is_reverse(parent)
 
 
 def judge_nameless(address: str, status: str, codes: list[tuple[str, str]]) -> None:

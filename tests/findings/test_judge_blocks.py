@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.effort import examples
 
+from auditor.findings import plain_names
 from auditor.findings.generic_names import cut
-from auditor.findings.judge import judge_name, perhaps_judged
+from auditor.findings.judge import judge_name
+from auditor.findings.plain_names import perhaps_judged
 
 _LABELS = st.one_of(
     st.sampled_from(
@@ -22,7 +24,8 @@ _LABELS = st.one_of(
 _RESTS = st.sampled_from(
     [
         *("isp.net", "dyn.isp.net", "0.30.20.isp.net", "isp.invalid", "net", "a_b.isp.net", ""),
-        *("cable.isp.co.uk", "1", "x" * 60 + ".net"),
+        *("cable.isp.co.uk", "1", "x" * 60 + ".net", "-isp.net", "isp-.net", "isp.-net", "x..net"),
+        *("isp.1", "7.30.20.in-addr.arpa", "isp.arpa", "isp.home.arpa", "éisp.net", "xn--e1a.net"),
     ]
 )
 _NAMES = st.builds("{}.{}".format, _LABELS, _RESTS).map(lambda name: name.strip("."))
@@ -56,6 +59,14 @@ def test_of_names_in_no_doubt_nothing_is_found(pairs: list[tuple[str, str]]) -> 
         assert doubt or not found
 
 
+def test_what_is_remembered_of_parents_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_names, "_MAX_KNOWN_PARENTS", 10)
+    for number in range(40):
+        names = [f"mx.isp-{number}.net", f"mx.dyn-{number}.net", "mx.isp.net"]
+        assert perhaps_judged(names, ["20.30.99.77"] * 3) == [False, True, False]
+    assert len(plain_names._known_parents) <= 10
+
+
 def test_names_of_mail_servers_are_in_no_doubt_whatever_stands_beside_them() -> None:
     names = ["mx.isp.net", "mail-12.isp.net", "dyn.isp.net", "x.lan", "smtp.eu.isp.net"]
     addresses = [f"20.30.0.{last}" for last in range(40, 45)]
@@ -66,12 +77,12 @@ def test_names_of_mail_servers_are_in_no_doubt_whatever_stands_beside_them() -> 
 @pytest.mark.parametrize(
     ("names", "heads", "rests"),
     [
-        (["a.x.net", "b.x.net"], ["a", "b"], {"x.net"}),
-        (["a.x.net", "b.y.x.net"], ["a", "b"], {"x.net", "y.x.net"}),
-        (["a.x.net", "x.net"], ["a", "x"], {"x.net", "net"}),
-        (["a.x.net", "b.x.net.x.net"], ["a", "b"], {"x.net", "x.net.x.net"}),
-        (["localhost", "a.x.net"], ["localhost", "a"], {"", "x.net"}),
+        (["a.x.net", "b.x.net"], ["a", "b"], ["x.net", "x.net"]),
+        (["a.x.net", "b.y.x.net"], ["a", "b"], ["x.net", "y.x.net"]),
+        (["a.x.net", "x.net"], ["a", "x"], ["x.net", "net"]),
+        (["a.x.net", "b.x.net.x.net"], ["a", "b"], ["x.net", "x.net.x.net"]),
+        (["localhost", "a.x.net"], ["localhost", "a"], ["", "x.net"]),
     ],
 )
-def test_first_labels_are_cut_off(names: list[str], heads: list[str], rests: set[str]) -> None:
-    assert cut(names) == (heads, rests)
+def test_first_labels_are_cut_off(names: list[str], heads: list[str], rests: list[str]) -> None:
+    assert list(map(list, cut(names))) == [heads, rests]

@@ -15,7 +15,8 @@ from itertools import compress, repeat
 from typing import TYPE_CHECKING, Final, cast
 
 from auditor.checks.address import MAX_NAMES, unconfirmed_result
-from auditor.findings.judge import judge_expected, judge_name, judge_nameless, perhaps_judged
+from auditor.findings.judge import judge_expected, judge_name, judge_nameless
+from auditor.findings.plain_names import perhaps_judged
 from auditor.pipeline.fastpath.columns import AddressColumns, ask, is_plain_alias
 from auditor.pipeline.fastpath.json_lines import (
     address_line,

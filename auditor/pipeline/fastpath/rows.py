@@ -12,7 +12,8 @@ from itertools import repeat
 from typing import TYPE_CHECKING, cast
 
 from auditor.checks.address import MAX_NAMES, confirm, ptr_fact
-from auditor.findings.judge import judge_name, judge_names, perhaps_judged
+from auditor.findings.judge import judge_name, judge_names
+from auditor.findings.plain_names import perhaps_judged
 from auditor.pipeline.fastpath.columns import ask
 from auditor.pipeline.fastpath.json_lines import address_line, helo_facts, iprev_json, ptr_json
 from auditor.pipeline.fastpath.results import Fallback
