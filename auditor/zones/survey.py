@@ -19,6 +19,7 @@ from auditor.zones.facts import MAX_NAMES, DelegationRow, ServerRow, ZoneFact
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from auditor.resolve.answer import Rdata
     from auditor.wire.message import Message
     from auditor.zones.facts import SurveySteps
     from auditor.zones.owners import Group
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_ADDRESSES",
     "ask_servers",
+    "differing_contents",
     "is_newer",
     "names_in",
     "newest_soa",
@@ -289,17 +291,49 @@ def _compare(
     only: list[list[str]] = [[] for _ in serving]
     for owner in owners:
         known = [(place, names[owner]) for place, names in enumerate(said)]
-        known = [(place, answer) for place, answer in known if answer.status in SETTLED]
-        if len({(answer.status, answer.records) for _, answer in known}) <= 1:
+        contents = differing_contents(
+            [(place, answer) for place, answer in known if answer.status in SETTLED]
+        )
+        if not contents:
             continue
         differing.append(owner)
-        common = set.intersection(*(set(answer.records) for _, answer in known))
-        for place, answer in known:
-            if not common.issuperset(answer.records):
+        common = set.intersection(*(set(records) for _, records in contents))
+        for place, records in contents:
+            if not common.issuperset(records):
                 only[place].append(owner)
     compared = dict(zip(serving, only, strict=True))
     marked = [row._replace(only=tuple(compared[row])) if row in compared else row for row in rows]
     return marked, tuple(differing)
+
+
+def differing_contents(
+    known: Sequence[tuple[int, Answer]],
+) -> list[tuple[int, tuple[Rdata, ...]]]:
+    """Return what servers, by number, have of an owner where they differ, [] where they agree.
+
+    An alias is what a server must have; where it leads, only one says that has that zone, too.
+    """
+    own = [
+        (
+            place,
+            (NOERROR, _first_alias(answer)) if answer.chain else (answer.status, answer.records),
+        )
+        for place, answer in known
+    ]
+    if len({content for _, content in own}) <= 1:
+        own = [
+            (place, (answer.status, answer.records))
+            for place, answer in known
+            if answer.records or answer.zone
+        ]
+    if len({content for _, content in own}) <= 1:
+        return []
+    return [(place, records) for place, (_, records) in own]
+
+
+def _first_alias(answer: Answer) -> tuple[str]:
+    """Return what the first alias of an answer leads to."""
+    return (answer.chain[1] if len(answer.chain) > 1 else answer.canonical,)
 
 
 def _ptr(reply: object, owner: str) -> Answer:

@@ -14,7 +14,7 @@ from auditor.wire.message import IN, Message, Record, Soa
 from auditor.zones.facts import MAX_NAMES, DelegationRow, ServerRow, ZoneFact
 from auditor.zones.judge import judge_zone, mends
 from auditor.zones.placing import Placed, is_registry
-from auditor.zones.survey import MAX_ADDRESSES, is_newer, survey
+from auditor.zones.survey import MAX_ADDRESSES, differing_contents, is_newer, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,3 +224,41 @@ def test_registries_hold_a_slash_eight_and_what_is_above_a_slash_32() -> None:
     assert not is_registry("51.198.in-addr.arpa")
     assert is_registry("b.d.0.1.0.0.2.ip6.arpa")
     assert not is_registry("8.b.d.0.1.0.0.2.ip6.arpa")
+
+
+_OWNER: Final = "7.2.0.192.in-addr.arpa"
+_END: Final = "7.0/29.2.0.192.in-addr.arpa"
+_ALIAS: Final = Answer(NOERROR, (), (_OWNER,), _END)
+
+
+@pytest.mark.parametrize(
+    ("answers", "contents"),
+    [
+        # One server has the zone that the alias leads to (RFC 2317), the other has not.
+        ([_ALIAS, _ALIAS._replace(records=("a.example",))], []),
+        ([_ALIAS, _ALIAS._replace(status=NXDOMAIN, zone="0/29.2.0.192.in-addr.arpa")], []),
+        # Both have it.
+        (
+            [_ALIAS._replace(records=("a.example",)), _ALIAS._replace(records=("b.example",))],
+            [(0, ("a.example",)), (1, ("b.example",))],
+        ),
+        # The alias itself is another, or is not there.
+        (
+            [_ALIAS, _ALIAS._replace(canonical="7.x.2.0.192.in-addr.arpa")],
+            [(0, (_END,)), (1, ("7.x.2.0.192.in-addr.arpa",))],
+        ),
+        (
+            [_ALIAS, Answer(NOERROR, ("a.example",))],
+            [(0, (_END,)), (1, ("a.example",))],
+        ),
+        (
+            [_ALIAS, Answer(NXDOMAIN, zone="2.0.192.in-addr.arpa")],
+            [(0, (_END,)), (1, ())],
+        ),
+        ([Answer(NOERROR, ("a.example",))] * 2, []),
+    ],
+)
+def test_servers_differ_in_what_they_must_have(
+    answers: list[Answer], contents: list[tuple[int, tuple[str, ...]]]
+) -> None:
+    assert differing_contents(list(enumerate(answers))) == contents
