@@ -1,4 +1,7 @@
-"""An `Auditor` that a program keeps: one engine, one cache and one rate for all its calls."""
+"""An `Auditor` that a program keeps: one engine, one cache and one rate for all its calls.
+
+Also tests `findings/explained.py`, `resolver_engine.py` and `shared_engine.py`.
+"""
 
 from __future__ import annotations
 

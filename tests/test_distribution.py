@@ -1,4 +1,7 @@
-"""What is published: the wheel carries the example fleet, and the index shows no broken link."""
+"""What is published: the wheel carries the example fleet, and the index shows no broken link.
+
+Also tests `version.py`.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ included. A room is a folder of `auditor/`, or a file next to them.
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -336,6 +337,21 @@ def test_files_and_functions_are_short() -> None:
 def test_there_is_no_room_for_odds_and_ends() -> None:
     names = {path.stem for path in _trees()} | {path.parent.name for path in _trees()}
     assert not names & {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
+
+
+def test_the_tests_of_each_file_are_found_by_its_name() -> None:
+    """By the name of a test file, or in what its head says that it tests."""
+    tests = sorted(Path(__file__).parent.rglob("test_*.py"))
+    named = "".join(f"{path.stem}_" for path in tests)
+    heads = [ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "" for path in tests]
+    mentioned = {f"/{name}" for head in heads for name in re.findall(r"`([\w/]+\.py)`", head)}
+    for path in _trees():
+        if not path.name.startswith("_") and f"_{path.stem}_" not in named:
+            # One of `name.py`, `room/name.py`, ...: as much as it takes to be the only one.
+            found = [name for name in mentioned if path.as_posix().endswith(name)]
+            assert found, f"{path}: no test file is named after it or names it in its head"
+            same = [other for other in _trees() if other.as_posix().endswith(max(found, key=len))]
+            assert same == [path], f"{path}: named together with {same}"
 
 
 def test_every_file_says_what_it_is_for_and_what_is_public() -> None:

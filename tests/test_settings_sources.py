@@ -1,4 +1,7 @@
-"""Where settings come from: which source wins, and one line for whatever is wrong with one."""
+"""Where settings come from: which source wins, and one line for whatever is wrong with one.
+
+Also tests `settings_trust.py`, `settings_given.py` and `settings_values.py`.
+"""
 
 from __future__ import annotations
 

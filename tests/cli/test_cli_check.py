@@ -1,4 +1,7 @@
-"""`auditor check`: what a person is told about a target."""
+"""`auditor check`: what a person is told about a target.
+
+Also tests `check_text.py`, `advice_text.py` and `checked.py`.
+"""
 
 from __future__ import annotations
 

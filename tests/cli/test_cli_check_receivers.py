@@ -1,4 +1,7 @@
-"""`auditor check` ends with the receivers that have published a rule for such an address."""
+"""`auditor check` ends with the receivers that have published a rule for such an address.
+
+Also tests `check_json.py` and `receivers_options.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Settings from a file, the environment and flags: which wins, and what is wrong with them."""
+"""Settings from a file, the environment and flags: which wins, and what is wrong with them.
+
+Also tests `cli/options.py`.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 What is wrong with a command line as such is in `test_cli_messages`; here it is what a command
 finds in its inputs, its settings, its servers. The last test sees to it that no message is
 raised anywhere that no test knows.
+
+Also tests `console.py` and `errors.py`.
 """
 
 from __future__ import annotations

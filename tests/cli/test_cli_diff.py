@@ -1,4 +1,7 @@
-"""`auditor diff` as a person and a program meet it."""
+"""`auditor diff` as a person and a program meet it.
+
+Also tests `diff_text.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`auditor fix` as a person and a program meet it."""
+"""`auditor fix` as a person and a program meet it.
+
+Also tests `zone_data.py`, `zone_faults.py` and `located.py`.
+"""
 
 from __future__ import annotations
 

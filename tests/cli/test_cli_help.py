@@ -1,4 +1,7 @@
-"""The pages for people: every --help, the catalogue, the schema, the version."""
+"""The pages for people: every --help, the catalogue, the schema, the version.
+
+Also tests `man.py` and `zones_text.py`.
+"""
 
 from __future__ import annotations
 

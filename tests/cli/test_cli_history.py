@@ -1,4 +1,7 @@
-"""`auditor history`: nights in a table, or lines of JSON."""
+"""`auditor history`: nights in a table, or lines of JSON.
+
+Also tests `history_text.py`.
+"""
 
 from __future__ import annotations
 

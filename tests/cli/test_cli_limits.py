@@ -1,4 +1,7 @@
-"""What a scan says of the limits of its servers: in the manifest, the log and the progress line."""
+"""What a scan says of the limits of its servers: in the manifest, the log and the progress line.
+
+Also tests `log_text.py`, `cli/progress.py` and `engine_totals.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whatever is wrong with a command line or its input: one line that says so, and the exit code."""
+"""Whatever is wrong with a command line or its input: one line that says so, and the exit code.
+
+Also tests `app.py` and `peer_options.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`--metrics`: what a scan leaves for Prometheus agrees with its manifest, also when it fails."""
+"""`--metrics`: what a scan leaves for Prometheus agrees with its manifest, also when it fails.
+
+Also tests `run_reporter.py` and `run/progress.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What `--resume` goes on with, what it refuses, and what it says."""
+"""What `--resume` goes on with, what it refuses, and what it says.
+
+Also tests `auditor/session.py` and `existing_output.py`.
+"""
 
 from __future__ import annotations
 

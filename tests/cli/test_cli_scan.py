@@ -1,4 +1,7 @@
-"""Every option of `auditor scan` does what its help says: over zone files."""
+"""Every option of `auditor scan` does what its help says: over zone files.
+
+Also tests `dry_run.py`, `input_options.py`, `given_targets.py` and `workers/factory.py`.
+"""
 
 from __future__ import annotations
 

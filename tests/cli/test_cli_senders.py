@@ -1,4 +1,7 @@
-"""`auditor senders`: domains and hosts in, a table or lines out."""
+"""`auditor senders`: domains and hosts in, a table or lines out.
+
+Also tests `senders_text.py`, `text_table.py` and `look_up.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The options that say whom to ask and how fast, against servers that keep count."""
+"""The options that say whom to ask and how fast, against servers that keep count.
+
+Also tests `server_sample.py`.
+"""
 
 from __future__ import annotations
 

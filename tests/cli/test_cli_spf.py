@@ -1,4 +1,7 @@
-"""`auditor spf`: the tree, the addresses that pass, the findings; ranges; one address; JSON."""
+"""`auditor spf`: the tree, the addresses that pass, the findings; ranges; one address; JSON.
+
+Also tests `spf_json.py`, `spf_report.py`, `spf_text.py` and `spf_text_hosts.py`.
+"""
 
 from __future__ import annotations
 

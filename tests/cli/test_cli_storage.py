@@ -1,4 +1,7 @@
-"""Disks that are full, folders that vanish: a clear message, whole lines, and a way to go on."""
+"""Disks that are full, folders that vanish: a clear message, whole lines, and a way to go on.
+
+Also tests `output/temporary.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`auditor summary` as a person and a program meet it."""
+"""`auditor summary` as a person and a program meet it.
+
+Also tests `summary_text.py`, `label_counts.py` and `formatting.py`.
+"""
 
 from __future__ import annotations
 

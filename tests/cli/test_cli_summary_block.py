@@ -1,4 +1,7 @@
-"""`auditor summary` of a whole /16: the shape of its faults, on one screen."""
+"""`auditor summary` of a whole /16: the shape of its faults, on one screen.
+
+Also tests `summary_blocks.py`.
+"""
 
 from __future__ import annotations
 

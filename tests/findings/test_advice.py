@@ -1,4 +1,7 @@
-"""What is to be published: by the address, by the domain, by the policy; and never two ways."""
+"""What is to be published: by the address, by the domain, by the policy; and never two ways.
+
+Also tests `advice_address.py` and `checks/follow_up.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Advice that breaks nothing: aliases, wildcards, names in use, and policies that were meant."""
+"""Advice that breaks nothing: aliases, wildcards, names in use, and policies that were meant.
+
+Also tests `advice_domain.py`, `advice_policy.py` and `spf/lint/correction.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests `encoded_address.py` and `plain_names.py`."""
+
 from __future__ import annotations
 
 import json

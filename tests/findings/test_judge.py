@@ -1,3 +1,5 @@
+"""Tests `entries/spf_errors.py`, `entries/spf_warnings.py` and `findings/entry.py`."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, get_args

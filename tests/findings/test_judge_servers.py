@@ -1,4 +1,7 @@
-"""Servers that disagree: what counts as that, and what does not."""
+"""Servers that disagree: what counts as that, and what does not.
+
+Also tests `checks/server_agreement.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a plan holds: only what is known, together with what confirms it, and nothing else."""
+"""What a plan holds: only what is known, together with what confirms it, and nothing else.
+
+Also tests `fix/changes.py`, `decide.py`, `holders.py`, `letters.py` and `prove.py`.
+"""
 
 from __future__ import annotations
 

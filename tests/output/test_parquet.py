@@ -1,4 +1,7 @@
-"""Records as Parquet: reading them back gives the same facts, in types that tools can use."""
+"""Records as Parquet: reading them back gives the same facts, in types that tools can use.
+
+Also tests `arrow.py` and `zone_columns.py`.
+"""
 
 from __future__ import annotations
 

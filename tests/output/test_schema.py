@@ -1,4 +1,7 @@
-"""The record and its schema say the same: every kind, with a trace and without."""
+"""The record and its schema say the same: every kind, with a trace and without.
+
+Also tests `schema_parts.py` and `record_types.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where lines go: whole lines whatever happens, a file that appears whole, a stream that ends."""
+"""Where lines go: whole lines whatever happens, a file that appears whole, a stream that ends.
+
+Also tests `lock.py`.
+"""
 
 from __future__ import annotations
 

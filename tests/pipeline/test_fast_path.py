@@ -1,4 +1,7 @@
-"""The short way writes what the long way writes, to the octet, and counts the same."""
+"""The short way writes what the long way writes, to the octet, and counts the same.
+
+Also tests `given.py`, `helo_spf.py`, `fastpath/json_lines.py`, `run_facts.py` and `verdicts.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every way in which a pipeline's run ends: cancelled, by its input, its output, its servers."""
+"""Every way in which a pipeline's run ends: cancelled, by its input, its output, its servers.
+
+Also tests `job.py` and `line_writer.py`.
+"""
 
 from __future__ import annotations
 

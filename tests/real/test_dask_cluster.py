@@ -1,4 +1,7 @@
-"""Scans by a real Dask cluster on loopback: a scheduler and workers, each a process of its own."""
+"""Scans by a real Dask cluster on loopback: a scheduler and workers, each a process of its own.
+
+Also tests `dask_pool.py`.
+"""
 
 from __future__ import annotations
 

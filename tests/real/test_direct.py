@@ -1,4 +1,7 @@
-"""Questions put to the zones' own servers: the same records, asked of somebody else."""
+"""Questions put to the zones' own servers: the same records, asked of somebody else.
+
+Also tests `routing/engine.py`, `routing/factory.py`, `server_engine.py` and `finding_servers.py`.
+"""
 
 from __future__ import annotations
 

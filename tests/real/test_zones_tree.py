@@ -1,4 +1,7 @@
-"""Every fault of a delegation or a server, seeded in a tree of real servers, and found."""
+"""Every fault of a delegation or a server, seeded in a tree of real servers, and found.
+
+Also tests `run/authority.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every engine says the same of the fleet's zones; what c-ares hides is what it says it hides."""
+"""Every engine says the same of the fleet's zones; what c-ares hides is what it says it hides.
+
+Also tests `resolve/factory.py` and `cares/replies.py`.
+"""
 
 from __future__ import annotations
 

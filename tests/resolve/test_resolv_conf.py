@@ -1,4 +1,7 @@
-"""The system's own servers: what is read, what is left out, and what is public."""
+"""The system's own servers: what is read, what is left out, and what is public.
+
+Also tests `public_resolvers.py`, `socket_address.py` and `token_bucket.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The lookup: one question is asked once, aliases are followed, late answers are left behind."""
+"""The lookup: one question is asked once, aliases are followed, late answers are left behind.
+
+Also tests `answer.py`.
+"""
 
 from __future__ import annotations
 

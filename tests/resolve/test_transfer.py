@@ -1,4 +1,7 @@
-"""Transfers from servers that are scripted: whole zones, and everything else refused in words."""
+"""Transfers from servers that are scripted: whole zones, and everything else refused in words.
+
+Also tests `codes.py` and `master_file.py`.
+"""
 
 from __future__ import annotations
 

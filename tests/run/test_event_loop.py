@@ -1,4 +1,7 @@
-"""The event loop of the commands, and the garbage collector while a scan goes on."""
+"""The event loop of the commands, and the garbage collector while a scan goes on.
+
+Also tests `cli/garbage.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The manifest of a run while it goes on, from session to session."""
+"""The manifest of a run while it goes on, from session to session.
+
+Also tests `output/atomic.py`.
+"""
 
 from __future__ import annotations
 

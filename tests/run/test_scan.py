@@ -1,4 +1,7 @@
-"""A run put together: from targets to lines, early ends, slow sources, counts that add up."""
+"""A run put together: from targets to lines, early ends, slow sources, counts that add up.
+
+Also tests `thread_reader.py` and `record_stream.py`.
+"""
 
 from __future__ import annotations
 

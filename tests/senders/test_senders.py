@@ -1,4 +1,7 @@
-"""SPF turned round: the lines of a fleet say what `check_host` says of each of its domains."""
+"""SPF turned round: the lines of a fleet say what `check_host` says of each of its domains.
+
+Also tests `senders/hosts.py`, `sweep.py` and `sender_schema.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Without pyspf the same comes out: what is evaluated directly equals it, whatever is asked."""
+"""Without pyspf the same comes out: what is evaluated directly equals it, whatever is asked.
+
+Also tests `compile.py` and `spf/result.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Lint of one record: each finding has an example, and a near miss that is none."""
+"""Lint of one record: each finding has an example, and a near miss that is none.
+
+Also tests `lint/problems.py` and `outline.py`.
+"""
 
 from __future__ import annotations
 

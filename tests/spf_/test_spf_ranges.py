@@ -1,4 +1,7 @@
-"""Ranges: at every address what `check_host` says, in as many parts as there are answers."""
+"""Ranges: at every address what `check_host` says, in as many parts as there are answers.
+
+Also tests `range_evaluator.py` and `policy_memo.py`.
+"""
 
 from __future__ import annotations
 

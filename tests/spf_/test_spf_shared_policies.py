@@ -1,4 +1,7 @@
-"""Shared policies: what many policies authorise is what `check_host` says of each of them."""
+"""Shared policies: what many policies authorise is what `check_host` says of each of them.
+
+Also tests `include_tables.py` and `shared_ranges.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests `input_columns.py` and `json_values.py`."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

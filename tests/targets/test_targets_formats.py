@@ -1,4 +1,7 @@
-"""Which format an input is taken for, and the files of the address registries."""
+"""Which format an input is taken for, and the files of the address registries.
+
+Also tests `registry.py`.
+"""
 
 from __future__ import annotations
 

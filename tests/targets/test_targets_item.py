@@ -1,3 +1,5 @@
+"""Tests `item_hints.py`."""
+
 from __future__ import annotations
 
 import re

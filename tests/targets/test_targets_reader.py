@@ -1,3 +1,5 @@
+"""Tests `decompress.py`."""
+
 from __future__ import annotations
 
 import gzip

@@ -1,4 +1,7 @@
-"""What is said of whole prefixes is the same however records are read; memory is bounded."""
+"""What is said of whole prefixes is the same however records are read; memory is bounded.
+
+Also tests `places.py` and `empty_networks.py`.
+"""
 
 from __future__ import annotations
 

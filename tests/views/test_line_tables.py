@@ -1,4 +1,7 @@
-"""Results as tables by templates: what they are record by record, whatever the records hold."""
+"""Results as tables by templates: what they are record by record, whatever the records hold.
+
+Also tests `csv_table.py`, `parquet_table.py` and `line_template.py`.
+"""
 
 from __future__ import annotations
 

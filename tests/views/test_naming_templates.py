@@ -1,4 +1,7 @@
-"""Naming templates: found in pools of any scheme, and not where names are given by hand."""
+"""Naming templates: found in pools of any scheme, and not where names are given by hand.
+
+Also tests `naming_encodings.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a report gathers: counts, rows, prefixes, blocks, comparison; bounded, and exact."""
+"""What a report gathers: counts, rows, prefixes, blocks, comparison; bounded, and exact.
+
+Also tests `encode.py`, `maps.py` and `ranking.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page of a report as a file: whole, closed, escaped, the same each time, and its words."""
+"""The page of a report as a file: whole, closed, escaped, the same each time, and its words.
+
+Also tests `headline.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Comparing results: whatever the order of lines, and the same whichever way it is done."""
+"""Comparing results: whatever the order of lines, and the same whichever way it is done.
+
+Also tests `diff/changes.py`, `pairing.py` and `spool.py`.
+"""
 
 from __future__ import annotations
 

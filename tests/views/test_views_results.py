@@ -1,4 +1,7 @@
-"""Reading results: all the forms they come in, and what is no result at all."""
+"""Reading results: all the forms they come in, and what is no result at all.
+
+Also tests `remote.py`, `validate.py` and `reader/json_lines.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The summary counts what a plain loop over parsed records counts, only faster."""
+"""The summary counts what a plain loop over parsed records counts, only faster.
+
+Also tests `owner.py`, `line_classes.py` and `top_counts.py`.
+"""
 
 from __future__ import annotations
 

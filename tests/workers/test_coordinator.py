@@ -1,4 +1,7 @@
-"""A scan by several workers: order, deaths, limits, early ends; the workers are the test's."""
+"""A scan by several workers: order, deaths, limits, early ends; the workers are the test's.
+
+Also tests `given_up.py`, `held_shard.py` and `quotas.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a worker does: several shards abreast on one engine, early ends, limits that change."""
+"""What a worker does: several shards abreast on one engine, early ends, limits that change.
+
+Also tests `worker_run.py` and `worker_process.py`.
+"""
 
 from __future__ import annotations
 

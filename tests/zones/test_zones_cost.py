@@ -1,4 +1,7 @@
-"""What zone facts cost: few queries more than the scan that they stand beside."""
+"""What zone facts cost: few queries more than the scan that they stand beside.
+
+Also tests `owners.py` and `placing.py`.
+"""
 
 from __future__ import annotations
 

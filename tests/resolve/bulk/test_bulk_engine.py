@@ -1,4 +1,7 @@
-"""The bulk engine on real sockets: limits, order of events, opening and closing."""
+"""The bulk engine on real sockets: limits, order of events, opening and closing.
+
+Also tests `deliveries.py`, `reply_match.py` and `scheduler.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Token buckets, round-trip times, and where a window ends in front of servers of many kinds."""
+"""Token buckets, round-trip times, and where a window ends in front of servers of many kinds.
+
+Also tests `rtt.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One server: its sockets and IDs, what is late, and what is learnt of how it answers."""
+"""One server: its sockets and IDs, what is late, and what is learnt of how it answers.
+
+Also tests `capabilities.py`, `in_flight.py`, `presence.py` and `outstanding.py`.
+"""
 
 from __future__ import annotations
 

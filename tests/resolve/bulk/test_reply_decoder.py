@@ -1,4 +1,7 @@
-"""The short paths say what the long way says, wherever they say anything."""
+"""The short paths say what the long way says, wherever they say anything.
+
+Also tests `query_encoder.py` and `reply_sets.py`.
+"""
 
 from __future__ import annotations
 

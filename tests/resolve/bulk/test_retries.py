@@ -1,4 +1,7 @@
-"""Queries through the whole engine, on a simulated network and clock: each ends once, truly."""
+"""Queries through the whole engine, on a simulated network and clock: each ends once, truly.
+
+Also tests `answered_tries.py`, `silences.py`, `sender.py`, `send_queue.py` and `timers.py`.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 The whole engine on the simulated network, in virtual time. A row of `LIMITED` is a resolver that
 people have: what it does beyond its limit, and how many queries a second its limit allows.
+
+Also tests `deferred.py`, `pressure.py` and `trial.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Silent names among others: what they cost those that are answered."""
+"""Silent names among others: what they cost those that are answered.
+
+Also tests `dead_zones.py` and `tail_probe.py`.
+"""
 
 from __future__ import annotations
 

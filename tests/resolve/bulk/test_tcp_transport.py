@@ -1,4 +1,7 @@
-"""The TCP lane, on virtual time: how many connections, what is late, and what limits hold."""
+"""The TCP lane, on virtual time: how many connections, what is late, and what limits hold.
+
+Also tests `tcp/session.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which files are zones: folders, single files, named.conf, `$INCLUDE`, and what is passed over."""
+"""Which files are zones: folders, single files, named.conf, `$INCLUDE`, and what is passed over.
+
+Also tests `named_conf.py`.
+"""
 
 from __future__ import annotations
 

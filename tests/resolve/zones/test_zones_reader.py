@@ -1,4 +1,7 @@
-"""Master files: what a record becomes, and what is refused in which words."""
+"""Master files: what a record becomes, and what is refused in which words.
+
+Also tests `builder.py`, `zones/entry.py` and `rrsets.py`.
+"""
 
 from __future__ import annotations
 

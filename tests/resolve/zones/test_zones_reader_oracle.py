@@ -1,4 +1,7 @@
-"""The reader of master files against dnspython, named-checkzone, and itself without short cuts."""
+"""The reader of master files against dnspython, named-checkzone, and itself without short cuts.
+
+Also tests `common_lines.py`, `lazy_lines.py` and `rdata.py`.
+"""
 
 from __future__ import annotations
 
