@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.checks.follow_up import FollowUpFacts
 from auditor.errors import WireError
-from auditor.findings.advice_address import Mending, mending_of
+from auditor.findings.advice_address import NeededRecords, needed_records
 from auditor.findings.advice_domain import mx_lines
 from auditor.findings.advice_policy import (
     alias_note,
@@ -85,9 +85,9 @@ def _advice(record: Mapping[str, Any], code: str, subject: str, known: FollowUpF
             return Advice()
     except KeyError:  # of a later version
         return Advice()
-    mending = mending_of(record, code, subject, known)
-    if mending is not None:
-        return _of_address(mending, known)
+    needed = needed_records(record, code, subject, known)
+    if needed is not None:
+        return _of_address(needed, known)
     lines, notes = (
         mx_lines(record, code, subject, known)
         or policy_lines(record, code, subject, known)
@@ -98,22 +98,20 @@ def _advice(record: Mapping[str, Any], code: str, subject: str, known: FollowUpF
     return _sorted(lines, notes)
 
 
-def _of_address(mending: Mending, known: FollowUpFacts) -> Advice:
-    if not mending.is_global:
+def _of_address(needed: NeededRecords, known: FollowUpFacts) -> Advice:
+    if not needed.is_global:
         return Advice(notes=(_NONE_SEES,))
-    facts = {"host": mending.host} if mending.host else {}
-    if mending.owner:
-        facts["reverse"] = mending.owner
+    facts = {"host": needed.host} if needed.host else {}
+    if needed.owner:
+        facts["reverse"] = needed.owner
     # Whatever the finding: a PTR record is published only together with what confirms it.
-    lines = zone_lines("PTR_MISSING", address=mending.address, **facts)
+    lines = zone_lines("PTR_MISSING", address=needed.address, **facts)
     kept = tuple(
-        line
-        for line in lines
-        if (mending.lacks_ptr if " IN PTR " in line else mending.lacks_address)
+        line for line in lines if (needed.lacks_ptr if " IN PTR " in line else needed.lacks_address)
     )
-    published = kept, mending.notes
-    named = {mending.owner} if mending.lacks_ptr else set()
-    for name in sorted(named | {mending.host} if mending.lacks_address else named):
+    published = kept, needed.notes
+    named = {needed.owner} if needed.lacks_ptr else set()
+    for name in sorted(named | {needed.host} if needed.lacks_address else named):
         published = with_wildcard(published, name, known)
     return _sorted(*published)
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from auditor.checks.follow_up import FollowUpFacts
 
-__all__ = ["MENDED_CODES", "Mending", "is_host_name", "mending_of"]
+__all__ = ["PTR_FIXABLE_CODES", "NeededRecords", "is_host_name", "needed_records"]
 
 #: The findings that are cured by a PTR record and an address record for its name.
-MENDED_CODES: Final = frozenset(
+PTR_FIXABLE_CODES: Final = frozenset(
     {
         "ADDRESS_UNCONFIRMED",
         "FORWARD_CNAME",
@@ -45,7 +45,7 @@ MENDED_CODES: Final = frozenset(
 _MOST_NAMED: Final = 4
 
 
-class Mending(NamedTuple):
+class NeededRecords(NamedTuple):
     """What is to be published for an address.
 
     `owner` is where its PTR record is to stand, `host` the name that it is to have: "" where
@@ -62,18 +62,18 @@ class Mending(NamedTuple):
     notes: tuple[str, ...]
 
 
-def mending_of(
+def needed_records(
     record: Mapping[str, Any], code: str, subject: str, known: FollowUpFacts
-) -> Mending | None:
+) -> NeededRecords | None:
     """Return what is to be published against a finding about an address, None about others."""
-    if code not in MENDED_CODES:
+    if code not in PTR_FIXABLE_CODES:
         return None
     if record["kind"] == "ip":
-        return _Address(record, record, record["target"], known).mending()
+        return _Address(record, record, record["target"], known).needed()
     if record["kind"] == "domain":
         for holder, names in _holders(record["domain"], record["target"]):
             if holder["address"] == subject:
-                return _Address(record, holder, subject, known, names).mending()
+                return _Address(record, holder, subject, known, names).needed()
     return None
 
 
@@ -159,14 +159,14 @@ class _Address:
         self._is_wildcard = "PTR_WILDCARD" in codes
         self._leads_to_host = "PTR_ALIAS_TO_HOST" in codes
 
-    def mending(self) -> Mending:
+    def needed(self) -> NeededRecords:
         """Return what is to be published."""
         host = next((name for name in self._candidates() if is_host_name(name, self._address)), "")
         published = self._ptr["names"]
         lacks_ptr = not host or host not in published or self._is_wildcard
         present = self._addresses_of(host) if host else ()
         others = self._others(present)
-        return Mending(
+        return NeededRecords(
             self._address,
             self._owner(),
             host,

@@ -1,7 +1,7 @@
 """Changes of record sets: what is added and deleted, under which condition, and why.
 
 A change of a record set is applied as a whole or not at all: its prerequisites (RFC 2136 §2.4)
-say what the zone must hold, so that no record is deleted that the plan does not know.
+state what the zone must hold, so that no record unknown to the plan is deleted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from auditor.resolve.answer import Rdata
 
-__all__ = ["OWN", "Change", "Edit", "Mends", "Op", "Plan", "Undecided"]
+__all__ = ["OWN", "Change", "Edit", "Op", "Plan", "Responsible", "Undecided"]
 
 #: The party whose zones the plan may change itself.
 OWN: Final = "own"
@@ -25,7 +25,7 @@ OWN: Final = "own"
 Op: TypeAlias = Literal["add", "delete"]
 
 
-class Mends(NamedTuple):
+class Responsible(NamedTuple):
     """Who can make a change: `own`, `rir`, `isp` or `customer`, in which zone; "" if not known.
 
     `contact`: the mail address of the zone's SOA record.
@@ -37,7 +37,7 @@ class Mends(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """A record that is added or deleted; `why`: the findings about `target` that ask for it."""
+    """A record that is added or deleted; `why`: the findings about `target` that it fixes."""
 
     op: Op
     value: Rdata
@@ -53,7 +53,7 @@ class Change:
     rdtype: int
     before: tuple[Rdata, ...]
     ttl: int
-    mends: Mends
+    responsible: Responsible
     edits: list[Edit] = field(default_factory=list)
     _seen: set[tuple[Op, Rdata]] = field(default_factory=set, repr=False)
 
@@ -62,7 +62,7 @@ class Change:
         self._seen.update(("add", value) for value in self.before)
 
     def edit(self, op: Op, value: Rdata, why: tuple[str, ...], target: str) -> None:
-        """Add or delete a record, unless that is so already."""
+        """Add or delete a record, unless it is added or deleted already."""
         if (op, value) in self._seen or (op == "delete" and ("add", value) not in self._seen):
             return
         self._seen.add((op, value))
@@ -75,12 +75,12 @@ class Change:
 
     @property
     def deleted(self) -> list[Rdata]:
-        """The records that go, in their order."""
+        """The records that are deleted, in their order."""
         return sorted(edit.value for edit in self.edits if edit.op == "delete")
 
     @property
     def after(self) -> list[Rdata]:
-        """The whole record set as it is to be."""
+        """The whole record set after the change."""
         gone = set(self.deleted)
         return sorted([value for value in self.before if value not in gone] + self.added)
 
@@ -104,7 +104,7 @@ class Change:
         """Yield the edits as lines of the plan, deletions first."""
         for edit in sorted(self.edits, key=lambda edit: edit.op == "add"):
             yield {
-                "zone": self.mends.zone or None,
+                "zone": self.responsible.zone or None,
                 "owner": self.owner,
                 "op": edit.op,
                 "type": self.type,
@@ -114,22 +114,22 @@ class Change:
                 "why": list(edit.why),
                 "target": edit.target,
                 "mends": {
-                    "party": self.mends.party,
-                    "zone": self.mends.zone or None,
-                    "contact": self.mends.contact or None,
+                    "party": self.responsible.party,
+                    "zone": self.responsible.zone or None,
+                    "contact": self.responsible.contact or None,
                 },
             }
 
 
 class Undecided(NamedTuple):
-    """What only a person can decide about a target."""
+    """A decision about a target that only a person can make."""
 
     target: str
     why: str
 
 
 class Plan(NamedTuple):
-    """All that is to change, by zone and owner, and what is left to people."""
+    """All changes, by zone and owner, and the decisions left to people."""
 
     changes: list[Change]
     undecided: list[Undecided]
@@ -137,9 +137,9 @@ class Plan(NamedTuple):
     @property
     def own(self) -> list[Change]:
         """The changes of own zones."""
-        return [change for change in self.changes if change.mends.party == OWN]
+        return [change for change in self.changes if change.responsible.party == OWN]
 
     @property
     def others(self) -> list[Change]:
         """The changes that other parties have to make."""
-        return [change for change in self.changes if change.mends.party != OWN]
+        return [change for change in self.changes if change.responsible.party != OWN]

@@ -1,8 +1,8 @@
 """Decides which changes fix the findings of records. No names or values are invented.
 
 A PTR record is planned only with a known name: from the table of names, from the only name in own
-zones that has the address, or from the name that the host gives for itself. It is planned together
-with the address record that confirms it, or not at all. Whatever is uncertain is left to people.
+zones that has the address, or the HELO or MX name of the host. It is planned together with the
+address record that confirms it, or not at all. Whatever is uncertain is left to people.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from auditor.checks.address import without_origin
 from auditor.checks.follow_up import FollowUpFacts, follow_up
-from auditor.findings.advice_address import is_host_name, mending_of
+from auditor.findings.advice_address import is_host_name, needed_records
 from auditor.findings.catalogue import entry
-from auditor.fix.changes import OWN, Change, Mends, Plan, Undecided
+from auditor.fix.changes import OWN, Change, Plan, Responsible, Undecided
 from auditor.fix.holders import holders_of
 from auditor.fix.policies import replace_policy, result_refusing, rewrite
 from auditor.fix.zone_data import rrset_at
@@ -27,7 +27,7 @@ from auditor.wire.reverse import is_reverse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from auditor.findings.advice_address import Mending
+    from auditor.findings.advice_address import NeededRecords
     from auditor.fix.holders import Holder
     from auditor.fix.zone_data import ZoneData
     from auditor.resolve.answer import Answer, Rdata
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Planner", "ZoneParty"]
 
-#: Findings about names that are none of a host: a person has to say which name was meant.
+#: Findings about names that are no host names: a person has to choose the right name.
 _NO_HOST_NAMES: Final = frozenset({"PTR_INVALID_NAME", "PTR_IN_ARPA", "PTR_UNKNOWN_TLD"})
 #: Findings about the number of PTR names.
 _OF_SEVERAL: Final = frozenset({"PTR_MULTIPLE", "PTR_TOO_MANY"})
@@ -45,7 +45,7 @@ _MAX_LISTED: Final = 4  # names in a sentence
 
 
 class ZoneParty(NamedTuple):
-    """Who runs a zone of others, as far as zone facts say."""
+    """Who runs a zone of others, according to zone facts."""
 
     party: str
     contact: str
@@ -60,7 +60,7 @@ class _PtrChange(NamedTuple):
 
 
 class Planner:
-    """Takes the records of a scan, one by one, and makes a plan of them.
+    """Makes a plan from the records of a scan, one by one.
 
     `names`: the PTR names that addresses are to have. `parties`: who runs zones that are not
     loaded.
@@ -80,9 +80,9 @@ class Planner:
         self._hosts: dict[str, str] = {}
         #: Domains with findings about their policies: targets and codes.
         self._policies: dict[str, list[tuple[str, str]]] = {}
-        #: Names of targets, mail hosts and addresses: all that they have is audited, too.
+        #: Names of targets, mail hosts and addresses, whose other records are audited, too.
         self._audited: set[str] = set()
-        #: Addresses that are added before the PTR record of somebody else is there.
+        #: Addresses that are to be added only after the PTR record in a zone of others.
         self._early: dict[tuple[str, int], str] = {}
 
     def note_record(self, record: Mapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ class Planner:
                 addresses={helo["name"]: tuple(helo["addresses"]), **known.addresses}
             )
         for holder in holders_of(record):
-            self._mend(record, holder, known)
+            self._fix_address(record, holder, known)
         for finding in record["findings"]:
             if finding["code"] == "DELEGATION_MISSING" and record["ptr"]:
                 self.undelegated[finding["subject"]] = record["ptr"]["zone"] or ""
@@ -114,9 +114,9 @@ class Planner:
                 problems.append((record["target"], finding["code"]))
 
     def plan(self) -> Plan:
-        """Return what all records come to."""
+        """Return the plan for all records."""
         for domain, problems in self._policies.items():
-            self._mend_policy(domain, problems)
+            self._fix_policy(domain, problems)
         for change in self._changes.values():
             if change.rdtype == PTR:
                 self._leave_refused(change)
@@ -131,22 +131,22 @@ class Planner:
                     f"{target} is there",
                 )
         kept = [change for change in changes.values() if change.edits]
-        kept.sort(key=lambda change: (change.mends.zone, change.owner, change.rdtype))
+        kept.sort(key=lambda change: (change.responsible.zone, change.owner, change.rdtype))
         return Plan(kept, list(self._undecided))
 
     # --- addresses -------------------------------------------------------------------------
 
-    def _mend(self, record: Mapping[str, Any], holder: Holder, known: FollowUpFacts) -> None:
+    def _fix_address(self, record: Mapping[str, Any], holder: Holder, known: FollowUpFacts) -> None:
         """Plan the PTR record of an address, and the address record of its name."""
         address = holder.address
         expected = self._names.get(address, "")
-        mending = self._mending(record, holder, known._replace(expected=expected))
-        if mending is None or not mending.is_global or not mending.owner:
+        needed = self._needed_records(record, holder, known._replace(expected=expected))
+        if needed is None or not needed.is_global or not needed.owner:
             return
         asked = {name for code, name in holder.found if code == "PTR_UNEXPECTED"}
         asked |= {expected} - {""}
-        is_other = asked and mending.host not in {known.aliases.get(name, name) for name in asked}
-        if is_other or not mending.host:
+        is_other = asked and needed.host not in {known.aliases.get(name, name) for name in asked}
+        if is_other or not needed.host:
             if is_other:
                 listed = _listed(sorted(asked))
                 self._leave(address, f"is to have {listed}, which is no public host name")
@@ -154,37 +154,37 @@ class Planner:
                 listed = _listed(holder.ptr["names"])
                 self._leave(address, f"no host name is known for it; its PTR records have {listed}")
             return
-        if "PTR_WILDCARD" in holder.codes and mending.host in holder.ptr["names"]:
+        if "PTR_WILDCARD" in holder.codes and needed.host in holder.ptr["names"]:
             return  # an address of a pool: it would have the same name still
-        ptr = self._ptr(mending, holder, is_sure=mending.host in asked)
+        ptr = self._ptr(needed, holder, is_sure=needed.host in asked)
         if ptr is None:
             return
-        if mending.lacks_address and not self._add_address(
-            mending, ptr.why, is_asked=mending.host == expected
+        if needed.lacks_address and not self._add_address(
+            needed, ptr.why, is_asked=needed.host == expected
         ):
-            is_mended = "PTR_DOT_MISSING" in holder.codes and not mending.others
-            if not is_mended or mending.host in known.addresses:
+            is_fixed = "PTR_DOT_MISSING" in holder.codes and not needed.others
+            if not is_fixed or needed.host in known.addresses:
                 return
             ptr = ptr._replace(why=tuple(code for code in ptr.why if code.startswith("PTR_")))
-        chosen = self._hosts.setdefault(address, mending.host)
-        if chosen != mending.host:
+        chosen = self._hosts.setdefault(address, needed.host)
+        if chosen != needed.host:
             self._leave(
-                address, f"might be {chosen} or {mending.host}: --names says which is its PTR name"
+                address, f"might be {chosen} or {needed.host}: --names says which is its PTR name"
             )
             return
         for name in ptr.gone:
             ptr.change.edit("delete", name, ptr.why, address)
-        ptr.change.edit("add", mending.host, ptr.why, address)
+        ptr.change.edit("add", needed.host, ptr.why, address)
 
-    def _mending(
+    def _needed_records(
         self, record: Mapping[str, Any], holder: Holder, known: FollowUpFacts
-    ) -> Mending | None:
+    ) -> NeededRecords | None:
         """Return the name for an address, and which of its records exist already."""
         code = min(holder.codes)
         if not known.expected and "PTR_DOT_MISSING" in holder.codes:
             owner = holder.ptr["owner"] or ""
             meant = {without_origin(name, owner) for name in holder.ptr["names"]} - {""}
-            # Not a name that is known not to have the address, and cannot be given it here.
+            # Not a name that lacks the address, in a zone that cannot be changed here.
             known = known._replace(
                 expected=min(
                     (
@@ -196,29 +196,29 @@ class Planner:
                     default="",
                 )
             )
-        mending = mending_of(record, code, holder.address, known)
-        if mending is None or known.expected or (mending.host and not mending.lacks_address):
-            return mending
+        needed = needed_records(record, code, holder.address, known)
+        if needed is None or known.expected or (needed.host and not needed.lacks_address):
+            return needed
         names = [
             name
             for name in self._zones.names_of(holder.address)
             if is_host_name(name, holder.address)
         ]
         if len(names) == 1:
-            return mending_of(record, code, holder.address, known._replace(expected=names[0]))
-        if names and not mending.host:
+            return needed_records(record, code, holder.address, known._replace(expected=names[0]))
+        if names and not needed.host:
             self._leave(
                 holder.address,
                 f"several names have it: {_listed(names)}; --names says which is its PTR name",
             )
-        return mending
+        return needed
 
-    def _ptr(self, mending: Mending, holder: Holder, *, is_sure: bool) -> _PtrChange | None:
-        """Return what the PTR records of an address become; None if they are left alone.
+    def _ptr(self, needed: NeededRecords, holder: Holder, *, is_sure: bool) -> _PtrChange | None:
+        """Return the change of the PTR records of an address; None if they are not changed.
 
-        `is_sure`: somebody has said which name it is to have, and so that no other is.
+        `is_sure`: the table of names gives the name, so that all others can go.
         """
-        address, host, owner = holder.address, mending.host, mending.owner
+        address, host, owner = holder.address, needed.host, needed.owner
         change = self._change(owner, PTR, tuple(holder.ptr["names"]))
         if change is None:
             self._leave(
@@ -232,7 +232,7 @@ class Planner:
             if name["status"] in SETTLED and not name["confirms"]
         }
         others = [cast("str", name) for name in change.before if name != host]
-        is_replaced = mending.lacks_ptr or is_sure
+        is_replaced = needed.lacks_ptr or is_sure
         gone = [name for name in others if is_replaced or name in unconfirmed]
         kept = [name for name in others if name not in gone]
         if kept:
@@ -245,34 +245,34 @@ class Planner:
         }
         return _PtrChange(change, gone, tuple(sorted(why)))
 
-    def _add_address(self, mending: Mending, why: tuple[str, ...], *, is_asked: bool) -> bool:
-        """Plan the address record of a name; tell whether the name is sure to have it then.
+    def _add_address(self, needed: NeededRecords, why: tuple[str, ...], *, is_asked: bool) -> bool:
+        """Plan the address record of a name; tell whether the name certainly has it then.
 
         `is_asked`: the table of names gives the address this name.
         """
-        address, host = mending.address, mending.host
+        address, host = needed.address, needed.host
         rdtype = AAAA if ":" in address else A
-        if mending.others and not is_asked:
-            listed = _listed(mending.others)
+        if needed.others and not is_asked:
+            listed = _listed(needed.others)
             self._leave(address, f"{host} has {listed}: give it {address} if that is the same host")
             return False
-        change = self._change(host, rdtype, mending.others)
+        change = self._change(host, rdtype, needed.others)
         if change is None:
             self._leave(address, f"{host} is an alias, or has its records from a wildcard")
             return False
         change.edit("add", address, why, address)
-        if change.mends.party != OWN:
+        if change.responsible.party != OWN:
             return False
-        if mending.lacks_ptr and self._zones.own_zone_of(mending.owner) is None:
+        if needed.lacks_ptr and self._zones.own_zone_of(needed.owner) is None:
             self._early[host, rdtype] = address
         return True
 
     # --- policies --------------------------------------------------------------------------
 
-    def _mend_policy(self, domain: str, problems: Sequence[tuple[str, str]]) -> None:
-        """Plan the policy of a domain if it is certain once it is corrected.
+    def _fix_policy(self, domain: str, problems: Sequence[tuple[str, str]]) -> None:
+        """Plan the corrected policy of a domain, if the correction is certain.
 
-        `found`: targets, with the codes of their findings about it.
+        `problems`: targets, with the codes of their findings about it.
         """
         rewritten = rewrite(domain, {code for _, code in problems}, self._answer)
         if rewritten is None or self._zones.own_zone_of(rewritten.owner) is None:
@@ -289,9 +289,9 @@ class Planner:
             replace_policy(change, rewritten, target)
 
     def _leave_refused(self, change: Change) -> None:
-        """Leave it to people to give an address a PTR name whose own policy refuses it mail.
+        """Leave a PTR name to people if the SPF policy of the name does not pass the address.
 
-        Not where somebody has asked for the name, nor where mail is refused as it is.
+        Unless the table of names gives it, or the present name has such a policy as well.
         """
         for edit in change.edits:
             address, host = edit.target, cast("str", edit.value)
@@ -310,14 +310,14 @@ class Planner:
                 return
 
     def _end_of(self, question: Question) -> str:
-        """Return the name that has the records of a question, at the end of its aliases."""
+        """Return the name at the end of the aliases of a question."""
         return self._zones.answer(question).canonical or question.name
 
     def _answer(self, question: Question) -> Answer:
-        """Answer from the zones as they are with what is planned already."""
+        """Answer from the zones with the changes planned so far."""
         answer = self._zones.answer(question)
         change = self._changes.get((answer.canonical or question.name, question.rdtype))
-        if change is None or not change.edits or change.mends.party != OWN:
+        if change is None or not change.edits or change.responsible.party != OWN:
             return answer
         after = make_answer(NOERROR if change.after else NODATA, change.after)
         return after._replace(chain=answer.chain, canonical=answer.canonical)
@@ -325,32 +325,32 @@ class Planner:
     # --- changes ---------------------------------------------------------------------------
 
     def _change(self, owner: str, rdtype: int, published: tuple[Rdata, ...]) -> Change | None:
-        """Return the change of a record set, to be added to; None if it is not to be touched.
+        """Return the change of a record set, to be extended; None if it must not be changed.
 
-        `published`: what it holds as far as the scan has seen, where the zone is not loaded.
+        `published`: its records according to the scan, if the zone is not loaded.
         """
         known = self._changes.get((owner, rdtype))
         if known is not None:
             return known
         zone = self._zones.own_zone_of(owner)
         if zone is None:
-            mends, before, ttl = self._party(owner), published, _DEFAULT_TTL_S
+            responsible, before, ttl = self._party(owner), published, _DEFAULT_TTL_S
         else:
             if not _is_free(zone, owner, rdtype):
                 return None
-            mends = Mends(OWN, zone.origin, self._zones.contact_of(zone))
+            responsible = Responsible(OWN, zone.origin, self._zones.contact_of(zone))
             rrset = rrset_at(zone, owner, rdtype)
             before = rrset[1] if rrset else ()
             ttl = rrset[0] if rrset else zone.nodes[zone.origin][SOA][0]
-        change = self._changes[owner, rdtype] = Change(owner, rdtype, before, ttl, mends)
+        change = self._changes[owner, rdtype] = Change(owner, rdtype, before, ttl, responsible)
         return change
 
     def contact_of(self, zone: str) -> str:
         """Return the mail address of a zone, "" if it is not known."""
-        mends = self._party(zone)
-        return mends.contact if mends.zone == zone else ""
+        responsible = self._party(zone)
+        return responsible.contact if responsible.zone == zone else ""
 
-    def _party(self, owner: str) -> Mends:
+    def _party(self, owner: str) -> Responsible:
         """Return who runs the zone of a name in a zone of others."""
         loaded = self._zones.zone_of(owner)
         name = owner
@@ -358,21 +358,21 @@ class Planner:
             name = parent_of(name)
         if name in self._parties and (loaded is None or len(name) >= len(loaded.origin)):
             party = self._parties[name]
-            return Mends(party.party, name, party.contact)
+            return Responsible(party.party, name, party.contact)
         party_name = "isp" if is_reverse(owner) else "customer"
         if loaded is None:
-            return Mends(party_name)
-        return Mends(party_name, loaded.origin, self._zones.contact_of(loaded))
+            return Responsible(party_name)
+        return Responsible(party_name, loaded.origin, self._zones.contact_of(loaded))
 
     def _leave(self, target: str, why: str) -> None:
         self._undecided[Undecided(target, printable(why, _MAX_SENTENCE))] = None
 
 
 def _is_free(zone: Zone, owner: str, rdtype: int) -> bool:
-    """Whether records of a type may be put at a name without any of its others going away.
+    """Tell whether records of a type may be added at a name without its other records vanishing.
 
-    Not where an alias or a DNAME is, nor where a rule of `$GENERATE` or a wildcard has made what
-    is there (RFC 4592 §2.2.1), unless that is nothing but what takes its place.
+    Not at an alias or DNAME, nor where the present records come from `$GENERATE` or a wildcard
+    (RFC 4592 §2.2.1), unless they are only those that are replaced.
     """
     node = zone.nodes.get(owner)
     if zone.rules and zone.rules.node(owner) is not None:

@@ -41,7 +41,7 @@ def changed_zone_files(plan: Plan, zones: ZoneData) -> dict[str, bytes]:
     """Return the master files that the plan changes, by label. Raises ZoneFileError."""
     by_zone: defaultdict[str, list[Change]] = defaultdict(list)
     for change in plan.own:
-        by_zone[change.mends.zone].append(change)
+        by_zone[change.responsible.zone].append(change)
     return {
         label: data
         for zone, changes in by_zone.items()
@@ -100,7 +100,7 @@ def _servers(zones: ZoneData) -> dict[str, list[str]]:
 
 
 def _zone_files(zones: ZoneData, changed: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the changed master files whole, and what is different in them."""
+    """Return the changed master files whole, and their differences."""
     if not changed:
         return {}
     above = os.path.commonpath([Path(label).absolute().parent for label in changed])

@@ -31,7 +31,7 @@ _MAX_FILE_NAME: Final = 200  # characters, so that an ending still fits
 
 
 def safe_name(text: str) -> str:
-    """Return a text as the name of a file: what might mean something else as `=HEX`."""
+    """Return a text as the name of a file: other characters as `=HEX`."""
     octets = "".join(
         character
         if character in _SAFE
@@ -42,8 +42,8 @@ def safe_name(text: str) -> str:
 
 
 def _by_zone(changes: Sequence[Change]) -> Iterator[tuple[str, list[Change]]]:
-    ordered = sorted(changes, key=lambda change: change.mends.zone)
-    for zone, group in groupby(ordered, key=lambda change: change.mends.zone):
+    ordered = sorted(changes, key=lambda change: change.responsible.zone)
+    for zone, group in groupby(ordered, key=lambda change: change.responsible.zone):
         yield zone, list(group)
 
 
@@ -55,7 +55,7 @@ def nsupdate(changes: Sequence[Change]) -> dict[str, bytes]:
     lines = []
     for change in sorted(changes, key=lambda change: change.rdtype == PTR):
         owner = absolute_name(change.owner)
-        lines.append(f"zone {absolute_name(change.mends.zone)}")
+        lines.append(f"zone {absolute_name(change.responsible.zone)}")
         lines += [f"prereq {prerequisite}" for prerequisite in change.prerequisites()]
         lines += [
             f"update delete {owner} IN {change.type} {change.text(value)}"
@@ -90,7 +90,7 @@ def _powerdns_rrset(change: Change) -> dict[str, Any]:
 def octodns(changes: Sequence[Change]) -> dict[str, bytes]:
     """Return the changed record sets as octoDNS's YamlProvider reads them, one file a zone.
 
-    JSON is YAML, so that no name needs the quotes of the one or the other; the keys are in the
+    JSON is YAML, so that no name needs quotes of YAML; the keys are in the
     order that octoDNS enforces.
     """
     return {

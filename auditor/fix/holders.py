@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from auditor.findings.advice_address import MENDED_CODES
+from auditor.findings.advice_address import PTR_FIXABLE_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ def holders_of(record: Mapping[str, Any]) -> Iterator[Holder]:
     found = [
         (finding["code"], finding["subject"])
         for finding in record["findings"]
-        if finding["code"] in MENDED_CODES
+        if finding["code"] in PTR_FIXABLE_CODES
     ]
     if not found:
         return

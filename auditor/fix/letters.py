@@ -28,9 +28,9 @@ __all__ = [
 REGISTRY_FILE: Final = "rir.txt"
 UNDECIDED_FILE: Final = "undecided.txt"
 
-#: Findings about a delegation, which the zone above has or lacks.
+#: Findings about a delegation, which is in the parent zone.
 DELEGATION_CODES: Final = frozenset({"DELEGATION_MISSING", "DELEGATION_PARTIAL"})
-#: Severities of the findings that the operator of a zone is told of.
+#: Severities of the findings that are reported to the operator of a zone.
 _TOLD: Final = frozenset({"error", "warning"})
 _MAX_LINE: Final = 1_000  # characters of a line of a mail (RFC 5322 §2.1.1 has 998)
 
@@ -40,12 +40,12 @@ def letters(
 ) -> dict[str, bytes]:
     """Return a mail to each other party, by the name of its file.
 
-    `faults`: what others than the registry have to mend. `servers`: the names of the servers of
-    zones that are loaded.
+    `faults`: those that others than the registry have to fix. `servers`: the names of the
+    servers of zones that are loaded.
     """
     lines: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for change in plan.others:
-        lines[_recipient(change.mends.contact, change.mends.zone)] += _asked(change)
+        lines[_recipient(change.responsible.contact, change.responsible.zone)] += _asked(change)
     for fault in faults:
         told = [finding for finding in fault.findings if finding["severity"] in _TOLD]
         if told:
@@ -73,7 +73,7 @@ def _recipient(contact: str, zone: str) -> tuple[str, str]:
 
 def _asked(change: Change) -> Iterator[str]:
     owner = absolute_name(change.owner)
-    zone = f" (zone {change.mends.zone})" if change.mends.zone else ""
+    zone = f" (zone {change.responsible.zone})" if change.responsible.zone else ""
     for value in change.deleted:
         yield f"Delete{zone}:"
         yield f"    {owner} IN {change.type} {change.text(value)}"

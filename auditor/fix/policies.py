@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rewritten", "replace_policy", "result_refusing", "rewrite"]
 
-#: Problems whose correction lets the same hosts send as the policy was written to let.
+#: Problems whose correction keeps the hosts that the policy was meant to authorise.
 _CERTAIN: Final = frozenset(
     {
         "SPF_DUPLICATE_TERM",
@@ -35,7 +35,7 @@ _CERTAIN: Final = frozenset(
     }
 )
 _PROBLEMS: Final = frozenset({"error", "warning"})
-#: Problems that are corrected by a change of what the policy says.
+#: Problems whose correction changes the meaning of the policy.
 _UNCERTAIN: Final = frozenset(
     {"SPF_NEUTRAL_ALL", "SPF_NO_ALL", "SPF_INCLUDE_LOOP", "SPF_TERM_RESOLVES_TO_NOTHING"}
 )
@@ -47,7 +47,8 @@ _REFUSING: Final = frozenset({"fail", "softfail", "permerror"})
 class Rewritten(NamedTuple):
     """A corrected policy: its domain, its text, the findings that it fixes.
 
-    `new_problems`: the codes of errors and warnings that only show once it is published.
+    `new_problems`: the codes of errors and warnings that the corrected policy has for the first
+    time.
     """
 
     owner: str
@@ -65,9 +66,9 @@ class Rewritten(NamedTuple):
 def rewrite(
     domain: str, codes: Collection[str], answer: Callable[[Question], Answer]
 ) -> Rewritten | None:
-    """Return the corrected policy of a domain; None if nothing is to be done, or certain.
+    """Return the corrected policy of a domain; None if no correction is needed, or certain.
 
-    `found`: the codes of the findings about it.
+    `codes`: the codes of the findings about it.
     """
     why = tuple(sorted(_CERTAIN.intersection(codes)))
     if not why:
@@ -100,7 +101,7 @@ def replace_policy(change: Change, rewritten: Rewritten, target: str) -> None:
 
 
 def result_refusing(address: str, host: str, answer: Callable[[Question], Answer]) -> str:
-    """Return what the policy of a host's own name gives an address, "" if it does not refuse it."""
+    """Return the SPF result of a host's own name for an address, "" if mail is not refused."""
     from auditor.spf.check_host import check_host  # noqa: PLC0415 - loads pyspf
 
     result = answer_steps_at_once(check_host(address, "helo", "", host), answer).result

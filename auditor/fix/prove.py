@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 class Judging(NamedTuple):
-    """How the scan has judged: what of its settings decides findings."""
+    """The settings of the scan that decide findings."""
 
     spf: bool = True
     select: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Judging(NamedTuple):
 
     @property
     def settings(self) -> Settings:
-        """The settings to judge by again."""
+        """The settings to judge by."""
         return Settings(
             zones=Path(),
             spf=self.spf,
@@ -68,7 +68,7 @@ class Judging(NamedTuple):
 
 
 def judging_of(results: str) -> Judging:
-    """Return how a scan has judged, as its manifest tells; the defaults without one."""
+    """Return those settings from the manifest of a scan; the defaults without one."""
     try:
         settings = read_manifest(manifest_path(Path(results)))["settings"]
         judging = Judging(
@@ -86,7 +86,7 @@ def judging_of(results: str) -> Judging:
 
 
 class Engines(NamedTuple):
-    """What answers from the zones as they are with a plan, and as they were."""
+    """Engines over the zones with the changes of a plan, and without them."""
 
     changed: _Recorded
     unchanged: _Recorded
@@ -117,7 +117,7 @@ async def audit_again(
     planned = {edit.target for change in plan.own for edit in change.edits}
 
     async def audited(engine: _Recorded, target: Target, unsettled: set[str]) -> Record:
-        # Nothing is kept: what has been recorded counts for its own target only.
+        # Without a cache: recorded answers are for their own target only.
         resolver = CachingResolver(engine, Cache(0))
         engine.set_record(record)
         steps = _noting_unsettled(TargetAuditor(settings, rule_set).audit(target), unsettled)
@@ -140,7 +140,7 @@ async def audit_again(
 
 
 def _with_spf(after: Record, record: Mapping[str, Any]) -> Record:
-    """Return a record with the SPF results of another one, which no change is the cause of.
+    """Return a record with the SPF results of another one, if no change caused the difference.
 
     A scan knows the local parts of senders, on which a policy may depend; its records do not.
     """
@@ -151,12 +151,12 @@ def _with_spf(after: Record, record: Mapping[str, Any]) -> Record:
 
 
 def _is_undelegated(record: Mapping[str, Any]) -> bool:
-    """Whether the zone of an address is not delegated, so that changes in it have no effect."""
+    """Tell whether the zone of an address is not delegated: changes in it have no effect."""
     return any(finding["code"] == "DELEGATION_MISSING" for finding in record["findings"])
 
 
 def _noting_unsettled(steps: Steps[T], names: set[str]) -> Steps[T]:
-    """Run the steps; add the names about which neither the zones nor the record say enough."""
+    """Run the steps; add the names that neither the zones nor the record know enough about."""
     try:
         questions = next(steps)
         while True:
@@ -186,7 +186,7 @@ class Promises:
         self.broken: list[tuple[str, str]] = []
 
     def compare_record(self, record: Mapping[str, Any]) -> None:
-        """Take a record as it is with the plan."""
+        """Take a record of the audit with the plan."""
         if _is_undelegated(record):  # the registry comes before
             return
         codes = self._codes.get(record["target"], set())
@@ -195,14 +195,14 @@ class Promises:
 
 
 class _Recorded(ZoneFileEngine):
-    """Zones, and beyond them what a record says that the scan has seen."""
+    """Answers from zones, and outside of them from what the scan has recorded."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._seen: Mapping[Question, Answer] = {}
 
     def set_record(self, record: Mapping[str, Any]) -> None:
-        """Take the answers that a record tells of in the place of those of the one before."""
+        """Replace the recorded answers by those of another record."""
         self._seen = dict(_answers(record))
 
     def answer(self, question: Question) -> Answer:
@@ -214,7 +214,7 @@ class _Recorded(ZoneFileEngine):
 
 
 def _answers(record: Mapping[str, Any]) -> Iterator[tuple[Question, Answer]]:
-    """Yield what a record tells of answers."""
+    """Yield the answers that a record contains."""
     helo = record["helo"]
     if helo is not None and helo["status"] in SETTLED:
         yield _forward(helo["name"], helo, record["target"])
@@ -259,7 +259,7 @@ def _forward(name: str, fact: Mapping[str, Any], address: str) -> tuple[Question
 
 
 def _target(record: Mapping[str, Any]) -> Target | None:
-    """Return the target of a record, None if it is none, or no scan has written it."""
+    """Return the target of a record, None for an invalid one."""
     text, kind = record["target"], record["kind"]
     helo = record["helo"]
     senders = tuple(

@@ -99,10 +99,10 @@ def read_zone_data(
     zones: Path | None,
     transferred: Callable[[Sequence[str]], Sequence[Transferred]] | None = None,
 ) -> ZoneData:
-    """Load zones: all of `zones`, and the files among `own`, which else are names of zones.
+    """Load zones: all of `zones`, and the files among `own`, whose other texts are names of zones.
 
-    `transferred` returns zones of these names from a server: what is in no file. Raises
-    UsageError for a name that is not there, ZoneFileError.
+    `transferred` returns zones by name from a server, if they are in no file. Raises UsageError
+    for an unknown zone, ZoneFileError.
     """
     sources = {} if zones is None else _read(zones)
     owned = set()

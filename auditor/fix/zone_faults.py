@@ -1,4 +1,4 @@
-"""Zone facts beside results: who runs the zones of others, and what is wrong with them."""
+"""Zone facts beside results: who runs the zones of others, and their faults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ZoneFault", "read_zone_faults", "undelegated_zones"]
 
 
 class ZoneFault(NamedTuple):
-    """What is wrong with a zone: who can fix it, the findings, and the names of its servers.
+    """Faults of a zone: who can fix them, the findings, and the names of its servers.
 
     `parent`: the zone above, "" if it is not known.
     """
@@ -30,7 +30,7 @@ class ZoneFault(NamedTuple):
 
 
 def read_zone_faults(names: Iterable[str]) -> list[ZoneFault]:
-    """Return the zones of which there are facts beside results. Raises InputError."""
+    """Return the zones with zone facts beside results. Raises InputError."""
     return [
         ZoneFault(
             fact["zone"],
@@ -48,7 +48,7 @@ def read_zone_faults(names: Iterable[str]) -> list[ZoneFault]:
 def undelegated_zones(
     parents: Mapping[str, str], known: Iterable[ZoneFault], contact_of: Callable[[str], str]
 ) -> list[ZoneFault]:
-    """Return zones that are not delegated, as records say, and that are not known as such.
+    """Return zones that are not delegated according to records, without those in zone facts.
 
     `parents`: the zones that deny them, by zone. `contact_of`: the mail address of a zone, "" if
     it is not known.

@@ -1,4 +1,4 @@
-"""Edits master files line by line: all other lines, and comments, stay as they are.
+"""Edits master files line by line: all other lines, and comments, are kept.
 
 A new value replaces an old one in its line; an added record comes after the records of its name,
 or at the end, with an absolute owner. The serial number grows by one (RFC 1982), so that secondary
@@ -90,7 +90,7 @@ def changed_files(file: MasterFile, changes: Sequence[Change]) -> dict[str, byte
 def _keep_owners(
     records: Sequence[LocatedRecord], gone: set[LocatedRecord], lines_of: Callable[[str], _Lines]
 ) -> None:
-    """Name the owner where an entry has none and the one that it went by is deleted."""
+    """Add the owner to an entry that takes it from the entry before, if that is deleted."""
     named: LocatedRecord | None = None
     for record in records:
         lines = lines_of(record.label)
@@ -128,7 +128,7 @@ class _Lines:
         return bool(self._new or self._behind)
 
     def lacks_owner(self, record: LocatedRecord) -> bool:
-        """Whether an entry goes by the owner of the one before."""
+        """Whether an entry takes its owner from the entry before."""
         return self._lines[record.first_line][:1] in {b" ", b"\t"}
 
     def name_owner(self, record: LocatedRecord) -> None:
@@ -139,12 +139,12 @@ class _Lines:
             self._new[record.first_line] = owner + line
 
     def delete(self, record: LocatedRecord) -> None:
-        """Take an entry out."""
+        """Remove an entry."""
         for number in range(record.first_line, record.last_line + 1):
             self._new[number] = b""
 
     def replace(self, record: LocatedRecord, change: Change, value: Rdata) -> None:
-        """Put another value in the place of a record's."""
+        """Replace the value of a record."""
         line = self._lines[record.first_line]
         pattern = _RDATA.get(change.rdtype)
         match = pattern.match(line) if pattern else None
@@ -156,12 +156,12 @@ class _Lines:
         self._new[record.first_line] = new
 
     def insert(self, behind: LocatedRecord | None, entry: str) -> None:
-        """Put an entry behind another one, or at the end."""
+        """Add an entry after another one, or at the end."""
         number = behind.last_line if behind else -1
         self._behind[number].append(entry.encode("ascii") + self._end)
 
     def raise_serial(self, soa: LocatedRecord) -> None:
-        """Count the serial number of the SOA record up."""
+        """Increment the serial number of the SOA record."""
         serial = soa.record.serial
         numbers = range(soa.first_line, soa.last_line + 1)
         entry = b"".join(self._line(number) for number in numbers)

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PTR_KINDS", "HostRun", "Hosts"]
 
-#: What is known of a host's PTR: a name of its own, one that looks generic, none, a lookup that
-#: failed; or nothing, since the host is only listed.
+#: Kinds of a host's PTR: a name, a generic name, none, a failed lookup; or not known, since the
+#: host is only listed.
 PTR_KINDS: Final = ("named", "generic", "missing", "undetermined", "not_audited")
 _DENIED: Final = frozenset({"NXDOMAIN", "NODATA"})
 
 
 class HostRun(NamedTuple):
-    """Hosts side by side that have the same to be said of their PTR."""
+    """Neighbouring hosts with the same kind of PTR."""
 
     version: int
     first: int
@@ -74,7 +74,7 @@ class Hosts:
         return shares
 
     def first(self, version: int, first: int, last: int, kind: str, most: int) -> list[str]:
-        """Return the first hosts of a range that have such a PTR."""
+        """Return the first hosts of a range with that kind of PTR."""
         numbers = self._numbers.get((version, kind), [])
         start = bisect_left(numbers, first)
         end = min(bisect_right(numbers, last), start + most)

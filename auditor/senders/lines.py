@@ -46,7 +46,7 @@ _PTR_HOSTS: Final = {"without_ptr": "missing", "generic_ptr": "generic"}
 class Question(NamedTuple):
     """The request: `hosts` to look for, own address space; None if not given.
 
-    `names`: as many domains, and hosts, a range names at most.
+    `names`: the most domains, and hosts, that a range lists.
     """
 
     hosts: Hosts
@@ -131,7 +131,7 @@ def _domain_line(fact: DomainPolicy, sizes: _Sizes) -> dict[str, Any]:
 
 
 def _beyond_ranges(ranges: Mapping[int, PolicyRanges]) -> dict[str, Any]:
-    """Return what a policy says of all other addresses, once for both IP versions."""
+    """Return the result for all other addresses, once for both IP versions."""
     otherwise = {policy.otherwise for policy in ranges.values()}
     wide = dict.fromkeys(path for policy in ranges.values() for path in policy.wide)
     undetermined = dict.fromkeys(path for policy in ranges.values() for path in policy.undetermined)
@@ -151,7 +151,7 @@ def _include_lines(
     users: Mapping[int, Mapping[SharedRanges, Sequence[int]]],
     question: Question,
 ) -> Iterator[dict[str, Any]]:
-    """Yield what each policy authorises through which others' domains authorise addresses."""
+    """Yield for each included policy what domains authorise through it."""
     sets: dict[str, dict[int, list[Interval]]] = {}
     domains: dict[str, bytearray] = {}
     for version, shared_users in users.items():
@@ -268,7 +268,7 @@ class _Totals:
 
 
 def _way(path: Path) -> dict[str, Any]:
-    """Return a path: the domain's own term, and the terms of other policies that it led to."""
+    """Return a path: the domain's own term, and the terms of the policies that it led to."""
     return {
         "term": path[0][1],
         "through": [{"domain": domain, "term": term} for domain, term in path[1:]],
@@ -276,7 +276,7 @@ def _way(path: Path) -> dict[str, Any]:
 
 
 def _why(path: Path) -> str:
-    """Return why the outcome of the term at the end of a path is not one for all clients."""
+    """Return why the term at the end of a path has no single outcome for all clients."""
     text = path[-1][1]
     term = parse_term(text) if text else None
     if term is not None and term.kind == "ptr":
@@ -314,5 +314,5 @@ def _amount(pieces: Sequence[Piece]) -> int:
 
 
 def _outside(ranges: list[Interval], mine: list[Interval]) -> int:
-    """Return how many addresses of a set are in no other."""
+    """Return how many addresses of a set are outside of another."""
     return address_count(gap for first, last in ranges for gap in uncovered(mine, first, last))

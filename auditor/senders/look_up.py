@@ -28,7 +28,8 @@ async def look_up_policies(
 ) -> list[DomainPolicy]:
     """Return what the policies of canonical domains authorise, in the order given.
 
-    `note` is told how many domains are done. Raises AuditorError when the last server fails.
+    `note` is called with the number of domains done. Raises AuditorError when the last server
+    fails.
     """
     reader = PolicyReader()
     remaining = iter(domains)

@@ -38,7 +38,7 @@ class DomainPolicy(NamedTuple):
     """What a domain publishes, and what it authorises by IP version.
 
     `status` is `policy`, or the result of RFC 7208 without one to evaluate: `none`, `permerror`
-    or `temperror`; then `ranges` is empty, and `explanation` says what went wrong.
+    or `temperror`; then `ranges` is empty, and `explanation` is the error.
     """
 
     domain: str
@@ -89,7 +89,7 @@ class PolicyReader:
     def _ask_ahead(
         self, published: Sequence[tuple[str, bytes]], known: dict[Question, Answer]
     ) -> Steps[None]:
-        """Ask what policies refer to, all of them at once; no result depends on it."""
+        """Ask for what policies refer to, all at once; it saves rounds and changes no result."""
         own = [question for domain, policy in published for question in _questions(domain, policy)]
         included: list[Question] = []
         allowed = _MAX_FORESEEN_QUESTIONS * len(published)
@@ -99,7 +99,7 @@ class PolicyReader:
                 return
             allowed -= len(lacking)
             known.update(zip(lacking, (yield lacking), strict=True))
-            # What is asked about an included policy is kept; what a domain's own names, is not.
+            # Answers about included policies are kept, those about a domain's own terms are not.
             kept = [q for q in lacking if q.rdtype == TXT]
             kept += set(included).intersection(lacking)
             self._kept.update((q, known[q]) for q in kept if known[q].status in SETTLED)
@@ -117,7 +117,7 @@ class PolicyReader:
 
 
 def _questions(domain: str, text: bytes) -> Iterator[Question]:
-    """Yield the questions of a policy, as far as its text shows them."""
+    """Yield the questions that the text of a policy shows."""
     policy = parsed(text)
     if policy.problems:
         return

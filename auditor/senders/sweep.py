@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Authorisation", "AuthorisedRange", "sweep", "users_of"]
 
-#: What an entry does to the domains of its way: one more, those of a shared range, one fewer.
-#: A border is where a row has to end, such as that of the own address space.
+#: What an entry does to the domains of its way: adds one, adds those of a shared range, removes
+#: one. At a border a row has to end, such as that of the own address space.
 _ONE_MORE, _SHARED, _ONE_FEWER, _BORDER = range(4)
 #: An event is a position, an entry and whether it starts there, in one number: they are sorted.
 _ENTRY_BITS: Final = 33
@@ -113,7 +113,7 @@ class _Sweep:
         self.events.append((last + 1) << _ENTRY_BITS | code)
 
     def add_users(self, places: Sequence[int]) -> int:
-        """Add the users of a shared range; return the payload that means them."""
+        """Add the users of a shared range; return the payload that stands for them."""
         self._users.append(places)
         return len(self._users) - 1
 

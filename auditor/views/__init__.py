@@ -1,1 +1,1 @@
-"""What people look at: summary, diff, HTML report, tables for data tools."""
+"""Views of results: summary, diff, history, HTML report, tables for data tools."""

@@ -1,11 +1,11 @@
-"""What records say about whole prefixes: faults, naming templates, empty /24s, addresses in use.
+"""Facts about whole prefixes: faults, naming templates, empty /24s, addresses in use.
 
     facts = BlockFacts()
     facts.count_record(record)  # each; or `shape` and `add_addresses` for many of a kind at a time
     facts.as_json(10)
 
 An address is in use if it has a PTR name, or a HELO name was given for it: shares are of these,
-since the empty half of a block says nothing about how the other half is run. Memory is bounded,
+since the empty half of a block tells nothing about the other. Memory is bounded,
 and the order of the records does not matter.
 """
 
@@ -31,7 +31,7 @@ _GENERIC = "PTR_GENERIC"
 
 
 class Shape(NamedTuple):
-    """What the records of many addresses have in common; `domain` of the name, None without one."""
+    """What the records of many addresses share; `domain` of the name, None without one."""
 
     faults: tuple[str, ...]
     domain: str | None
@@ -41,7 +41,7 @@ class Shape(NamedTuple):
 
 
 class BlockFacts:
-    """Gathers what records say about prefixes; see the head of this file."""
+    """Gathers facts about prefixes; see the head of this file."""
 
     def __init__(self) -> None:
         self.faults = PrefixFaults()
@@ -50,7 +50,7 @@ class BlockFacts:
         self.addresses = self.in_use = self.failing_in_use = 0
 
     def shape(self, record: Mapping[str, Any]) -> Shape:
-        """Return what counts here of a record, which may stand for many."""
+        """Return the shape of a record, which may stand for many."""
         names = record["ptr"]["names"]
         codes = self.faults.faults(record)
         return Shape(
@@ -105,8 +105,8 @@ class BlockFacts:
                                     "placeholder"}]},
              "beyond"}
 
-        See `FaultPrefixes`, `NamingTemplate` and `GeneratedNames`. `beyond`: addresses not looked
-        at, for want of room.
+        See `FaultPrefixes`, `NamingTemplate` and `GeneratedNames`. `beyond`: addresses beyond
+        the limit.
         """
         templates = self.names.templates()
         used = {
@@ -165,5 +165,5 @@ def _template(template: NamingTemplate, top: int) -> dict[str, Any]:
 
 
 def _texts(prefixes: Sequence[Prefix], top: int) -> list[str]:
-    """Return prefixes as text, those with the most in them first."""
+    """Return prefixes as text, those with the most addresses first."""
     return [str(prefix) for prefix in sorted(prefixes, key=lambda prefix: -prefix.size)[:top]]

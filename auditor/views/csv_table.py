@@ -1,4 +1,4 @@
-"""Results as CSV, at the speed of looking at bytes: like records have their rows written once."""
+"""Results as CSV, from templates: the rows of similar records are made once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PREFIX_MARK: Final = "\ue03f"
 _PREFIX: Final = _PREFIX_MARK.encode()
 _SORT_KEY_MARK: Final = "\ue03e"
 _SORT_KEY: Final = _SORT_KEY_MARK.encode()
-#: What stands for the columns that follow from the target.
+#: Marks in place of the columns that follow from the target.
 _OF_TARGET: Final = {PREFIX.name: _PREFIX_MARK, SORT_KEY.name: _SORT_KEY_MARK}
 _MARKS: Final = tuple(mark.encode() for mark in MARKS)
 #: Prefix, sort key, and the texts in the order of MARKS.
@@ -39,7 +39,7 @@ _ANY_MARKS: Final = (_PREFIX, _SORT_KEY, *_MARKS)
 _PLACES: Final = {mark: at for at, mark in enumerate(_ANY_MARKS)}
 _ANY_MARK: Final = re.compile(b"(%b)" % b"|".join(_ANY_MARKS))
 _MARKED: Final = b'{"target":"%b"' % _MARKS[0]
-#: Templates that are kept, and how many octets the line of one has at most.
+#: Templates that are kept, and the most octets of the line of one.
 _KEPT_TEMPLATES: Final = 4096
 _LARGEST_KEPT: Final = 4096
 
@@ -55,7 +55,7 @@ def results_to_csv(
     """Write the rows that `write_csv` makes of the records of results; return their number.
 
     `added`: more columns, such as those of labels; `stamps`: of the runs, by the path that was
-    given for each. Raises InputError for what is no record, OSError if `file` takes no more.
+    given for each. Raises InputError for an invalid record, OSError if `file` cannot be written.
     """
     table = csv_table(flat=flat, added=added)
     file.write(csv_header(table.columns))
@@ -75,7 +75,7 @@ def results_to_csv(
 
 
 class _Rows:
-    """Makes rows of lines, those of like lines by putting their texts into the same template."""
+    """Makes the rows of lines, those of similar lines from the same template."""
 
     def __init__(self, table: Table, stamp: RunStamp, *, flat: bool) -> None:
         self.stamp = stamp
@@ -105,7 +105,7 @@ class _Rows:
             if template is not None and texts:
                 rows = self._filled(template, texts)
             elif template is not None and not line.startswith(_MARKED):
-                # Else by a character of its own, which no address has.
+                # Otherwise by a character that no address has.
                 rows = template.rows
             yield self._alone(chunk, index, before) if rows is None else rows
         if len(known) >= _KEPT_TEMPLATES:

@@ -1,8 +1,8 @@
-"""Whole /24s without any PTR record, and the `$GENERATE` lines that would name their addresses.
+"""Whole /24s without any PTR record, and `$GENERATE` lines to name their addresses.
 
 A /24 counts as empty if each of its 256 addresses is in the results without a PTR record, and the
-zone that said so is one of a /24 or /16: where a wider zone answers, the delegation is missing, and
-no line in any zone of the operator's would help. Generated names are for addresses that send no
+zone that denied it is that of a /24 or /16: where a wider zone answers, the delegation is missing,
+and no line in a zone of the operator would help. Generated names are for addresses that send no
 mail.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PLACEHOLDER_DOMAIN", "EmptyNetwork", "EmptyNetworks", "GeneratedNames", "generated"]
 
-#: What an operator has to put its own domain in place of (RFC 2606).
+#: Placeholder for the domain of the operator (RFC 2606).
 PLACEHOLDER_DOMAIN: Final = "example.net"
 _PLACEHOLDER: Final = "host-{3}-{4}." + PLACEHOLDER_DOMAIN
 _MISSING: Final = "PTR_MISSING"
@@ -58,7 +58,7 @@ class EmptyNetwork(NamedTuple):
 class GeneratedNames(NamedTuple):
     """Lines for the reverse zone of a /24, and those for the zone of the names.
 
-    `is_placeholder`: whether the domain is none of the operator's, and must be replaced.
+    `is_placeholder`: the domain is not the operator's, and must be replaced.
     """
 
     network: EmptyNetwork
@@ -68,7 +68,7 @@ class GeneratedNames(NamedTuple):
 
 
 class EmptyNetworks:
-    """Gathers which zones said that the addresses of a /24 have no PTR record."""
+    """Gathers which zones denied the PTR records of the addresses of a /24."""
 
     def __init__(self) -> None:
         self._zones: dict[Network, bytes | None] = {}
@@ -115,7 +115,7 @@ def _zone(network: Network, offsets: Sequence[int], owners: Sequence[bytes]) -> 
 def generated(
     empty: Iterable[EmptyNetwork], templates: Iterable[NamingTemplate]
 ) -> list[GeneratedNames]:
-    """Return what would name the addresses of some networks, as their neighbours are named.
+    """Return lines to name the addresses of some networks, as their neighbours are named.
 
     Without a pattern that two /24s of the same /16 follow and that has the third octet in it, the
     names are in PLACEHOLDER_DOMAIN.

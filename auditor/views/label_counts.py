@@ -48,7 +48,7 @@ class _Counts:
 class LabelCounts:
     """Counts records by the value of `label`; None is the value of those without the label.
 
-    The first 1,024 values are told apart, and the records with another one counted together.
+    The first 1,024 values are counted separately, records with others together.
     """
 
     def __init__(self, label: str, limit: int = _MAX_VALUES) -> None:

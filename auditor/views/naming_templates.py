@@ -9,9 +9,9 @@ hex. Of IPv6 `{nibbles}` are all 32 digits, `{groups}` the eight groups in full,
 four of them, `{address}` the address as it is written; each with what stands between, such as
 `{groups:-}`, and `{nibbles:.:reversed}` backwards.
 
-What varies in a /24 is the last octet, so a pattern is what stands before and behind it. It is
-decided by all names of the /24 in one domain, never by one, in which `10` may be any octet; and
-which of the others a number is, by all /24s of that domain. Memory is bounded.
+What varies in a /24 is the last octet, so a pattern is the text before and after it. All names
+of the /24 in one domain decide on it, since in a single name `10` may be any octet; which octet
+another number is, all /24s of that domain decide. Memory is bounded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NamingTemplate", "NamingTemplates"]
 
-#: Names that follow a pattern at least: three are easily alike by chance.
+#: Names that must follow a pattern: three may be similar by chance.
 _MIN_KEPT: Final = 4
 #: Names of a network that are not a coincidence, and count as generic if they are half of all.
 _MIN_GENERIC: Final = 16
@@ -64,7 +64,7 @@ class NamingTemplate(NamedTuple):
     """A pattern of PTR names.
 
     `kept` names of `domain` follow it, of `named` in the same `networks` (each pattern counted);
-    `generic` of `kept` are not called generic in their records, and are by their neighbours.
+    `generic` of `kept` have no PTR_GENERIC in their records, but are generic by their neighbours.
     `others` are (address, name) of some that follow no pattern.
     """
 
@@ -85,10 +85,10 @@ class _Group:
     def __init__(self) -> None:
         self.named = 0
         self.patterns: list[_Pattern] = []
-        #: By pattern: names that follow it, and those of them not called generic.
+        #: By pattern: names that follow it, and those without PTR_GENERIC.
         self.kept: list[int] = []
         self.unmarked: list[int] = []
-        #: Names that follow none so far, by offset, and those of them not called generic.
+        #: Names that follow none so far, by offset, and those without PTR_GENERIC.
         self.others: dict[int, bytes] = {}
         self.unmarked_others: set[int] = set()
 
@@ -164,7 +164,7 @@ class NamingTemplates:
         *,
         generic: bool,
     ) -> bool:
-        """Count names that follow one pattern, all of them, as those of a pool mostly do.
+        """Count names if all of them follow one pattern, as in most pools.
 
         The pattern is one of the group or of another network of the domain.
         """
@@ -250,7 +250,7 @@ class NamingTemplates:
         self, domain: str, template: str, places: Iterable[tuple[Network, int]]
     ) -> NamingTemplate:
         kept = named = generic = 0
-        # Mail servers are numbered, too, and as honestly.
+        # Mail servers are numbered, too, and are not generic.
         is_generic = not says_mail(template)
         others: list[tuple[int, int, str]] = []
         networks: dict[Network, None] = {}

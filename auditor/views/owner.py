@@ -10,7 +10,7 @@ __all__ = ["is_literal", "owner"]
 def owner(name: str) -> str:
     """Return the domain that a host name counts for: the registrable one, or the name itself.
 
-    Names next to each other count alike: `a.b` and `c.b` whenever `b` has an owner. "" for
+    Siblings have the same: `a.b` and `c.b` whenever `b` has an owner. "" for
     an address in place of a name: no top-level domain is a number (RFC 3696 section 2).
     """
     if is_literal(name):

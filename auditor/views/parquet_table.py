@@ -1,8 +1,8 @@
-"""Results as Parquet, from templates: like records are made into Arrow once, then copied.
+"""Results as Parquet, from templates: similar records are made into Arrow once, then copied.
 
 Lines are folded (`line_template`), each template becomes rows of Arrow, these are taken once for
-each of its lines, and the texts of the line are put in place of the marks, column by column. All of
-it but the folding is done by pyarrow.
+each of its lines, and the texts of the line are put in place of the marks, column by column. All
+but the folding is done by pyarrow.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def results_to_parquet(
     """Write the rows that `write_parquet` makes of the records of results; return their number.
 
     `added`: more columns, such as those of labels; `stamps`: of the runs, by the path that was
-    given for each. Raises InputError for what is no record, OSError if `file` takes no more,
+    given for each. Raises InputError for an invalid record, OSError if `file` cannot be written,
     UsageError if pyarrow is not installed.
     """
     table = parquet_table(flat=flat, added=added)

@@ -9,7 +9,7 @@ A prefix has a fault if all of its addresses that are in the results have it. Wi
 a /48) it reaches no further than from its first to its last address there; wider prefixes are made
 of two halves that have the fault as a whole. Each fault is collapsed by itself: an address may have
 several. Addresses may come in any order, and memory is bounded: a /24 takes some hundred octets,
-and /24s and IPv6 addresses beyond the limits are counted and not looked at.
+and /24s and IPv6 addresses beyond the limits are only counted.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _REST_BITS: Final = {version: WIDTH[version] - CELL_BITS[version] for version in
 _MAX_CELLS: Final = 1 << 16
 #: IPv6 addresses that are counted singly; for IPv4 there is a bitmap for each /24.
 _MAX_V6_ADDRESSES: Final = 1 << 17
-#: A prefix of fewer addresses is none to speak of: they are counted as scattered.
+#: Addresses of smaller prefixes are counted as scattered.
 _MIN_ADDRESSES: Final = 8
 #: Prefixes of a fault that are kept: those with the most addresses.
 _MAX_PREFIXES: Final = 1024
@@ -170,7 +170,7 @@ class PrefixFaults:
     def collapsed(self) -> list[FaultPrefixes]:
         """Return the faults with their prefixes, those with the most addresses first.
 
-        A prefix that holds addresses which are not looked at may say too much: see `beyond`.
+        A prefix may hold addresses beyond the limit, without the fault: see `beyond`.
         """
         merging: dict[str, _Merging] = defaultdict(_Merging)
         totals: Counter[str] = Counter()
@@ -292,7 +292,7 @@ def _of_cell(version: int, first: int, cell: Cell) -> Iterator[tuple[str, Prefix
 
 
 def _parted(cell: Cell, code: str) -> tuple[list[Collection[int]], list[Collection[int]]]:
-    """Return the offsets with a fault, and those without; one that is in both has it not."""
+    """Return the offsets with a fault, and those without; an offset in both does not have it."""
     faulty: list[Collection[int]] = []
     sound: list[Collection[int]] = []
     for faults, offsets in cell.by_faults.items():
@@ -315,7 +315,7 @@ def _of_octets(first: int, faulty: bytes, sound: bytes) -> Iterator[Prefix]:
     """
     absent = _ALL_OCTETS.translate(None, faulty + sound)
     order = absent + faulty + sound
-    # What is said last of an octet holds: one that is in both has not the fault.
+    # An octet that is in both does not have the fault.
     zeros, ones = b"0" * len(sound), b"1" * len(sound)
     dirty = int(bytes.maketrans(order, b"0" * (len(order) - len(ones)) + ones), 2)
     states = b"0" * len(absent) + b"1" * len(faulty) + zeros
@@ -359,7 +359,7 @@ def _of_run(
     at = 0
     while at < len(run):
         offset = run[at]
-        # The widest prefix with it in that has neither of the two.
+        # The widest prefix around it without the two.
         bits = _REST_BITS[version]
         for other in (before, after):
             if other is not None:

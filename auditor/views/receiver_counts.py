@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EFFECTS", "ReceiverCount", "ReceiverCounts"]
 
-#: What is counted of a receiver, from the strictest on: what it does in any case, and in the end
-#: what it does under a condition.
+#: What is counted of a receiver, strictest first: the effects in any case, then those under a
+#: condition.
 EFFECTS: Final = ("refuse", "defer", "junk", "score", "depends")
 
 
@@ -50,7 +50,7 @@ class ReceiverCounts:
             self._facts[facts_of(record)] += times
 
     def rows(self) -> list[ReceiverCount]:
-        """Return the counts of each receiver, those that mind most first."""
+        """Return the counts of each receiver, those that act on the most addresses first."""
         rows = [self._row(receiver) for receiver in self._chosen]
         return sorted(rows, key=lambda row: tuple(-row.counts[effect] for effect in EFFECTS))
 

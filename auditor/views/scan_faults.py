@@ -1,6 +1,6 @@
 """The faults that whole prefixes have, from the output that a scan has just written.
 
-For the ending of a scan: faster than a summary by looking for nothing else, and at lines that are
+For the end of a scan. Faster than a summary, since it looks for nothing else, and the lines are
 known to be records.
 """
 
@@ -25,10 +25,10 @@ _FINDINGS: Final = b'"findings":['
 _PTR: Final = b'],"ptr":'
 _GRADED: Final = re.compile(rb'"code":"[A-Z0-9_]+","severity":"[a-z]+"')
 _FAULT: Final = re.compile(rb'"code":"([A-Z0-9_]+)","severity":"(error|warning)"')
-#: What a finding has behind its code and severity, and what only another finding has behind that.
+#: The text after the code and severity of a finding, and the text before another finding.
 _SUBJECT: Final = b',"subject":'
 _CODE: Final = b'"code":"'
-#: Addresses that wait to be put to their networks.
+#: Addresses that wait to be added to their networks.
 _MAX_PENDING: Final = 1 << 13
 _OCTET_OF: Final = {b"%d" % octet: octet for octet in range(256)}
 

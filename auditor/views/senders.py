@@ -1,8 +1,8 @@
-"""Lines of `auditor senders` read back: what they come to, and the rows that matter most.
+"""Lines of `auditor senders` read back: totals, and the most important rows.
 
 `SenderSummary` is the data of the command's tables and of any report: `count_line` takes lines as
 `auditor senders --json` writes them (docs/senders.md), `read_senders` takes them from a file.
-Memory is bounded: of each kind of row only the foremost are kept.
+Memory is bounded: of each kind of row only the first are kept.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ MOST_ROWS: Final = 1000
 
 _IPV6_NETWORK_ADDRESSES: Final = 1 << 64
 _HINT: Final = "expected the lines of `auditor senders --json`"
-#: For each type of line, what finds its fault.
+#: The validator of each type of line.
 _CHECKS: Final = {name: compiled(schema) for name, schema in LINE_SCHEMAS.items()}
 
 
 class _Foremost:
-    """The rows of the largest weight, those that came first before others of the same."""
+    """The rows of the largest weight; of the same weight, the earlier ones."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -51,7 +51,7 @@ class _Foremost:
 
 
 class SenderSummary:
-    """What the lines come to; `totals` is the last of them, None before it."""
+    """The summary of the lines; `totals` is the last line, None before it."""
 
     def __init__(self) -> None:
         self.totals: Mapping[str, Any] | None = None
@@ -72,11 +72,11 @@ class SenderSummary:
 
             {"totals": {...}, KIND: {"rows": n, "first": [line, ...]}}
 
-        KIND is `world` (domains that authorise the world), `undetermined` and `errors` (domains),
-        `includes` (with the most addresses outside one's own space, else with the most domains),
-        `ranges` (with the most domains), `without_ptr` and `generic_ptr` (ranges with the most
-        hosts of that kind), `outside` (ranges outside one's own space) and `unauthorised` (ranges
-        of hosts that nobody authorises).
+        KIND is `world` (domains that authorise every address), `undetermined` and `errors`
+        (domains), `includes` (with the most addresses outside the own address space, else with the
+        most domains), `ranges` (with the most domains), `without_ptr` and `generic_ptr` (ranges
+        with the most hosts of that kind), `outside` (ranges outside the own address space) and
+        `unauthorised` (ranges of hosts that no domain authorises).
         """
         return {
             "totals": self.totals,
@@ -127,7 +127,7 @@ _TAKERS: Final[dict[str, Callable[[SenderSummary, Mapping[str, Any]], None]]] = 
 
 
 def read_senders(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a file. Raises InputError for one that is none, or lacks its end."""
+    """Yield the lines of a file. Raises InputError for an invalid or incomplete file."""
     kind = None
     for line in read_json_lines(path, _is_sound, f"not about senders; {_HINT}"):
         kind = line["type"]

@@ -1,4 +1,4 @@
-"""Zone facts beside results: what is wrong with zones and servers, and how many targets it hurts.
+"""Zone facts beside results: faults of zones and servers, and how many targets they affect.
 
 A scan with --authority writes `FILE.zones.ndjson` beside its records (see `zones.judge`).
 """
@@ -16,21 +16,29 @@ from auditor.views.summary.top_counts import MAX_COUNTED_KEYS, TopCounts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["MENDS", "SUFFIX", "ZoneFault", "ZoneFaults", "read_zones", "zone_changes", "zone_files"]
+__all__ = [
+    "PARTIES",
+    "SUFFIX",
+    "ZoneFault",
+    "ZoneFaults",
+    "read_zones",
+    "zone_changes",
+    "zone_files",
+]
 
-#: What the name of a file of zone facts ends in.
+#: The ending of the name of a file of zone facts.
 SUFFIX: Final = ".zones.ndjson"
 
-#: Who can change what is wrong.
-MENDS: Final = ("rir", "isp", "customer")
+#: Who can fix a fault.
+PARTIES: Final = ("rir", "isp", "customer")
 _HINT: Final = "expected the zone facts of `auditor scan --authority`"
-_ADDRESSES, _ZONES, _SEVERITY, _FIRST_MENDS = range(4)
+_ADDRESSES, _ZONES, _SEVERITY, _FIRST_PARTY = range(4)
 
 
 class ZoneFault(NamedTuple):
     """A finding about zones or a server, with the zones that have it and their targets.
 
-    `mends`: in how many of the zones who can change it, for each of MENDS.
+    `mends`: for each of PARTIES, in how many of the zones it can fix the fault.
     """
 
     code: str
@@ -47,7 +55,7 @@ class ZoneFaults:
     def __init__(self, limit: int = MAX_COUNTED_KEYS) -> None:
         self.zones: int | None = None
         self._found: TopCounts[tuple[str, str]] = TopCounts(
-            _FIRST_MENDS + len(MENDS), itemgetter(_ADDRESSES), limit
+            _FIRST_PARTY + len(PARTIES), itemgetter(_ADDRESSES), limit
         )
 
     def add_files(self, names: Iterable[str]) -> None:
@@ -66,11 +74,11 @@ class ZoneFaults:
             row[_ADDRESSES] += line["addresses"]
             row[_ZONES] += 1
             row[_SEVERITY] = max(row[_SEVERITY], SEVERITIES.index(severity))
-            row[_FIRST_MENDS + MENDS.index(line["mends"])] += 1
+            row[_FIRST_PARTY + PARTIES.index(line["mends"])] += 1
         self._found.trim()
 
     def faults(self) -> list[ZoneFault]:
-        """Return what was found, the most severe first, then what hurts most targets."""
+        """Return the faults, most severe first, then by the number of targets."""
         found = [
             ZoneFault(
                 code,
@@ -78,11 +86,11 @@ class ZoneFaults:
                 subject,
                 row[_ZONES],
                 row[_ADDRESSES],
-                dict(zip(MENDS, row[_FIRST_MENDS:], strict=True)),
+                dict(zip(PARTIES, row[_FIRST_PARTY:], strict=True)),
             )
             for (code, subject), row in self._found.rows.items()
         ]
-        return sorted(found, key=_gravest)
+        return sorted(found, key=_severity_rank)
 
     def as_json(self, top: int) -> dict[str, Any] | None:
         """Return the counts for `auditor summary --json`; None without zone facts.
@@ -110,16 +118,16 @@ def zone_files(names: Iterable[str]) -> list[Path]:
 
 
 def read_zones(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a file of zone facts. Raises InputError for one that is none."""
+    """Yield the lines of a file of zone facts. Raises InputError for an invalid line."""
     return read_json_lines(path, _is_sound, f"no zone fact; {_HINT}")
 
 
 def zone_changes(old: Sequence[str], new: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the zones whose findings changed, in the form of changes of targets.
 
-    `kind` is `zone`, `addresses` says how many targets it has. A zone got `worse` if problems
-    came and none went, `better` the other way round; a new error is a `regression`. Nothing
-    unless there are zone facts beside both. Raises InputError for what are none.
+    `kind` is `zone`, `addresses` is the number of targets. A zone got `worse` if it has new
+    problems and none were fixed, `better` the other way round; a new error is a `regression`.
+    Nothing unless there are zone facts beside both. Raises InputError for other content.
     """
     old_files, new_files = zone_files(old), zone_files(new)
     if not old_files or not new_files:
@@ -178,7 +186,7 @@ def _is_sound(line: Any) -> bool:
     return (
         type(line["zone"]) is str
         and type(line["addresses"]) is int
-        and line["mends"] in MENDS
+        and line["mends"] in PARTIES
         and all(
             type(finding["code"]) is str
             and type(finding["subject"]) is str
@@ -188,5 +196,5 @@ def _is_sound(line: Any) -> bool:
     )
 
 
-def _gravest(fault: ZoneFault) -> tuple[int, int, str, str]:
+def _severity_rank(fault: ZoneFault) -> tuple[int, int, str, str]:
     return -SEVERITIES.index(fault.severity), -fault.addresses, fault.code, fault.subject

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from auditor.findings.rules import RuleSet
     from auditor.zones.facts import ServerRow, ZoneFact
 
-__all__ = ["judge_zone", "mends", "zone_line"]
+__all__ = ["judge_zone", "responsible_party", "zone_line"]
 
 #: Findings that are about the parent's zone.
 _OF_PARENT: Final = frozenset({"DELEGATION_MISSING", "DELEGATION_PARTIAL"})
@@ -58,7 +58,7 @@ def judge_zone(fact: ZoneFact, rule_set: RuleSet) -> list[Finding]:
 
 
 def _fault(row: ServerRow, fact: ZoneFact) -> str | None:
-    """Return what is wrong with a server, None if nothing is, or nothing is known."""
+    """Return the code of the fault of a server, None if there is none, or it is not known."""
     if row.address is None:
         # Without glue nobody finds the servers of a zone whose names are in it.
         is_circular = f".{row.name}".endswith(f".{fact.zone}") and not any(
@@ -70,10 +70,10 @@ def _fault(row: ServerRow, fact: ZoneFact) -> str | None:
     return None if row.serves or row.status in {NO_ROUTE, NOT_ASKED} else "SERVER_LAME"
 
 
-def mends(fact: ZoneFact, findings: list[Finding]) -> str:
-    """Return who can change what is wrong: `rir`, `isp` or `customer`.
+def responsible_party(fact: ZoneFact, findings: list[Finding]) -> str:
+    """Return who can fix the faults: `rir`, `isp` or `customer`.
 
-    What is wrong with the delegation is the parent's to mend, all else the zone's own.
+    The parent fixes faults of the delegation, the holder of the zone all others.
     """
     if any(code in _OF_PARENT for code, _, _ in findings):
         if is_registry(fact.parent):
@@ -113,6 +113,6 @@ def zone_line(fact: ZoneFact, addresses: int, rule_set: RuleSet) -> dict[str, An
         ],
         "addresses": addresses,
         "findings": [finding._asdict() for finding in findings],
-        "mends": mends(fact, findings),
+        "mends": responsible_party(fact, findings),
         "contact": mail_address(rname) or None,
     }

@@ -224,7 +224,7 @@ def test_a_reader_that_leaves_early_ends_it(here: Path) -> None:
         (("old.ndjson", "gone"), "gone: cannot be read: No such file or directory"),
         (("old.ndjson", "page.html"), "page.html line 1: not JSON ("),
         (("page.html", "page.html"), "page.html line 1: not JSON ("),
-        (("old.ndjson", "torn"), "torn line 5: cut off; the file is not whole"),
+        (("old.ndjson", "torn"), "torn line 5: cut off; the file is not complete"),
     ],
 )
 def test_a_mistake_is_one_line(

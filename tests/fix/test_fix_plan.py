@@ -286,7 +286,7 @@ def test_zone_facts_say_who_runs_a_zone_that_is_not_loaded() -> None:
     planner = Planner(zones, {}, {REVERSE: ZoneParty("customer", "dns@example.org")})
     planner.note_record(record)
     (change,) = planner.plan().changes
-    assert change.mends == ("customer", REVERSE, "dns@example.org")
+    assert change.responsible == ("customer", REVERSE, "dns@example.org")
 
 
 def test_results_of_yesterday_do_not_undo_what_has_been_mended_since() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.effort import examples
 
 from auditor.errors import ZoneFileError
-from auditor.fix.changes import OWN, Change, Mends
+from auditor.fix.changes import OWN, Change, Responsible
 from auditor.fix.zone_text import changed_files, diff_of, with_files
 from auditor.resolve.zones.files import master_files
 from auditor.resolve.zones.reader import MasterFile, read_zone
@@ -29,7 +29,7 @@ ORIGIN: Final = "example.net"
 
 
 def _change(owner: str, rdtype: int, before: tuple[Rdata, ...], after: tuple[Rdata, ...]) -> Change:
-    change = Change(owner, rdtype, before, 300, Mends(OWN, ORIGIN))
+    change = Change(owner, rdtype, before, 300, Responsible(OWN, ORIGIN))
     for value in before:
         if value not in after:
             change.edit("delete", value, (), "")

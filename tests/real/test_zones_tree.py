@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.process
 
 _R: Final = "51.198.in-addr.arpa"
-#: What is wrong with each zone: findings and who can mend them.
+#: What is wrong with each zone: findings and who can fix them.
 EXPECTED: Final[dict[str, tuple[set[tuple[str, str]], str]]] = {
     f"100.{_R}": (set(), "isp"),
     f"0/26.100.{_R}": (set(), "customer"),

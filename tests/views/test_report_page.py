@@ -230,7 +230,7 @@ def test_several_results_and_standard_input_have_names() -> None:
         ({"fail": 1, "pass": 1}, "1 of 2 addresses fails."),
         ({"fail": 1000, "pass": 234}, "1,000 of 1,234 addresses fail."),
         ({"unknown": 3, "pass": 5}, "None of 8 addresses fails; 3 could not be looked up."),
-        ({"warn": 3, "pass": 5}, "None of 8 addresses fails; 3 could do better."),
+        ({"warn": 3, "pass": 5}, "None of 8 addresses fails; 3 have warnings."),
         ({"pass": 5}, "All 5 addresses pass."),
         ({"pass": 1}, "The one address passes."),
     ],

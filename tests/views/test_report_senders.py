@@ -78,8 +78,8 @@ def test_a_page_says_who_may_send(tmp_path: Path) -> None:
     for text in (
         '<a href="#senders">Senders</a>',
         "7 of 8 domains have an SPF policy; 16 IPv4 and 1.8e+13 IPv6 addresses may send for one of",
-        "them, none of them outside one&#39;s own space. Of the hosts 1 may send for nobody.",
-        "Domains that let the world send",
+        "them, none of them outside of your own space. 1 of the hosts may send for no domain.",
+        "Domains that authorise every address",
         '<td class="long">+all</td>',
         '<td class="long">192.0.2.1 and 4 more</td>',
         "&lt;b&gt;a.example.net&lt;/b&gt;, b.example.net and 5 more: include:_spf.example.net",

@@ -105,7 +105,7 @@ def test_a_last_line_without_its_end_is_read_if_it_is_whole(tmp_path: Path) -> N
     path.write_bytes(path.read_bytes()[:-1])
     assert len(_targets(path)) == 3
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"x\.ndjson line 3: cut off; the file is not whole"):
+    with pytest.raises(InputError, match=r"x\.ndjson line 3: cut off; the file is not complete"):
         list(Results([path]).chunks())
 
 

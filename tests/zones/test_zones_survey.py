@@ -12,7 +12,7 @@ from auditor.resolve.direct import NO_ROUTE, ServerQuestion, ServerReply
 from auditor.wire.codes import NOERROR, NS, NXDOMAIN, REFUSED, SERVFAIL, SOA, TIMEOUT, A
 from auditor.wire.message import IN, Message, Record, Soa
 from auditor.zones.facts import MAX_NAMES, DelegationRow, ServerRow, ZoneFact
-from auditor.zones.judge import judge_zone, mends
+from auditor.zones.judge import judge_zone, responsible_party
 from auditor.zones.placing import Placed, is_registry
 from auditor.zones.survey import MAX_ADDRESSES, differing_contents, is_newer, survey
 
@@ -216,7 +216,7 @@ def test_the_parent_mends_the_delegation_and_the_holder_all_else(
     zone: str, parent: str, who: str, *, denied: bool
 ) -> None:
     fact = ZoneFact(zone, parent, None, denied=denied)
-    assert mends(fact, judge_zone(fact, RuleSet())) == who
+    assert responsible_party(fact, judge_zone(fact, RuleSet())) == who
 
 
 def test_registries_hold_a_slash_eight_and_what_is_above_a_slash_32() -> None:

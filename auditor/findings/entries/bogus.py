@@ -23,9 +23,9 @@ ENTRIES: Final = (
         subject="address",
         title="The PTR record does not validate (DNSSEC), so many receivers never see it",
         why=(
-            "A resolver that validates hides the answer behind SERVFAIL, and most large "
-            "receivers use one: for them the lookup fails (iprev temperror) until the zone is "
-            "mended, and mail is put off or refused. Others see the record."
+            "A resolver that validates hides the answer behind SERVFAIL, and most large receivers "
+            "use one: for them the lookup fails (iprev temperror) until the zone is fixed, and "
+            "mail is put off or refused. Others see the record."
         ),
         references=_REFERENCES,
         remedy=f"In the reverse zone: {_REMEDY[0].lower()}{_REMEDY[1:]}",
@@ -36,9 +36,9 @@ ENTRIES: Final = (
         subject="name",
         title="The addresses of the PTR name do not validate (DNSSEC)",
         why=(
-            "A resolver that validates hides the answer behind SERVFAIL, and most large "
-            "receivers use one: for them nothing confirms the address (iprev temperror) until "
-            "the zone of the name is mended. Others see the records."
+            "A resolver that validates hides the answer behind SERVFAIL, and most large receivers "
+            "use one: for them nothing confirms the address (iprev temperror) until the zone of "
+            "the name is fixed. Others see the records."
         ),
         references=_REFERENCES,
         remedy=f"In the zone of the name: {_REMEDY[0].lower()}{_REMEDY[1:]}",
@@ -50,7 +50,7 @@ ENTRIES: Final = (
         title="The policy, or a name in it, does not validate (DNSSEC)",
         why=(
             "A resolver that validates hides the answer behind SERVFAIL, and most large "
-            "receivers use one: for them SPF is a temperror until the zone is mended, and mail "
+            "receivers use one: for them SPF is a temperror until the zone is fixed, and mail "
             "is put off or goes without SPF. Others see the policy."
         ),
         references=("RFC 7208 §2.6.6", *_REFERENCES),

@@ -21,8 +21,8 @@ ENTRIES: Final = (
         ),
         references=("RFC 5321 §5.1", "RFC 5321 §2.3.5"),
         remedy=(
-            "Publish an MX record that names a host with an address. If the domain is to take "
-            "no mail, say so with a null MX record; do not send from it then."
+            "Publish an MX record that names a host with an address. If the domain is to take no "
+            "mail, publish a null MX record; do not send from it then."
         ),
         zone_lines=("{domain}. IN MX 10 {host}.", "{host}. IN {type} {address}"),
     ),
@@ -48,8 +48,9 @@ ENTRIES: Final = (
         subject="address",
         title="An address of the domain, whose mail goes elsewhere, has no confirmed PTR name",
         why=(
-            "The MX records name other hosts, so this is often a web server, for which nobody "
-            "asks. It matters as soon as the machine sends mail, from a web form for example."
+            "The MX records name other hosts, so this is often a web server, whose PTR record "
+            "does not matter. It matters as soon as the machine sends mail, from a web form for "
+            "example."
         ),
         references=("RFC 1912 §2.1", "RFC 8601 §2.7.3"),
         remedy=(
@@ -79,7 +80,7 @@ ENTRIES: Final = (
         code="MX_NULL",
         severity="info",
         subject="domain",
-        title="The domain says that it takes no mail (null MX)",
+        title="The domain takes no mail (null MX)",
         why=(
             "Receivers refuse mail from a sender to whom they could not answer, so a domain "
             "with a null MX should not be used as a sender."
@@ -184,8 +185,8 @@ ENTRIES: Final = (
         ),
         references=("RFC 1912 §2.1", "RFC 8601 §2.7.3", "Gmail: Email sender guidelines"),
         remedy=(
-            "Publish a PTR record with the host's name, and give that name the address. Audit "
-            "the address by itself to see which of the two is wanting."
+            "Publish a PTR record with the host's name, and give that name the address. Audit the "
+            "address by itself to see which of the two is missing."
         ),
         zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),

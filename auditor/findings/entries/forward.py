@@ -76,7 +76,7 @@ ENTRIES: Final = (
         severity="warning",
         subject="name",
         undetermined=True,
-        title="The lookup of the PTR name failed, so nobody knows whether it leads back",
+        title="The lookup of the PTR name failed, so it is not known whether it leads back",
         why=(
             "The servers of the name's zone gave an error, or no answer in time. A receiver "
             "sees the same (iprev temperror) and puts mail off with a 4xx reply for as long "

@@ -39,7 +39,7 @@ ENTRIES: Final = (
         ),
         references=("RFC 5321 §4.1.1.1", "RFC 5321 §4.1.4"),
         remedy=(
-            "Give the name an address record, or let the server say a name that has one, "
+            "Give the name an address record, or configure a HELO name that has one, "
             "best that of its PTR record."
         ),
     ),
@@ -49,14 +49,14 @@ ENTRIES: Final = (
         subject="name",
         title="The HELO name has other addresses than this one",
         why=(
-            "The name belongs to another host, as far as the DNS says. Receivers may verify "
+            "According to the DNS, the name belongs to another host. Receivers may verify "
             "the name and must not refuse mail because it fails, but filters count it, and "
             'SPF for HELO fails with a policy such as "v=spf1 a -all".'
         ),
         references=("RFC 5321 §4.1.4", "RFC 7208 §2.3"),
         remedy=(
-            "Let the server say its own name, or add the address to the name if one name is "
-            "meant for several hosts."
+            "Configure the name of the server itself, or add the address to the name if one name "
+            "is meant for several hosts."
         ),
     ),
     Entry(
@@ -65,10 +65,10 @@ ENTRIES: Final = (
         subject="name",
         title="The HELO name is not the name of the PTR record",
         why=(
-            "Nothing asks for the two to be the same, but Proofpoint and several filters "
-            "recommend it, and a host with one name in all places is easiest to trust."
+            "The two need not be the same, but Proofpoint and several filters "
+            "recommend it, and a host with one name in all places is trusted most."
         ),
         references=("RFC 1912 §2.1", "RFC 5321 §4.1.1.1"),
-        remedy="Let the server say the name of its PTR record, or change that record.",
+        remedy="Configure the name of its PTR record, or change that record.",
     ),
 )

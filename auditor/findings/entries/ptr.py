@@ -28,8 +28,8 @@ ENTRIES: Final = (
             "Yahoo: Sender best practices",
         ),
         remedy=(
-            "Publish a PTR record with the name that the server says in EHLO, and give that "
-            "name the address. Reverse zones belong to whoever runs the address block: if "
+            "Publish a PTR record with the name that the server uses in EHLO, and give that "
+            "name the address. Reverse zones belong to the operator of the address block: if "
             "that is your provider, have the name entered there, or the zone delegated (RFC "
             "2317 for less than a /24)."
         ),
@@ -63,7 +63,7 @@ ENTRIES: Final = (
         severity="warning",
         subject="address",
         undetermined=True,
-        title="The PTR lookup failed, so nobody knows whether the address has a name",
+        title="The PTR lookup failed, so it is not known whether the address has a name",
         why=(
             "The servers of the reverse zone gave an error, or no answer in time. A receiver "
             "sees the same (iprev temperror) and puts mail off with a 4xx reply for as long "
@@ -72,7 +72,7 @@ ENTRIES: Final = (
         references=("RFC 8601 §2.7.3", "RFC 2308 §7", "RFC 9520 §2"),
         remedy=(
             "Ask every name server of the reverse zone by itself: `auditor zones ADDRESS` does, "
-            "and says which fail and who can fix it. Repair or remove those, check delegation "
+            "and shows which fail and who can fix it. Repair or remove those, check delegation "
             "and DNSSEC signatures, and audit again."
         ),
     ),
@@ -88,7 +88,7 @@ ENTRIES: Final = (
         ),
         references=("RFC 2181 §10.2", "RFC 8601 §3"),
         remedy=(
-            "Keep the one name that the server says in EHLO. Other names that lead to the "
+            "Keep the one name that the server uses in EHLO. Other names that lead to the "
             "address need no PTR record of their own."
         ),
         zone_lines=("{reverse}. IN PTR {host}.",),
@@ -116,13 +116,13 @@ ENTRIES: Final = (
         subject="address",
         title="The address has more than ten PTR names; only the first ten were confirmed",
         why=(
-            "Whoever confirms names stops early: SPF uses the first ten, and many receivers "
+            "Receivers do not confirm all names: SPF uses the first ten, and many receivers "
             "look at fewer. The name that matters may not be among them, and an answer of "
             "that size has to be asked for again over TCP."
         ),
         references=("RFC 7208 §4.6.4", "RFC 7208 §5.5", "RFC 7766 §5"),
         remedy=(
-            "Keep the one name that the server says in EHLO. Web sites and other services on "
+            "Keep the one name that the server uses in EHLO. Web sites and other services on "
             "the address need no PTR record."
         ),
         zone_lines=("{reverse}. IN PTR {host}.",),
@@ -133,7 +133,7 @@ ENTRIES: Final = (
         subject="name",
         title="The PTR name looks made up for a number or a customer's line",
         why=(
-            "Names that hold the address, or say dynamic, dsl, pool and the like, are how "
+            "Names that contain the address, or words such as dynamic, dsl and pool, are how "
             "networks mark lines that should not send mail directly. GMX and WEB.DE refuse mail "
             "from most of them, filters score them by pattern (SpamAssassin: RDNS_DYNAMIC), and "
             "none can tell a `static` one from the rest."
@@ -144,9 +144,9 @@ ENTRIES: Final = (
             "SpamAssassin: RDNS_DYNAMIC",
         ),
         remedy=(
-            "Give an address that sends mail a name of its own, such as mail.example.net, in "
-            "both directions, and say it in EHLO. If it is not meant to send mail, leave the "
-            "name as it is and block port 25 outwards."
+            "Give an address that sends mail a name of its own, such as mail.example.net, in both "
+            "directions, and use it in EHLO. If it is not meant to send mail, leave the name as "
+            "it is and block port 25 outwards."
         ),
         zone_lines=("{reverse}. IN PTR {host}.", "{host}. IN {type} {address}"),
     ),
@@ -172,7 +172,7 @@ ENTRIES: Final = (
         title="The PTR name ends in its own zone: the final dot is missing in the zone file",
         why=(
             "A name without a final dot is completed by the origin of the zone, here by that of "
-            "the reverse zone. Nobody has such a name, so it confirms nothing, and mail software "
+            "the reverse zone. No such name exists, so it confirms nothing, and mail software "
             "that looks for a host name finds none."
         ),
         references=("RFC 1035 §5.1", "RFC 1912 §2.1", "RFC 8601 §2.7.3"),
@@ -188,9 +188,9 @@ ENTRIES: Final = (
         subject="name",
         title="The PTR name is one of the reverse tree and not of a host",
         why=(
-            "Names under in-addr.arpa and ip6.arpa stand for addresses; no host is called so, "
-            "whatever a lookup of it says. As a rule a name without its final dot was entered, "
-            "and the zone's own name was added to it."
+            "Names under in-addr.arpa and ip6.arpa stand for addresses; no host has such a name. "
+            "As a rule a name without its final dot was entered, and the zone's own name was "
+            "added to it."
         ),
         references=("RFC 1035 §3.5", "RFC 1035 §5.1", "RFC 3172 §2"),
         remedy=(
@@ -206,7 +206,7 @@ ENTRIES: Final = (
         title="The PTR name ends in no top-level domain of the public DNS",
         why=(
             "Nobody outside can look up a name below local, lan, internal and the like, so it "
-            "confirms nothing, whatever a resolver inside says. Often it is the name of the "
+            "confirms nothing, even if an internal resolver knows it. Often it is the name of the "
             "machine without its domain, or one that only its own network uses."
         ),
         references=("RFC 6761 §6", "RFC 6762 §3", "RFC 5321 §2.3.5", "IANA: Root Zone Database"),
@@ -222,8 +222,8 @@ ENTRIES: Final = (
         subject="owner",
         title="The PTR name comes from a wildcard record",
         why=(
-            "A wildcard gives every address that nobody entered the same name, which cannot "
-            "lead back to all of them. To a receiver the name says nothing about the address."
+            "A wildcard gives all other addresses the same name, which cannot "
+            "lead back to all of them. The name tells a receiver nothing about the address."
         ),
         references=("RFC 1912 §2.7", "RFC 4592 §2.1.1", "RFC 8601 §3"),
         remedy=(

@@ -125,7 +125,7 @@ ENTRIES: Final = (
         severity="warning",
         subject="domain",
         undetermined=True,
-        title="A lookup for the policy failed, so nobody knows what it says",
+        title="A lookup for the policy failed, so its result is not known",
         why=(
             "The policy, or a name in it, could not be looked up (SPF temperror). A receiver "
             "sees the same and either puts the mail off with a 4xx reply or goes without SPF."

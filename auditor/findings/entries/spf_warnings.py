@@ -36,11 +36,11 @@ ENTRIES: Final = (
         code="SPF_PASS_ALL",
         severity="error",
         subject="domain",
-        title="The policy lets the whole world send for the domain",
+        title="The policy authorises every address to send for the domain",
         why=(
             "With +all, or a network of all addresses, every forgery passes SPF, and with it "
-            "DMARC: a pass means that the owner answers for the mail. Receivers hold such a "
-            "policy against the domain."
+            "DMARC: a pass means that the owner is responsible for the mail. Receivers distrust "
+            "domains with such a policy."
         ),
         references=("RFC 7208 §2.6.3", "RFC 7208 §5.1", "RFC 9989 §4.4.2"),
         remedy=(
@@ -66,7 +66,7 @@ ENTRIES: Final = (
         code="SPF_NEUTRAL_ALL",
         severity="warning",
         subject="domain",
-        title="The policy ends in ?all and so says nothing of other addresses",
+        title="The policy ends in ?all, which is neutral for all other addresses",
         why=(
             "Every address that no term matches gets neutral from ?all, and receivers must treat "
             "that like no policy at all: the record authorises, but protects from nothing."
@@ -82,8 +82,7 @@ ENTRIES: Final = (
         title="A term of the policy stands after one that matches everything",
         why=(
             "Every address matches all, or an include of a policy that passes everybody, so "
-            "evaluation ends there: what stands behind it authorises nobody, though whoever wrote "
-            "it meant it to."
+            "evaluation ends there: the terms after it authorise no address."
         ),
         references=("RFC 7208 §4.6.2", "RFC 7208 §5.1"),
         remedy="Move the term before all, or remove it.",
@@ -96,7 +95,7 @@ ENTRIES: Final = (
         title="The policy has a redirect that is ignored because of all",
         why=(
             "A redirect counts only if no mechanism matches, and all matches always: the other "
-            "policy is never looked at."
+            "policy is never evaluated."
         ),
         references=("RFC 7208 §5.1", "RFC 7208 §6.1"),
         remedy=(
@@ -112,8 +111,8 @@ ENTRIES: Final = (
         title="The policy uses the ptr mechanism",
         why=(
             "It is slow, fails with the name servers of others, burdens those of the reverse "
-            "zones, and should not be published; some receivers do not evaluate it. Other "
-            "people's PTR records decide on it."
+            "zones, and should not be published; some receivers do not evaluate it. It is decided "
+            "by PTR records of others."
         ),
         references=("RFC 7208 §5.5",),
         remedy="Replace ptr by the networks that it stands for, as ip4: and ip6:.",
@@ -125,9 +124,9 @@ ENTRIES: Final = (
         subject="domain",
         title="The policy authorises a very wide network",
         why=(
-            "A pass says that the owner answers for mail from the address. A network wider than "
-            "an IPv4 /16 or an IPv6 /32, all that a whole provider has, is hardly ever under "
-            "one sender's control: everybody in it can send for the domain."
+            "A pass means that the owner is responsible for mail from the address. A network "
+            "wider than an IPv4 /16 or an IPv6 /32, all that a whole provider has, is hardly ever "
+            "under one sender's control: everybody in it can send for the domain."
         ),
         references=("RFC 7208 §2.6.3", "RFC 7208 §5.6", "RFC 7208 §11.4"),
         remedy=(
@@ -142,9 +141,9 @@ ENTRIES: Final = (
         subject="domain",
         title="All terms of the policy together authorise very many addresses",
         why=(
-            "A pass says that the owner answers for mail from the address. More than a million "
-            "IPv4 addresses are more than the largest mail services have together, so most of "
-            "them belong to people who have nothing to do with the domain."
+            "A pass means that the owner is responsible for mail from the address. More than a "
+            "million IPv4 addresses are more than the largest mail services have together, so "
+            "most of them belong to people who have nothing to do with the domain."
         ),
         references=("RFC 7208 §2.6.3", "RFC 7208 §11.4"),
         remedy=(
@@ -164,7 +163,7 @@ ENTRIES: Final = (
         ),
         references=("RFC 7208 §5.6",),
         remedy=(
-            "Leave the prefix length away if one address is meant; else write the first address of "
+            "Omit the prefix length if one address is meant; else write the first address of "
             "the network."
         ),
         zone_lines=('{domain}. IN TXT "v=spf1 {mechanism} <the other terms> -all"',),
@@ -173,7 +172,7 @@ ENTRIES: Final = (
         code="SPF_DUPLICATE_TERM",
         severity="notice",
         subject="domain",
-        title="A term of the policy is there twice",
+        title="A term of the policy is repeated",
         why=(
             "The second one never matches anything that the first has not. It makes the record "
             "longer, and with include, a, mx and exists it costs a lookup out of ten."
@@ -204,9 +203,9 @@ ENTRIES: Final = (
         subject="domain",
         title="An a or mx term of the policy stands for no address at all",
         why=(
-            "The term authorises nobody, so that mail from the host that it once stood for "
-            "fails. It costs a lookup out of ten and a void lookup out of two; whoever gets "
-            "hold of the name gets authorised."
+            "The term authorises nobody, so that mail from the host that it once stood for fails. "
+            "It costs a lookup out of ten and a void lookup out of two; whoever registers the "
+            "name is authorised."
         ),
         references=("RFC 7208 §4.6.4", "RFC 7208 §5.3", "RFC 7208 §5.4"),
         remedy="Remove the term, or repair the name: give the host its address records again.",
@@ -230,14 +229,13 @@ ENTRIES: Final = (
         code="SPF_UNKNOWN_MODIFIER",
         severity="warning",
         subject="domain",
-        title="The policy has a modifier that nobody knows",
+        title="The policy has an unknown modifier",
         why=(
-            "Whatever has a = in it is a modifier, and receivers ignore those that they do not "
-            "know. include= or ip4= in place of include: or ip4: authorise nobody, and no "
-            "receiver complains."
+            "A term with a = is a modifier, and receivers ignore unknown ones. include= or ip4= "
+            "in place of include: or ip4: authorise nobody, and no receiver complains."
         ),
         references=("RFC 7208 §6",),
-        remedy="Write mechanisms with a colon, as in ip4: and include:; remove what is none.",
+        remedy="Write mechanisms with a colon, as in ip4: and include:; remove the others.",
         zone_lines=('{domain}. IN TXT "v=spf1 {mechanism} <the other terms> -all"',),
     ),
     Entry(
@@ -261,10 +259,10 @@ ENTRIES: Final = (
         code="SPF_EXP_WITHOUT_TEXT",
         severity="notice",
         subject="domain",
-        title="The explanation that the policy refers to is not there",
+        title="The explanation that the policy refers to does not exist",
         why=(
             "With exp= a policy names a domain whose one TXT record tells rejected senders why. "
-            "Without it, with several, or with a broken macro in it, receivers say nothing."
+            "Without it, with several, or with a broken macro in it, receivers show no explanation."
         ),
         references=("RFC 7208 §6.2",),
         remedy="Publish one TXT record there, in ASCII, or remove exp=.",
@@ -317,8 +315,8 @@ ENTRIES: Final = (
         subject="domain",
         title="The domain publishes a record of the obsolete type SPF (99)",
         why=(
-            "Policies are TXT records only. Nobody asks for type 99 any more, and a copy that "
-            "nobody reads is one that nobody corrects."
+            "Policies are TXT records only. Receivers do not look up type 99, and such a copy is "
+            "easily forgotten when the policy changes."
         ),
         references=("RFC 7208 §3.1", "RFC 6686"),
         remedy="Delete the record of type SPF; keep the TXT record.",

@@ -14,15 +14,15 @@ ENTRIES: Final = (
         severity="error",
         subject="zone",
         beyond_scan=True,
-        title="The zone is not delegated: its parent knows nothing of it",
+        title="The zone is not delegated by its parent",
         why=(
-            "The servers of the zone above deny the name, so nobody ever asks yours: whatever "
+            "The servers of the parent zone deny the name, so resolvers never ask yours: whatever "
             "PTR records they hold, receivers see an address without a name."
         ),
         references=("RFC 1034 §4.2.1", "RFC 1034 §4.2.2", "RFC 2317 §4"),
         remedy=(
             "Have the delegation entered: of a whole block at the registry (a domain object), of "
-            "a part of one by the provider that holds the zone above. The servers must have "
+            "a part of one by the provider that holds the parent zone. The servers must have "
             "the zone before."
         ),
         zone_lines=("{zone}. IN NS {server}.",),
@@ -40,7 +40,7 @@ ENTRIES: Final = (
         references=("RFC 1034 §4.3.5", "RFC 2182 §7", "RFC 2308 §5"),
         remedy=(
             "Tell whoever runs the parent zone which of its servers lacks the delegation: its "
-            "transfer has to be mended."
+            "transfer has to be fixed."
         ),
         zone_lines=("{zone}. IN NS {server}.",),
     ),
@@ -68,7 +68,7 @@ ENTRIES: Final = (
         title="A server that the zone is delegated to does not reply",
         why=(
             "Resolvers that choose it wait before they ask another, and a receiver may give up "
-            "first. Whether it has the zone is not known: it said nothing."
+            "first. Whether it has the zone is not known."
         ),
         references=("RFC 2182 §3.1", "RFC 2182 §5"),
         remedy=(
@@ -83,8 +83,8 @@ ENTRIES: Final = (
         beyond_scan=True,
         title="The name of a server has no address records of its own",
         why=(
-            "Nobody can ask it. The name of a server has to have address records itself; one "
-            "that is an alias costs more look-ups, and some resolvers do not follow it."
+            "Resolvers cannot reach it. The name of a server has to have address records itself; "
+            "one that is an alias costs more look-ups, and some resolvers do not follow it."
         ),
         references=("RFC 1912 §2.8", "RFC 2181 §10.3"),
         remedy=(
@@ -112,11 +112,11 @@ ENTRIES: Final = (
         severity="notice",
         subject="zone",
         beyond_scan=True,
-        title="More servers are named for the zone than anybody asks",
+        title="The zone has more servers than resolvers ask",
         why=(
-            "Resolvers look at a few servers of a zone and guard against those that name many, "
-            "since each name costs them queries. Which servers a receiver asks is left to "
-            "chance, and the answer does not fit into a datagram."
+            "Resolvers use only a few servers of a zone, since each name costs them queries. "
+            "Which servers a receiver asks is left to chance, and the answer does not fit into a "
+            "datagram."
         ),
         references=("RFC 2182 §5", "RFC 1034 §5.3.3"),
         remedy="Name three to seven servers, in different networks; 13 are looked at here.",
@@ -128,8 +128,8 @@ ENTRIES: Final = (
         beyond_scan=True,
         title="The servers of the zone have different serial numbers",
         why=(
-            "Those with a lower one answer from an old copy. For a moment after a change that is "
-            "as it should be; if it lasts, a transfer fails, and the copy will expire."
+            "Those with a lower one answer from an old copy. Shortly after a change that is "
+            "normal; if it lasts, a transfer fails, and the copy will expire."
         ),
         references=("RFC 1034 §4.3.5", "RFC 1982 §3.2", "RFC 1912 §2.2"),
         remedy=(

@@ -1,6 +1,6 @@
 """Compares two records of one target: what changed, for better or worse.
 
-Compared is what was learnt: verdict, findings, PTR, forward confirmation, SPF, what a domain
+Compared are the verdict, findings, PTR, forward confirmation, SPF, what a domain
 publishes. Labels and the error of an invalid line come from the input (and name a line number),
 a trace is different every time: none of them is a change.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANGES", "change"]
 
-#: What can have happened to a target, from what a person wants to see first.
+#: The kinds of change of a target, in the order of display.
 CHANGES: Final = (
     "worse",
     "undetermined",
@@ -32,7 +32,7 @@ CHANGES: Final = (
 _FACTS: Final = ("kind", "ptr", "helo", "iprev", "spf", "domain")
 #: Facts that are null if unknown, which is not a change.
 _PERHAPS_UNKNOWN: Final = ("ptr.owner", "ptr.zone")
-#: Lists of objects, each with what tells one object from another.
+#: Lists of objects, each with the keys that identify an object.
 _KEYED: Final[dict[str, tuple[str, ...]]] = {
     "iprev.names": ("name",),
     "spf": ("identity", "domain"),
@@ -53,11 +53,11 @@ def change(old: Record | None, new: Record | None) -> dict[str, Any] | None:
 
     Without `old` it appeared, without `new` it vanished. Else its verdict got `worse` or
     `better` in the order pass, warn, fail; or it became `undetermined` (its verdict is now
-    `unknown`: nobody can say whether it got worse), or `determined` again. With the same
-    verdict it is `worse` if problems came (findings of severity error or warning that are
-    not themselves undetermined) and none went, `better` the other way round, and `changed`
-    if only facts did. A `regression` is what got worse, and a verdict of `fail` that was
-    unknown before: a failure must not slip in behind a lookup that timed out.
+    `unknown`), or `determined` again. With the same
+    verdict it is `worse` if it has new problems (findings of severity error or warning that
+    are not themselves undetermined) and none were fixed, `better` the other way round, and
+    `changed` if only facts differ. A `regression` is any that got worse, and a verdict of
+    `fail` that was unknown before, so that no failure is hidden by a lookup that timed out.
 
     The object of `auditor diff --json`:
 
@@ -65,9 +65,9 @@ def change(old: Record | None, new: Record | None) -> dict[str, Any] | None:
          "findings":{"added":[{"code","severity","subject"}],"removed"},
          "facts":[{"fact","of","old","new"}],"labels"}
 
-    `fact` is the path of a key in the record; `of` says of which objects in the lists on the
-    way, by their names ([] on no list). A whole object that came or went has null on the
-    other side. What appeared or vanished has no facts. `labels` are the latest.
+    `fact` is the path of a key in the record; `of` has the names of the objects in
+    the lists on the way ([] without a list). A new or removed object has null on the other
+    side. Targets that appeared or vanished have no facts. `labels` are the latest.
     """
     latest = new or old
     if latest is None:
@@ -143,7 +143,7 @@ def _compare(path: str, of: list[str], old: Any, new: Any, fields: list[dict[str
         for name, number in sorted(then.keys() | now.keys()):
             key = name, number
             _compare(path, [*of, name], then.get(key), now.get(key), fields)
-        if then == now:  # the same in another order, which means something
+        if then == now:  # the same in another order, which matters
             fields.append({"fact": path, "of": of, "old": _names(then), "new": _names(now)})
     else:
         fields.append({"fact": path, "of": of, "old": old, "new": new})

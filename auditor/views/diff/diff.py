@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANGES", "Diff"]
 
-#: What vanished comes behind all of NEW.
+#: Targets that vanished come after all of NEW.
 _AFTER_NEW: Final = 1 << 62
 _MEMORY_OCTETS: Final = 48 << 20
 #: LinePairs that are parsed at a time, and the octets of their lines at most.
@@ -36,11 +36,11 @@ class Diff:
 
     Records are paired by target; the n-th of a target with the n-th. `counts` has how many
     changes there were of each of CHANGES, `moves` how many of these between which verdicts
-    (None: no record); `places` where findings came and went; `unchanged` and `regressions` count
+    (None: no record); `places` where findings are new or fixed; `unchanged` and `regressions` count
     targets too. `zones` are the zones whose findings changed (see `zone_changes`); a regression
     among them counts as well. `room` is how much may be kept in memory, in octets, before
-    temporary files are used. Use it in a `with`, which gives these back; nothing is known before
-    `read_both`.
+    temporary files are used. Use it in a `with`, which removes these; call `read_both`
+    before anything else.
     """
 
     def __init__(self, old: Results, new: Results, room: int = _MEMORY_OCTETS) -> None:
@@ -72,7 +72,7 @@ class Diff:
     def read_both(self) -> None:
         """Read both results.
 
-        Raises InputError for what is no record, OutputError without room for the files.
+        Raises InputError for an invalid record, OutputError without room for the files.
         """
         self._pairs.pair_lines()
         self._parse()
@@ -87,7 +87,7 @@ class Diff:
     def lines(self) -> Iterator[bytes]:
         """Yield the changes as JSON (see `change`).
 
-        In NEW's order, then what vanished in OLD's, then zones by name.
+        In the order of NEW, then vanished targets in that of OLD, then zones by name.
         """
         yield from self._sorter
         yield from map(orjson.dumps, self.zones)
@@ -103,7 +103,7 @@ class Diff:
             self._parse()
 
     def _parse(self) -> None:
-        """Look at the pairs noted so far: parsing many lines at a time costs a fraction."""
+        """Parse the pairs noted so far: many lines at a time cost a fraction."""
         pairs, self._unparsed, self._unparsed_octets = self._unparsed, [], 0
         lines = [entry.line for pair in pairs for entry in pair if entry]
         records = parse_records(lines)

@@ -1,7 +1,7 @@
 """Pairs the lines of two results by target, in any order, in bounded memory.
 
-Both are read at the same pace. Where they agree nothing is kept; a line whose target is not
-met on the other side waits for it. That is enough for the usual case, the same targets in
+Both are read at the same pace. Equal lines are not kept; a line waits until its target
+is read on the other side. That is enough for the usual case, the same targets in
 the same order but for some. If too much waits, the order differs: then what is left of both
 is dealt out to temporary files by target, and these are joined one after the other.
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 __all__ = ["LinePairs", "ResultLines"]
 
-#: Called with each pair that differs; None for the side that has no such target.
+#: Called with each pair that differs; None for the side without the target.
 _Found: TypeAlias = "Callable[[NumberedLine | None, NumberedLine | None], None]"
 
-#: What may wait, or be joined at a time, in octets.
+#: Octets of lines that may wait, or be joined at a time.
 _MEMORY_OCTETS: Final = 48 << 20
-#: What a line costs in memory beside its octets.
+#: Octets of memory that a line costs beside its own.
 _LINE_OVERHEAD_OCTETS: Final = 400
 _PARTITIONS: Final = 64
 _PARTITION_BITS: Final = 6
-#: Dealt out again at most so often; what still does not fit is all of one target.
+#: How often lines are partitioned again; what still does not fit is all of one target.
 _MAX_DEPTH: Final = 4
 
 _HEAD: Final = b'{"target":"'
@@ -101,7 +101,7 @@ class ResultLines:
 
 
 class _UnpairedLines:
-    """Lines by target, each of which has not met its like."""
+    """Lines by target that have no partner yet."""
 
     def __init__(self) -> None:
         # Nearly all targets have one line, which needs no queue.
@@ -169,7 +169,7 @@ class LinePairs:
                     depth=0,
                 )
                 return
-        # One has come to its end, so nothing needs to wait any more.
+        # One of the two has ended, so nothing needs to wait.
         self._meet(old, self.new.remaining_lines())
         for then in self.old.remaining_lines():
             self._met_or_gone(new, then)
@@ -179,7 +179,7 @@ class LinePairs:
             self._found(None, now)
 
     def _abreast(self, old: _UnpairedLines, new: _UnpairedLines) -> bool:
-        """Go on as far as the chunks of both reach; tell whether what waits has room."""
+        """Pair lines as far as the chunks of both reach; tell whether waiting lines have room."""
         left, right = self.old, self.new
         if not old.by_target and not new.by_target:
             self._skip_same()
@@ -246,7 +246,7 @@ class LinePairs:
         side.at += 1
 
     def _skip_same(self) -> None:
-        """Pass over lines that are the same on both sides: nearly all there are, mostly."""
+        """Skip lines that are the same on both sides, which nearly all are."""
         left, right = self.old, self.new
         count = min(len(left.lines) - left.at, len(right.lines) - right.at)
         ours, theirs = (side.lines[side.at : side.at + count] for side in (left, right))

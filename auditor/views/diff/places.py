@@ -1,4 +1,4 @@
-"""Which findings came and went between two results, and in which prefix most of them.
+"""Which findings are new or fixed between two results, and in which prefix most of them are.
 
     places = FindingPlaces()
     places.count_change(change)    # each object of `change`
@@ -25,16 +25,16 @@ __all__ = ["FindingChange", "FindingPlaces"]
 
 _MAX_CODES: Final = 512
 _MAX_NETWORKS: Final = 1 << 16
-#: The share of the changes that counts as most of them.
+#: The share of the changes that counts as most.
 _MOST: Final = 0.75
-#: Shorter prefixes are nobody's, and say nothing of where a change is.
+#: Shorter prefixes belong to many networks, and do not locate a change.
 _MIN_LENGTH: Final = {V4: 8, V6: 16}
 
 
 class FindingChange(NamedTuple):
-    """How often a finding came and went; `prefix` holds `inside` of what was more frequent.
+    """How often a finding is new and fixed; `prefix` holds `inside` of the more frequent kind.
 
-    It is the longest prefix with three quarters of them; None if they are all over, or none are.
+    It is the longest prefix with three quarters of them; None if there is no such prefix.
     """
 
     code: str
@@ -45,7 +45,7 @@ class FindingChange(NamedTuple):
 
 
 class FindingPlaces:
-    """Counts the findings that came and went, by code and network."""
+    """Counts new and fixed findings, by code and network."""
 
     def __init__(self, limit: int = _MAX_NETWORKS) -> None:
         self._counts: dict[str, list[int]] = {}
@@ -79,7 +79,7 @@ class FindingPlaces:
         networks[network] += 1
 
     def changed_findings(self) -> list[FindingChange]:
-        """Return the findings that came or went, those that most did first."""
+        """Return the new and fixed findings, the most frequent first."""
         changes = []
         for code, (added, removed) in self._counts.items():
             column = int(removed > added)

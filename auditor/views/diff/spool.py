@@ -1,7 +1,7 @@
 """Temporary files of compressed lines, for comparisons that do not fit in memory.
 
 Records compress to a tenth and less, so the files need little room (TMPDIR says where).
-They have no name, and are gone whatever happens to the process.
+They have no name, so that they vanish with the process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["ExternalSort", "LinePartitions", "NumberedLine"]
 #: Entries are written in frames of about so many octets.
 _FRAME_OCTETS: Final = 1 << 16
 _ZSTD_LEVEL: Final = 1
-#: What an entry costs in memory beside its octets.
+#: Octets of memory that an entry costs beside its own.
 _LINE_OVERHEAD_OCTETS: Final = 200
 
 
@@ -76,15 +76,15 @@ class _Store:
                 yield NumberedLine(int(number), line)
 
     def close(self) -> None:
-        """Give the room back."""
+        """Remove the files."""
         with suppress(OSError):  # of what could not be written
             self._file.close()
 
 
 class LinePartitions:
-    """Entries dealt out to `number` heaps, each of which is read back in the order it got.
+    """Entries in `number` partitions, each of which is read back in the order written.
 
-    `entries` and `octets` are what each of them holds.
+    `entries` and `octets` are the totals of each.
     """
 
     def __init__(self, number: int) -> None:
@@ -102,7 +102,7 @@ class LinePartitions:
             self._write(heap)
 
     def seal(self) -> None:
-        """Write out what waits: nothing more will be added."""
+        """Write out the rest: nothing more will be added."""
         for heap, waiting in enumerate(self._waiting):
             if waiting:
                 self._write(heap)
@@ -119,15 +119,14 @@ class LinePartitions:
         return self._store.read(self._frames[heap])
 
     def close(self) -> None:
-        """Give the room back."""
+        """Remove the files."""
         self._store.close()
 
 
 class ExternalSort:
     """Entries in the order of their numbers, however many: sorted runs on disk, merged.
 
-    Those of one number come in no order of their own. `room` is what may be in memory, in
-    octets.
+    Entries of the same number have no order. `room`: the most octets in memory.
     """
 
     def __init__(self, room: int = 1 << 24) -> None:
@@ -172,6 +171,6 @@ class ExternalSort:
         return (entry.line for entry in merged)
 
     def close(self) -> None:
-        """Give the room back."""
+        """Remove the files."""
         if self._store is not None:
             self._store.close()

@@ -3,7 +3,7 @@
 DuckDB reads the Parquet files and does the work: it goes to disk for what is more than memory.
 
 A finding is gone in a night in which its target was audited and does not have it. Where the
-target was not audited, or anything about it was undetermined, nothing is known of that night.
+target was not audited, or anything about it was undetermined, that night does not count.
 """
 
 from __future__ import annotations

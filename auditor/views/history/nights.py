@@ -1,8 +1,8 @@
 """Nights in Parquet files of `auditor convert`: which there are, in which order, when they were.
 
 A night is a run. Which run a row is of stands in its columns `run` and `scanned_at`; in a file
-without them, in what the file says of its runs (the manifest that stood beside the results); else
-the file is a night, and its name may have the date.
+without them, in the metadata of the file (from the manifest beside the results); else the
+file is a night, and its name may have the date.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["EXPECTED", "Night", "NightFile", "duckdb_module", "look_at", "ordere
 EXPECTED: Final = "expected a table of `auditor convert` (.parquet)"
 _DATE: Final = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
 _MAX_NOTE_OCTETS: Final = 16 << 20
-#: What is read of each kind of table: of records, and flat, a row a finding.
+#: Columns that are read of each kind of table: of records, and flat, one row a finding.
 _RECORD_COLUMNS: Final = ("target", "verdict", "address", "findings")
 _FLAT_COLUMNS: Final = ("target", "verdict", "address", "code", "severity", "subject")
 _TYPES: Final = {
@@ -39,7 +39,7 @@ WHERE starts_with(decode(key), 'auditor.') AND octet_length(value) < ?
 """
 _RUNS: Final = "SELECT run, min(epoch_ms(scanned_at)) FROM source GROUP BY run ORDER BY run"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-#: What a pattern for file names takes for more than itself.
+#: Characters with a meaning in patterns for file names.
 _WILD: Final = re.compile(r"[*?\[]")
 
 
@@ -72,7 +72,7 @@ class NightFile(NamedTuple):
         return "code" in self.columns
 
     def create_source_view(self, connection: Any) -> None:
-        """Make the rows of the file the view `source`, with columns about the run in any case."""
+        """Create the view `source` of the rows of the file, with columns about the run."""
         columns = [column for column in self.columns if column not in _RUN_COLUMNS]
         columns += [
             name if name in self.columns else f"NULL::{kind} AS {name}"
@@ -154,7 +154,7 @@ def duckdb_module() -> Any:
 
 
 def _escaped(path: Path) -> str:
-    """Return a path as DuckDB takes it for no other file's as well."""
+    """Return a path escaped for DuckDB, which expands patterns."""
     return _WILD.sub(lambda wild: f"[{wild[0]}]", str(path))
 
 
@@ -168,7 +168,7 @@ def _time(milliseconds: int | None) -> datetime | None:
 
 
 def _noted(notes: Mapping[str, str]) -> datetime | None:
-    """Return when the run of a file began, if it says so of one run."""
+    """Return when the run of a file began, if it has exactly one."""
     try:
         runs: Sequence[Mapping[str, Any]] = orjson.loads(notes["auditor.runs"])
         (run,) = runs

@@ -8,8 +8,8 @@ and what is made of a line text by text may have them put back afterwards as wel
 It is sound because it replaces whole JSON strings, by others: no line with an escape is folded, so
 that a quote is always the beginning or the end of a string, and no text that could begin with what
 stands between two strings (one colon may, two never do). Nor could any be a key, a code or another
-word of the form: these have no dot and no colon. The keys of labels may have: `fold_for` is for
-whoever looks for one.
+word of the form: these have no dot and no colon. The keys of labels may have: use `fold_for`
+to read labels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FoldedLine: TypeAlias = "tuple[bytes, list[bytes]]"
 
 #: Names of an address that are replaced at most.
 _NAMES_REPLACED: Final = 4
-#: What stands for the target, the owner of the PTR and the names: characters that these lack.
+#: Marks for the target, the owner of the PTR and the names: characters that these lack.
 MARKS: Final = tuple(chr(0xE000 + number) for number in range(2 + _NAMES_REPLACED))
 TARGET_MARK: Final = MARKS[0]
 
@@ -42,7 +42,7 @@ _NAMES_LENGTH: Final = len(_NAMES)
 _OWNER_LENGTH: Final = len(_OWNER)
 _QUOTED_MARKS: Final = tuple(f'"{mark}"'.encode() for mark in MARKS)
 _MARKED_HEAD: Final = _HEAD + TARGET_MARK.encode() + _IP
-#: What all marks begin with in UTF-8.
+#: The octets with which all marks begin in UTF-8.
 _MARK_START: Final = b"\xee\x80"
 #: Names and addresses that are replaced, and several of them with blanks between.
 _PATTERN: Final = rb"(?:[0-9A-Za-z_][0-9A-Za-z_-]*[.:]|::)[0-9A-Za-z._:-]*"
@@ -57,7 +57,7 @@ _STRINGS: Final = re.compile(rb'"([^"]*)"').findall
 _FORMS_TRIED: Final = 4
 #: Forms, and lines that are remembered for being the first of theirs.
 _FORMS_REMEMBERED: Final = 4096
-#: Octets behind the target and behind the owner of the PTR that say which forms are likely.
+#: Octets after the target and after the owner of the PTR that tell which forms are likely.
 _VERDICT_OCTETS: Final = 70
 _ZONE_OCTETS: Final = 24
 
@@ -108,7 +108,7 @@ def fold_for(columns: Iterable[str]) -> Callable[[Sequence[bytes]], list[FoldedL
 class _Form:
     """A folded line as a format: filled with the texts of another line it gives that line again.
 
-    `taken`: the texts of lines that it has given, to be looked at all together.
+    `taken`: the texts of lines that it has given, to be checked together.
     """
 
     __slots__ = ("_constants", "count", "folded", "order", "pattern", "taken")

@@ -1,4 +1,4 @@
-"""Tells whether the names and addresses of a record are such: whoever acts on them relies on it."""
+"""Checks that the names and addresses of a record are valid, for code that acts on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["odd_name"]
 
 
 def odd_name(record: Mapping[str, Any]) -> str | None:
-    """Return what stands in a record for a name or an address and is none, None if nothing does.
+    """Return the first invalid name or address of a record, None if all are valid.
 
     HELO names, domains of SPF identities and names that were expected may be anything.
     """

@@ -1,7 +1,7 @@
 """Reads results of scans: lines or records, streamed, from files of any form.
 
-A line is a record of `output/record.py`. Whoever needs speed takes chunks of lines and looks
-into as few of them as it can; everybody else takes records.
+A line is a record of `output/record.py`. Fast readers take chunks of
+lines and parse as few as possible; others take records.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["MAX_RECORD_OCTETS", "Chunk", "Results", "parse_record", "parse_recor
 #: Octets of a record at most: one with ten names of a thousand addresses is below a megabyte.
 MAX_RECORD_OCTETS: Final = 1 << 24
 
-#: What a record of a kind holds that one of another kind does not.
+#: Keys that a record of a kind has in addition.
 _OF_KIND: Final = {"ip": ("ptr", "iprev"), "domain": ("domain",), "invalid": ()}
 _STDIN: Final = "-"
 _MAX_MANIFEST_OCTETS: Final = 64 << 20  # octets
@@ -66,7 +66,7 @@ class Results:
     folder of parts, also by its URL: those its `manifest.json` lists under "parts", or else
     all *.ndjson* in it, sorted by name. Every iteration reads them anew; memory stays flat.
 
-    Raises UsageError if standard input is named twice, InputError for what is not there.
+    Raises UsageError if standard input is named twice, InputError for missing files.
     """
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
@@ -82,8 +82,8 @@ class Results:
     def chunks(self) -> Iterator[Chunk]:
         """Yield the lines in batches, in order. None is empty, nor is any line.
 
-        Only the first line of a file is looked into. Raises InputError, with file and line,
-        if that is no record, and for a line that is blank, too long or cut off.
+        Only the first line of a file is parsed. Raises InputError, with file and line, if it is no
+        record, and for a line that is blank, too long or cut off.
         """
         for name, given in self._given:
             for chunk in _file_chunks(name):
@@ -91,14 +91,14 @@ class Results:
                 yield chunk
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Yield the records, in order. Raises InputError for a line that is none."""
+        """Yield the records, in order. Raises InputError for an invalid line."""
         for _, _, record in self._placed_records():
             yield record
 
     def checked_records(self) -> Iterator[dict[str, Any]]:
         """Yield the records, in order.
 
-        Raises InputError for a line that is none, and for names and addresses that are none.
+        Raises InputError for a line that is no record, and for invalid names and addresses.
         """
         for chunk, index, record in self._placed_records():
             odd = odd_name(record)
@@ -116,8 +116,8 @@ class Results:
 def parse_record(line: bytes) -> dict[str, Any]:
     """Return the record in a line. Raises ValueError, for a person, if it holds none.
 
-    It has all keys and types that `auditor schema` says, so that nobody need look again;
-    codes of findings may be unknown ones. One of kind `ip` has `ptr` and `iprev`, one of
+    It has all keys and types of `auditor schema`, so that callers need not check again; codes
+    of findings may be unknown. One of kind `ip` has `ptr` and `iprev`, one of
     kind `domain` has `domain`. What results of before version 1.0 of the record lack is null.
     """
     try:
@@ -139,7 +139,7 @@ def parse_record(line: bytes) -> dict[str, Any]:
 def parse_records(lines: Sequence[bytes]) -> list[dict[str, Any]] | None:
     """Return the records of lines as `parse_record` does, at a fraction of the cost.
 
-    None if one is no record: which it is, and why, `parse_record` tells.
+    None if one is no record; `parse_record` tells which one, and why.
     """
     try:
         records: list[dict[str, Any]] = list(map(orjson.loads, lines))
@@ -153,7 +153,7 @@ def parse_records(lines: Sequence[bytes]) -> list[dict[str, Any]] | None:
 
 
 def _is_whole(record: dict[str, Any]) -> bool:
-    """Tell whether a record holds what those of its kind do."""
+    """Tell whether a record has the keys of its kind."""
     for key in _OF_KIND[record["kind"]]:  # noqa: SIM110 - a generator would cost as much as the rest
         if record[key] is None:
             return False
@@ -161,7 +161,7 @@ def _is_whole(record: dict[str, Any]) -> bool:
 
 
 def _has(record: dict[str, Any], path: str) -> bool:
-    """Tell whether a top-level key is there; what is wrong deeper down is wrong as it is."""
+    """Tell whether a top-level key is there; faults in nested values are reported as they are."""
     return "." in path or path in record
 
 
@@ -194,7 +194,7 @@ def _parts(name: str) -> list[str]:
 
 
 def _holds_records(path: Path) -> bool:
-    """Tell records from what lies beside them: `FILE.run.json`, `FILE.partial`."""
+    """Tell whether a file has records, unlike `FILE.run.json` and `FILE.partial` beside it."""
     return path.suffix in {".ndjson", ".gz", ".zst", ".xz"} and path.is_file()
 
 
@@ -262,6 +262,6 @@ def _last(chunk: Chunk) -> Chunk:
         orjson.loads(chunk[0])
     except orjson.JSONDecodeError:
         if chunk.first > 1:
-            raise chunk.wrong(0, "cut off; the file is not whole") from None
+            raise chunk.wrong(0, "cut off; the file is not complete") from None
     _check(chunk)
     return chunk

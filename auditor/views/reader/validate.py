@@ -2,8 +2,8 @@
 
 It looks at many records at a time, key by key, which is several hundred times as fast as a general
 validator, and knows only what that schema uses: types, required keys, lists, enumerations and
-"or null". Keys that it does not name are let pass, as are unknown codes of findings: a newer
-version may have written them. Keys that results of before version 1.0 of the record lack may be
+"or null". Other keys are allowed, as are unknown codes of findings: a newer version
+may have written them. Keys that results of before version 1.0 of the record lack may be
 missing: `complete` adds them.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compiled", "complete", "records_fault"]
 
-#: Returns "" for values of the right shape, else the path to what is wrong in one of them.
+#: Returns "" for valid values, else the path to the fault in one of them.
 _Check: TypeAlias = "Callable[[Sequence[Any]], str]"
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
@@ -39,7 +39,7 @@ _ADDED: Final = frozenset({"helo", "owner", "zone"})
 
 
 def records_fault(values: Sequence[object]) -> str:
-    """Return "" if all are records, else the path to what is wrong in one, `.` for the whole."""
+    """Return "" if all are records, else the path to the fault in one, `.` for the whole."""
     return _several(_records(), values)
 
 
@@ -68,7 +68,7 @@ def _records() -> _Check:
 
 
 def compiled(schema: Mapping[str, Any]) -> _Check:
-    """Return what finds the fault of values, as `records_fault` does, by a schema."""
+    """Return a function that validates values by a schema, as `records_fault` does."""
     if "anyOf" in schema:
         return _or_null(compiled(schema["anyOf"][0]))
     if "enum" in schema:

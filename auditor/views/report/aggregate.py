@@ -34,7 +34,7 @@ __all__ = [
     "ScanCounts",
 ]
 
-#: What is counted under this is beyond a limit; no domain and no finding is called that.
+#: The key of everything beyond a limit; no domain and no finding has that name.
 OTHERS: Final = "(all others)"
 #: Codes that are counted separately: more than any catalogue has.
 _MAX_CODES: Final = 512
@@ -61,7 +61,7 @@ def _lines(record: Mapping[str, Any], finding: Mapping[str, str]) -> str:
 
 
 class AggregateLimits(NamedTuple):
-    """How much is kept.
+    """The most rows and keys that are kept.
 
     Rows, rows with `problems` when not all have one, prefixes, domains, values of labels.
     """
@@ -83,7 +83,7 @@ class PrefixCounts:
         self.codes: Counter[str] = Counter()
 
     def add_counts(self, other: PrefixCounts) -> None:
-        """Add what was found in another one."""
+        """Add the counts of another one."""
         self.verdicts = [a + b for a, b in zip(self.verdicts, other.verdicts, strict=True)]
         self.codes.update(other.codes)
 
@@ -117,7 +117,7 @@ class ScanCounts:
         return codes
 
     def known(self, code: str) -> str:
-        """Return what a code is counted as: itself, unless there are too many in all."""
+        """Return the key that a code is counted under: itself, unless there are too many."""
         return code if code in self.codes or len(self.codes) < _MAX_CODES else OTHERS
 
 
@@ -288,7 +288,7 @@ class ScanAggregate:
         results: dict[tuple[int, str, str], set[str]] = {}
         for fact in record["spf"]:
             identity = fact["identity"]
-            # HELO names are those of machines: what counts is whose they are.
+            # HELO names are names of hosts: what counts is their domain.
             domain = fact["domain"]
             domain = owners.get(domain) or (owner(domain) if identity == "helo" else shown(domain))
             key = block, identity, domain

@@ -29,7 +29,7 @@ def gather(
     """Return what the page shows of `results`, and how many targets changed since `previous`.
 
     `receivers`: those whose rules are counted. The changes are those of `auditor diff`, counted
-    by kind. Raises InputError for what is no record, with file and line, and UsageError for
+    by kind. Raises InputError for an invalid record, with file and line, and UsageError for
     standard input, since a comparison reads everything twice.
     """
     if previous is not None and "-" in (*results.names, *previous.names):
@@ -52,7 +52,7 @@ def _count(results: Results, counter: LineCounter) -> None:
 
 
 def _annotate(gathered: ScanAggregate, diff: Diff) -> None:
-    """Tell the rows what became of their targets."""
+    """Add the changes of targets to their rows."""
     # Of a target that was audited twice, each record has a change of its own.
     changes: defaultdict[tuple[str, str], deque[tuple[str, str]]] = defaultdict(deque)
     wanted = {(row.target, row.shape.verdict) for row in gathered.rows}

@@ -1,7 +1,7 @@
 """The data of the page's maps and tables: columns and dictionaries, deflated, in base64.
 
-What repeats stands in a dictionary and is named by its index; the rest stands in columns,
-where the compression finds what is alike. `page/data.js` is the reader. A verdict is its
+Repeated values are in dictionaries and named by index; the rest is in columns, which compress
+well. `page/data.js` is the reader. A verdict is its
 place in VERDICTS, so that a larger one is worse.
 """
 
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 
 __all__ = ["RESULTS", "encode", "page_data"]
 
-#: What check_host() can say (RFC 7208 §2.6), from the best on; columns of the SPF table.
+#: The results of check_host() (RFC 7208 §2.6), best first; columns of the SPF table.
 RESULTS: Final = ("pass", "neutral", "none", "softfail", "fail", "permerror", "temperror")
 
 #: Of deflate: 9 takes three times as long, for a page that is one per cent smaller.
 _LEVEL: Final = 7
-#: Findings that are named of a prefix or a label.
+#: Findings that are listed for a prefix or a label.
 _MAX_NAMED_CODES: Final = 3
-#: Naming templates, and prefixes that are named of one.
+#: Naming templates, and prefixes that are listed for one.
 _MAX_TEMPLATES: Final = 1000
 _MAX_NAMED_PREFIXES: Final = 3
 _RANK: Final = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
 
 
 class _Dictionary(dict[Any, int]):
-    """Numbers what it is asked for, from 0 on."""
+    """Gives each new key the next number, from 0 on."""
 
     def __missing__(self, key: Hashable) -> int:
         self[key] = len(self)
@@ -136,14 +136,14 @@ def _names(row: TargetRow) -> str | tuple[str, ...] | int:
 
 
 def _change(row: TargetRow) -> tuple[int, int | None] | None:
-    """Return what became of a target, as its place in CHANGES, and its verdict before."""
+    """Return the change of a target, as its place in CHANGES, and its earlier verdict."""
     if not row.change:
         return None
     return CHANGES.index(row.change), _RANK[row.before] if row.before else None
 
 
 def _sparse(column: Sequence[Any]) -> list[Any]:
-    """Return the rows that have something, and what they have."""
+    """Return the indices of rows with a value, and the values."""
     rows = [number for number, value in enumerate(column) if value is not None]
     return [rows, [column[number] for number in rows]]
 

@@ -15,22 +15,22 @@ __all__ = ["Tile", "counted", "headline", "news", "reason", "share", "tiles", "u
 #: Verdicts in the order of the page, with what each means for mail.
 _MEANINGS: Final = {
     "fail": "receivers refuse or distrust",
-    "unknown": "a lookup failed: nobody knows",
-    "warn": "works, but could do better",
+    "unknown": "undetermined: a lookup failed",
+    "warn": "works, with warnings",
     "pass": "no problems",
 }
-#: Changes that are news, in the words of `auditor diff` and in those of the page.
+#: Changes that are news, by their kind in `auditor diff`, and their words on the page.
 _NEWS: Final = {
     "worse": "got worse",
-    "undetermined": "could not be looked up any more",
+    "undetermined": "became unknown",
     "better": "got better",
-    "determined": "could be looked up again",
+    "determined": "became known",
     "appeared": "appeared",
     "vanished": "vanished",
 }
-#: What one decimal place can tell from nothing, and from everything.
+#: The least and the most that one decimal place can show.
 _LEAST, _MOST = 0.1, 99.9
-#: Between these two digits say enough.
+#: Between these, no decimal place is shown.
 _MIDDLE: Final = (10, 90)
 
 
@@ -63,7 +63,7 @@ def share(part: int, whole: int) -> str:
 
 
 def tiles(gathered: ScanAggregate, *, compared: bool) -> list[Tile]:
-    """Return the totals by verdict, the worst first."""
+    """Return the totals by verdict, worst first."""
     now, before = gathered.now, gathered.before
     return [
         Tile(
@@ -78,7 +78,7 @@ def tiles(gathered: ScanAggregate, *, compared: bool) -> list[Tile]:
 
 
 def headline(gathered: ScanAggregate) -> str:
-    """Return the one sentence that says how things stand."""
+    """Return the sentence with the result of the scan."""
     now = gathered.now
     total, failing = now.records, now.verdicts["fail"]
     every = counted(total, "address" if now.kinds["ip"] == total else "target")
@@ -89,12 +89,12 @@ def headline(gathered: ScanAggregate) -> str:
     if now.verdicts["unknown"]:
         return f"None of {every} fails; {now.verdicts['unknown']:,} could not be looked up."
     if now.verdicts["warn"]:
-        return f"None of {every} fails; {now.verdicts['warn']:,} could do better."
+        return f"None of {every} fails; {now.verdicts['warn']:,} have warnings."
     return f"All {every} pass." if total > 1 else f"The one {every[2:]} passes."
 
 
 def reason(gathered: ScanAggregate, findings: Sequence[RankedFinding]) -> str:
-    """Return what is wrong most often among the targets that fail, "" if none does."""
+    """Return the most frequent error of the targets that fail, "" if none does."""
     worst = [finding for finding in findings if finding.severity == "error"]
     if not worst or not gathered.now.verdicts["fail"]:
         return ""
@@ -106,7 +106,7 @@ def reason(gathered: ScanAggregate, findings: Sequence[RankedFinding]) -> str:
 
 
 def used(gathered: ScanAggregate) -> str:
-    """Return how those addresses do that are in use, "" if all are, or none is."""
+    """Return how many addresses in use fail, "" if all are in use, or none is."""
     facts = gathered.blocks
     if not 0 < facts.in_use < facts.addresses:
         return ""
@@ -117,7 +117,7 @@ def used(gathered: ScanAggregate) -> str:
 
 
 def news(changes: Mapping[str, int] | None) -> str:
-    """Return what is new since the scan before, "" without one."""
+    """Return what has changed since the earlier scan, "" without one."""
     if changes is None:
         return ""
     parts = [f"{changes[name]:,} {words}" for name, words in _NEWS.items() if changes[name]]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LineCounter"]
 
-#: What stands in a record for the text of each mark: prints, and is no name of the DNS.
+#: Printable stand-ins for the text of each mark, which are no names of the DNS.
 _STANDS: Final = tuple(f"{number}.[mark]" for number in range(len(MARKS)))
 _STAND: Final = ".[mark]"
 _FIRST_NAME: Final = 2
@@ -292,7 +292,7 @@ def _make(folded: bytes, blocks: BlockFacts) -> _Template | None:
     names = tuple(at for at, stand in enumerate(_STANDS) if at >= _FIRST_NAME and stand in listed)
     owned = {_STANDS[at] for at in names}
     for fact in record["spf"]:
-        # Of a sender's domain all counts, of a HELO name whose it is.
+        # The whole domain of a sender counts, but only the owner of a HELO name.
         is_owned = fact["identity"] == "helo" and fact["domain"] in owned
         if _STAND in fact["domain"] and not is_owned:
             return None

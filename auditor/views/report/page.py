@@ -1,8 +1,8 @@
 """Makes the page: one file of HTML without external resources.
 
 Its policy allows its own script and style, by their digests, and nothing that leaves the
-page. What DNS or an input file said reaches the markup through the template's escaping, and
-the script through base64; the script puts text into the page as text only.
+page. Data from DNS or an input file reaches the markup through the template's escaping, and the
+script through base64; the script puts text into the page as text only.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _MAX_LISTED_FINDINGS: Final = 10
 
 
 class ResultSource(NamedTuple):
-    """Where results come from: the name, when they were made, and how that ended if not well."""
+    """The origin of results: the name, when they were made, and how the run ended if not well."""
 
     name: str
     when: str = ""
@@ -63,7 +63,7 @@ class ResultSource(NamedTuple):
 
 
 def origin(names: Sequence[str]) -> ResultSource:
-    """Return where results come from: of a single one as its manifest has it, if there is one."""
+    """Return the origin of results: of a single one by its manifest, if there is one."""
     name = shown("standard input" if names[0] == "-" else Path(names[0]).name or names[0])
     if len(names) > 1:
         return ResultSource(f"{name} and {len(names) - 1} more")
@@ -176,5 +176,5 @@ def _script() -> str:
 
 
 def _digest(text: str) -> str:
-    """Return what a Content-Security-Policy calls a text by (CSP 3 §2.3.1)."""
+    """Return the source expression of a text in a Content-Security-Policy (CSP 3 §2.3.1)."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RankedFinding", "gone", "ranked"]
 
-#: Prefixes that are named as those with the most cases.
+#: Prefixes with the most cases that are listed.
 _MAX_NAMED_PREFIXES: Final = 3
-#: Addresses of a prefix that is worth naming as one.
+#: The least addresses of a prefix that is listed as a whole.
 _LEAST_WHOLE: Final = 16
 _WEIGHT: Final[dict[str, int]] = {severity: weight for weight, severity in enumerate(SEVERITIES)}
 
@@ -62,7 +62,7 @@ def ranked(gathered: ScanAggregate, *, compared: bool) -> list[RankedFinding]:
 
 
 def gone(gathered: ScanAggregate) -> list[tuple[str, int]]:
-    """Return the findings of the scan before that this one has not, with their targets then."""
+    """Return the findings of the earlier scan that this one does not have, with their targets."""
     before = gathered.before.codes.items()
     return sorted((shown(code), count) for code, count in before if not gathered.now.codes[code])
 

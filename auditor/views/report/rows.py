@@ -27,7 +27,7 @@ _MAX_TEXT_CHARACTERS: Final = 1024
 
 
 class RowPattern(NamedTuple):
-    """What many targets have in common.
+    """The properties that many targets share.
 
     `spf` holds (identity, domain, result), with "" for a domain that is the first PTR name.
     """
@@ -43,9 +43,8 @@ class RowPattern(NamedTuple):
 class TargetRow:
     """One target.
 
-    `number` is the address if it is one of IPv4, else -1. `change` is what became of it since
-    the earlier scan, in the words of `auditor diff`, "" for nothing; `before` its verdict then,
-    "" for none.
+    `number` is the address if it is one of IPv4, else -1. `change` is its change since the
+    earlier scan, as in `auditor diff`, "" for none; `before` its verdict then, "" for none.
     """
 
     __slots__ = ("before", "change", "labels", "names", "notes", "number", "shape", "target")
@@ -118,10 +117,12 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _notes(record: Mapping[str, Any], known: list[str]) -> list[str]:
-    """Return what else there is to say of a target."""
+    """Return notes about a target: explanations, subjects of findings, its policy."""
     notes = [shown(record["error"])] if record["error"] else []
     notes += [
-        shown(f"SPF says: {fact['explanation']}") for fact in record["spf"] if fact["explanation"]
+        shown(f"SPF explanation: {fact['explanation']}")
+        for fact in record["spf"]
+        if fact["explanation"]
     ]
     if record["kind"] != "invalid":
         known = [record["target"], *known]

@@ -1,4 +1,4 @@
-"""Who may send, as `auditor senders --json` says it: a sentence and tables of what matters most."""
+"""Who may send, from the lines of `auditor senders --json`: a sentence and tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SenderSection", "SenderTable", "sender_section"]
 
-#: Rows of a table, and what is named in one.
+#: Rows of a table, and names listed in one.
 _MAX_ROWS: Final = 20
 _MAX_NAMED: Final = 3
 #: Larger numbers, which IPv6 has, are shown by their order.
@@ -33,14 +33,14 @@ class SenderTable(NamedTuple):
 
 
 class SenderSection(NamedTuple):
-    """What the lines come to in a sentence, and what is behind it."""
+    """The summary of the lines in a sentence, and the tables."""
 
     sentence: str
     tables: tuple[SenderTable, ...]
 
 
 def sender_section(path: Path) -> SenderSection:
-    """Return what the page says of a file of lines. Raises InputError if it holds none."""
+    """Return the section about a file of lines. Raises InputError for an invalid one."""
     summary = SenderSummary()
     for line in read_senders(path):
         summary.count_line(line)
@@ -56,10 +56,10 @@ def _sentence(totals: Mapping[str, Any]) -> str:
         f"{_both(totals)} addresses may send for one of them"
     )
     if totals["outside"] is not None:
-        text += f", {_both(totals['outside'])} of them outside one's own space"
+        text += f", {_both(totals['outside'])} of them outside of your own space"
     if totals["hosts"] is not None:
         nobody = totals["hosts"]["unauthorised"]
-        text += f". Of the hosts {nobody:,} may send for nobody"
+        text += f". {nobody:,} of the hosts may send for no domain"
     return f"{text}."
 
 
@@ -144,7 +144,7 @@ _DOMAIN: Final = ("Domain", "Terms")
 _TABLES: Final[
     dict[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], Sequence[str]]]]
 ] = {
-    "world": ("Domains that let the world send", _DOMAIN, _world),
+    "world": ("Domains that authorise every address", _DOMAIN, _world),
     "errors": ("Domains whose policy ends in an error", _DOMAIN, _errors),
     "undetermined": ("Domains whose policy depends on the sender", _DOMAIN, _undetermined),
     "without_ptr": (

@@ -23,7 +23,7 @@ _WHO: Final = {"rir": "the registry", "isp": "the provider", "customer": "the ho
 class ZoneFinding(NamedTuple):
     """A finding about zones: each zone or server that has it, with zones, targets and who fixes it.
 
-    `subjects` are those that hurt most targets, `more` the number of the others.
+    `subjects` are those that affect the most targets, `more` is the number of the others.
     """
 
     code: str
@@ -37,9 +37,9 @@ class ZoneFinding(NamedTuple):
 
 
 def zone_findings(results: Sequence[str]) -> list[ZoneFinding] | None:
-    """Return what is wrong with zones, the most severe first; None without zone facts.
+    """Return the findings about zones, most severe first; None without zone facts.
 
-    Raises InputError for zone facts that are none.
+    Raises InputError for invalid zone facts.
     """
     found = ZoneFaults()
     found.add_files(results)

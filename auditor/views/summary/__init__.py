@@ -1,1 +1,1 @@
-"""A result in one look: counts, the worst prefixes and domains."""
+"""Summary of results: counts, the worst prefixes and domains."""

@@ -1,4 +1,4 @@
-"""Counts lines by their class, at the speed of looking at bytes rather than of parsing.
+"""Counts lines by their class, so that only one line of each class is parsed.
 
 The records of a block are alike but for the address and its name. So each line is folded:
 quoted strings equal to its address become `""`, those equal to its first PTR name become
@@ -35,8 +35,8 @@ __all__ = ["LineClasses"]
 _MAX_CLASSES: Final = 4096
 #: Lines, and all but the last groups of their addresses, that wait to be counted by network.
 _MAX_PENDING: Final = 1 << 17
-#: Lines in all and of each group that are enough to continue: the fewer wait, the better do
-#: they fit into the caches of the processor.
+#: Lines in all and of each group after which they are counted: few enough for the caches of the
+#: processor.
 _FEW_PENDING: Final = 1 << 13
 _PENDING_A_GROUP: Final = 64
 _MAX_GROUPS: Final = 1 << 15
@@ -125,7 +125,7 @@ class LineClasses:
                 before, behind = b"", before
             chain, _, owned = behind.partition(_OWNER)
             owned, ended, after = owned.partition(_HELO)
-            # What is cut out here is in the way of nothing below.
+            # Nothing below needs what is cut out here.
             rest = before + (chain + _HELO + after if ended else behind)
             if named and folded:
                 rest = rest.replace(quoted, folded)
@@ -238,7 +238,7 @@ class LineClasses:
             return None
         if record["target"] or record["kind"] != "ip":
             return None
-        # Of a sender's domain all counts: it must not have been taken for a PTR name.
+        # The whole domain of a sender counts: it must not be folded as a PTR name.
         if any(fact["domain"][:2] == "*." for fact in record["spf"] if fact["identity"] != "helo"):
             return None
         if classes is self._classes[1]:

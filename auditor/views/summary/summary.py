@@ -80,7 +80,7 @@ class Summary:
         return self.prefixes[version].row(number)
 
     def trim(self) -> None:
-        """Keep memory bounded; rows that `counts` has returned may count no more."""
+        """Keep memory bounded; rows that `counts` has returned may be dropped."""
         for ranking in self.prefixes.values():
             ranking.trim()
         self.domains.trim()
@@ -130,9 +130,9 @@ class Summary:
              "by": see `LabelCounts.as_json`, or null,
              "in_use", "faults", "naming", "empty", "beyond": see `BlockFacts.as_json`}
 
-        Findings are all of them, the gravest first; `targets` have at least one. `rows` are
-        those kept of a table; when it overflowed, `dropped` says how many were not, and `missed`
-        by how much the failing (of SPF: the count) of a row may be too low. Every key is there;
+        All findings, most severe first; `targets` have at least one. `rows` are those kept of a
+        table; if it overflowed, `dropped` is how many were not kept, and `missed` by how much the
+        failing (of SPF: the count) of a row may be too low. Every key is there;
         keys may be added.
         """
         verdicts: Counter[str] = Counter()
@@ -152,14 +152,14 @@ class Summary:
             },
             "findings": [
                 {"code": key[0], "severity": key[1], "count": count, "targets": self.targets[key]}
-                for key, count in sorted(self.findings.items(), key=_gravest)
+                for key, count in sorted(self.findings.items(), key=_severity_rank)
             ],
             "ptr": dict(sorted(self.ptr.items(), key=_most)),
             "iprev": {result: self.iprev[result] for result in _IPREV},
             "prefixes": [self._prefixes(version, top) for version in (V4, V6)],
             "domains": {
                 "worst": [_row("domain", *row) for row in self.domains.heaviest(top)],
-                **_honest(self.domains),
+                **_completeness(self.domains),
             },
             "spf": self._spf(top),
             "zones": self.zones.as_json(top),
@@ -179,7 +179,7 @@ class Summary:
                 }
                 for (identity, domain), row in self.spf.heaviest(top)
             ],
-            **_honest(self.spf),
+            **_completeness(self.spf),
         }
 
     def _prefixes(self, version: int, top: int) -> dict[str, Any]:
@@ -202,12 +202,12 @@ class Summary:
             "length": bits,
             "worst": rows(ranking.heaviest(top)),
             "worst_in_use": rows(ranking.heaviest(top, _failing_in_use)),
-            **_honest(ranking),
+            **_completeness(ranking),
         }
 
 
 def summarise(results: Results, summary: Summary | None = None) -> Summary:
-    """Read results and return their summary. Raises InputError for what is no record."""
+    """Read results and return their summary. Raises InputError for an invalid record."""
     summary = Summary() if summary is None else summary
     classes = LineClasses(summary.counts, summary.count_record, summary.facts)
     for chunk in results.chunks():
@@ -233,12 +233,12 @@ def _row(named: str, key: object, row: list[int]) -> dict[str, Any]:
     return {named: key, "records": row[0], "failing": row[_FAILING]}
 
 
-def _honest(ranking: TopCounts[Any]) -> dict[str, int]:
-    """Return how whole a table is: rows, rows forgotten, and what a row may lack for that."""
+def _completeness(ranking: TopCounts[Any]) -> dict[str, int]:
+    """Return the completeness of a table: rows, rows dropped, and what a row may lack."""
     return {"rows": len(ranking.rows), "dropped": ranking.dropped, "missed": ranking.missed}
 
 
-def _gravest(item: tuple[tuple[str, str], int]) -> tuple[int, int, str]:
+def _severity_rank(item: tuple[tuple[str, str], int]) -> tuple[int, int, str]:
     (code, severity), count = item
     return -SEVERITIES.index(severity), -count, code
 

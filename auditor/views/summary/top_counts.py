@@ -19,10 +19,10 @@ MAX_COUNTED_KEYS: Final = 1 << 16
 class TopCounts(Generic[K]):
     """Counts by key, `columns` of them in a row; those of the largest `weight` are kept.
 
-    Exact as long as there are no more than `limit` keys. When there are, the lighter half of
-    the rows is forgotten (lossy counting): `dropped` rows so far. If one of their keys comes
-    again it begins at nought, so a row may lack up to `missed` of what `weight` says; in
-    input sorted by key none does.
+    Exact as long as there are no more than `limit` keys. When there are, the smaller half of
+    the rows is dropped (lossy counting): `dropped` rows so far. If one of their keys comes
+    again it starts at zero, so the weight of a row may be up to `missed` too low; not in input
+    sorted by key.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class TopCounts(Generic[K]):
         return row
 
     def trim(self) -> bool:
-        """Forget the lighter half if there are too many rows; tell whether that was so."""
+        """Drop the smaller half if there are too many rows; tell whether there were."""
         if len(self.rows) <= self._limit:
             return False
         weight = self._weight
