@@ -24,7 +24,7 @@ def learn_from_answer(
     """Learn about servers and ways from which try was answered, and when."""
     nameserver = nameservers[attempt.server]
     if attempt.server in query.doubted_by and query.check is not Check.DISABLED:
-        nameserver.limits.on_recovered(query.failed_at, attempt.when, now)
+        nameserver.limits.on_recovered(query.failed_at, attempt.when, now, slow=query.slow_s > 0)
     _note_losses(nameserver, query, attempt, now)
     first = query.tries[0]
     if query.is_first_attempt(attempt):

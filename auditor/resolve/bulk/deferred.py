@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.bulk.dnssec_check import FAILURE_CACHED_S
 from auditor.resolve.bulk.pending_query import Check, QueryState
+from auditor.resolve.bulk.retry_policy import slow_wait
 from auditor.resolve.bulk.server.trial import Belief, Verdict
 from auditor.wire.codes import REFUSED, SERVFAIL
 
@@ -32,6 +33,14 @@ _CALM_S: Final = 3.0
 
 #: Round trips after a trial in which its few queries are still what is answered.
 _AFTER_TRIAL_ROUND_TRIPS: Final = 2
+
+
+#: A failure is slow from so many seconds and timeouts on.
+_MIN_SLOW_S: Final = 0.3
+_SLOW_TIMEOUTS: Final = 2
+
+#: Seconds between two moments of a trial in which queries that fail slowly are sent, at least.
+_SLOW_INTERVAL_S: Final = 0.02
 
 
 class TrialEnd(NamedTuple):
@@ -72,6 +81,8 @@ class Deferred:
         is_second = has_failed_here or query.check is not Check.NONE
         tried = query.pressure if is_second else None
         calm = not nameserver.was_limited(now - _CALM_S, now)
+        slow_s = _slow_s(query, nameserver, sent_at, now)
+        query.slow_s = max(query.slow_s, slow_s)
         belief = nameserver.limits.pressure.on_failure(
             nameserver.in_flight.count,
             sent_at,
@@ -79,6 +90,7 @@ class Deferred:
             tried=tried,
             calm=calm,
             alive=self._dead.is_alive(query.question.name),
+            slow=slow_s > 0,
         )
         if belief is not Belief.OWN:
             if tried is None:
@@ -105,8 +117,15 @@ class Deferred:
         if not parked or trial is None:
             return []
         ripe = takewhile(lambda query: query.ripe_at <= now, islice(parked, most))
-        taken = [parked.popleft() for _ in range(len(list(ripe)))]
-        taken = _deferred(taken)
+        most = len(list(ripe))
+        if most and parked[0].slow_s:
+            interval = max(2 * (nameserver.round_trip.smoothed or 0.0), _SLOW_INTERVAL_S)
+            most = trial.take_slow(most, interval, now)
+        taken = _deferred([parked.popleft() for _ in range(most)])
+        slowest = max((query.slow_s for query in taken), default=0.0)
+        if slowest:
+            until = now + slow_wait(slowest, nameserver.round_trip.timeout)
+            trial.slow_until = max(trial.slow_until, until)
         trial.taken += len(taken)
         return taken
 
@@ -147,6 +166,19 @@ class Deferred:
 
     def _take_parked(self, nameserver: NameServer) -> list[PendingQuery]:
         return _deferred(self._parked.pop(nameserver.number, ()))
+
+
+def _slow_s(query: PendingQuery, nameserver: NameServer, sent_at: float, now: float) -> float:
+    """Return the seconds that a failure took, 0 if not much more than an answer takes.
+
+    The first time, others must have been answered that were asked for no earlier: else it is the
+    server that is slow.
+    """
+    took = now - sent_at
+    is_slow = took > max(_MIN_SLOW_S, _SLOW_TIMEOUTS * nameserver.round_trip.timeout)
+    is_known = nameserver.number in query.doubted_by
+    others = is_known or nameserver.presence.answered_until >= sent_at
+    return took if is_slow and others else 0.0
 
 
 def _deferred(queries: Iterable[PendingQuery]) -> list[PendingQuery]:

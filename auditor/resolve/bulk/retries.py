@@ -54,11 +54,7 @@ class RetryManager:
     `probes`, servers to be asked for a name that cannot exist.
     """
 
-    def __init__(
-        self,
-        policy: RetryPolicy,
-        nameservers: Sequence[NameServer],
-    ) -> None:
+    def __init__(self, policy: RetryPolicy, nameservers: Sequence[NameServer]) -> None:
         self.finished: list[tuple[PendingQuery, Answer]] = []
         self.over_tcp: list[PendingQuery] = []
         self.probes: list[NameServer] = []
@@ -319,6 +315,8 @@ class RetryManager:
         self._move(query, QueryEvent.SENT)
         nameserver.in_flight.later += 1
         query.on_sent(nameserver.number, now)
+        if query.slow_s:  # others will be answered long before
+            self._move(query, QueryEvent.OVERTAKEN)
         wait = retry_policy.next_wait(query, self._policy, nameserver.round_trip.timeout)
         self._timers.start_timer(query, now + wait)
 

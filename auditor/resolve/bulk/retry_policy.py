@@ -38,6 +38,7 @@ __all__ = [
     "on_silence",
     "on_tcp_answer",
     "on_unsent",
+    "slow_wait",
 ]
 
 
@@ -175,6 +176,8 @@ def on_silence(
         return Decision(Action.TCP)
     tries = 1 if hopeless else policy.tries
     query.only = None
+    if query.slow_s:
+        tries = min(tries, _SLOW_TRIES)
     if query.sent < tries:
         return Decision(Action.ASK)
     end = query.last + policy.timeout
@@ -214,7 +217,18 @@ def next_wait(query: PendingQuery, policy: RetryPolicy, timeout: float) -> float
 
     `timeout` is the server's own, from its round-trip times.
     """
+    if query.slow_s:
+        return slow_wait(query.slow_s, timeout)
     return min(timeout * 2.0 ** min(query.sent - 1, _MAX_DOUBLINGS), policy.timeout)
 
 
+def slow_wait(slow_s: float, timeout: float) -> float:
+    """Return the seconds after which a query counts as lost that took so many to fail before."""
+    return slow_s * _SLOW_FACTOR + timeout
+
+
 _MAX_DOUBLINGS: Final = 10
+
+#: What fails slowly is given so many times as long again, and asked so often at most.
+_SLOW_FACTOR: Final = 1.25
+_SLOW_TRIES: Final = 2

@@ -93,9 +93,9 @@ class ServerLimits:
         """Note how the server failed a question, perhaps for its limit."""
         self._said = status
 
-    def on_recovered(self, failed_at: float, tried_at: float, now: float) -> None:
-        """Note the answer to a question that had failed here before."""
-        self.pressure.on_recovered(failed_at, tried_at, now)
+    def on_recovered(self, failed_at: float, tried_at: float, now: float, *, slow: bool) -> None:
+        """Note the answer to a question that had failed here before, perhaps slowly."""
+        self.pressure.on_recovered(failed_at, tried_at, now, slow=slow)
         if self.rate.rate is not None:
             # Refusals tell of a rate only where a smaller window has not ended them.
             self.rate.on_lost(failed_at)

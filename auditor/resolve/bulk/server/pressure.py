@@ -31,6 +31,10 @@ _GROWTH_FAILED_SHARE: Final = 0.6
 _ENOUGH_RECOVERED: Final = 4
 _ENOUGH_PERSISTED: Final = 16
 
+#: The share of failures that took long which are answered when asked again, up to which the others
+#: are the names' own.
+_PASSED_SHARE: Final = 1 / 16
+
 #: Vain attempts at a trial after which failures are believed of a server that never answered; and
 #: seconds after which they are of one that has.
 _SILENT_SERVER_GOES: Final = 3
@@ -108,6 +112,10 @@ class Pressure:
         self._answered_before = 0
         #: Times in a row that what was borne has turned out to be too much.
         self._repeats = 0
+        #: Whether names that take long to fail have turned out to fail by themselves; and how many
+        #: have failed again since, or been answered.
+        self._are_slow_own = False
+        self._slow_persisted = self._slow_passed = 0
 
     @property
     def is_limiting(self) -> bool:
@@ -144,22 +152,29 @@ class Pressure:
         tried: int | None,
         calm: bool,
         alive: bool,
+        slow: bool = False,
     ) -> Belief:
         """Judge the failure of a query that was sent then; `held` others are in flight now.
 
         `tried`: if the question has failed here before, how many were in flight with it when it
         was asked again. `calm`: nothing has been lost to limits of late. `alive`: the
-        question's zone has answered before, so that the failure is hardly the zone's.
+        question's zone has answered before, so that the failure is hardly the zone's. `slow`: it
+        took long, while others were answered.
         """
         if self.is_hopeless or self._is_alone(held):
             return Belief.OWN
+        if slow and self._are_slow_own:
+            self._slow_persisted += tried is not None
+            return Belief.AGAIN if tried is None else Belief.OWN
         trial = self.trial
         # Where it is the rate that is too much, few at a time prove nothing.
         may_be_rate = self.is_paced or (alive and self._is_wary(now))
         if trial is not None:
             if sent_at >= trial.begun:
                 if tried is not None:
-                    trial.persisted_alive += alive
+                    # Who refuses for a rate does so at once.
+                    trial.persisted_alive += alive and not slow
+                    trial.persisted_slow += slow
                     trial.persisted += 1
                     return Belief.PERSISTED
                 trial.failed += 1
@@ -176,9 +191,8 @@ class Pressure:
         self._alive_doubts += alive
         self._pressed = max(self._pressed, held + 1)
         self._refused += trial is None or (trial.is_first_go and sent_at < trial.begun)
-        if tried is None and trial is None and held <= self.window.borne:
-            return Belief.AGAIN
-        return Belief.DOUBTFUL
+        light = tried is None and trial is None and held <= self.window.borne and not slow
+        return Belief.AGAIN if light else Belief.DOUBTFUL
 
     def _is_alone(self, held: int) -> bool:
         return self.is_calm and held < _LOW_LOAD_QUERIES and self.answered < _FIRST_TRIAL_FAILURES
@@ -218,8 +232,16 @@ class Pressure:
             self.passed_lately *= _RECENT_ANSWERS / self.answered_lately / 2
             self.answered_lately = _RECENT_ANSWERS / 2
 
-    def on_recovered(self, failed_at: float, tried_at: float, now: float) -> None:
-        """Note the answer to a question that had failed here then, and was asked again."""
+    def on_recovered(
+        self, failed_at: float, tried_at: float, now: float, *, slow: bool = False
+    ) -> None:
+        """Note the answer to a question that had failed here then, and was asked again.
+
+        `slow`: it had taken long to fail.
+        """
+        self._slow_passed += slow
+        if self._slow_passed >= _ENOUGH_RECOVERED + self._slow_persisted * _PASSED_SHARE:
+            self._are_slow_own = False
         self._count_answers(1)
         self.passed_lately += failed_at > self.window.found_at  # else it was the limit's failure
         if self.trial is None:
@@ -251,8 +273,10 @@ class Pressure:
                 return None
             trial.paused_until = 0.0
             return Verdict.BEGUN
-        settled = trial.recovered + trial.persisted >= trial.taken or not in_flight
-        is_done = not ripe and (settled or now - trial.begun >= _MAX_TRIAL_S)
+        settled = trial.recovered + trial.persisted >= trial.taken
+        if now >= trial.slow_until:
+            settled |= not in_flight or now - trial.begun >= _MAX_TRIAL_S
+        is_done = settled and not ripe
         return self._end_of(trial, now, is_done=is_done, in_flight=in_flight)
 
     def _end_of(self, trial: Trial, now: float, *, is_done: bool, in_flight: int) -> Verdict | None:
@@ -330,6 +354,7 @@ class Pressure:
     def _overload(self, now: float) -> Verdict:
         """Keep to what was held when the rest was refused."""
         self._need = _FIRST_TRIAL_FAILURES
+        self._are_slow_own = False
         drained = self.trial is not None and self.trial.goes >= _RATE_SUSPECT_GOES
         window = self.window
         kept = (window.queries or 0) > _MIN_RATED_QUERIES and not self._are_few(self.doubts)
@@ -356,6 +381,9 @@ class Pressure:
             # else only what the server held is known to be.
             borne = self._pressed if self._are_few(self.doubts) else self._held
             self.window.borne = max(self.window.borne, borne)
+            if 2 * self.trial.persisted_slow > self.trial.persisted:
+                self._are_slow_own = True
+                self._slow_persisted = self._slow_passed = 0
         self._need = min(self._need * 2, _MAX_TRIAL_FAILURES)
         self.forget_doubts()
         return Verdict.OWN

@@ -10,6 +10,10 @@ __all__ = ["Belief", "Trial", "Verdict"]
 #: Seconds between two goes of a trial in which nothing at all was answered: doubling.
 _PAUSE_S: Final = (0.05, 1.0)
 
+#: Queries that fail slowly which are sent in a moment of a trial: twice as many in the next.
+_FIRST_SLOW_QUERIES: Final = 8
+_MAX_SLOW_QUERIES: Final = 64
+
 #: Seconds of a pause, after which a server that counts by the second starts again from zero.
 _REST_S: Final = 1.1
 
@@ -53,6 +57,13 @@ class Trial:
         #: asked after a rest.
         self.persisted_alive = 0
         self.has_rested = False
+        #: Those that took long to fail again; until when such ones are waited for, and how many of
+        #: them are sent at a time, when next.
+        self.persisted_slow = 0
+        self.slow_until = 0.0
+        self._slow_most = _FIRST_SLOW_QUERIES
+        self._slow_left = 0
+        self._slow_next = 0.0
         #: Whether the probe that each go begins with was replied to, whatever it said.
         self.has_control = False
         #: When the server was asked a last time what it answers; and whether it has.
@@ -63,6 +74,19 @@ class Trial:
     def is_first_go(self) -> bool:
         """Whether it has neither failed nor rested yet."""
         return not (self.goes or self.has_rested)
+
+    def take_slow(self, wanted: int, interval: float, now: float) -> int:
+        """Return how many of `wanted` queries that fail slowly may be sent now.
+
+        They leave the window at once, so they are spread over time: more in each `interval`.
+        """
+        if now >= self._slow_next:
+            self._slow_left = self._slow_most
+            self._slow_most = min(self._slow_most * 2, _MAX_SLOW_QUERIES)
+            self._slow_next = now + interval
+        taken = min(wanted, self._slow_left)
+        self._slow_left -= taken
+        return taken
 
     def begin_anew(self, now: float) -> None:
         """Go on with half as many after a pause."""
@@ -78,6 +102,7 @@ class Trial:
     def _stop(self, until: float) -> None:
         self.begun = self.paused_until = until
         self.taken = self.persisted = self.answered = 0
-        self.failed = self.persisted_alive = 0
+        self.failed = self.persisted_alive = self.persisted_slow = 0
+        self.slow_until = 0.0
         self.checked = 0.0
         self.has_control = self.is_borne = False
