@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import random
 import socket
@@ -36,6 +37,9 @@ _LOOPS: Final = ("uvloop", "asyncio")
 _REAL: Final = Path(__file__).parent / "real"
 
 register_profiles()
+
+# Of asyncio's debug mode: on a busy machine any step of a loop may take long.
+logging.getLogger("asyncio").addFilter(lambda record: " took " not in record.getMessage())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -234,7 +234,8 @@ def test_forgetting_costs_no_answer_that_is_on_its_way(monkeypatch: pytest.Monke
     questions = [Question(f"{number}.example.net", A) for number in range(100)]
     with FaultyServer(ZONE) as server:
         assert asked(server, *questions, concurrency=20) == [Answer("NXDOMAIN")] * 100
-        assert len(server.queries) == 100
+        # Not how often: c-ares repeats what a busy machine is slow to answer.
+        assert {query.asked.name for query in server.queries} == {q.name for q in questions}
 
 
 # --- The end
