@@ -313,27 +313,18 @@ def differing_contents(
 
     An alias is what a server must have; where it leads, only one says that has that zone, too.
     """
-    own = [
-        (
-            place,
-            (NOERROR, _first_alias(answer)) if answer.chain else (answer.status, answer.records),
-        )
-        for place, answer in known
-    ]
-    if len({content for _, content in own}) <= 1:
-        own = [
-            (place, (answer.status, answer.records))
-            for place, answer in known
-            if answer.records or answer.zone
-        ]
-    if len({content for _, content in own}) <= 1:
-        return []
-    return [(place, records) for place, (_, records) in own]
+    ends = [(place, answer) for place, answer in known if answer.records or answer.zone]
+    for said in ([(place, _own_data(answer)) for place, answer in known], ends):
+        if len({(answer.status, answer.records) for _, answer in said}) > 1:
+            return [(place, answer.records) for place, answer in said]
+    return []
 
 
-def _first_alias(answer: Answer) -> tuple[str]:
-    """Return what the first alias of an answer leads to."""
-    return (answer.chain[1] if len(answer.chain) > 1 else answer.canonical,)
+def _own_data(answer: Answer) -> Answer:
+    """Return an answer as it is without following aliases: what the first one leads to."""
+    if not answer.chain:
+        return answer
+    return Answer(NOERROR, (answer.chain[1] if len(answer.chain) > 1 else answer.canonical,))
 
 
 def _ptr(reply: object, owner: str) -> Answer:
