@@ -179,13 +179,13 @@ def _meaning(reply: _Reply, rules: Mapping[str, Receiver]) -> Diagnosis | None:
         reference = known["reference"]
         title = title or known["title"]
         findings = findings or known["findings"]
-    if not title and not reply.enhanced:
-        return None
-    title = title or "A reply that says nothing of the sender's reverse DNS or SPF"
     reply_text = reply.text.lower()
     senders = dict.fromkeys(
         key for mark, key in marks.items() if mark.lower() in reply_text and key in rules
     )
+    if not title and not reply.enhanced and not senders:
+        return None
+    title = title or "A reply that says nothing of the sender's reverse DNS or SPF"
     senders |= dict.fromkeys(_answering(reply, rules))
     return Diagnosis(
         code=reply.enhanced or reply.basic,

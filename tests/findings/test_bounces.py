@@ -190,6 +190,7 @@ def test_a_bounce_leads_to_finding_receiver_and_address(
     ("text", "receiver", "address"),
     [
         ("554-gmx.net Nemesis ESMTP 554-Bad DNS PTR resource record. i=ip&v=192.0.2.4", "gmx", ""),
+        ("554-Bad DNS PTR resource record. 554 For explanation visit a page", "gmx", ""),
         ("554 IP=192.0.2.5 - None/bad reputation. (NOWL)", "t-online", "192.0.2.5"),
         ("550-5.7.1 [2001:db8::5] guidelines regarding PTR records\\n550 5.7.1 . IPv6AuthError",
          "gmail", "2001:db8::5"),
@@ -233,6 +234,11 @@ def test_a_code_alone_leads_to_its_findings(text: str, findings: tuple[str, ...]
     assert _diagnosis(text).findings == findings
 
 
+def test_a_reply_of_a_known_receiver_may_be_about_something_else() -> None:
+    found = _diagnosis("554-gmx.net Nemesis ESMTP Service not available 554-Block listed.")
+    assert (found.code, found.findings, found.receivers) == ("554", (), ("gmx",))
+
+
 @pytest.mark.parametrize(
     ("text", "finding"),
     [
@@ -242,6 +248,7 @@ def test_a_code_alone_leads_to_its_findings(text: str, findings: tuple[str, ...]
         ("550 Dynamic IP addresses are not accepted", "PTR_GENERIC"),
         ("450 4.1.8 <a@b.example>: Sender address rejected: Domain not found", "ADDRESS_MISSING"),
         ("550 5.7.24 SPF: permerror, too many DNS lookups", "SPF_PERMERROR"),
+        ("550 5.7.24 SPF validation error", "SPF_PERMERROR"),
         ("550 5.7.515 Access denied, required authentication level not met", "SPF_FAIL"),
         ("550 Reject due to SPF policy", "SPF_FAIL"),
         ("451 4.7.24 temporary", "SPF_UNDETERMINED"),
