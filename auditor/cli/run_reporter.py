@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from auditor.cli.console import print_message
+from auditor.cli.formatting import counted
 from auditor.cli.log_json import JsonLog, emit
 from auditor.cli.log_text import TextLog
 from auditor.cli.progress import Progress
@@ -148,7 +149,8 @@ class RunReporter:
             if self._error_output.as_json:
                 emit("already_finished", self._now(), output=output, records=done.records)
             else:
-                print_message(f"auditor: {output}: finished already, with {done.records:,} records")
+                records = counted(done.records, "record")
+                print_message(f"auditor: {output}: finished already, with {records}")
         if done.outcome.why:
             self._error_output.fail(done.outcome.why, done.outcome.code)
 

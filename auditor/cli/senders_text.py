@@ -129,7 +129,7 @@ def _ranges(ranking: Mapping[str, Any], title: str) -> Iterator[str]:
         for way in line["ways"][:_MAX_NAMED]:
             yield f"    {_named(way['domains'], way['count'])}: {_way(way)}"
         if len(line["ways"]) > _MAX_NAMED:
-            yield f"    and {len(line['ways']) - _MAX_NAMED:,} more ways"
+            yield f"    and {counted(len(line['ways']) - _MAX_NAMED, 'more way')}"
     yield from _cut(ranking)
 
 

@@ -76,9 +76,11 @@ def nothing_given(
 
         hint = "; `auditor helo` makes a table of a mail log" if is_log_line(first.text) else ""
         return InputError(f"{message}; {_shown(first)}{hint}")
-    return InputError(
-        f"{message}: all {stream.excluded:,} are excluded" if stream.excluded else message
-    )
+    if stream.excluded:
+        message += (
+            f": {f'all {stream.excluded:,} are' if stream.excluded > 1 else 'it is'} excluded"
+        )
+    return InputError(message)
 
 
 def _shown(target: Target) -> str:

@@ -59,9 +59,14 @@ def test_an_input_without_a_target_is_refused_and_the_output_untouched(
     assert sorted(path.name for path in out.parent.iterdir()) == ["list.txt", "out.ndjson"]
 
 
-def test_targets_that_are_all_excluded_are_none(call: Callable[..., Ended], out: Path) -> None:
-    ended = call(*_SCAN, "--overwrite", "-x", "198.51.100.0/24", "198.51.100.4/30")
-    assert ended == (2, "", "auditor: no target: all 4 are excluded\n")
+@pytest.mark.parametrize(
+    ("target", "words"), [("198.51.100.4/30", "all 4 are"), ("198.51.100.4", "it is")]
+)
+def test_targets_that_are_all_excluded_are_none(
+    call: Callable[..., Ended], out: Path, target: str, words: str
+) -> None:
+    ended = call(*_SCAN, "--overwrite", "-x", "198.51.100.0/24", target)
+    assert ended == (2, "", f"auditor: no target: {words} excluded\n")
     assert out.read_text() == _KEPT
 
 
