@@ -69,9 +69,9 @@ def _merged(parts: list[_Part]) -> list[str]:
                 tables[tuple(names)] = [["at", *names], ["---", *rule]] if at else [names, rule]
             tables[tuple(names)] += [[at, *row] for row in rows] if at else rows
     blocks = []
-    for text, told in texts.items():
-        common = len(told) == len(parts) or told == places[:1]
-        blocks.append(text if common else f"{'; '.join(told)}: {text}")
+    for text, named in texts.items():
+        common = len(named) == len(parts) or named == places[:1]
+        blocks.append(text if common else f"{'; '.join(named)}: {text}")
     blocks += map(_markdown, tables.values())
     return [*blocks, _goals(goals, places)] if goals else blocks
 

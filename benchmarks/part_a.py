@@ -150,7 +150,7 @@ def _judge(table: Table, samples: Samples) -> None:
     for other, most in (("massdns", _MASSDNS_SHARE), ("aiodns", _AIODNS_SHARE)):
         if other in samples:
             ratio = samples.ratio(bulk, other, lambda r: r.micros)
-            what = f"bulk: CPU per lookup at most {most} times {other}"
-            table.goal(what, f"{ratio:.2f}", met=ratio <= most)
+            goal = f"bulk: CPU per lookup at most {most} times {other}"
+            table.goal(goal, f"{ratio:.2f}", met=ratio <= most)
     share = samples.worst_share(bulk)
     table.goal("bulk: every question answered", percent(share), met=share == 1.0)

@@ -167,8 +167,8 @@ def _table(variant: _Variant, about: str, samples: Samples, left_out: list[str])
 def _judge(table: Table, samples: Samples) -> None:
     if "massdns" in samples:
         ratio = samples.ratio(_SCAN, "massdns", lambda r: r.cpu)
-        what = f"scan: CPU at most {_SHARE} times massdns for as many lookups"
-        table.goal(what, f"{ratio:.2f}", met=ratio <= _SHARE)
+        goal = f"scan: CPU at most {_SHARE} times massdns for as many lookups"
+        table.goal(goal, f"{ratio:.2f}", met=ratio <= _SHARE)
     share = samples.worst_share(_SCAN)
     table.goal("scan: every question answered", percent(share), met=share == 1.0)
 

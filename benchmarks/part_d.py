@@ -120,7 +120,7 @@ def _table(loss: float, samples: Samples, about: str, size: int) -> Table:
     expected = size * loss**_TRIES
     allowed = 0.0 if loss <= 0.05 else expected + 3 * expected**0.5
     worst = max(run.asked - run.answered for run in samples["auditor bulk"])
-    what = (
+    goal = (
         "bulk: nothing unanswered"
         if not allowed
         else (
@@ -128,5 +128,5 @@ def _table(loss: float, samples: Samples, about: str, size: int) -> Table:
             f" ({loss:.0%} to the power of {_TRIES} tries, and three deviations)"
         )
     )
-    table.goal(what, count(worst), met=worst <= allowed)
+    table.goal(goal, count(worst), met=worst <= allowed)
     return table

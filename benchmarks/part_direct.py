@@ -114,8 +114,8 @@ def _peer(name: str, place: Place, names: Path, addresses: Path) -> Run:
         command += ["-o", str(output)]
     done = run_command(command, limit=_PEER_SECONDS)
     asked = sum(1 for _ in addresses.open("rb"))
-    said = output.read_bytes()
-    answered = said.count(b'"NOERROR"') if name == "zdns" else said.count(b"\n")
+    output_lines = output.read_bytes()
+    answered = output_lines.count(b'"NOERROR"') if name == "zdns" else output_lines.count(b"\n")
     return replace(done, asked=asked, answered=min(answered, asked))
 
 
@@ -139,8 +139,8 @@ def _table(samples: Samples, upstream: str, size: int, left_out: list[str]) -> T
         )
     if _THROUGH in samples and _DIRECT in samples:
         factor = samples.ratio(_THROUGH, _DIRECT, lambda r: r.wall / size)
-        what = f"--direct: at least {_TIMES_THE_RATE:.0f} times the rate of the cold recursor"
-        table.goal(what, f"{factor:.1f}", met=factor >= _TIMES_THE_RATE)
+        goal = f"--direct: at least {_TIMES_THE_RATE:.0f} times the rate of the cold recursor"
+        table.goal(goal, f"{factor:.1f}", met=factor >= _TIMES_THE_RATE)
         share = samples.worst_share(_DIRECT)
         table.goal("--direct: every question answered", percent(share), met=share == 1.0)
     return table

@@ -126,10 +126,10 @@ def _table(samples: Samples, cases: list[_Case], about: str) -> Table:
             for case in cases
             if case.percent == share and str(case) in samples
         ]
-        what = f"the rest keeps at least {least:.0%} of its rate at {share} % (worst of all rows)"
+        goal = f"the rest keeps at least {least:.0%} of its rate at {share} % (worst of all rows)"
         if rates:
-            table.goal(what, percent(min(rates)), met=min(rates) >= least)
+            table.goal(goal, percent(min(rates)), met=min(rates) >= least)
     peak = max(run.peak for row in rows for run in samples[row])
-    what = f"at most {_MOST_MEMORY / 1e6:.0f} MB"
-    table.goal(what, f"{peak / 1e6:.0f} MB", met=peak <= _MOST_MEMORY)
+    goal = f"at most {_MOST_MEMORY / 1e6:.0f} MB"
+    table.goal(goal, f"{peak / 1e6:.0f} MB", met=peak <= _MOST_MEMORY)
     return table

@@ -70,9 +70,9 @@ def _table(samples: Samples, sizes: list[int]) -> Table:
     if _HUGE not in sizes:
         table.left_out.append(f"{count(_HUGE)} targets: only with --huge")
     worst = max(peaks.values())
-    what = f"at most {_MOST_MEMORY / 1e6:.0f} MB at every size"
-    table.goal(what, f"{worst / 1e6:.0f} MB", met=worst <= _MOST_MEMORY)
+    goal = f"at most {_MOST_MEMORY / 1e6:.0f} MB at every size"
+    table.goal(goal, f"{worst / 1e6:.0f} MB", met=worst <= _MOST_MEMORY)
     factor = each[sizes[-1]] / each[sizes[0]]
-    what = f"time linear: a target of the largest at most {_LINEAR} times one of the smallest"
-    table.goal(what, f"{factor:.2f}", met=factor <= _LINEAR)
+    goal = f"time linear: a target of the largest at most {_LINEAR} times one of the smallest"
+    table.goal(goal, f"{factor:.2f}", met=factor <= _LINEAR)
     return table

@@ -164,7 +164,7 @@ def _served(row: str, delay_ms: int) -> Iterator[int]:
 
 def _share_right(right: Path, output: Path) -> float:
     with right.open("rb") as expected, output.open("rb") as found:
-        equal = [one == other for one, other in zip_longest(expected, found)]
+        equal = [ours == other for ours, other in zip_longest(expected, found)]
     return float(sum(equal) / len(equal))
 
 
@@ -227,11 +227,11 @@ def _add_goals(table: Table, samples: Samples, setting: _Setting) -> None:
     for is_window, most in _MOST_QUERIES.items():
         alike = [row for row in rows if (_LIMITS[row].a_second is None) is is_window]
         asked = max((samples.median(row, _queries) for row in alike), default=0.0)
-        what = f"at most {most} queries a question where the limit is one of "
+        goal = f"at most {most} queries a question where the limit is one of "
         kind = "number" if is_window else "rate"
-        table.goal(what + kind, f"{asked:.2f}", met=asked <= most)
+        table.goal(goal + kind, f"{asked:.2f}", met=asked <= most)
     for row in rows:
         if _arithmetic(row, setting, samples[row][-1]):
             factor = samples.median(row, partial(_factor, row, setting))
-            what = f"{row}: at most {_MOST_TIME} times what the limit takes"
-            table.goal(what, f"{factor:.2f}", met=factor <= _MOST_TIME)
+            goal = f"{row}: at most {_MOST_TIME} times what the limit takes"
+            table.goal(goal, f"{factor:.2f}", met=factor <= _MOST_TIME)

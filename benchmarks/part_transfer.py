@@ -82,6 +82,6 @@ def _table(samples: Samples, records: int) -> Table:
             f"{samples.ratio(row, _AUDITOR, lambda r: r.cpu):.1f}",
         )
     cpu = samples.median(_AUDITOR, lambda r: r.cpu)
-    what = f"a transfer: at most {_MAX_CPU_S:g} s of CPU"
-    table.goal(what, f"{cpu:.2f} s", met=cpu <= _MAX_CPU_S)
+    goal = f"a transfer: at most {_MAX_CPU_S:g} s of CPU"
+    table.goal(goal, f"{cpu:.2f} s", met=cpu <= _MAX_CPU_S)
     return table

@@ -35,7 +35,7 @@ _DUCKDB_CODE: Final = (
 class _Row(NamedTuple):
     """A row of the table: what is measured, in which unit, and the most that is wanted."""
 
-    what: str
+    work: str
     unit: str
     wanted: float
     measured: Callable[[Samples], float]
@@ -165,7 +165,7 @@ def _table(title: str, about: str, rows: Iterable[_Row], samples: Samples) -> Ta
         over = measured / row.wanted - 1
         runs = str(min(len(samples[each]) for each in samples.rows()))
         missed = f"{over:.0%}" if over > 0 else "met"
-        table.add(row.what, runs, row.unit, _figure(measured), _figure(row.wanted), missed)
+        table.add(row.work, runs, row.unit, _figure(measured), _figure(row.wanted), missed)
     return table
 
 

@@ -96,13 +96,13 @@ class _Proxy:
         sock = self._listen(self.port)
         sock.connect(client)
         near: Datagrams = BatchDatagrams(sock)
-        far = open_datagrams(_HOST, self._server_port)
+        upstream = open_datagrams(_HOST, self._server_port)
         # Between bind and connect, others' packets may have landed here.
-        self._pairs[client] = (near, far)
+        self._pairs[client] = (near, upstream)
         self._greet(sock)
-        self._loop.add_reader(near.sock, self._carry, near, far, self._there)
-        self._loop.add_reader(far.sock, self._carry, far, near, self._back)
-        return near, far
+        self._loop.add_reader(near.sock, self._carry, near, upstream, self._there)
+        self._loop.add_reader(upstream.sock, self._carry, upstream, near, self._back)
+        return near, upstream
 
     def _carry(self, source: Datagrams, onward: Datagrams, way: _Way) -> None:
         for _ in range(_BATCHES):

@@ -38,7 +38,7 @@ def page_table(folder: Path, runs: int) -> Table:
         _first(folder / name, folder / f"block-{name}")
     old, new = (str(folder / f"block-{name}") for name in (OLD, NEW))
     rows = {"a /16": [new], "a /16, and what has changed": [new, "--previous", old]}
-    for what, arguments in rows.items():
+    for row, arguments in rows.items():
         page = folder / "report.html"
         command = [sys.executable, "-m", "auditor", "report", "-q", "--overwrite", *arguments]
         made = [measure.run([*command, "-o", str(page)]) for _ in range(runs)]
@@ -47,10 +47,10 @@ def page_table(folder: Path, runs: int) -> Table:
         peak, size = median(run.peak for run in made) / 1e6, page.stat().st_size / 1e6
         usable = "-" if opened is None else seconds(opened)
         figures = (seconds(cpu), seconds(wall), f"{peak:.0f}", f"{size:.2f}", usable)
-        table.add(what, str(runs), count(_BLOCK), *figures)
-        table.goal(f"{what}: under 5 MB", f"{size:.2f} MB", met=size < _MOST_MB)
+        table.add(row, str(runs), count(_BLOCK), *figures)
+        table.goal(f"{row}: under 5 MB", f"{size:.2f} MB", met=size < _MOST_MB)
         if opened is not None:
-            goal = f"{what}: usable within two seconds"
+            goal = f"{row}: usable within two seconds"
             table.goal(goal, f"{usable} s", met=opened <= _MOST_SECONDS)
     return table
 

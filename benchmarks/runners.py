@@ -74,14 +74,14 @@ def client(
     command += [str(place.port)]
     command += [str(names), rdtype, *limit, *parts[1:]]
     done = run(command)
-    said = json.loads(done.output)
+    figures = json.loads(done.output)
     return replace(
         done,
-        asked=said["asked"],
-        answered=said["answered"],
-        work_cpu=said["cpu"],
-        work_wall=said["wall"],
-        detail=said,
+        asked=figures["asked"],
+        answered=figures["answered"],
+        work_cpu=figures["cpu"],
+        work_wall=figures["wall"],
+        detail=figures,
     )
 
 
@@ -98,8 +98,8 @@ def massdns(place: Place, names: Path, rdtype: str, window: str, *, limit: float
     command = ["massdns", "-r", str(resolvers), "-t", rdtype, "-o", "J", "-w", str(output)]
     command += ["--root", "-q", "-s", window, str(names)]
     done = run(command, limit=limit)
-    said = output.read_bytes()
-    answered = said.count(b'"status":"NOERROR"') + said.count(b'"status":"NXDOMAIN"')
+    records = output.read_bytes()
+    answered = records.count(b'"status":"NOERROR"') + records.count(b'"status":"NXDOMAIN"')
     asked = _line_count(names)
     return replace(done, asked=asked, answered=min(answered, asked))
 

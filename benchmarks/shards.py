@@ -175,8 +175,8 @@ def _table(samples: _Samples, blocks: int, octets: tuple[float, float]) -> Table
             f"{whole.median(row, lambda r: r.peak) / 1e6:.0f}",
             percent(whole.worst_share(row)),
         )
-    what = f"sharding costs at most {percent(_OVERHEAD)} of CPU ({shards} shards)"
-    table.goal(what, percent(max(over, 0.0)), met=over <= _OVERHEAD)
+    goal = f"sharding costs at most {percent(_OVERHEAD)} of CPU ({shards} shards)"
+    table.goal(goal, percent(max(over, 0.0)), met=over <= _OVERHEAD)
     table.goal(
         "two workers do twice the work for twice the CPU: efficiency at least 90.00 %",
         percent(min(1 / two, 1.0)),

@@ -305,8 +305,8 @@ def _goals(
     first = max(sample.memory for sample in early)
     last = median(sample.memory for sample in late)
     grown = f"{last / first:.3f} ({(last - first) / 1e6:+.1f} MB)"
-    what = f"memory flat: the last third at most {_GROWTH} times the most of the first half"
-    table.goal(what, grown, met=last <= max(first * _GROWTH, first + _SLACK))
+    goal = f"memory flat: the last third at most {_GROWTH} times the most of the first half"
+    table.goal(goal, grown, met=last <= max(first * _GROWTH, first + _SLACK))
     most = max(sample.memory for sample in seen.samples)
     within = f"at most {_MOST_MEMORY / 1e6:.0f} MB"
     table.goal(within, f"{most / 1e6:.0f} MB", met=most <= _MOST_MEMORY)
@@ -314,20 +314,20 @@ def _goals(
     met = after <= before + _SPARE
     table.goal("descriptors flat: no more than early", f"{before} and {after}", met=met)
     whole = seen.fed == seen.records == end["records"] and not seen.wrong
-    said = seen.wrong or f"{count(seen.fed)} asked, {count(seen.records)} there"
-    table.goal("no target missing, all in order", said, met=whole)
+    found = seen.wrong or f"{count(seen.fed)} asked, {count(seen.records)} there"
+    table.goal("no target missing, all in order", found, met=whole)
     queries = end["queries"]
     parted = sum(queries[key] for key in ("cached", "joined", "answered", "failed", "open"))
     sent = sum(queries[key] for key in ("first", "retried", "probes"))
     arrived = sum(queries[key] for key in ("accepted", "late", "lost"))
     adds_up = queries["asked"] == parted and queries["sent"] == sent == arrived
-    said = f"{count(queries['asked'])} lookups, {count(sent)} queries, {queries['open']} open"
-    table.goal("counters add up", said, met=adds_up and not queries["open"])
+    found = f"{count(queries['asked'])} lookups, {count(sent)} queries, {queries['open']} open"
+    table.goal("counters add up", found, met=adds_up and not queries["open"])
     same = dict(seen.verdicts) == end["verdicts"]
     table.goal("verdicts counted are those of the records", f"{dict(seen.verdicts)}", met=same)
     unknown = seen.verdicts["unknown"] / max(seen.records, 1)
-    what = f"at most {percent(_UNKNOWN)} undetermined: one server was always there"
-    table.goal(what, percent(unknown), met=unknown <= _UNKNOWN)
+    goal = f"at most {percent(_UNKNOWN)} undetermined: one server was always there"
+    table.goal(goal, percent(unknown), met=unknown <= _UNKNOWN)
     table.goal("finished, exit code 0", f"{end['how']}, {code}", met=code == 0)
 
 

@@ -36,7 +36,7 @@ def count(value: float) -> str:
 class Goal:
     """A figure that was promised: what, by what was measured, and whether that is within."""
 
-    what: str
+    goal: str
     measured: str
     met: bool
 
@@ -58,9 +58,9 @@ class Table:
             raise ValueError(f"{len(cells)} cells for {len(self.columns)} columns")
         self.rows.append(list(cells))
 
-    def goal(self, what: str, measured: str, *, met: bool) -> None:
+    def goal(self, goal: str, measured: str, *, met: bool) -> None:
         """Add a goal."""
-        self.goals.append(Goal(what, measured, met))
+        self.goals.append(Goal(goal, measured, met))
 
     def markdown(self) -> str:
         """Return the table as Markdown."""
@@ -71,7 +71,7 @@ class Table:
         if self.left_out:
             lines += ["", *(f"Left out: {why}." for why in self.left_out)]
         if self.goals:
-            rows = [[g.what, g.measured, "met" if g.met else "**missed**"] for g in self.goals]
+            rows = [[g.goal, g.measured, "met" if g.met else "**missed**"] for g in self.goals]
             lines += ["", *_grid(["goal", "measured", ""], rows)]
         return "\n".join(lines) + "\n"
 
@@ -111,18 +111,18 @@ class Samples:
         """Return the rows in the order they first ran."""
         return list(self._runs)
 
-    def median(self, row: str, what: Callable[[Run], float]) -> float:
+    def median(self, row: str, figure: Callable[[Run], float]) -> float:
         """Return the median over the runs of a row."""
-        return median(what(run) for run in self._runs[row])
+        return median(figure(run) for run in self._runs[row])
 
     def worst_share(self, row: str) -> float:
         """Return the smallest share of questions answered of any run of a row."""
         return min(run.share for run in self._runs[row])
 
-    def ratio(self, row: str, other: str, what: Callable[[Run], float]) -> float:
+    def ratio(self, row: str, other: str, figure: Callable[[Run], float]) -> float:
         """Return the median of the ratios, each within one round."""
         pairs = zip(self._runs[row], self._runs[other], strict=False)
-        return median(what(one) / what(two) for one, two in pairs)
+        return median(figure(first) / figure(second) for first, second in pairs)
 
     def shown_ratio(self, row: str, other: str) -> str:
         """Write the ratio of CPU per question, if there is another row to compare with."""

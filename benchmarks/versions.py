@@ -44,25 +44,25 @@ def _program_version(command: Sequence[str]) -> str | None:
     where = program(command[0])
     if where is None:
         return None
-    said = subprocess.run([where, *command[1:]], capture_output=True, text=True, check=False)
-    found = _NUMBER.findall(said.stdout + said.stderr)
+    done = subprocess.run([where, *command[1:]], capture_output=True, text=True, check=False)
+    found = _NUMBER.findall(done.stdout + done.stderr)
     return found[0] if found else "of unknown version"
 
 
 def _peer_version(python: str, name: str) -> str | None:
     code = f"from importlib.metadata import version; print(version({name!r}))"
-    said = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-    return said.stdout.strip() or None
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
 
 
 def _commit() -> str:
     """Return the commit that was measured, where there is a repository."""
     command = ["git", "describe", "--always", "--dirty=, changed"]
     try:
-        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return ""
-    return f" ({said.stdout.strip()})" if said.stdout else ""
+    return f" ({done.stdout.strip()})" if done.stdout else ""
 
 
 def versions(peers: str) -> dict[str, str]:

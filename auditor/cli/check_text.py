@@ -48,7 +48,7 @@ def describe(checked: Checked, explained: set[str], chosen: Sequence[Receiver]) 
     A finding whose code is in `explained` is only named; the codes of this record are added to it.
     `chosen`: the receivers whose rules are shown.
     """
-    record, known, zone, outside, errors, said = checked
+    record, known, zone, outside, errors, disagreements = checked
     verdict = record["verdict"]
     head = click.style(record["target"], bold=True)
     yield f"{head}  {click.style(verdict.upper(), **verdict_style(verdict))}"
@@ -59,7 +59,7 @@ def describe(checked: Checked, explained: set[str], chosen: Sequence[Receiver]) 
     yield from _evidence(record)
     if zone is not None:
         yield from _zone(zone, denied_by=(record["ptr"]["zone"] if record["ptr"] else None) or "")
-    for answers in said:
+    for answers in disagreements:
         if answers.differs:
             yield from _disagreement(answers)
     for note in outside.values():
@@ -162,8 +162,7 @@ def _helo(helo: HeloLookup) -> str:
 def _spf(spf: SpfCheck) -> Iterator[str]:
     by = f" by {spf['mechanism']}" if spf["mechanism"] else ""
     cost = f" ({counted(spf['lookups'], 'lookup')}, {spf['voids']} void)" if spf["record"] else ""
-    said = f"{spf['identity']} {spf['domain']}: {spf['result']}{by}{cost}"
-    yield _fact(4, "SPF", said)
+    yield _fact(4, "SPF", f"{spf['identity']} {spf['domain']}: {spf['result']}{by}{cost}")
     for text in (spf["record"], spf["explanation"]):
         if text:
             yield paragraph(text, 4 + _COLUMN, hanging=2)
@@ -184,10 +183,10 @@ def _domain(domain: DomainFacts) -> Iterator[str]:
     yield _fact(4, "SPF", spf["record"] or f"{spf['status']}: no single SPF record")
 
 
-def _disagreement(said: ServerAnswers) -> Iterator[str]:
-    name, rdtype = said.question
+def _disagreement(answers: ServerAnswers) -> Iterator[str]:
+    name, rdtype = answers.question
     yield _fact(4, "Differ", f"{name} {type_name(rdtype)}")
-    for server, answer in said.answers.items():
+    for server, answer in answers.answers.items():
         records = ", ".join(map(rdata_text, answer.records))
         text = f"{server} -> {answer.status}" + (f": {records}" if records else "")
         yield paragraph(text, 4 + _COLUMN, hanging=2)

@@ -68,9 +68,9 @@ def _describe(line: Mapping[str, Any]) -> Iterator[str]:
         yield head + (f"does not serve the zone ({line['status']})" if is_asked else "not asked")
         return
     serial = line["server_serial"]
-    said = "the same serial" if serial == line["serial"] else f"serial {serial}"
+    serials = "the same serial" if serial == line["serial"] else f"serial {serial}"
     yield (
-        f"{head}{said}, {line['differing']:,} of {counted(line['compared'], 'record set')} "
+        f"{head}{serials}, {line['differing']:,} of {counted(line['compared'], 'record set')} "
         f"differ, {line['undetermined']:,} undetermined"
     )
     for difference in line["differences"][:_MAX_SHOWN]:

@@ -187,13 +187,13 @@ def _progress(settings: Settings, domains: set[str]) -> Callable[[int], None] | 
     """Return a function that prints the progress at a terminal, None without one."""
     if settings.quiet or terminal_width(_STDERR) is None:
         return None
-    told = time.monotonic()
+    printed_at = time.monotonic()
 
     def note(done: int) -> None:
-        nonlocal told
+        nonlocal printed_at
         now = time.monotonic()
-        if now - told >= _PROGRESS_INTERVAL_S:
-            told = now
+        if now - printed_at >= _PROGRESS_INTERVAL_S:
+            printed_at = now
             print_message(f"auditor: {done:,} of {counted(len(domains), 'domain')} read")
 
     return note

@@ -299,10 +299,14 @@ def _judge_own_address(fact: AddressFact, codes: list[tuple[str, str]]) -> None:
         codes.append(("ADDRESS_UNCONFIRMED", address))
 
 
-def judge_servers(said: Iterable[ServerAnswers], rule_set: RuleSet) -> list[Finding]:
+def judge_servers(server_answers: Iterable[ServerAnswers], rule_set: RuleSet) -> list[Finding]:
     """Return the findings about servers that say different things of the same owner."""
     return weigh(
-        [("SERVERS_DISAGREE", answers.question.name) for answers in said if answers.differs],
+        [
+            ("SERVERS_DISAGREE", answers.question.name)
+            for answers in server_answers
+            if answers.differs
+        ],
         rule_set,
     )
 

@@ -205,7 +205,7 @@ def rule_data(rule: Rule) -> dict[str, Any]:
 
 
 def _read(table: Mapping[str, Any], where: str) -> dict[str, Receiver]:
-    ways = {}
+    receivers = {}
     for key, entry in table.items():
         place = f"{printable(where)}: {printable(key)}"
         if not isinstance(entry, dict):
@@ -215,7 +215,7 @@ def _read(table: Mapping[str, Any], where: str) -> dict[str, Receiver]:
         if not isinstance(entry.get("name"), str) or not isinstance(rules, list):
             raise UsageError(f"{place}: needs a name and a list of rules")
         defaults = {name: entry[name] for name in entry.keys() - {"name", "rules"}}
-        ways[key.lower()] = Receiver(
+        receivers[key.lower()] = Receiver(
             key.lower(),
             printable(entry["name"]),
             tuple(
@@ -223,7 +223,7 @@ def _read(table: Mapping[str, Any], where: str) -> dict[str, Receiver]:
                 for number, rule in enumerate(rules, 1)
             ),
         )
-    return ways
+    return receivers
 
 
 def _rule(own: Any, defaults: Mapping[str, Any], place: str) -> Rule:

@@ -47,13 +47,13 @@ def letters(
     for change in plan.others:
         lines[_recipient(change.responsible.contact, change.responsible.zone)] += _asked(change)
     for fault in faults:
-        told = [finding for finding in fault.findings if finding["severity"] in _TOLD]
-        if told:
-            of_parent = DELEGATION_CODES.issuperset(finding["code"] for finding in told)
+        findings = [finding for finding in fault.findings if finding["severity"] in _TOLD]
+        if findings:
+            of_parent = DELEGATION_CODES.issuperset(finding["code"] for finding in findings)
             zone = fault.parent if of_parent else fault.zone
             lines[_recipient(fault.contact, zone)] += [
                 f"Zone {fault.zone}: {code} {subject}: {_title(code)}"
-                for code, subject in [(finding["code"], finding["subject"]) for finding in told]
+                for code, subject in [(finding["code"], finding["subject"]) for finding in findings]
             ]
             if of_parent:
                 lines[_recipient(fault.contact, zone)] += [

@@ -53,7 +53,7 @@ def undelegated_zones(
     `parents`: the zones that deny them, by zone. `contact_of`: the mail address of a zone, "" if
     it is not known.
     """
-    told = {fault.zone for fault in known}
+    known_zones = {fault.zone for fault in known}
     return [
         ZoneFault(
             zone,
@@ -64,7 +64,7 @@ def undelegated_zones(
             (),
         )
         for zone, parent in sorted(parents.items())
-        if zone not in told
+        if zone not in known_zones
     ]
 
 

@@ -360,8 +360,8 @@ def misfit(number: int, record: Mapping[str, Any], error: Exception) -> InputErr
     first = str(error.args[0] if error.args else error).partition("\n")[0]
     if isinstance(error, KeyError) and " " not in first:
         first = f"{first!r} is missing"
-    said = printable(first)
+    message = printable(first)
     return InputError(
         f"record {number:,} ({quoted(str(record.get('target', record.get('zone'))))}) is not as "
-        f"`auditor schema` says: {said}"
+        f"`auditor schema` says: {message}"
     )

@@ -120,7 +120,7 @@ async def transfer_zones(
 
 
 async def _transfer_from(origin: str, server: Server, key: TsigKey | None) -> Transferred:
-    said = f"{printable(origin)}: no transfer from {server}"
+    failed = f"{printable(origin)}: no transfer from {server}"
     try:
         async with asyncio.timeout(_WHOLE_S):
             async with asyncio.timeout(_IDLE_S):
@@ -130,13 +130,13 @@ async def _transfer_from(origin: str, server: Server, key: TsigKey | None) -> Tr
             finally:
                 writer.transport.abort()
     except TimeoutError:
-        raise TransferError(f"{said}: no answer in time") from None
+        raise TransferError(f"{failed}: no answer in time") from None
     except asyncio.IncompleteReadError:
-        raise TransferError(f"{said}: the connection was closed before the end") from None
+        raise TransferError(f"{failed}: the connection was closed before the end") from None
     except OSError as error:
-        raise TransferError(f"{said}: {error.strerror or error}") from None
+        raise TransferError(f"{failed}: {error.strerror or error}") from None
     except (_RefusedError, WireError) as error:
-        raise TransferError(f"{said}: {error}") from None
+        raise TransferError(f"{failed}: {error}") from None
     return Transferred(origin, str(server), records)
 
 

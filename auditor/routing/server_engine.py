@@ -100,8 +100,8 @@ class ServerEngine:
         for question, answer in pairs:
             deliver = self._waiting.pop(question)
             if answer.status in SETTLED:
-                told = _first_alias(answer) if answer.chain else answer
-                answered.setdefault(deliver, []).append((question, told))
+                first = _first_alias(answer) if answer.chain else answer
+                answered.setdefault(deliver, []).append((question, first))
             else:
                 failed.setdefault(deliver, []).append(question)
         for deliver, answered_pairs in answered.items():

@@ -111,8 +111,8 @@ class TableEvaluation(RangeEvaluation):
         key = self._version, text, domain, spent, included
         table = self._tables.known_table(key)
         if table is None:
-            everything: Groups = {spent: [EVERYTHING[self._version]]}
-            table = yield from super().evaluate_policy(text, domain, everything, included=included)
+            clients: Groups = {spent: [EVERYTHING[self._version]]}
+            table = yield from super().evaluate_policy(text, domain, clients, included=included)
             if not self.is_cut_short and is_settled(table):
                 self._tables.keep(key, table)
         return table

@@ -255,9 +255,9 @@ class SharedPolicies:
         if any(_names_the_sender_domain(path) for path in level.undetermined):
             # %{o} is another one for each domain: nothing to share.
             answers = KnownAnswers(known)
-            everything: Groups = {(0, 0): [EVERYTHING[version]]}
+            clients: Groups = {(0, 0): [EVERYTHING[version]]}
             evaluation = RangeEvaluation(version, values, answers)
-            parts = yield from evaluation.evaluate_policy(policy, domain, everything)
+            parts = yield from evaluation.evaluate_policy(policy, domain, clients)
             level = _SharedLevel(self, version, domain, explained=True)
             level.follow(self._step_of(parts, self._ended, version))
         outcome = level.outcome()

@@ -283,14 +283,14 @@ def _compare(
     replies = yield [
         ServerQuestion(str(row.address), asked) for row in serving for asked in questions
     ]
-    said: list[dict[str, Answer]] = []
+    answered: list[dict[str, Answer]] = []
     for start in range(0, len(replies), max(1, len(owners))):
         part = replies[start : start + len(owners)]
-        said.append({o: _ptr(reply, o) for o, reply in zip(owners, part, strict=True)})
+        answered.append({o: _ptr(reply, o) for o, reply in zip(owners, part, strict=True)})
     differing = []
     only: list[list[str]] = [[] for _ in serving]
     for owner in owners:
-        known = [(place, names[owner]) for place, names in enumerate(said)]
+        known = [(place, names[owner]) for place, names in enumerate(answered)]
         contents = differing_contents(
             [(place, answer) for place, answer in known if answer.status in SETTLED]
         )
@@ -329,10 +329,10 @@ def _own_data(answer: Answer) -> Answer:
 
 def _ptr(reply: object, owner: str) -> Answer:
     """Return a server's reply about a PTR record as an answer; aliases are not followed."""
-    said = cast("ServerReply", reply)
-    if said.message is None:
-        return Answer(said.status)
-    return interpret(said.message, Question(owner, PTR))
+    server_reply = cast("ServerReply", reply)
+    if server_reply.message is None:
+        return Answer(server_reply.status)
+    return interpret(server_reply.message, Question(owner, PTR))
 
 
 def newest_soa(rows: Sequence[ServerRow]) -> Soa | None:

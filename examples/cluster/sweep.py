@@ -63,8 +63,8 @@ def main() -> None:
         ("records in parts, TB", f"{addresses * given.packed / 1e12:.2f}"),
         ("written a second, MB", f"{addresses * given.packed / seconds / 1e6:.1f}"),
     ]
-    for what, figure in rows:
-        print(f"{what:<36}{figure:>16}")
+    for label, figure in rows:
+        print(f"{label:<36}{figure:>16}")
 
 
 if __name__ == "__main__":

@@ -213,8 +213,8 @@ class _Lint:
         if first_time:
             lint_syntax(node.policy, problems)
         if passing:
-            for term, whom in breadth_of(node.policy).open_terms:
-                problems.note_problem("SPF_PASS_ALL", f"{whom} passes", term)
+            for term, admitted in breadth_of(node.policy).open_terms:
+                problems.note_problem("SPF_PASS_ALL", f"{admitted} passes", term)
         own = any(node is other for other in self.own)
         if own:
             txt = self._summary.answers.get(Question(name, TXT))

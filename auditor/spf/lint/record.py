@@ -150,7 +150,7 @@ def _breadth(text: str) -> Breadth:
     open_terms = [(term, passes_all(term)) for term in mechanisms[: end + 1]]
     first = takewhile(lambda term: term.qualifier == "+", mechanisms)
     return Breadth(
-        tuple([(term, whom) for term, whom in open_terms if whom]),
+        tuple([(term, admitted) for term, admitted in open_terms if admitted]),
         any(map(_may_match_all, mechanisms[:end])),
         any(map(_may_match_all, first)),
     )
