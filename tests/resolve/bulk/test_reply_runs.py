@@ -36,25 +36,32 @@ _RDATA = {
 }
 
 
+def _several(rdtype: int, *numbers: int) -> list[str]:
+    """Return different records of a type."""
+    if rdtype == TXT:
+        return [f'"{number % 3}"' for number in range(len(numbers))]
+    return [_RDATA[rdtype].format(number) for number in numbers]
+
+
 def _asked(question: Question, *, upper: bool = False) -> bytes:
     name = encode_name(question.name)
     return (name.upper() if upper else name) + question.rdtype.to_bytes(2) + b"\0\1"
 
 
-def _reply(question: Question, asked: bytes, rdata: str | None, *, in_full: bool = False) -> bytes:
-    """Return what a server says: a record, or an SOA that points into the question."""
+def _reply(question: Question, asked: bytes, *rdata: str, in_full: bool = False) -> bytes:
+    """Return what a server says: records, or an SOA that points into the question."""
     query = dns.message.make_query(question.name, type_name(question.rdtype), use_edns=0)
     reply = dns.message.make_response(query)
     owner = reply.question[0].name
-    if rdata is not None:
+    if rdata:
         kind = type_name(question.rdtype)
-        reply.answer.append(dns.rrset.from_text(owner, 300, "IN", kind, rdata))
+        reply.answer.append(dns.rrset.from_text(owner, 300, "IN", kind, *rdata))
     else:
         soa = "ns.example.net. host.example.net. 1 2 3 4 60"
         reply.authority.append(dns.rrset.from_text(owner.parent(), 300, "IN", "SOA", soa))
     wire = reply.to_wire()
     wire = wire[:12] + asked + wire[12 + len(asked) :]
-    if in_full and rdata is not None:
+    if in_full and rdata:
         end = 12 + len(asked)
         assert wire[end : end + 2] == b"\xc0\x0c"
         wire = wire[:end] + asked[:-4].lower() + wire[end + 2 :]
@@ -125,13 +132,45 @@ def test_neighbours_are_read_at_once_from_the_second_batch_on(
     assert taken == [20, 20]
 
 
+@pytest.mark.parametrize("rdtype", [A, PTR, AAAA])
+def test_neighbours_with_several_records_are_read_at_once(
+    monkeypatch: pytest.MonkeyPatch, rdtype: int
+) -> None:
+    taken = _count_runs(monkeypatch)
+    replies = ReplyDecoder()
+    for first in (100, 120, 140):
+        questions = _neighbours(_PARENTS[0], rdtype, 20, first)
+        asked = [_asked(question) for question in questions]
+        wires = [
+            _reply(question, one, *_several(rdtype, first + 60 + at, first + at, first + 30 + at))
+            for at, (question, one) in enumerate(zip(questions, asked, strict=True))
+        ]
+        found = _read(replies, questions, asked, wires)
+        assert [len(answer.records) for answer in found if answer] == [3] * 20
+    assert taken == [20, 20]
+
+
+def test_names_that_end_in_what_differs_are_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = _count_runs(monkeypatch)
+    replies = ReplyDecoder()
+    questions = _neighbours(_PARENTS[0], PTR, 12)
+    asked = [_asked(question) for question in questions]
+    wires = [
+        _reply(question, one, f"h{at + 10}.net.", f"a.h{at + 10}.net.")
+        for at, (question, one) in enumerate(zip(questions, asked, strict=True))
+    ]
+    for _ in range(3):
+        assert None not in _read(replies, questions, asked, wires)
+    assert taken == []
+
+
 def test_negative_neighbours_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = _count_runs(monkeypatch)
     replies = ReplyDecoder()
     for parent in _PARENTS[:2]:
         questions = _neighbours(parent, TXT, 20)
         asked = [_asked(question) for question in questions]
-        wires = [_reply(*one, None) for one in zip(questions, asked, strict=True)]
+        wires = [_reply(*one) for one in zip(questions, asked, strict=True)]
         assert None not in _read(replies, questions, asked, wires)
         assert taken == []
         assert None not in _read(replies, questions, asked, wires)
@@ -146,7 +185,7 @@ def test_a_neighbour_of_another_zone_is_no_part_of_a_negative_run(
     replies = ReplyDecoder()
     questions = _neighbours("a.example.net", TXT, 12)
     asked = [_asked(question) for question in questions]
-    wires = [_reply(*one, None) for one in zip(questions, asked, strict=True)]
+    wires = [_reply(*one) for one in zip(questions, asked, strict=True)]
     for _ in range(2):
         _read(replies, questions, asked, wires)
     assert taken == [12]
@@ -203,7 +242,7 @@ def test_a_pointer_means_something_else_behind_a_label_of_another_length() -> No
     questions = _neighbours(_PARENTS[0], TXT, 9, first=1)
     long = _neighbours(_PARENTS[0], TXT, 9, first=100)
     asked, long_asked = ([_asked(one) for one in some] for some in (questions, long))
-    wires = [_reply(*one, None) for one in zip(long, long_asked, strict=True)]
+    wires = [_reply(*one) for one in zip(long, long_asked, strict=True)]
     for _ in range(3):
         found = _read(replies, long, long_asked, wires)
     assert None not in found
@@ -217,7 +256,7 @@ def test_a_pointer_means_something_else_behind_a_label_of_another_length() -> No
 def test_a_batch_says_what_each_of_its_replies_says(seed: int) -> None:
     chance = random.Random(seed)
     replies = ReplyDecoder()
-    upper, in_full = chance.random() < 0.3, chance.random() < 0.3
+    upper, is_in_full = chance.random() < 0.3, chance.random() < 0.3
     for _ in range(6):
         questions: list[Question] = []
         for _ in range(chance.randrange(1, 4)):
@@ -225,13 +264,15 @@ def test_a_batch_says_what_each_of_its_replies_says(seed: int) -> None:
             first = chance.choice([95, 100, 150])
             questions += _neighbours(parent, rdtype, chance.choice([1, 7, 8, 30]), first)
         asked = [_asked(question, upper=upper) for question in questions]
-        nothing = chance.random() < 0.3
+        records = chance.choice([0, 0, 1, 1, 1, 2, 3])
         wires = []
         for question, one in zip(questions, asked, strict=True):
-            rdata = _RDATA[question.rdtype].format(chance.randrange(100, 250))
-            data = bytearray(_reply(question, one, None if nothing else rdata, in_full=in_full))
+            numbers = [chance.randrange(100, 250) for _ in range(records)]
+            rdata = _several(question.rdtype, *numbers)
+            in_full = is_in_full and records == 1
+            data = bytearray(_reply(question, one, *rdata, in_full=in_full))
             data[:2] = chance.randbytes(2)
-            # What is behind the one record is not looked at, nor how many of that there are.
+            # What is behind the records is not looked at, nor how many of that there are.
             end = len(data) - _OPT
             if chance.random() < 0.02:
                 data[chance.choice([*range(2, 8), *range(12, end)])] = chance.choice(

@@ -275,7 +275,7 @@ class ReplyDecoder:
         """Return the answers of replies with a record of this type."""
         ttls = replies.ttls
         if rdtype != PTR:
-            return made(map(_RDATA_READERS[rdtype], replies.tails), ttls)
+            return made(zip(map(_RDATA_READERS[rdtype], replies.tails), strict=True), ttls)
         heads = [
             data[place + 1 : place + label]
             for data, place, label, _, _ in zip(*replies, strict=True)
@@ -289,7 +289,8 @@ class ReplyDecoder:
         text = b"\n".join(heads)
         if None not in suffixes and len(text.translate(None, WORD_CHARACTERS)) == len(heads) - 1:
             # Nothing but words: what separates them is all that is left.
-            return made(map(add, text.lower().decode().split("\n"), suffixes), ttls)
+            names = map(add, text.lower().decode().split("\n"), suffixes)
+            return made(zip(names, strict=True), ttls)
         return [
             None
             if suffix is None or head.translate(None, WORD_CHARACTERS)
