@@ -90,21 +90,21 @@ class Wildcards:
         return None if parent in self.names else Question(f"*.{parent}", PTR)
 
     def learn_wildcard(self, question: Question, answer: Answer) -> None:
-        """Take the answer to `question()`; one that failed says nothing."""
+        """Take the answer to `question()`; a failed lookup counts as no wildcard."""
         if len(self.names) >= _MAX_WILDCARDS:
             self.names.clear()
         names = cast("tuple[str, ...]", answer.records) if answer.status == NOERROR else ()
         self.names[question.name[2:]] = names
 
     def wildcard_owner(self, reverse: str, names: Sequence[str]) -> str:
-        """Return the wildcard's owner if just its names are those of `reverse`, else ""."""
+        """Return the owner of the wildcard if `names` are exactly its names, else ""."""
         parent = reverse.partition(".")[2]
         made_up = self.names.get(parent)
         return f"*.{parent}" if made_up and made_up == names else ""
 
 
 class OwnZones:
-    """Zones that somebody says are theirs, by their names."""
+    """The zones of the operator (`--own`), by their names."""
 
     __slots__ = ("_zones",)
 
@@ -115,7 +115,7 @@ class OwnZones:
         """Return the zone that would hold `owner` and is not delegated, "" if there is none.
 
         `denied_by`: the zone whose SOA record stood in the negative answer (RFC 2308 §3). If it
-        is above one's own, that is the zone in which the delegation is missing.
+        is above an own zone, it lacks the delegation of that zone.
         """
         missing = ""
         if not self._zones or not denied_by:
@@ -139,8 +139,8 @@ def without_origin(name: str, owner: str) -> str:
 
     A name without it is completed by the origin of the zone (RFC 1035 §5.1), and that is the
     owner of the PTR record or above it: `mail.example.net` in 2.0.192.in-addr.arpa becomes
-    `mail.example.net.2.0.192.in-addr.arpa`. Of a host name in the owner's own domain nobody
-    can tell: outside of the reverse trees the name must be of the registered domain twice.
+    `mail.example.net.2.0.192.in-addr.arpa`. Of a host name in the owner's own domain it
+    cannot be told: outside of the reverse trees the name must be of the registered domain twice.
     """
     origin = owner
     while origin and not name.endswith(f".{origin}"):
@@ -164,7 +164,7 @@ def unconfirmed_result(status: str) -> str:
 
 
 def confirm(address: str, names: Sequence[str], answers: Sequence[Answer]) -> IprevFact:
-    """Hold the address records of the PTR names against the address.
+    """Compare the address records of the PTR names with the address.
 
     `answers` are those to the A (for IPv4) or AAAA question of each of `names`. One name
     that points back is a pass. Without one, a lookup that failed might have been it, so

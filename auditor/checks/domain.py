@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_ADDRESSES", "MAX_HOSTS", "check_domain"]
 
-#: What a hostile zone can make us look up for one domain is bounded: MX hosts, by
-#: preference and name, and addresses of one host, in sorted order.
+#: Limits of lookups for one domain: MX hosts, by preference and name, and addresses of a host,
+#: in sorted order.
 MAX_HOSTS: Final = 20
 MAX_ADDRESSES: Final = 32
 
 
 def check_domain(domain: str, wildcards: Wildcards) -> Steps[DomainFact]:
-    """Look up all that a receiver would of a sending domain, and lint its policy."""
+    """Look up what a receiver looks up about a sending domain, and lint its policy."""
     from auditor.spf.lint.policy import lint  # noqa: PLC0415 - addresses, the most by far, need it not
 
     found = yield from together([_hosts(domain, wildcards), lint(domain)])
@@ -87,10 +87,10 @@ def _addresses(v4: Answer, v6: Answer, wildcards: Wildcards) -> Steps[_Found]:
 
 
 def _common_status(*statuses: str) -> str:
-    """Return what the A and the AAAA lookup say together.
+    """Return the common status of the A and the AAAA lookup.
 
-    An address found is an address found; else a lookup that failed leaves it unknown; a
-    name exists if either lookup says so.
+    NOERROR if either found addresses; else that of a failed lookup; a name exists if either
+    lookup says so.
     """
     if NOERROR in statuses:
         return NOERROR

@@ -102,7 +102,7 @@ class SpfPolicyFact(NamedTuple):
     `status` is that of the TXT lookup; `record` the one policy, None without one or with
     several (`policies` says how many). `lookups` and `voids` are those of the longest path,
     None without a policy; `addresses_v4` and `addresses_v6` are the numbers of addresses that
-    pass, None also if a lookup failed. `problems` are what lint found, as (code, subject).
+    pass, None also if a lookup failed. `problems` are those of lint, as (code, subject).
     """
 
     status: str
@@ -116,7 +116,7 @@ class SpfPolicyFact(NamedTuple):
 
 
 class DomainFact(NamedTuple):
-    """What a domain target's lookups gave."""
+    """The results of the lookups of a domain target."""
 
     status: str
     addresses: tuple[AddressFact, ...]

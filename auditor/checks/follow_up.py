@@ -29,20 +29,20 @@ _MAX_LOOKED_UP: Final = 32
 
 
 class Wildcard(NamedTuple):
-    """What a name has from a wildcard, `name`: address and MX records, as type and fields."""
+    """Address and MX records of the wildcard `name`, as type and fields."""
 
     name: str
     records: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class FollowUpFacts(NamedTuple):
-    """What is known of a target beside its record.
+    """Facts about a target beside its record.
 
     `helo` is the HELO name that was given, `expected` the PTR name, or "". `aliases` are names
     with what their CNAMEs lead to, `addresses` names with their addresses of both families,
     none where that is certain. `policies` are by domain, `problems` by code and domain.
     `wildcards` are those that names come from (RFC 4592) which may have to be published, by name.
-    `is_complete`: all of it was looked up, so that a name which is not in `aliases` is none.
+    `is_complete`: all of it was looked up, so that names not in `aliases` are no aliases.
     """
 
     helo: str = ""
@@ -87,7 +87,7 @@ def _hosts(
     for at, name in enumerate(names):
         pair = answers[2 * at : 2 * at + 2]
         answer = pair[0] if pair[0].canonical else pair[1]
-        if answer.canonical:  # one of a loop leads to nothing
+        if answer.canonical:  # an alias in a loop leads to nothing
             aliases[name] = "" if answer.canonical in answer.chain else answer.canonical
         if all(answer.status in SETTLED for answer in pair):
             addresses[name] = tuple(str(record) for answer in pair for record in answer.records)

@@ -1,4 +1,4 @@
-"""Who runs the reverse zone of an address, and how long caches keep what it says.
+"""Who runs the reverse zone of an address, and for how long caches keep its records.
 
 Looked up by `auditor check` and not part of a record: TTLs change from one answer to the next, and
 a record must not.
@@ -24,7 +24,7 @@ _FILE: Final = "file"
 
 
 class Lifetime(NamedTuple):
-    """For how many seconds what was said of a name and a type may be kept."""
+    """For how many seconds caches may keep the records of a name and type, or their absence."""
 
     name: str
     type: str
@@ -37,7 +37,7 @@ class ReverseZone(NamedTuple):
     `name` is its apex, `servers` its name servers, `contact` the mail address in its SOA record;
     "" and empty for what is not known. `lifetimes` are those of
     the PTR record and of the names' addresses, or of their absence. `exact`: they are as
-    published; a resolver only tells what is left of them.
+    published; a resolver only shows the rest.
     """
 
     name: str = ""
@@ -54,7 +54,7 @@ def look_up_zone(record: Mapping[str, Any]) -> Steps[ReverseZone]:
     names = [name["name"] for name in record["iprev"]["names"]]
     kept = [Question(reverse_name(record["target"]), PTR)]
     kept += [Question(name, rdtype) for name in names]
-    # Whatever is not there is denied by the zone where it would be.
+    # An absent record is denied by the zone that it would be in.
     answers = yield [Question(owner, A), *kept]
     lifetimes = [
         Lifetime(question.name, type_name(question.rdtype), answer.ttl)

@@ -1,7 +1,7 @@
 """Whether servers agree: compares their answers to the same questions.
 
-Used by `auditor check`, and for a sample of a scan, which otherwise asks every question once, of
-whichever server has room, and would not notice.
+Used by `auditor check`, and for a sample of a scan, which otherwise sends each question to one
+server.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ __all__ = ["ServerAnswers", "questions_about", "rdata_text"]
 
 
 class ServerAnswers(NamedTuple):
-    """What each server, by its name, answered to a question; those that are not there lack."""
+    """The answers of servers, by their names, to a question; a server may be missing."""
 
     question: Question
     answers: Mapping[str, Answer]
 
     @property
     def differs(self) -> bool:
-        """Whether two servers that know say different things; a failure says nothing."""
+        """Whether two servers gave different answers; failures do not count."""
         known = [answer for answer in self.answers.values() if answer.status in SETTLED]
         return len({(answer.status, answer.records) for answer in known}) > 1
 
 
 def questions_about(record: Mapping[str, Any]) -> list[Question]:
-    """Return what the servers should agree about: PTR and forward, or what a domain publishes."""
+    """Return the questions of a record to compare: PTR and forward, or those of a domain."""
     target = record["target"]
     if record["kind"] == "domain":
         return [Question(target, rdtype) for rdtype in (A, AAAA, MX, TXT)]

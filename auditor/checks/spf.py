@@ -1,6 +1,6 @@
 """SPF stage: which identities are checked for an address, by evaluator or by range table.
 
-An ISP asks the same policy about a million neighbours. So a policy that comes up again and
+A scan evaluates the same policy for a million neighbours. So a policy that comes up again and
 again is evaluated once for all addresses (`spf.ranges`), and only what that leaves open goes
 through `check_host` one by one. The facts are the same either way.
 """
@@ -26,7 +26,7 @@ __all__ = ["SpfChecker", "SpfIdentity", "given_identities", "identities_of"]
 #: The HELO name for a policy's macros where neither the input nor a PTR name gives one.
 _NO_HELO: Final = "unknown"
 
-#: Evaluations of one policy after which its ranges are worth having, and ranges kept.
+#: Evaluations of one policy after which a range table is built, and tables kept.
 _MIN_EVALUATIONS_FOR_TABLE: Final = 8
 _MAX_TABLES: Final = 1024
 
@@ -46,7 +46,7 @@ class SpfIdentity(NamedTuple):
 def given_identities(helo: str | None, mail_from: Sequence[str]) -> list[SpfIdentity]:
     """Return the identities that were asked for, HELO first, then senders in order.
 
-    Without a HELO name that of the senders is left open: the address's own name.
+    Without a HELO name, `helo` of the senders is None: the name of the address stands in.
     """
     return [
         *([] if helo is None else [SpfIdentity("helo", "", helo)]),
@@ -59,14 +59,14 @@ def identities_of(given: Sequence[SpfIdentity], iprev: IprevFact) -> list[SpfIde
     confirmed = [name.name for name in iprev.names if name.confirms]
     if not given:
         return [SpfIdentity("helo", "", name) for name in confirmed]
-    spoken = confirmed[0] if confirmed else _NO_HELO
+    assumed = confirmed[0] if confirmed else _NO_HELO
     return [
-        identity._replace(helo=spoken) if identity.helo is None else identity for identity in given
+        identity._replace(helo=assumed) if identity.helo is None else identity for identity in given
     ]
 
 
 class SpfChecker:
-    """Checks identities, remembering what policies say of whole ranges for a run."""
+    """Checks identities, with range tables of frequent policies."""
 
     def __init__(self) -> None:
         self._tables: dict[tuple[str, str, int], RangeTable | None] = {}
@@ -137,7 +137,7 @@ class SpfChecker:
         if table.settled:
             self._tables[key] = table
         else:
-            # A lookup failed on the way: not a thing to remember, the next ones try again.
+            # A lookup failed: the table is not kept, and is tried again later.
             self._tables.pop(key, None)
             self._times[key] = 0
 

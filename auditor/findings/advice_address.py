@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PTR_FIXABLE_CODES", "NeededRecords", "is_host_name", "needed_records"]
 
-#: The findings that are cured by a PTR record and an address record for its name.
+#: The findings that a PTR record and an address record for its name fix.
 PTR_FIXABLE_CODES: Final = frozenset(
     {
         "ADDRESS_UNCONFIRMED",
@@ -46,10 +46,10 @@ _MOST_NAMED: Final = 4
 
 
 class NeededRecords(NamedTuple):
-    """What is to be published for an address.
+    """The records that an address needs.
 
-    `owner` is where its PTR record is to stand, `host` the name that it is to have: "" where
-    that is not known. `lacks_ptr` and `lacks_address`: the record for it is not there yet.
+    `owner` is the owner of its PTR record, `host` the name in it: "" if not known. `lacks_ptr`
+    and `lacks_address`: that record has to be added.
     """
 
     address: str
@@ -65,7 +65,7 @@ class NeededRecords(NamedTuple):
 def needed_records(
     record: Mapping[str, Any], code: str, subject: str, known: FollowUpFacts
 ) -> NeededRecords | None:
-    """Return what is to be published against a finding about an address, None about others."""
+    """Return the records that fix a finding about an address, None for other findings."""
     if code not in PTR_FIXABLE_CODES:
         return None
     if record["kind"] == "ip":
@@ -105,7 +105,7 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def is_host_name(name: str, address: str) -> bool:
-    """Whether a name may be given to an address: that of a public host, and no placeholder."""
+    """Whether a name may be given to an address: a public host name, and no placeholder."""
     return (
         "." in name
         and is_hostname(name)
@@ -123,7 +123,7 @@ def _is_doubled(name: str) -> bool:
 
 
 def _shared(host: str, others: Sequence[str]) -> Iterator[str]:
-    """Yield a warning if a name would get an address beside others."""
+    """Yield a warning if a name has other addresses already."""
     if others:
         yield (
             f"{host} has {_listed(others)} already: publish this only if that is the same host, "
@@ -160,7 +160,7 @@ class _Address:
         self._leads_to_host = "PTR_ALIAS_TO_HOST" in codes
 
     def needed(self) -> NeededRecords:
-        """Return what is to be published."""
+        """Return the records to publish."""
         host = next((name for name in self._candidates() if is_host_name(name, self._address)), "")
         published = self._ptr["names"]
         lacks_ptr = not host or host not in published or self._is_wildcard
@@ -183,11 +183,11 @@ class _Address:
 
     def _owner(self) -> str:
         owner: str | None = self._ptr["owner"]
-        # A result of before records had owners: without an alias it can be no other.
+        # Records of older versions have no owner: without an alias it is the reverse name.
         return owner or ("" if self._ptr["chain"] else reverse_name(self._address))
 
     def _candidates(self) -> Iterator[str]:
-        """Yield the names that the address might be given, the best first."""
+        """Yield the candidates for the name of the address, best first."""
         if self._leads_to_host:
             yield self._owner()
         if self._expected:
@@ -198,7 +198,7 @@ class _Address:
         yield from map(self._end, self._names)
         names = [(name["name"], name) for name in self._forward]
         yield from (self._end(name) for name, fact in names if fact["confirms"])
-        # What is confirmed today stays so, even beside a HELO name that leads elsewhere.
+        # A confirmed name stays, even with a HELO name that leads elsewhere.
         yield helo
         for name in self._ptr["names"]:
             yield self._end(without_origin(name, self._owner()))
@@ -206,7 +206,7 @@ class _Address:
             yield from (self._end(name) for name, fact in names if fact["status"] in SETTLED)
 
     def _end(self, name: str) -> str:
-        """Return what a name leads to if it is an alias, "" if that is not known."""
+        """Return the end of the aliases of a name, "" if it is not known."""
         if name in self._known.aliases:
             return self._known.aliases[name]
         return "" if name in self._aliases else name
@@ -224,7 +224,7 @@ class _Address:
         return (self._address,) if host in self._names else ()
 
     def _last_reverse(self) -> str:
-        """Return where the chain of aliases leaves the reverse tree."""
+        """Return the last name of the chain of aliases in the reverse tree."""
         chain: list[str] = self._ptr["chain"]
         return next((name for name in reversed(chain) if is_reverse(name)), chain[0])
 

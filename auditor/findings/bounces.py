@@ -1,9 +1,9 @@
-"""Reads bounces and SMTP replies: what they say about the DNS of the sending address.
+"""Reads bounces and SMTP replies, for causes in the DNS of the sending address.
 
 Text in, diagnosis out. The text may be an enhanced status code (RFC 3463), a line of a log, a
 reply of several lines, or a whole delivery status notification (RFC 3464). What replies mean is
-data, in `replies.toml`. Everything read here comes from strangers: lengths are bounded, and
-whatever is shown of it is made printable by whoever shows it.
+data, in `replies.toml`. All input is hostile: lengths are bounded, and callers
+escape what they show of it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _HEADER: Final = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,60}:[ \t]", re.ASCII)
 _V4: Final = r"(?<![\w.:])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\w)"
 _V6: Final = r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])"
 _ADDRESS: Final = re.compile(f"{_V4}|{_V6}")
-#: The address of the receiver: the host that was talked to, not the one that talked.
+#: The address of the receiver, which is not the sending address.
 _RECEIVER_ADDRESS: Final = re.compile(
     r"(?:\bhost +|\brelay=|\bto +|remote[- ]mta:(?: *dns;)? *|remote server +)[^\s\[(]{1,255}\s*"
     r"[\[(][0-9A-Fa-f:.]{2,45}[\])]",
@@ -67,18 +67,18 @@ _HELO: Final = re.compile(
     r"(?:\bhelo=<?|<(?=[^>\s]{1,253}>: helo command))([A-Za-z0-9][A-Za-z0-9._-]{0,252})",
     re.IGNORECASE,
 )
-#: Enhanced status codes that say nothing of who answers: whatever is refused has them.
+#: Enhanced status codes that do not identify a receiver, since many refusals have them.
 _COMMON_CODES: Final = frozenset({"7.0", "7.1", "5.2"})
 
 
 class Diagnosis(NamedTuple):
-    """What a reply means.
+    """The meaning of a reply.
 
-    `code` is its enhanced status code, else the basic one, "" for words alone; `title` says in
-    a line what it means, `reference` where that is written, "" if nowhere. `findings` are the
-    causes that auditor can find; `receivers` the keys of those that answer so. `address` is the
-    sending address, `domain` that of the sender and `helo` the name in HELO, "" where the text
-    names none. `reply` is the text that was understood.
+    `code` is its enhanced status code, else the basic one, "" for words alone; `title` is
+    its meaning in a line, `reference` the source of that, or "". `findings` are the
+    causes that auditor can find; `receivers` the keys of receivers with this reply. `address`
+    is the sending address, `domain` that of the sender and `helo` the name in HELO, "" if not
+    in the text. `reply` is the text that was recognised.
     """
 
     code: str
@@ -93,7 +93,7 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(text: str, known: Mapping[str, Receiver] | None = None) -> Diagnosis | None:
-    """Return what a bounce, a line of a log or a status code means; None if it is not recognised.
+    """Return the meaning of a bounce, a line of a log or a status code; None if not recognised.
 
     `known`: the receivers by key, those of `receivers()` without any. Of several replies, the
     first that has to do with PTR or SPF counts, else the first known.
@@ -105,7 +105,7 @@ def diagnose(text: str, known: Mapping[str, Receiver] | None = None) -> Diagnosi
 
 
 def _meanings(event: str, known: Mapping[str, Receiver]) -> Iterator[Diagnosis]:
-    """Yield what each reply in the text of one event means, those with a basic code first."""
+    """Yield the meaning of each reply of one event, replies with a basic code first."""
     domain = match[1].lower() if (match := _SENDER.search(event)) else ""
     helo = match[1] if (match := _HELO.search(event)) else ""
     for reply in sorted(_replies(event), key=lambda reply: not reply.basic):
@@ -139,7 +139,7 @@ def _parts(message: Any) -> Iterator[str]:
             for block in part.get_payload():
                 yield from (f"{name}: {value}" for name, value in block.items())
         elif part.get_content_type() == "message/rfc822":
-            return  # the returned message: not the receiver's words
+            return  # the returned message is no reply
         elif part.get_content_maintype() == "text":
             payload = part.get_payload(decode=True) or b""
             yield payload.decode("utf-8", "replace")

@@ -35,7 +35,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *zone.ENTRIES,
     *target.ENTRIES,
 )
-#: Fields of a template that hold something else than a name.
+#: Fields of a template that are no names.
 _NO_NAMES: Final = frozenset({"address", "line", "mechanism", "type"})
 _BY_CODE: Final = {line.code: line for line in ENTRIES}
 
@@ -51,7 +51,7 @@ def entry(code: str) -> Entry:
 
 
 def nearest(text: str) -> str | None:
-    """Return the code that a mistyped one most likely stands for, or None if none is near."""
+    """Return the code that a mistyped one most likely stands for, or None if none is similar."""
     import difflib  # noqa: PLC0415 - only for an error message
 
     return next(iter(difflib.get_close_matches(text.upper(), _BY_CODE, n=1)), None)
@@ -61,8 +61,8 @@ def zone_lines(code: str, **facts: str) -> tuple[str, ...]:
     """Return the zone-file lines to publish against a finding, in master file form.
 
     `facts` fill the fields that `Entry` describes: names without their final dots, which are
-    escaped here (RFC 1035 §5.1). `subject`, that of the finding, fills the field it is for; what
-    follows from `address` need not be given; what is not known is shown as `<name>`. Raises
+    escaped here (RFC 1035 §5.1). `subject`, that of the finding, fills the field of its kind;
+    fields that follow from `address` may be omitted; unknown ones are shown as `<name>`. Raises
     KeyError for an unknown code, ValueError if `address` is not an address, WireError for what
     is not a name.
     """

@@ -19,18 +19,18 @@ class Entry(NamedTuple):
 
     `severity` is the default. `subject` is what the finding's subject is: an `address`, a
     `name`, a `domain`, a `zone`, the `owner` of a record or an input `line`. `title` is a
-    line without a full stop; `why` says why a receiver cares, `references` where that is
-    written; `remedy` is what a postmaster does about it. `undetermined`: the finding is about
-    what could not be learnt, not about what is wrong.
+    line without a full stop; `why` is why a receiver cares, `references` the sources of
+    that; `remedy` is what a postmaster does about it. `undetermined`: the finding is about
+    a failed lookup, not about a fault.
 
-    `beyond_scan`: a scan does not ask what it takes, unless with --authority or --own: found by
+    `beyond_scan`: a scan finds it only with --authority or --own; otherwise it is found by
     `auditor check` with several servers, or by `auditor zones`.
 
     `zone_lines` is what to publish, with fields in braces: `{address}` and what follows from
     it, `{reverse}`, `{type}` (A or AAAA) and `{mechanism}` (`ip4:` or `ip6:`); `{name}`, the
     name at fault; `{host}`, a good name; `{domain}`, the owner of a policy or of MX records;
     `{zone}` and `{server}`, a delegation.
-    What is in angle brackets is to be chosen. `advice` fills in what is known.
+    Parts in angle brackets have to be chosen. `advice` fills in what is known.
     """
 
     code: str

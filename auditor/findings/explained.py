@@ -1,4 +1,4 @@
-"""A finding with all that is to be said about it: why it matters, what to do, what to publish."""
+"""A finding explained: why it matters, what to do, what to publish."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ExplainedFinding(NamedTuple):
     """A finding of a record with its entry in the catalogue, and what to publish against it.
 
     `publish` are lines that a zone takes as they are (RFC 1035 §5.1); `drafts` are comments that
-    become lines when what stands in angle brackets is decided; `notes` belong to them.
+    become lines when the parts in angle brackets are filled in; `notes` belong to them.
     """
 
     code: str

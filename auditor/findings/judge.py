@@ -48,13 +48,13 @@ __all__ = [
     "weigh",
 ]
 
-#: What `verdict` can say, from the best on.
+#: The verdicts, best first.
 VERDICTS: Final = ("pass", "warn", "unknown", "fail")
 
 _UNDETERMINED: Final = frozenset(entry.code for entry in ENTRIES if entry.undetermined)
 _RANK: Final[dict[str, int]] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
-#: What a server says that has not got the zone (RFC 1912 §2.8).
+#: Statuses of a server that does not have the zone (RFC 1912 §2.8).
 _LAME: Final = frozenset({REFUSED, "NOTAUTH"})
 
 _SPF_CODES: Final = {
@@ -109,7 +109,7 @@ def judge_ip(
 
 
 def judge_name(name: str, address: str, codes: list[tuple[str, str]], owner: str = "") -> None:
-    """Judge a PTR name by itself, adding (code, subject) to `found`.
+    """Judge a PTR name by itself, adding (code, subject) to `codes`.
 
     `owner` is where the PTR record stands, "" for the reverse name of the address.
     """
@@ -133,7 +133,7 @@ def judge_name(name: str, address: str, codes: list[tuple[str, str]], owner: str
 
 
 def judge_expected(expected: str, names: Sequence[str], codes: list[tuple[str, str]]) -> None:
-    """Judge PTR names by the one that the input expects, "" for none, adding to `found`."""
+    """Judge PTR names by the expected name of the input, "" for none, adding to `codes`."""
     if expected and expected not in names:
         codes.append(("PTR_UNEXPECTED", expected))
 
@@ -190,9 +190,9 @@ def _judge_iprev(iprev: IprevFact, codes: list[tuple[str, str]]) -> None:
 
 
 def judge_helo(helo: HeloFact, names: Sequence[str], codes: list[tuple[str, str]]) -> None:
-    """Judge the HELO name of an address with PTR names `names`, adding to `found`.
+    """Judge the HELO name of an address with PTR names `names`, adding to `codes`.
 
-    A lookup that failed says nothing about the name.
+    A failed lookup is no finding about the name.
     """
     if helo.status is None:
         codes.append(("HELO_NOT_FQDN", helo.name))
@@ -206,16 +206,15 @@ def judge_helo(helo: HeloFact, names: Sequence[str], codes: list[tuple[str, str]
 
 
 def judge_spf(fact: SpfFact, codes: list[tuple[str, str]]) -> None:
-    """Judge an SPF fact, adding (code, subject) to `found`."""
+    """Judge an SPF fact, adding (code, subject) to `codes`."""
     if fact.differs:
         codes.append(("SPF_VERIFIERS_DIFFER", fact.domain))
     if fact.result == "none":
-        # Nobody expects a policy of a HELO name, and an address literal or a single label
-        # cannot have one.
+        # A HELO name need not have a policy, and an address literal or a single label cannot.
         if fact.identity == "mailfrom" and is_multi_label(fact.domain):
             codes.append(("SPF_NONE", fact.domain))
     elif fact.result == "permerror" and fact.record is None:
-        # The one permerror without a policy: there are several (RFC 7208 §4.5).
+        # The only permerror without a policy: there are several (RFC 7208 §4.5).
         codes.append(("SPF_MULTIPLE_RECORDS", fact.domain))
     elif fact.result == "temperror" and is_bogus(fact):
         codes.append(("SPF_BOGUS", fact.domain))
@@ -300,7 +299,7 @@ def _judge_own_address(fact: AddressFact, codes: list[tuple[str, str]]) -> None:
 
 
 def judge_servers(server_answers: Iterable[ServerAnswers], rule_set: RuleSet) -> list[Finding]:
-    """Return the findings about servers that say different things of the same owner."""
+    """Return the findings about servers with different answers to the same question."""
     return weigh(
         [
             ("SERVERS_DISAGREE", answers.question.name)
@@ -317,7 +316,7 @@ def judge_invalid(target: Target, rule_set: RuleSet) -> list[Finding]:
 
 
 def weigh(codes: list[tuple[str, str]], rule_set: RuleSet) -> list[Finding]:
-    """Return what counts in this run of (code, subject), sorted by both, each once."""
+    """Return the findings for (code, subject) that are selected in this run, sorted, each once."""
     severities = rule_set.severities
     return [
         Finding(code, severities[code], subject)

@@ -1,6 +1,6 @@
-"""A record in one sentence: who refuses mail from the address, and what is wrong with it.
+"""A record in one sentence: which receivers refuse mail from the address, and why.
 
-It says no more than the findings and the receivers' published rules.
+Based on the findings and the published rules of receivers alone.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ __all__ = ["cause", "headline", "most_severe_first"]
 _RANK: Final[dict[str, int]] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 NOTHING_WRONG: Final = "No problems found."
 
-#: What a receiver does to mail, for one and for several, from the strictest on.
+#: The effects of rules on mail, strictest first.
 _VERBS: Final = {
     "refuse": "refuses mail from this address",
     "defer": "defers mail from this address",
     "junk": "files mail from this address as spam",
     "score": "counts it against mail from this address",
 }
-#: Findings about PTR names that are there by mistake, and about others to be replaced.
+#: Findings about PTR names published by mistake, and about others to be replaced.
 _NEVER_MEANT: Final = ("PTR_DOT_MISSING", "PTR_IN_ARPA")
 NAMES_TO_REPLACE: Final = (*_NEVER_MEANT, "PTR_INVALID_NAME", "PTR_UNKNOWN_TLD", "PTR_GENERIC")
-#: Receivers beside the first that are named.
+#: Receivers that are named after the first.
 _MOST_NAMED: Final = 3
 
-#: What is wrong, with the finding's subject as {0}; codes without a text have their title.
+#: Clauses for findings, with the subject as {0}; codes without a clause use their title.
 _TEXTS: Final = {
     "PTR_MISSING": "it has no PTR record",
     "DELEGATION_MISSING": "the zone {0} is not delegated: {zone} denies it",
@@ -65,7 +65,7 @@ _TEXTS: Final = {
 
 
 def headline(record: Mapping[str, Any], chosen: Iterable[Receiver]) -> str:
-    """Return the sentence about a record; `chosen`: the receivers whose rules count."""
+    """Return the sentence about a record; `chosen`: the receivers whose rules apply."""
     findings = most_severe_first(record["findings"])
     matching = matching_rules(record, chosen)
     if matching and not _is_beside(findings, matching):
@@ -73,7 +73,7 @@ def headline(record: Mapping[str, Any], chosen: Iterable[Receiver]) -> str:
     if not findings:
         return NOTHING_WRONG
     text = cause(record, findings[0])
-    if not text.startswith(findings[0]["subject"]):  # which is a name, and stays as it is
+    if not text.startswith(findings[0]["subject"]):  # a name keeps its case
         text = text[0].upper() + text[1:]
     return f"{text}."
 
@@ -84,7 +84,7 @@ def most_severe_first(findings: Iterable[Mapping[str, Any]]) -> list[Mapping[str
 
 
 def cause(record: Mapping[str, Any], finding: Mapping[str, str]) -> str:
-    """Return what a finding of a record says, as a clause."""
+    """Return a finding of a record as a clause."""
     code, subject = finding["code"], finding["subject"]
     template = _TEXTS.get(code)
     if template is None:
@@ -99,7 +99,7 @@ def cause(record: Mapping[str, Any], finding: Mapping[str, str]) -> str:
         subject,
         status=forward["status"],
         addresses=", ".join(forward["addresses"]),
-        zone=(record["ptr"] or {}).get("zone") or "the zone above",
+        zone=(record["ptr"] or {}).get("zone") or "the parent zone",
         type="AAAA" if ":" in record["target"] else "A",
     )
 
@@ -107,7 +107,7 @@ def cause(record: Mapping[str, Any], finding: Mapping[str, str]) -> str:
 def _is_beside(
     findings: Sequence[Mapping[str, str]], matching: Sequence[tuple[Receiver, Rule]]
 ) -> bool:
-    """Tell whether receivers only count something, and there is an error besides."""
+    """Tell whether the rules only score other findings, and there is an error besides."""
     if not findings or any(rule.effect != "score" for _, rule in matching):
         return False
     counted = {code for _, rule in matching for fact in rule.when for code in CODES_OF_FACTS[fact]}
@@ -119,7 +119,7 @@ def _refusal(
     findings: Sequence[Mapping[str, str]],
     matching: Sequence[tuple[Receiver, Rule]],
 ) -> str:
-    """Return the strictest that receivers do, and why."""
+    """Return the strictest effect of the rules, and its reason."""
     receiver, rule = min(matching, key=_strictness)
     reason = _reason(record, findings, rule)
     others = [
@@ -152,7 +152,7 @@ def _condition(rule: Rule) -> str:
 
 
 def _reason(record: Mapping[str, Any], findings: Sequence[Mapping[str, str]], rule: Rule) -> str:
-    """Return why a rule applies: by the finding that says so, or else by its fact."""
+    """Return why a rule applies: the finding behind it, or else its fact."""
     facts = [fact for fact in FACTS if fact in rule.when]
     for fact in facts:
         for finding in findings:
@@ -162,7 +162,7 @@ def _reason(record: Mapping[str, Any], findings: Sequence[Mapping[str, str]], ru
 
 
 def _deeper(finding: Mapping[str, str], findings: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
-    """Return the finding that says why a name has no address: it was never meant."""
+    """Return the finding that explains why a name has no address: it is a mistake."""
     for code in _NEVER_MEANT:
         for other in findings:
             if (other["code"], other["subject"]) == (code, finding["subject"]):

@@ -1,8 +1,8 @@
 """Severities by the published rules of the chosen receivers (`--receiver`).
 
 A finding for which a receiver refuses or defers mail is an error; one that it counts, files as
-spam, or acts on under a condition is a warning. Nobody has published that the others matter, so
-they are notices at most. Undetermined findings stay undetermined.
+spam, or acts on under a condition is a warning. No receiver has published rules about the others,
+so they are notices at most. Undetermined findings stay undetermined.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IPV6: Final = "ipv6"
 #: Facts that exclude both addresses without a name and those whose names lead back.
 _OF_OTHERS: Final = frozenset({"unconfirmed", "temporary"})
 _SEVERE: Final = frozenset({"warning", "error"})
-#: What is done to mail in any case, as far as it is published.
+#: Effects without further conditions.
 _CERTAIN: Final = frozenset({"refuse", "defer"})
 #: Facts of each code of a finding; some codes belong to none.
 _FACTS_OF_CODE: Final = {code: fact for fact, codes in CODES_OF_FACTS.items() for code in codes}
@@ -36,8 +36,8 @@ _SENDER_FACTS: Final = frozenset(fact for fact in FACTS if fact.startswith("spf-
 class ReceiverRulings:
     """Rulings for addresses, by what `receivers` have published.
 
-    `rule_set` says which codes count and how severe they are otherwise; those that are
-    `overridden` stay as it says.
+    `rule_set` has the selected codes and their other severities; severities of `overridden`
+    codes do not change.
     """
 
     def __init__(
@@ -99,5 +99,5 @@ class ReceiverRulings:
 
 
 def _is_kept(code: str) -> bool:
-    """Tell whether receivers have no say in a finding: it is undetermined, or a line is wrong."""
+    """Tell whether rules do not change a finding: it is undetermined, or about an invalid line."""
     return entry(code).undetermined or code == "TARGET_INVALID"

@@ -37,7 +37,7 @@ __all__ = [
 Effect: TypeAlias = Literal["refuse", "defer", "junk", "score"]
 Sure: TypeAlias = Literal["read", "quoted"]
 
-#: What a rule may depend on, each with what it means.
+#: Facts that rules depend on, with their meanings.
 FACTS: Final[Mapping[str, str]] = {
     "no-ptr": "the address has no PTR record",
     "unconfirmed": "no PTR name has the address (FCrDNS fails)",
@@ -53,7 +53,7 @@ FACTS: Final[Mapping[str, str]] = {
     "helo-mismatch": "the HELO name does not have the address",
 }
 
-#: The findings that say the same of an address as a fact does.
+#: The findings that correspond to each fact.
 CODES_OF_FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "no-ptr": ("PTR_MISSING", "PTR_ALIAS_TO_HOST"),
     "unconfirmed": ("FORWARD_MISSING", "FORWARD_MISMATCH", "PTR_DOT_MISSING", "PTR_IN_ARPA"),
@@ -78,11 +78,11 @@ _RECEIVER_KEYS: Final = {"name", "rules", "source", "published", "seen", "sure"}
 
 
 class Rule(NamedTuple):
-    """What a receiver does where all facts of `when` hold, and where it says so.
+    """The effect of a receiver's rule if all facts of `when` hold, with its source.
 
     `reply` is an SMTP reply or the name of a symbol, "" if unknown; `points` count towards
     `threshold` where the effect is a score (else both are 0). `option`: the setting without
-    which the rule does not apply; `unless`: what keeps the receiver from applying it. `sure`
+    which the rule does not apply; `unless`: a condition under which it does not apply. `sure`
     says whether the source was "read" or is "quoted" by others; `seen` is when.
     """
 
@@ -100,7 +100,7 @@ class Rule(NamedTuple):
 
     @property
     def is_certain(self) -> bool:
-        """Whether it applies in any case, as far as it is published."""
+        """Whether it applies without further conditions, as published."""
         return not (self.unless or self.option)
 
 

@@ -40,10 +40,9 @@ def check_host(
 
     `address` is canonical text; an IPv4-mapped one counts as IPv4 (RFC 7208 §5). `sender` is
     for the `mailfrom` identity: local-part and domain, "" for the null reverse-path, which
-    means `postmaster@helo`; for `helo` it is ignored. `helo` may be anything that a client
-    may say.
+    means `postmaster@helo`; for `helo` it is ignored. `helo` may be any text.
 
-    What the same answers give is the same to the octet: `%{t}` is 0 and `%{r}` is `unknown`.
+    The same answers give the same fact to the octet: `%{t}` is 0 and `%{r}` is `unknown`.
     """
     local, _, from_domain = (
         sender.rpartition("@") if identity == "mailfrom" and sender else ("", "", helo)
@@ -66,6 +65,6 @@ def check_host(
 def helo_policy(name: str, answer: Answer) -> SpfFact | bytes | None:
     """Return the policy of a HELO name (canonical) from the answer to its TXT question.
 
-    Or the fact if there is none to be evaluated; None where that is for `check_host` to say.
+    Or the fact if there is no policy; None if only `check_host` can tell.
     """
     return policy_or_fact("helo", name, answer) if is_multi_label(name) else None

@@ -1,6 +1,6 @@
 """Compiles policies for `evaluator`: everything that is the same for all clients, once.
 
-Domain owners decide how much there is to keep, so it is bounded.
+What is kept is bounded, since policies may be hostile.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _KINDS: Final = {
 
 _NEW: Final = tuple.__new__
 
-#: What a domain-spec is made of that means the same to everybody who reads it.
+#: Characters of a domain-spec that all verifiers read alike.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _MAX_TERM_CHARACTERS: Final = 255
 
@@ -66,7 +66,7 @@ class CompiledTerm(NamedTuple):
     where that is the domain of the policy. `shift`: the bits of an address that do not
     matter; for ip4 and ip6 `network` are those that do.
 
-    What an opaque one is about is not known here: `ptr`, and terms with macros.
+    Opaque terms are left to pyspf: `ptr`, and terms with macros.
 
     Many networks in a row are one: `nets` has them by shift and network, each with its place
     in the row.
@@ -95,7 +95,7 @@ class _NotCompilableError(ValueError):
 
 
 class _PolicyCompiler:
-    """Policies that were compiled, by record and IP version; all forgotten when they are many."""
+    """Compiled policies by record and IP version; all are dropped when they are too many."""
 
     __slots__ = ("_known", "_octets")
 
@@ -104,7 +104,7 @@ class _PolicyCompiler:
         self._octets = 0
 
     def __call__(self, policy: bytes, version: int) -> CompiledPolicy | None:
-        """Return a policy to be evaluated, None for one that is not for here."""
+        """Return the compiled policy, None for one that is left to pyspf."""
         key = policy, version
         known = self._known
         program = known.get(key)
@@ -117,7 +117,7 @@ class _PolicyCompiler:
         return program
 
 
-#: Return a policy to be evaluated, None for one that is not for here.
+#: Return the compiled policy, None for one that is left to pyspf.
 compiled_policy: Final = _PolicyCompiler()
 
 #: Mechanisms that many policies have: `a`, `-all`, the includes of the large providers.
@@ -125,7 +125,7 @@ _OPS: Final[dict[tuple[str, int], CompiledTerm]] = {}
 
 
 def _compiled(policy: bytes, version: int) -> CompiledPolicy | None:
-    """Take a policy apart as `parser` does; None if pyspf has to."""
+    """Compile a policy; None if it is left to pyspf."""
     ops = []
     modifiers: dict[str, Term] = {}
     try:
@@ -156,7 +156,7 @@ def _compiled(policy: bytes, version: int) -> CompiledPolicy | None:
 
 
 def _joined(ops: list[CompiledTerm]) -> tuple[CompiledTerm, ...]:
-    """Return the terms with many networks in a row as one."""
+    """Merge rows of many networks into one term each."""
     if len(ops) < _MIN_TABLE_NETWORKS:
         return tuple(ops)
     terms: list[CompiledTerm] = []
@@ -197,7 +197,7 @@ def _op(term: Term, version: int) -> CompiledTerm | None:
         ):
             raise _NotCompilableError
         owner = target
-    # Of redirect= pyspf tells the name in lower case.
+    # pyspf shows the name redirect in lower case.
     text = term.text if term.qualifier else f"redirect={term.spec}"
     op = CompiledTerm(kind, text, result, name, owner, shift, 0)
     if term.qualifier:

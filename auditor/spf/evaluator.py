@@ -2,7 +2,7 @@
 
 Evaluates valid policies as long as no `ptr` and no macro is reached and no `exp=` is needed.
 Outcome and questions equal those of `pyspf_evaluator` to the octet, at a twentieth of the cost; a
-property test compares the two. Everything else is left to pyspf, but its questions are foreseen
+property test compares the two. Everything else is left to pyspf, but its questions are predicted
 here.
 """
 
@@ -111,12 +111,12 @@ def evaluate_directly(
     """Return what a policy says about a client, or the questions without an answer yet.
 
     None: this is for pyspf. `policy` is the SPF record of `domain` (canonical), in ASCII.
-    Questions are all those that are going to be raised, as far as one can tell: a lookup
+    The questions are all that can be predicted: a lookup
     without an answer yet counts as no match, and the terms after it are looked at as well.
     Every round brings answers that were lacking, and there are few of them (§4.6.4).
     """
     if ":" in domain:
-        return None  # which pyspf takes for the end of a mechanism's name
+        return None  # which pyspf takes for the end of the name of a mechanism
     run = _Evaluation(client, answers)
     program = compiled_policy(policy, client[1])
     try:
@@ -134,10 +134,10 @@ def evaluate_directly(
 def lacking_questions(
     client: Client, policy: bytes, domain: str, answers: Mapping[Question, Answer]
 ) -> list[Question]:
-    """Return what the policy is going to ask about a client, as far as one can tell.
+    """Return the questions of a policy about a client that can be predicted.
 
-    For those who evaluate it themselves, to save rounds: a lookup that is not understood here,
-    or without an answer yet, counts as no match. Terms are looked at up to the first one that
+    For other evaluators, to save rounds: a lookup that is not supported here, or without an
+    answer yet, counts as no match. Terms are looked at up to the first one that
     surely matches, and to the lookup limit; so the questions are few.
     """
     if ":" in domain:
@@ -163,7 +163,7 @@ def helo_fact(
 def shared_outcome(policy: bytes, version: int) -> Outcome | None:
     """Return what a policy says of any client that has an address of the policy's domain.
 
-    None if there is more to it: then it is for `evaluate_directly`. For `a` and `all`, where
+    None if it depends on more: then use `evaluate_directly`. For `a` and `all`, where
     they are the first term that counts.
     """
     program = compiled_policy(policy, version)
@@ -178,7 +178,7 @@ def shared_outcome(policy: bytes, version: int) -> Outcome | None:
 
 
 class _Evaluation:
-    """One evaluation: what it has spent, and what it lacks.
+    """One evaluation: the lookups and voids so far, and the missing answers.
 
     `eager`: as verifiers do that look up all hosts of an mx before they compare any.
     `skipped_void`: a host behind the one that matched has no address. `ahead`: only the
@@ -275,7 +275,7 @@ class _Evaluation:
         return False
 
     def _leave(self) -> None:
-        """Leave the rest to pyspf; not as long as something lacks, which might match before."""
+        """Leave the rest to pyspf, unless answers are missing, which might match before."""
         if not self.lacking and not self._ahead:
             raise _NeedsPyspfError
 
@@ -345,7 +345,7 @@ class _Evaluation:
         return self.evaluate_policy(program, op.name, op.owner, included=True)[0] == "pass"
 
     def _redirect(self, op: CompiledTerm, included: bool) -> tuple[str, str | None]:  # noqa: FBT001 - as it is
-        """Let another policy take the place of this one (§6.1)."""
+        """Continue with the policy of a redirect in place of this one (§6.1)."""
         self._spend()
         if op.kind == IS_OPAQUE:
             self._leave()

@@ -31,7 +31,7 @@ __all__ = ["AskedLookup", "Outcome", "Trace", "TraceStep", "trace_host"]
 Outcome: TypeAlias = Literal["match", "no match", "error", "not reached"]
 
 _POSTMASTER: Final = "postmaster"
-#: What of a term's lookups is kept, for people to see.
+#: Limits of the lookups of a term that are shown.
 _MAX_ASKED: Final = 64
 _MAX_RECORDS: Final = 16
 _MAX_TEXT_OCTETS: Final = 1024
@@ -49,7 +49,7 @@ class AskedLookup(NamedTuple):
 class TraceStep(NamedTuple):
     """A mechanism or redirect, and how it went.
 
-    `lookups` and `voids` are those spent when it was done with. `policy` is that of an
+    `lookups` and `voids` are the counts after it. `policy` is that of an
     include or redirect, as far as there was one.
     """
 
@@ -73,7 +73,7 @@ class Trace(NamedTuple):
 def trace_host(
     address: str, identity: Literal["helo", "mailfrom"], sender: str, helo: str
 ) -> Steps[tuple[SpfFact, Trace | None]]:
-    """Return what `check_host` does, and how it came to it; None without a policy."""
+    """Return the fact of `check_host`, and the trace of its evaluation; None without a policy."""
     answers: dict[Question, Answer] = {}
     fact = yield from _remember(check_host(address, identity, sender, helo), answers)
     policy = only_policy(answers[Question(fact.domain, TXT)]) if fact.record is not None else None
@@ -138,7 +138,7 @@ class _Level:
         return Trace(self.domain, self.text, tuple(self._steps(policy, error)), before)
 
     def _steps(self, policy: Policy, error: str) -> Iterator[TraceStep]:
-        """Put the notes to the terms: each in turn belongs to the next one that costs lookups."""
+        """Assign the notes to the terms: each belongs to the next term that costs lookups."""
         notes = iter(self.notes)
         left = len(self.notes)
         ended = self.failed and not self.notes

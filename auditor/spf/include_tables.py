@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["IncludeTables", "KnownAnswers", "TableEvaluation", "is_settled"]
 
-#: Answers that one evaluation uses; as many as another may ask for in `records`.
+#: Answers that one evaluation may use; the same limit as in `records`.
 _MAX_USED_ANSWERS: Final = 400
 
 
 class KnownAnswers(Answers):
-    """Answers that are shared by many evaluations; bounded by those that one of them uses."""
+    """Answers shared by many evaluations, with a limit of those that one evaluation uses."""
 
     def __init__(self, known: dict[Question, Answer]) -> None:
         super().__init__()
@@ -45,12 +45,12 @@ class KnownAnswers(Answers):
 
     @property
     def exhausted(self) -> bool:
-        """Whether no more should be asked."""
+        """Whether the limit of answers is reached."""
         return self._times >= _MAX_USED_ANSWERS
 
 
 def is_settled(parts: Sequence[RangePart]) -> bool:
-    """Tell whether no lookup failed: what one did is not to be remembered, it is tried again."""
+    """Tell whether no lookup failed: a failed one is not kept, so that it is tried again."""
     return all(label.result != "temperror" for _, label in parts)
 
 
@@ -79,9 +79,9 @@ class IncludeTables:
 
 
 class TableEvaluation(RangeEvaluation):
-    """The evaluation of included policies, each once for all addresses that have spent as much.
+    """The evaluation of included policies, each once for all addresses of equal cost so far.
 
-    What is left of it for some addresses is cut out of that.
+    The part for some addresses is cut out of it.
     """
 
     __slots__ = ("_tables",)

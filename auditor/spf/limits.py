@@ -1,4 +1,4 @@
-"""Limits of SPF processing (RFC 7208 §4.6.4), and what of them has been spent.
+"""Limits of SPF processing (RFC 7208 §4.6.4), and how much of them is used.
 
 Ten lookups, two void lookups, ten MX hosts.
 """
@@ -23,7 +23,7 @@ MAX_MX: Final = 10
 
 
 class Spent:
-    """What an address of one IP version has spent, and whether its evaluation has ended."""
+    """Lookups and voids of an address of one IP version, and whether its evaluation has ended."""
 
     __slots__ = ("ended", "lookups", "voids")
 

@@ -132,7 +132,7 @@ def fit_domain(name: str) -> str:
     while len(name) > _MAX_DOMAIN_CHARACTERS:
         cut = name.find(".", len(name) - _MAX_DOMAIN_CHARACTERS - 1)
         if cut < 0:
-            break  # one label, and no name
+            break  # a single label, which is no name
         name = name[cut + 1 :]
     return name
 
@@ -141,7 +141,7 @@ class MacroValues:
     """The values of the macros for an IP version and a domain, and for what else is given.
 
     `sender` and `helo` are as for `check_host`, None where they are not known; of the
-    sender only the local-part counts, for its domain is the one asked about. `domain` is
+    sender only the local-part counts, since its domain is that of the policy. `domain` is
     None for what many domains share: it has to be the same for all of them.
     """
 
@@ -219,9 +219,9 @@ def is_surely_named(spec: MacroString) -> bool:
 
 @lru_cache(maxsize=4096)
 def owner_of(name: str) -> str | None:
-    """Return an expanded name as the owner name to ask for, None if it is none (§4.8).
+    """Return an expanded name as the owner name to ask for, None if it is not a name (§4.8).
 
-    A backslash in it is a backslash, for SPF knows no escapes.
+    A backslash in it is a backslash, since SPF has no escapes.
     """
     try:
         owner = normalise(name.replace("\\", "\\\\"))

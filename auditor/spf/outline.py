@@ -21,7 +21,7 @@ _VERSIONS: Final = {"ip4": 4, "ip6": 6}
 
 Networks: TypeAlias = "dict[int, list[Interval]]"
 
-#: What terms ask for at once.
+#: The types that a term looks up first.
 _ASKED: Final = {"include": (TXT,), "redirect": (TXT,), "a": (A, AAAA), "mx": (MX,), "exists": (A,)}
 
 
@@ -29,8 +29,8 @@ class CostlyTerm(NamedTuple):
     """A term that costs lookups, or `all`.
 
     `owner` is its target name, None if that is no name; only if it `is_fixed`. Else it is the
-    domain of the policy, or depends on macros. `questions` are those about it that are asked at
-    once. `before`: by IP version the networks of ip4 and ip6, if any, since the costly term before.
+    domain of the policy, or depends on macros. `questions` are the first about
+    it. `before`: by IP version the networks of ip4 and ip6, if any, since the costly term before.
     """
 
     term: Term
@@ -41,7 +41,7 @@ class CostlyTerm(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """What of a policy matters for its tree.
+    """The parts of a policy that matter for its tree.
 
     `asking`: the costly terms before `all`, with the redirect. `is_union`: it passes whatever
     any of its terms matches, and nothing else. `networks` are those behind the last costly term.
@@ -81,7 +81,7 @@ def _costly(term: Term, before: Networks) -> CostlyTerm:
 
 
 def first_questions(kind: str, owner: str | None) -> tuple[Question, ...]:
-    """Return what a term about a name asks for at once: nothing if it is None."""
+    """Return the first questions of a term about a name; none if it is None."""
     if owner is None:
         return ()
     return tuple([Question(owner, rdtype) for rdtype in _ASKED.get(kind, ())])

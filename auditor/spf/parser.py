@@ -34,7 +34,7 @@ MECHANISMS: Final = frozenset({"all", "include", "a", "mx", "ptr", "exists", "ip
 #: The terms that count against the limit of ten lookups (§4.6.4).
 LOOKUP_TERMS: Final = frozenset({"include", "a", "mx", "ptr", "exists", "redirect"})
 
-#: As many problems of one policy are noted: a record of 64 KiB has room for thousands.
+#: Problems of one policy that are noted: a record of 64 KiB has room for thousands.
 MAX_PROBLEMS: Final = 100
 
 _MAX_KEPT_CHARACTERS: Final = 2048  # characters of a policy
@@ -114,7 +114,7 @@ _RESULTS: Final = {"+": "pass", "-": "fail", "?": "neutral", "~": "softfail"}
 
 
 class SyntaxProblem(NamedTuple):
-    """What is no SPF in a policy: where it is, in octets, its text, and what is wrong."""
+    """A syntax error in a policy: its offset in octets, its text, and a message."""
 
     position: int
     text: str
@@ -139,7 +139,7 @@ class Policy(NamedTuple):
 
 
 class _BadTermError(ValueError):
-    """A term that is none; the message says why."""
+    """A text that is no valid term; the message says why."""
 
 
 def parse_policy(text: bytes | str) -> Policy:
@@ -190,7 +190,7 @@ def parsed(text: bytes) -> Policy:
 
 
 def parse_term(text: str, start: int = 0) -> Term:
-    """Return the term that starts there; what is none is a ValueError that says why."""
+    """Parse one term. Raises ValueError for an invalid one, with the reason."""
     strange = _UNPRINTABLE.search(text)
     if strange is not None:  # §12: only visible characters of ASCII, and space
         octet = ord(strange[0][0])
@@ -329,7 +329,7 @@ def _why_no_address(kind: str, text: str) -> str:
 
 
 def _why_unknown(name: str, colon: str, argument: str) -> str:
-    """Say what is wrong with a term whose name is none, and what may have been meant."""
+    """Return the error of a term with an unknown name, with a suggestion."""
     lowered = name.lower()
     if not name:
         return "no mechanism: a qualifier or colon alone"

@@ -16,16 +16,16 @@ __all__ = ["MAX_KEPT_OCTETS", "PolicyMemo"]
 K = TypeVar("K", bound=str | bytes)
 T = TypeVar("T")
 
-#: Octets of a policy: what a hostile zone can make long is not kept.
+#: Octets of a policy that is kept: hostile ones may be long.
 MAX_KEPT_OCTETS: Final = 2048
 #: Octets of all policies of a generation.
 _GENERATION_OCTETS: Final = 1 << 19
 
 
 class PolicyMemo(Generic[K, T]):
-    """Keeps what `make` returns for a text: two generations, the older one goes as a whole.
+    """Keeps what `make` returns for a text: two generations, the older dropped as a whole.
 
-    What comes up again moves to the younger one. A text is octets, or a character an octet.
+    Texts used again move to the younger one. A text is octets, or has one character per octet.
     """
 
     __slots__ = ("_make", "_octets", "_old", "_young")
@@ -37,7 +37,7 @@ class PolicyMemo(Generic[K, T]):
         self._octets = 0
 
     def __call__(self, text: K) -> T:
-        """Return what the text comes to."""
+        """Return what `make` returns for the text."""
         made = self._young.get(text)
         if made is not None:
             return made

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PolicySummary", "TreePolicy", "TreeTerm", "policy_summary"]
 
-#: What of a tree is shown: an honest one is far smaller, and a hostile one has no end.
+#: Limits of a tree: genuine ones are far smaller, and hostile ones may be endless.
 _MAX_DEPTH: Final = 20
 _MAX_TERMS: Final = 1000
 _MAX_OCTETS: Final = 1 << 19
@@ -79,15 +79,15 @@ class PolicySummary(NamedTuple):
     """The policy of a domain as a whole.
 
     `status` is that of the TXT lookup, None for what is no domain name. `record` and
-    `explanation` are as in `SpfFact`, the latter where there is no one policy to evaluate;
+    `explanation` are as in `SpfFact`, the latter if there is not exactly one policy;
     then `tree` is None and all counts are 0. `lookups` (the higher of both IP versions) and
     `voids` (for IPv4 and for IPv6) are those of the longest path: 11 lookups at least where a
     loop is on it.
 
     `addresses_v4` and `addresses_v6` are the numbers of addresses that pass, out of 2^32 and
-    2^128; about the `undecided` ones only `check_host` can tell. `complete` is False if the
+    2^128; the `undecided` ones depend on more than the address. `complete` is False if the
     tree was too large to be followed. `settled` and `ttl` are as in `RangeTable`; `answers`
-    are all that were had.
+    are all that were received.
     """
 
     domain: str
@@ -366,7 +366,7 @@ class _TreeBuilder:
         return answer
 
     def _resolve(self, term: Term, owner: str) -> Steps[tuple[str | None, bool]]:
-        """Count what a, mx and exists ask; return the trouble, and whether all match."""
+        """Count the lookups of a, mx and exists; return the trouble, and whether all match."""
         kind = term.kind
         if kind == "exists":
             answer = yield from self._ask(Question(owner, A))

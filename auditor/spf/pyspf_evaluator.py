@@ -40,7 +40,7 @@ from auditor.wire.codes import AAAA, MX, NOERROR, PTR, SETTLED, TXT, A, type_nam
 
 with warnings.catch_warnings():
     # pyspf 2.0.14 has escapes in its docstrings that Python warns of whenever it compiles
-    # them: on every run where bytecode cannot be kept. Nobody who audits can do anything.
+    # them: on every run where bytecode cannot be kept. Users can do nothing about it.
     warnings.simplefilter("ignore")
     import spf
 
@@ -65,7 +65,7 @@ _MAX_TERM_CHARACTERS: Final = 255
 
 
 class _Hosts(tuple[str, ...]):
-    """The hosts of an mx, whose addresses have not been looked at yet."""
+    """The hosts of an mx, whose addresses are not compared yet."""
 
     __slots__ = ()
 
@@ -175,7 +175,7 @@ class PyspfQuery(spf.query):  # type: ignore[misc] # pyspf has no type informati
             mechanisms, redirect, exp = without_modifiers(spf_text)
         except SpfSyntaxError as error:
             raise spf.PermError(str(error)) from error
-        # To pyspf every level is the outermost, so that it tells which term has matched.
+        # Each level is evaluated as the outermost, so that pyspf reports the term that matched.
         outcome: tuple[str, int, str] = super().check0(mechanisms, 0)
         if self.mechanism is None and redirect is not None:
             self.check_lookups()
@@ -298,7 +298,7 @@ class PyspfQuery(spf.query):  # type: ignore[misc] # pyspf has no type informati
         return [address for name in names for address in self.lookup(name, self.rdtype)]
 
     def validated_ptrs(self) -> list[str]:
-        """Return those of the first ten PTR names that lead back to the client (§5.5)."""
+        """Return the names among the first ten PTR names that lead back to the client (§5.5)."""
         self.void_counted = None if self.eager else False
         try:
             ptr_names = cast("Sequence[str]", self.dns_ptr(self.i))
@@ -340,7 +340,7 @@ class PyspfQuery(spf.query):  # type: ignore[misc] # pyspf has no type informati
         return False
 
     def gather(self, names: Iterable[str]) -> None:
-        """Note all the addresses that are lacking, rather than one a run."""
+        """Note all missing addresses at once, rather than one a run."""
         wanted = [Question(name, self.rdtype) for name in names]
         self.lacking.update(dict.fromkeys(q for q in wanted if q not in self.answers))
         if self.lacking:

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-#: What one walk may cost: terms, intervals and records looked at, about 1 µs each. An honest
+#: What one walk may cost: terms, intervals and records looked at, about 1 µs each. A genuine
 #: policy needs a hundredth. What is left then is undecided.
 _MAX_WORK: Final = 500_000
 
@@ -52,7 +52,7 @@ Path: TypeAlias = tuple[tuple[str, str | None], ...]
 
 
 class RangeOutcome(NamedTuple):
-    """How the evaluation ended for a part: `result` is None if that depends on more.
+    """How the evaluation ended for a part: `result` is None if it depends on more than the address.
 
     `trouble` tells apart the errors of one term; `explained` is False for a fail with exp=, and
     where it takes `check_host` to know whether all verifiers come to this result.
@@ -75,7 +75,7 @@ class RangePart(NamedTuple):
 
 
 def peculiar(owner: str) -> bool:
-    """Tell whether a name looks like an address, which pyspf takes for one here and there."""
+    """Tell whether a name looks like an address; pyspf takes some for one."""
     return ":" in owner or owner.rpartition(".")[2].isdigit()
 
 
@@ -114,7 +114,7 @@ class Level:
     def match(self, term: Term, spans: Iterable[Interval], *, certain: bool = True) -> None:
         """Let a mechanism match what lies in any of the spans.
 
-        Not `certain`: there are verifiers that might see it otherwise.
+        Not `certain`: some verifiers might decide otherwise.
         """
         groups = self.groups
         emptied = False
@@ -167,7 +167,7 @@ class RangeEvaluation:
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether something was left undecided since it took too much."""
+        """Whether something is undecided because of the limits."""
         return self._work > _MAX_WORK or self._answers.exhausted
 
     def evaluate_policy(
@@ -286,7 +286,7 @@ class RangeEvaluation:
         level.groups = {spent: union(ranges) for spent, ranges in going_on.items()}
 
     def redirect(self, term: Term, level: Level, *, included: bool) -> Steps[None]:
-        """Let another policy take the place of this one (§6.1)."""
+        """Continue with the policy of a redirect in place of this one (§6.1)."""
         level.spend(term.text)
         target = self._values.expand(term.pieces, level.domain)
         if not level.groups:

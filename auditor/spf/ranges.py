@@ -1,7 +1,7 @@
 """`check_host()` (RFC 7208 §4) for ranges of addresses, and tables of ranges.
 
 The results equal those of `check_host` at every address; where a policy depends on the sender,
-on HELO or on the single address, the part is marked and left to `check_host`. The cost grows
+on HELO or on the single address, the part is marked as undecided. The cost grows
 with the size of the policy, not with the number of addresses.
 """
 
@@ -41,7 +41,7 @@ __all__ = [
 
 Identity: TypeAlias = Literal["helo", "mailfrom"]
 
-#: Errors of so many terms are put into words, each by one run of pyspf.
+#: Terms whose errors get an explanation, each by one run of pyspf.
 _MAX_EXPLAINED: Final = 8
 
 
@@ -53,8 +53,8 @@ class RangeResult(NamedTuple):
     and redirects: pairs of the domain of a policy, as it was referred to, and a term of it,
     None for the end of a policy; it is empty where no policy was evaluated.
 
-    `decided` is False, and `result` None, where one has to ask for each address; then `path`
-    leads to the term that is why, and lookups and voids are those spent until there.
+    `decided` is False, and `result` None, where it depends on each address; then `path` leads
+    to the term that it depends on, with the lookups and voids before it.
     `explanation` is as in `SpfFact`, unless `explained` is False: only `check_host` can tell.
     """
 
@@ -74,8 +74,8 @@ class RangeResult(NamedTuple):
 class RangeTable:
     """The partition of all addresses of an IP version, kept to be looked up many times.
 
-    `settled` is False if a lookup failed that mattered: such a table should not be kept.
-    `ttl` is the lowest TTL of the answers that mattered, in seconds, None without any.
+    `settled` is False if a lookup failed that was used: such a table should not be kept.
+    `ttl` is the lowest TTL of the answers used, in seconds, None without any.
     Made by `range_table`, for one domain and for the sender and HELO given there.
     """
 
@@ -96,7 +96,7 @@ class RangeTable:
         return self.results[bisect_right(self._firsts, address) - 1]
 
     def fact(self, address: int, identity: Identity) -> SpfFact | None:
-        """Return what `check_host` would; None where it has to be asked."""
+        """Return the fact of `check_host`; None if only `check_host` can tell."""
         facts = self._facts.get(identity)
         if facts is None:
             facts = self._facts[identity] = [self.fact_of(r, identity) for r in self.results]
@@ -144,8 +144,8 @@ def check_range(
     differ. IPv4-mapped addresses come out as IPv4.
 
     `sender` is one of that domain, as for `check_host`; of it only the local-part counts, and
-    for the HELO identity it is `postmaster`. `helo` is what the clients say. Without them,
-    what depends on them is not decided.
+    for the HELO identity it is `postmaster`. `helo` is the HELO name of the clients.
+    Without them, parts that depend on them are not decided.
     """
     sets = by_version(networks)
     head = yield from published(domain)
@@ -220,7 +220,7 @@ def range_parts(
 
 
 def _ask_ahead(version: int, address: int, head: PublishedPolicy) -> Steps[None]:
-    """Ask what a client's evaluation is going to, in fewer rounds; it changes no result."""
+    """Ask ahead for what a client's evaluation needs, to save rounds; it changes no result."""
     known = head.answers.known
     client = format_address(version, address), version, address
     while lacking := lacking_questions(client, head.policy, head.domain, known):
@@ -234,7 +234,7 @@ def _client(version: int, number: int) -> IPv4Address | IPv6Address:
 def _explanations(
     version: int, parts: Sequence[RangePart], head: PublishedPolicy, values: MacroValues
 ) -> Mapping[RangeOutcome, str | None]:
-    """Return the words for the errors among the parts: pyspf's own, for one address of each."""
+    """Return the explanations of the errors among the parts, by pyspf for one address each."""
     if all(label.result not in {"permerror", "temperror"} for _, label in parts):
         return {}
     from auditor.spf.pyspf_evaluator import evaluate  # noqa: PLC0415 - loads pyspf and dnspython

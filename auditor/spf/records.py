@@ -35,7 +35,7 @@ __all__ = [
 _VERSION: Final = b"v=spf1"
 _SPACE: Final = b" "
 
-#: Questions that one evaluation may ask; an honest policy needs a hundredth.
+#: Questions that one evaluation may ask; a genuine policy needs a hundredth.
 _MAX_QUESTIONS: Final = 400
 
 #: Explanations are cut here: a policy of 64 KiB can expand to megabytes.
@@ -69,7 +69,7 @@ def policy_or_fact(
 ) -> SpfFact | bytes:
     """Return the policy from the answer to the TXT question of a domain, in ASCII.
 
-    Or the fact if there is no one policy to evaluate.
+    Or the fact if there is not exactly one policy.
     """
     if answer.status not in SETTLED:  # RFC 7208 §4.4
         trouble = f"TXT of {domain}: {answer.status}"
@@ -102,13 +102,13 @@ def policies(records: Sequence[Rdata]) -> list[bytes]:
 
 
 def only_policy(answer: Answer) -> bytes | None:
-    """Return the one policy among TXT records (§4.5), in ASCII (§3.1); else None."""
+    """Return the only policy among TXT records (§4.5), in ASCII (§3.1); else None."""
     texts = policies(answer.records)
     return texts[0] if len(texts) == 1 and texts[0].isascii() else None
 
 
 class Answers:
-    """The answers so far, and which of them mattered."""
+    """The answers so far, and which of them the evaluation has used."""
 
     __slots__ = ("known", "used")
 
@@ -129,26 +129,26 @@ class Answers:
 
     @property
     def settled(self) -> bool:
-        """Whether all that mattered was answered: no lookup failed."""
+        """Whether no lookup that was used has failed."""
         return SETTLED.issuperset([answer.status for answer in self.used.values()])
 
     @property
     def ttl(self) -> int | None:
-        """The lowest TTL of what mattered, in seconds, None if no answer had one."""
+        """The lowest TTL of the answers used, in seconds, None if none had a TTL."""
         ttls = [answer.ttl for answer in self.used.values() if answer.ttl is not None]
         return min(ttls, default=None)
 
     @property
     def exhausted(self) -> bool:
-        """Whether no more should be asked."""
+        """Whether the limit of questions is reached."""
         return len(self.known) >= _MAX_QUESTIONS
 
 
 class PublishedPolicy(NamedTuple):
-    """What is published: the policy of a domain, or the fact that stands without one.
+    """The published policy of a domain, or the fact if there is none.
 
     Either `policy` is the record, in ASCII, or `fact` is the result for every address.
-    `answers` are those had so far.
+    `answers` are those fetched so far.
     """
 
     domain: str

@@ -12,7 +12,7 @@ _NEW: Final = tuple.__new__
 
 
 class Outcome(NamedTuple):
-    """What a policy says about a client; the fields are those of `SpfFact`."""
+    """The result of a policy for a client; the fields are those of `SpfFact`."""
 
     result: str
     mechanism: str | None
@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
 
 
 class SpfFact(NamedTuple):
-    """One `check_host()` (RFC 7208 §4): result, how it came about, what it cost.
+    """One `check_host()` (RFC 7208 §4): result, the term that decided, and the cost.
 
     `mechanism` is the term that decided, as published, or None (no match, none, errors).
     `lookups` counts the terms that cause DNS lookups, `voids` the lookups without an answer
@@ -58,7 +58,7 @@ def fact_of(
 def with_difference(outcome: Outcome, eager_result: str) -> Outcome:
     """Return an outcome, with the result of eager verifiers if that is another.
 
-    A lookup that failed only in theirs says nothing about the policy.
+    A lookup that failed only in theirs is no difference.
     """
     if eager_result in {outcome.result, "temperror"}:
         return outcome
@@ -68,6 +68,6 @@ def with_difference(outcome: Outcome, eager_result: str) -> Outcome:
 def is_bogus(fact: SpfFact) -> bool:
     """Tell whether a temperror is due to data that does not validate.
 
-    Its explanation says what failed, and how. No name and no term holds a blank.
+    Its explanation has the failed lookup and its status; names and terms have no blanks.
     """
     return f": {BOGUS}" in (fact.explanation or "")

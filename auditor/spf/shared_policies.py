@@ -1,4 +1,4 @@
-"""Evaluates many policies for all addresses at once, sharing what they have in common.
+"""Evaluates many policies for all addresses at once, sharing common includes.
 
 A hundred thousand domains include the same ten policies. The evaluation is that of
 `range_evaluator`; only the sets of addresses are kept differently. Matches of a policy's own
@@ -56,7 +56,7 @@ class _State:
 
 
 class _Step(NamedTuple):
-    """What leads from a state to the next, and what leaves the evaluation there.
+    """A step from a state to the next, and the addresses that leave the evaluation there.
 
     `most` is the size of the largest part that leaves, with its result.
     """
@@ -83,7 +83,7 @@ class _SharedLevel(Level):
         self.state = state
         self.policies = policies
         self.version = version
-        #: What own networks have decided, whatever the result.
+        #: Addresses that own networks have decided, with any result.
         self.taken: list[Interval] = []
         self.own: list[tuple[int, int, str]] = []
         self.shared: list[tuple[SharedRanges, tuple[Piece, ...]]] = []
@@ -108,7 +108,7 @@ class _SharedLevel(Level):
             return
         plain = self.plain()
         plain._count(text, lookups, voids, trouble)  # noqa: SLF001 - a level of the same kind
-        # The term is named only if it is one lookup too many.
+        # The term is named only if it exceeds the limit of lookups.
         self.follow(self.policies.step(self.state, None if plain.parts else short, plain, self))
 
     def match(self, term: Term, spans: Iterable[Interval], *, certain: bool = True) -> None:
@@ -144,12 +144,12 @@ class _SharedLevel(Level):
         self.follow(step)
 
     def plain(self) -> Level:
-        """Return a level of the usual kind with what the shared state has left."""
+        """Return a level of the usual kind with the addresses left in the shared state."""
         groups = {spent: list(ranges) for spent, ranges in self.state.groups.items()}
         return Level(self.domain, groups, explained=self.explained)
 
     def follow(self, step: _Step) -> None:
-        """Go on to the next state, with what leaves on the way."""
+        """Go on to the next state, and note the addresses that leave."""
         self.state = step.after
         self.groups = step.after.groups
         if not step.most[0]:
@@ -163,7 +163,7 @@ class _SharedLevel(Level):
         self.most = max(self.most, step.most, key=_amount)
 
     def outcome(self) -> PolicyRanges:
-        """Return what it all came to."""
+        """Return the outcome of the evaluation."""
         return PolicyRanges(
             tuple(self.own),
             tuple(self.shared),
@@ -222,13 +222,13 @@ class _SharedEvaluation(RangeEvaluation):
 
 
 class SharedPolicies:
-    """What policies that were evaluated have in common; for both IP versions."""
+    """The states and steps that policies share, for both IP versions."""
 
     __slots__ = ("_beginnings", "_common", "_ended", "_intervals", "_is_wide", "_passing", "tables")
 
     def __init__(self) -> None:
         self._beginnings: dict[tuple[int, bool], _State] = {}
-        #: Outcomes of policies that mean the same wherever they are published.
+        #: Outcomes of policies that do not depend on the domain that publishes them.
         self._common: dict[tuple[bytes, int], PolicyRanges] = {}
         self._ended = _State({})
         self._passing: dict[tuple[Piece, ...], SharedRanges] = {}
@@ -241,7 +241,7 @@ class SharedPolicies:
     ) -> Steps[PolicyRanges]:
         """Return what the policy of a domain authorises.
 
-        Answers are taken from `known` and noted there; what is not in it is asked.
+        Answers are taken from `known`; missing ones are asked for and added to it.
         """
         terms = parsed(policy)
         # What a percent sign begins may be a macro.
@@ -253,7 +253,7 @@ class SharedPolicies:
         answers = KnownAnswers(known)
         yield from _SharedEvaluation(self, version, values, answers).walk(terms, level)
         if any(_names_the_sender_domain(path) for path in level.undetermined):
-            # %{o} is another one for each domain: nothing to share.
+            # %{o} differs for each domain: nothing can be shared.
             answers = KnownAnswers(known)
             clients: Groups = {(0, 0): [EVERYTHING[version]]}
             evaluation = RangeEvaluation(version, values, answers)
@@ -289,7 +289,7 @@ class SharedPolicies:
         return step
 
     def is_wide(self, text: str | None, version: int) -> bool:
-        """Tell whether a term authorises the world where it passes."""
+        """Tell whether a passing term matches every address, or nearly."""
         if text is None:
             return False
         key = text, version

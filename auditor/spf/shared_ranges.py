@@ -19,13 +19,13 @@ __all__ = ["WIDEST", "EvaluationTrouble", "Piece", "PolicyRanges", "SharedRanges
 #: First and last address, and the way to the term that matches them.
 Piece: TypeAlias = "tuple[int, int, Path]"
 
-#: Prefix lengths: a term that matches a wider network, or all addresses, counts as one that
-#: authorises the world. The least that a registry has ever given out is an IPv4 /8.
+#: Prefix lengths: a term that matches a wider network, or all addresses, is wide: it
+#: authorises every address, or nearly. The widest allocation of a registry is an IPv4 /8.
 WIDEST: Final = {4: 8, 6: 16}
 
 #: Intervals in the states that are kept, about 70 octets each; beyond that, all are dropped.
 _MAX_KEPT_INTERVALS: Final = 1_000_000
-#: Questions of one policy whose answers mattered, as for `range_evaluator`.
+#: Questions of one policy whose answers are used, as for `range_evaluator`.
 _MAX_USED_QUESTIONS: Final = 400
 _NO_DOMAIN: Final = ""
 
@@ -42,7 +42,7 @@ class EvaluationTrouble(NamedTuple):
 
 
 class SharedRanges:
-    """What passes in one step of the evaluation of many policies: disjoint, in order.
+    """The addresses that pass in one step of many policies: disjoint, in order.
 
     `pieces` are (first, last, path). The domain of the first term of a path is "": it is the
     one whose policy is evaluated.
@@ -55,7 +55,7 @@ class SharedRanges:
         self._firsts = [first for first, _, _ in pieces]
 
     def overlaps(self, holes: Iterable[Interval]) -> list[Piece]:
-        """Return what of the pieces lies in any of the holes."""
+        """Return the parts of the pieces that lie in any of the holes."""
         pieces, firsts = self.pieces, self._firsts
         found = []
         for low, high in holes:
@@ -69,13 +69,13 @@ class SharedRanges:
 class PolicyRanges(NamedTuple):
     """What the policy of a domain authorises, of the addresses of an IP version: result `pass`.
 
-    `own`: (first, last, term) of its own networks; `shared`: ranges that other domains have,
-    too, each with the pieces of them that this one decides before, and otherwise. No address
+    `own`: (first, last, term) of its own networks; `shared`: ranges shared with other domains,
+    each with the pieces of them that this policy has decided before. No address
     is in two of them.
-    `wide`: terms that authorise the world, with the way to them; what they match is in
-    neither. `undetermined`: terms whose outcome depends on the sender, on HELO or on the single
-    address; what reaches them may pass. `otherwise` is the result of most addresses, None if
-    that is undetermined. Paths are those of `SharedRanges`.
+    `wide`: terms that match every address, or nearly, with the way to them; their addresses
+    are in neither. `undetermined`: terms whose outcome depends on the sender, on HELO or on the
+    single address; addresses that reach them may pass. `otherwise` is the result of most
+    addresses, None if that is undetermined. Paths are those of `SharedRanges`.
     """
 
     own: tuple[tuple[int, int, str], ...]
@@ -87,7 +87,7 @@ class PolicyRanges(NamedTuple):
 
 
 def is_wide(text: str, version: int) -> bool:
-    """Tell whether a term matches so much that it authorises the world where it passes."""
+    """Tell whether a passing term matches every address, or nearly."""
     term = parse_term(text)
     if term.kind in {"all", "exists"}:
         return True

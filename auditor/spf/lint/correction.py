@@ -29,7 +29,7 @@ __all__ = ["Correction", "authorising", "correct", "policy_owner"]
 
 _VERSION: Final = "v=spf1"
 
-#: Terms that can go without any result changing, or whose being there is the fault.
+#: Terms that can be removed without changing any result, or that are the fault themselves.
 _SUPERFLUOUS: Final = frozenset(
     {
         "SPF_DUPLICATE_TERM",
@@ -41,7 +41,7 @@ _SUPERFLUOUS: Final = frozenset(
         "SPF_TERM_RESOLVES_TO_NOTHING",
     }
 )
-#: What a person has to put in place of a term.
+#: Placeholders for a term that a person has to replace.
 _TO_DECIDE: Final = {
     "SPF_INCLUDE_WITHOUT_RECORD": "the right name in place of",
     "SPF_ODD_MACRO": "networks in place of",
@@ -67,7 +67,7 @@ _ADDRESS: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]+)?")
 class Correction(NamedTuple):
     """A policy as published, and as it should be; both of printable ASCII where they are not "".
 
-    `text` is the whole new record, "" where nothing is to be changed or not all is certain;
+    `text` is the whole new record, "" if nothing changes or not all is certain;
     `draft` is one with placeholders (`<...>`) for what a person has to decide, or "".
     """
 
@@ -104,25 +104,25 @@ def correct(report: LintReport, domain: str) -> Correction | None:
         text = f"{text.rstrip(' ')} ~all"
     was_open = _authorises(record) or not codes.isdisjoint({"SPF_NEUTRAL_ALL", "SPF_NO_ALL"})
     if was_open and not _authorises(text) and not _has_placeholder(edits):
-        # Nobody would be left that may send: not a thing to publish without a thought.
+        # No sender would be left: a person has to decide.
         text = f"{_VERSION} <the networks that send>{text[len(_VERSION) :]}"
         edits[0, 0] = "<>"
     shown = record if _is_plain(record) else ""
     if text == record or not _is_plain(text):
-        return Correction(shown)  # what cannot be typed into a zone file by sight is left alone
+        return Correction(shown)  # not for records that are not plain text
     if _has_placeholder(edits):
         return Correction(shown, "", text)
     return Correction(shown, text if _is_publishable(text) else "")
 
 
 def policy_owner(report: LintReport, domain: str) -> str:
-    """Return where the TXT records of a domain of the report stand: where its aliases lead."""
+    """Return the owner of the TXT records of a domain: the end of its aliases."""
     answer = report.summary.answers.get(Question(domain, TXT))
     return (answer.canonical if answer else None) or domain
 
 
 def authorising(record: str, mechanism: str) -> str:
-    """Return a policy with one mechanism more, before all others; "" if it is in no order.
+    """Return a policy with a mechanism added before all others; "" if the policy is invalid.
 
     At the beginning it counts whatever follows, and costs no lookup (RFC 7208 §4.6.2).
     """
@@ -154,7 +154,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _edit(problem: Problem, record: str) -> tuple[tuple[int, int], str] | None:
-    """Return the stretch of the record that a problem is about, and what is to stand there."""
+    """Return the part of the record that a problem is about, and its replacement."""
     start, end = problem.start, problem.end
     if start is None or end is None:
         return None
@@ -171,7 +171,7 @@ def _edit(problem: Problem, record: str) -> tuple[tuple[int, int], str] | None:
 
 
 def _replacement(code: str, term: str) -> str | None:
-    """Return what is to stand in place of a term that can be read; None leaves it."""
+    """Return the replacement of a valid term; None if it stays."""
     if code in _SUPERFLUOUS:
         return ""
     if code in _TO_DECIDE:
@@ -186,7 +186,7 @@ def _replacement(code: str, term: str) -> str | None:
 def _as_mechanism(name: str, value: str) -> str:
     """Return the mechanism that was meant by an unknown modifier, "" for none.
 
-    Ignored as it stands, an include of a domain without a policy would break the whole.
+    An include of a domain without a policy would be a permerror, so it is a placeholder.
     """
     text = _readable(f"{name}:{value}") if name.lower() in MECHANISMS else ""
     return f"<{text}, if that domain has a policy>" if text and name.lower() == "include" else text
@@ -209,7 +209,7 @@ def _readable(text: str) -> str:
 
 
 def _meant(term: str) -> str:
-    """Return the term that was most likely meant by one that is none, "" if unknown."""
+    """Return the term that an invalid one was most likely meant to be, "" if unknown."""
     try:
         text = term.encode("latin-1").decode("utf-8").translate(_LOOKALIKES)
     except UnicodeError:
@@ -225,7 +225,7 @@ def _parted(text: str) -> str:
 
 
 def _respelt(text: str) -> str:
-    """Return a term with the mechanism that its value asks for."""
+    """Return a term with the mechanism that fits its value."""
     if _ADDRESS.fullmatch(text):
         return f"ip4:{text}"
     qualifier, rest = (text[:1], text[1:]) if text[:1] in {*"+-?~"} else ("", text)
@@ -245,14 +245,14 @@ def _respelt(text: str) -> str:
 
 
 def _with_next(term: str, behind: str) -> str:
-    """Return a term that a space has torn in two (`ip4: 192.0.2.1`, `- all`), else ""."""
+    """Return a term that a space has split (`ip4: 192.0.2.1`, `- all`), else ""."""
     following = behind.removeprefix(" ").partition(" ")[0]
     torn = term[-1:] == ":" or term in {*"+-?~"}
     return _readable(term + following) if torn and behind[:1] == " " else ""
 
 
 def _nearest(answer: Answer) -> str:
-    """Return the policy that was meant by a record that is nearly one, "" if unknown."""
+    """Return the policy that a near miss was meant to be, "" if unknown."""
     miss = near_miss(answer.records)
     if miss is None or miss.terms is None:
         return ""
@@ -267,7 +267,7 @@ def _nearest(answer: Answer) -> str:
 
 
 def _is_shadowed(problem: Problem, record: str) -> bool:
-    """Whether what keeps a term from being reached is not `all` itself, but an include."""
+    """Tell whether a term is not reached because of an include, rather than `all` itself."""
     if problem.code != "SPF_TERM_AFTER_ALL" or problem.start is None:
         return False
     words = record[: problem.start].split(" ")[1:]
@@ -275,14 +275,14 @@ def _is_shadowed(problem: Problem, record: str) -> bool:
 
 
 def _include_of_all(before: str) -> tuple[tuple[int, int], str]:
-    """Return what is to stand in place of the term that lets all pass, before others."""
+    """Return the replacement for the term that passes every address before others."""
     end = len(before.rstrip(" "))
     include = before[:end].rpartition(" ")[2]
     return (end - len(include), end), f"<the networks that send in place of {include}>"
 
 
 def _host_or_network(term: Term) -> str:
-    """Return the two readings of a network that is written with the address of a host."""
+    """Return the two possible meanings of a network with host bits."""
     version = V4 if term.kind == "ip4" else V6
     network = f"{format_address(version, term.span[0])}/{term.bits}"
     mechanism = f"{term.qualifier.replace('+', '')}{term.kind}:"
@@ -320,7 +320,7 @@ def _applied(record: str, edits: Mapping[tuple[int, int], str]) -> str:
 
 
 def _merged(parsed: Sequence[Policy]) -> str:
-    """Return one policy for several, "" where it is not plain what they come to together."""
+    """Return one policy for several, "" if their combination is not clear."""
     terms: dict[str, Term] = {}
     ends = set()
     for policy in parsed:

@@ -94,7 +94,7 @@ def _before_version(text: bytes, _strings: Sequence[bytes]) -> NearMiss | None:
 
 
 def _spelling(text: bytes, _strings: Sequence[bytes]) -> NearMiss | None:
-    """Judge a version that is written otherwise, or another one."""
+    """Judge a misspelt version, or another version."""
     sender_id = _SENDER_ID.match(text)
     if sender_id is not None:
         note = "it is for Sender ID (RFC 4406), and SPF does not read it"

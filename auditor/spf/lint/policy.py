@@ -1,4 +1,4 @@
-"""Lints the SPF policy of a domain: what is wrong with it, before a receiver says so.
+"""Lints the SPF policy of a domain: its own record, and the policies that it refers to.
 
 Uses the tree of `policy_summary`, and a few more answers. The domain's own record, and those it
 redirects to, are judged in every respect; included records only where they break this policy or
@@ -45,13 +45,13 @@ _MAX_PLAIN: Final = 512
 _MAX_EDNS: Final = 1232
 _OPT: Final = 11
 
-#: Domains that authorise more addresses than this are few, and none of 3,065 real ones does so
-#: on purpose: the largest has 880,000 IPv4 addresses, then come mistyped prefix lengths.
+#: Of 3,065 real domains none authorises more addresses than this on purpose: the largest has
+#: 880,000 IPv4 addresses, then come mistyped prefix lengths.
 _MAX_TOTAL: Final = {4: 1_000_000, 6: 1 << 100}
 
-#: A client for a policy that depends on the address, where the domain itself has none.
-_ANYONE: Final = "192.0.2.1"
-#: What a permerror of such a client is called, by how its explanation begins.
+#: The client for a policy that depends on the address, if the domain has no address.
+_SOME_CLIENT: Final = "192.0.2.1"
+#: The codes for permerrors of such a client, by the beginning of the explanation.
 _CODES_OF_ERRORS: Final = {
     "Too many DNS lookups": "SPF_TOO_MANY_LOOKUPS",
     f"more than {MAX_VOIDS} void lookups": "SPF_TOO_MANY_VOIDS",
@@ -66,7 +66,7 @@ _RECORD_FIXED: Final = 12  # a pointer to the owner name, type, class, TTL and l
 
 
 class LintReport(NamedTuple):
-    """A policy with all that is wrong with it.
+    """A policy with its problems.
 
     `policies` is the number of SPF records at the domain. `problems` stand in the order of
     the policy: the domain's own first, then those of the policies it refers to, by depth.
@@ -83,7 +83,7 @@ class LintReport(NamedTuple):
 
 
 def lint(domain: str) -> Steps[LintReport]:
-    """Find out what is wrong with the policy of a domain (any text).
+    """Find the problems of the policy of a domain (any text).
 
     What a hostile zone can make this cost is bounded, as in `policy_summary`, and so is the
     number of problems.
@@ -142,7 +142,7 @@ class _Lint:
             yield from problems.found
 
     def without_tree(self, txt: Answer, found: Sequence[bytes]) -> None:
-        """Say why there is no policy to evaluate."""
+        """Note why there is no policy to evaluate."""
         name = self._summary.domain
         problems = self.of(name)
         if txt.status not in SETTLED:
@@ -159,7 +159,7 @@ class _Lint:
             lint_own(policy, name, problems)
 
     def _near_miss(self, txt: Answer, problems: Problems) -> None:
-        """Show the record that comes nearest to a policy, and what keeps it from counting."""
+        """Note the record that comes nearest to a policy, and why it does not count."""
         miss = near_miss(txt.records)
         if miss is None:
             return
@@ -171,7 +171,7 @@ class _Lint:
                 lint_strings(strings, problems)
 
     def depends_on_address(self) -> bool:
-        """Whether it takes an address, and that alone, to know of a permerror.
+        """Whether only an evaluation for an address can tell if there is a permerror.
 
         Terms with macros may lead to any policy, or be void lookups.
         """
@@ -184,14 +184,14 @@ class _Lint:
         return letters.isdisjoint(CHOSEN_BY_CLIENT) and (refers or voids > MAX_VOIDS)
 
     def trial(self) -> Steps[None]:
-        """Evaluate a policy that depends on the address for those of the domain itself.
+        """Evaluate a policy that depends on the address, for the addresses of the domain itself.
 
-        Without any, for another; an error is noted, unless it is one for everybody.
+        Without any, for another address. Errors for all addresses are noted elsewhere.
         """
         name = self._summary.domain
         v4, v6 = yield [Question(name, A), Question(name, AAAA)]
         own = [cast("str", answer.records[0]) for answer in (v4, v6) if answer.records]
-        for address in own or [_ANYONE]:
+        for address in own or [_SOME_CLIENT]:
             fact = yield from check_host(address, "mailfrom", f"postmaster@{name}", name)
             if fact.result != "permerror":
                 continue
@@ -203,7 +203,7 @@ class _Lint:
             return
 
     def tree(self, node: TreePolicy, *, passing: bool = True) -> None:
-        """Judge a policy and all below it; `passing`: a pass of it is one of the domain's."""
+        """Judge a policy and all below it; `passing`: its pass is a pass of the domain."""
         name = owner_of(node.domain) or node.domain
         if (name, passing) in self._judged:
             return
@@ -274,7 +274,7 @@ class _Lint:
             problems.note_problem("SPF_EXP_WITHOUT_TEXT", wrong, node.policy.exp)
 
     def _trouble(self, entry: TreeTerm, problems: Problems, *, own: bool) -> None:
-        """Say what is wrong with where a term leads."""
+        """Note the problem with the target of a term."""
         term, target, trouble = entry.term, entry.target, entry.trouble
         if trouble in {"no policy", "no name"} and term.kind in {"include", "redirect"}:
             message = f"{target} has no SPF record" if target else "not a domain name"
@@ -300,7 +300,7 @@ class _Lint:
             problems.note_problem(unread(trouble), f"{self._not_read(entry)}: {trouble}", term)
 
     def _not_read(self, entry: TreeTerm) -> str:
-        """Return what could not be looked up for a term."""
+        """Return which lookup failed for a term."""
         kind, target = entry.term.kind, entry.target
         if kind in {"include", "redirect"}:
             return f"TXT of {target}"

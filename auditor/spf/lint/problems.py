@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_ALIKE", "Problem", "Problems", "shown", "unread"]
 
-#: As many problems of one kind are noted of one record: 64 KiB have room for thousands.
+#: Problems of one kind that are noted of one record: 64 KiB have room for thousands.
 MAX_ALIKE: Final = 10
 
-_MAX_SHOWN_CHARACTERS: Final = 120  # characters of a term
+_MAX_SHOWN_CHARACTERS: Final = 120  # of a term
 
 
 class Problem(NamedTuple):
@@ -25,7 +25,7 @@ class Problem(NamedTuple):
     `domain` is the one whose policy it is in. `term` is the text at fault, printable and cut
     to a length for people, "" if the policy as a whole is meant; `start` and `end` are the
     offsets in octets of its first octet in the record and of the one after its last, None
-    with it. `note` says what exactly, without a full stop; it may be "".
+    with it. `note` is a more precise text without a full stop, or "".
     """
 
     code: str
@@ -37,7 +37,7 @@ class Problem(NamedTuple):
 
 
 class Problems:
-    """The problems of one policy, in the order noted, only so many of each kind."""
+    """The problems of one policy, in the order noted, a limited number of each kind."""
 
     __slots__ = ("_counts", "domain", "found")
 

@@ -36,7 +36,7 @@ __all__ = [
     "passes_all",
 ]
 
-#: The shortest prefixes that one sender may well fill. Of 4,600 networks in 3,065 real
+#: The shortest prefixes that one sender plausibly uses. Of 4,600 networks in 3,065 real
 #: policies four are wider than an IPv4 /16 and two than an IPv6 /32, the least that the
 #: registries give to a provider.
 WIDEST_V4: Final = 16
@@ -51,10 +51,10 @@ _NEITHER: Final[frozenset[int]] = frozenset()
 CHOSEN_BY_CLIENT: Final = frozenset("lsh")
 _DISCOURAGED: Final = "p"
 
-#: Modifiers that mean something to those who know RFC 6652.
+#: Modifiers of RFC 6652.
 _REPORTING: Final = frozenset({"ra", "rp", "rr"})
 
-#: What a term begins with, as opposed to the rest of one.
+#: The beginning of a term, as opposed to the rest of a split one.
 _TERM: Final = re.compile(
     rb"[-+?~]?(?:(?:include|exists|ip4|ip6|a|mx|ptr):|(?:redirect|exp)="
     rb"|(?:all|a|mx|ptr)(?:[ /]|$))",
@@ -64,7 +64,7 @@ _VISIBLE_END: Final = re.compile(rb"[0-9a-z]$", re.IGNORECASE)
 
 
 def lint_syntax(policy: Policy, problems: Problems) -> None:
-    """Note what makes a permerror of the record: it is one wherever the record is included."""
+    """Note the syntax errors, which are a permerror wherever the record is included."""
     for problem in policy.problems:
         code = "SPF_SYNTAX" if _is_printable(problem) else "SPF_NOT_ASCII"
         end = problem.position + len(problem.text)
@@ -87,12 +87,12 @@ def lint_strings(strings: Sequence[bytes], problems: Problems) -> None:
 
 
 def lint_own(policy: Policy, domain: str, problems: Problems) -> None:
-    """Note what is unwise in the policy of a domain itself, or of one it redirects to."""
+    """Note the problems of the terms of the policy of a domain, or of one it redirects to."""
     names, found = _OWN_PROBLEMS(policy.text)
     if domain in names:
         _judge_own(policy, domain, problems)
         return
-    # No term says with a name what another says without one: it is the text that decides.
+    # No term names the domain itself, so that the problems depend on the text alone.
     for problem in found:
         problems.add_problem(problem._replace(domain=problems.domain))
 
@@ -134,7 +134,8 @@ def _judge_own(policy: Policy, domain: str, problems: Problems) -> None:
 class Breadth(NamedTuple):
     """How many addresses a policy may match by its text alone.
 
-    `open_terms` let the world pass, each with whom; what stands behind all does not count.
+    `open_terms` pass every address of an IP version, each with a text that says so; terms
+    after `all` do not count.
     `may_match_all`: all addresses of an IP version may match before `all`; `may_pass_all`: they
     may pass, before any may match that do not.
     """
@@ -170,7 +171,7 @@ def breadth_of(policy: Policy) -> Breadth:
 
 
 def passes_all(term: Term) -> str:
-    """Say of which addresses a passing term lets through every one, "" if of none."""
+    """Return "every address", of one IP version or both, if a passing term matches these, or ""."""
     if term.qualifier != "+":
         return ""
     if term.kind == "all":
@@ -223,7 +224,7 @@ def _lint_term(term: Term, problems: Problems) -> None:
 
 
 def _lint_host_bits(term: Term, problems: Problems) -> None:
-    """Note a network whose address has bits set behind its prefix, which count for nothing."""
+    """Note a network whose address has bits set behind its prefix, which have no effect."""
     if term.kind not in _VERSIONS or term.address == term.span[0]:
         return
     first, last = (format_address(_VERSIONS[term.kind], number) for number in term.span)
@@ -253,7 +254,7 @@ def _meant(modifier: Term) -> str:
 
 
 def _lint_duplicates(mechanisms: Sequence[Term], domain: str, problems: Problems) -> list[Term]:
-    """Note the terms that were there before; return those that are there once."""
+    """Note repeated terms; return the others."""
     seen: dict[tuple[object, ...], Term] = {}
     single = []
     for term in mechanisms:
@@ -294,7 +295,7 @@ _QUALIFIER: Final = attrgetter("qualifier")
 
 
 def _cover(term: Term, before: Sequence[Term]) -> str:
-    """Return the earlier network that a network lies in, or say that several cover it."""
+    """Return the earlier network that a network lies in, or a text that several cover it."""
     first, last = term.span
     for other in before:
         low, high = other.span
@@ -318,7 +319,7 @@ def _lint_nested(networks: Sequence[Term], problems: Problems) -> None:
 
 
 def lint_behind(node: TreePolicy, problems: Problems) -> None:
-    """Note what stands behind a term other than all, or several, that match every address."""
+    """Note the terms after a term other than all, or several, that match every address."""
     end = node.end
     found = [end] if end is not None and end.kind != "all" else _matching_all(node)
     if not found:
@@ -367,6 +368,6 @@ def _passed(node: TreePolicy) -> frozenset[int]:
         return passed
     for term in node.policy.mechanisms:
         if term.qualifier != "+":
-            break  # of the rest some may be matched by it
+            break  # it may match some of the rest
         passed |= _BOTH_VERSIONS if term.kind == "all" else _matched(node, term)
     return passed
