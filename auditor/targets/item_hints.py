@@ -50,7 +50,12 @@ _ADDRESS: Final = re.compile(
     r"(?<![\w.:])(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}"
     r"(?:\.[0-9]{1,3}){0,3})(?![\w.]*\w)"
 )
-_PUNCTUATION: Final = " \t\"'`,;|<>()[]{}"
+#: What stands around items in texts: also quotes of print, and characters that do not show.
+_PUNCTUATION: Final = (
+    " \t\"'`,;:|<>()[]{}"
+    "\u00ab\u00bb\u2018\u2019\u201a\u201c\u201d\u201e"
+    "\u200b\u200e\u200f\u202a\u202c\u2060\ufeff"
+)
 _ASIDE: Final = re.compile(r"[\s,;|]")
 
 
