@@ -70,12 +70,12 @@ def paragraph(text: str, indent: int = 2, *, hanging: int = 0) -> str:
     )
 
 
-def fitted(line: str) -> str:
-    """Return a line as it fits into the terminal: wrapped, or whole where there is none.
+def fitted(line: str, descriptor: int = _STDOUT) -> str:
+    """Return a line as it fits into the terminal behind a descriptor; whole where there is none.
 
     The line may be styled. It keeps its indent; further lines are indented two more.
     """
-    width = terminal_width(_STDOUT)
+    width = terminal_width(descriptor)
     if width is None or len(click.unstyle(line)) <= width:
         return line
     text = line.lstrip(" ")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from auditor.cli.console import print_message
-from auditor.cli.formatting import counted, severity_style, terminal_width
+from auditor.cli.formatting import counted, fitted, severity_style, terminal_width
 from auditor.errors import AuditorError
 from auditor.findings.catalogue import entry
 from auditor.findings.entry import SEVERITIES
@@ -86,7 +86,8 @@ class TextLog(logging.Handler):
         )
         counts = f": {verdicts}" if verdicts else ""
         records = counted(tally.records, "record")
-        print_message(f"{records} in {snapshot.seconds:.1f} s ({snapshot.rate:,.0f}/s){counts}")
+        rate = f"{snapshot.seconds:.1f} s ({snapshot.rate:,.0f}/s)"
+        print_message(fitted(f"{records} in {rate}{counts}", _STDERR))
         rows = [
             (code, severity, count)
             for (code, severity), count in (
@@ -104,10 +105,11 @@ class TextLog(logging.Handler):
                 room = max(columns - digits - letters - _COLUMNS_BESIDE_TITLE, _MIN_TITLE_COLUMNS)
                 title = textwrap.shorten(title, room, placeholder=" …")
             print_message(f"  {count:>{digits},}  {shown}  {code:<{letters}}  {title}")
-        for line in _whole_prefixes(ended):
-            print_message(line)
+        lines = _whole_prefixes(ended)
         if rows:
-            print_message("`auditor explain CODE` says why a finding matters and what to do.")
+            lines.append("`auditor explain CODE` says why a finding matters and what to do.")
+        for line in lines:
+            print_message(fitted(line, _STDERR))
 
 
 def _whole_prefixes(ended: Ended) -> list[str]:

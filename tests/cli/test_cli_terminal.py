@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from cli.driving import ZONES, at_terminal, auditor
 from support.faults import Gate, answer, delay, invent
 from support.faulty import FaultyServer, always, per_name
 
 from auditor.cli.progress import describe
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ZONE = """
 $ORIGIN 2.0.192.in-addr.arpa.
@@ -97,6 +101,16 @@ def test_the_summary_is_in_colour_on_a_terminal_and_uses_its_width() -> None:
         "  1  \x1b[33mwarning\x1b[0m  PTR_GENERIC  "
         "The PTR name looks made up for a number or a customer's line\r\n" in shown
     )
+
+
+def test_the_summary_fits_into_a_narrow_terminal(tmp_path: Path) -> None:
+    results = tmp_path / "r"
+    scan_it = ("scan", "--zones", ZONES, "198.51.100.0/24", "-o", results)
+    with at_terminal(*scan_it, columns=60) as (_, terminal):
+        shown = terminal.read_all().replace("\r\n", "\n").rpartition("\r")[2]
+    lines = click.unstyle(shown).splitlines()
+    assert "198.51.100.224/27, 198.51.100.112/28, 198.51.100.8/29" in " ".join(shown.split())
+    assert [line for line in lines if len(line) > 60 and str(results) not in line] == []
 
 
 @pytest.mark.parametrize(
