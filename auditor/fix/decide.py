@@ -55,7 +55,7 @@ class _PtrChange(NamedTuple):
     """A change of PTR records: the names removed, and the findings that it fixes."""
 
     change: Change
-    gone: Sequence[str]
+    removed: Sequence[str]
     why: tuple[str, ...]
 
 
@@ -172,7 +172,7 @@ class Planner:
                 address, f"might be {chosen} or {needed.host}: --names says which is its PTR name"
             )
             return
-        for name in ptr.gone:
+        for name in ptr.removed:
             ptr.change.edit("delete", name, ptr.why, address)
         ptr.change.edit("add", needed.host, ptr.why, address)
 
@@ -233,8 +233,8 @@ class Planner:
         }
         others = [cast("str", name) for name in change.before if name != host]
         is_replaced = needed.lacks_ptr or is_sure
-        gone = [name for name in others if is_replaced or name in unconfirmed]
-        kept = [name for name in others if name not in gone]
+        removed = [name for name in others if is_replaced or name in unconfirmed]
+        kept = [name for name in others if name not in removed]
         if kept:
             listed = _listed([host, *kept])
             self._leave(address, f"has several PTR names, {listed}: --names says which one stays")
@@ -243,7 +243,7 @@ class Planner:
             for code, subject in holder.found
             if subject not in kept and not (kept and code in _OF_SEVERAL)
         }
-        return _PtrChange(change, gone, tuple(sorted(why)))
+        return _PtrChange(change, removed, tuple(sorted(why)))
 
     def _add_address(self, needed: NeededRecords, why: tuple[str, ...], *, is_asked: bool) -> bool:
         """Plan the address record of a name; tell whether the name certainly has it then.

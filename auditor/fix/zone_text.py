@@ -66,7 +66,7 @@ def changed_files(file: MasterFile, changes: Sequence[Change]) -> dict[str, byte
     for record in records:
         by_key[record.owner, record.rdtype].append(record)
         last_of[record.owner] = record
-    gone: set[LocatedRecord] = set()
+    removed: set[LocatedRecord] = set()
     for change in changes:
         held = by_key[change.owner, change.rdtype]
         deleted = [record for record in held if record.record in change.deleted]
@@ -75,12 +75,12 @@ def changed_files(file: MasterFile, changes: Sequence[Change]) -> dict[str, byte
             lines_of(record.label).replace(record, change, value)
         for record in deleted[len(added) :]:
             lines_of(record.label).delete(record)
-            gone.add(record)
+            removed.add(record)
         behind = last_of.get(change.owner)
         for value in added[len(deleted) :]:
             lines = lines_of(behind.label if behind else file.label)
             lines.insert(behind, _entry(change, value))
-    _keep_owners(records, gone, lines_of)
+    _keep_owners(records, removed, lines_of)
     if changes:
         (soa,) = [record for record in records if record.rdtype == SOA]
         lines_of(soa.label).raise_serial(soa)
@@ -88,7 +88,7 @@ def changed_files(file: MasterFile, changes: Sequence[Change]) -> dict[str, byte
 
 
 def _keep_owners(
-    records: Sequence[LocatedRecord], gone: set[LocatedRecord], lines_of: Callable[[str], _Lines]
+    records: Sequence[LocatedRecord], removed: set[LocatedRecord], lines_of: Callable[[str], _Lines]
 ) -> None:
     """Add the owner to an entry that takes it from the entry before, if that is deleted."""
     named: LocatedRecord | None = None
@@ -96,7 +96,7 @@ def _keep_owners(
         lines = lines_of(record.label)
         if not lines.lacks_owner(record):
             named = record
-        if record not in gone and named in gone and lines.lacks_owner(record):
+        if record not in removed and named in removed and lines.lacks_owner(record):
             lines.name_owner(record)
             named = record
 

@@ -203,8 +203,8 @@ def _host_counts(hosts: Hosts, row: AuthorisedRange, names: int) -> dict[str, An
     counts = hosts.count_by_ptr(version, first, last)
     found: dict[str, Any] = {"audited": sum(counts.values())}
     for key, kind in _PTR_HOSTS.items():
-        some = hosts.first(version, first, last, kind, names) if counts[kind] else []
-        found[key] = {"count": counts[kind], "first": some}
+        listed = hosts.first(version, first, last, kind, names) if counts[kind] else []
+        found[key] = {"count": counts[kind], "first": listed}
     return found
 
 

@@ -274,18 +274,19 @@ def _of_cell(version: int, first: int, cell: Cell) -> Iterator[tuple[str, Prefix
     """Yield each fault of a cell with each of its prefixes."""
     codes = {code for faults in cell.by_faults for code in faults}
     for code in codes:
-        faulty, sound = _parted(cell, code)
+        faulty, faultless = _parted(cell, code)
         prefixes: Iterable[Prefix]
-        if not sound:
+        if not faultless:
             low, high = min(map(min, faulty)), max(map(max, faulty))
             prefixes = (_covering(version, first, low, high, cell.size),)
         elif sum(map(len, faulty)) < _MIN_ADDRESSES:
             continue
         elif version == V4:
-            prefixes = _of_octets(first, b"".join(faulty), b"".join(sound))  # type: ignore[arg-type]
+            prefixes = _of_octets(first, b"".join(faulty), b"".join(faultless))  # type: ignore[arg-type]
         else:
             prefixes = chain.from_iterable(
-                _of_run(version, first, *run) for run in _runs({*chain(*faulty)}, {*chain(*sound)})
+                _of_run(version, first, *run)
+                for run in _runs({*chain(*faulty)}, {*chain(*faultless)})
             )
         for prefix in prefixes:
             yield code, prefix
@@ -294,10 +295,10 @@ def _of_cell(version: int, first: int, cell: Cell) -> Iterator[tuple[str, Prefix
 def _parted(cell: Cell, code: str) -> tuple[list[Collection[int]], list[Collection[int]]]:
     """Return the offsets with a fault, and those without; an offset in both does not have it."""
     faulty: list[Collection[int]] = []
-    sound: list[Collection[int]] = []
+    faultless: list[Collection[int]] = []
     for faults, offsets in cell.by_faults.items():
-        (faulty if code in faults else sound).append(offsets)
-    return faulty, sound
+        (faulty if code in faults else faultless).append(offsets)
+    return faulty, faultless
 
 
 #: The last bit of each block of 2 to the power of the index, of 256 bits.
@@ -308,19 +309,19 @@ _BLOCKS: Final = tuple(
 _MIN_LEVEL: Final = _MIN_ADDRESSES.bit_length() - 1
 
 
-def _of_octets(first: int, faulty: bytes, sound: bytes) -> Iterator[Prefix]:
+def _of_octets(first: int, faulty: bytes, faultless: bytes) -> Iterator[Prefix]:
     """Yield the prefixes of a /24 in which octets have a fault and none has it not.
 
     The /24 is a number of 256 bits, the first address first.
     """
-    absent = _ALL_OCTETS.translate(None, faulty + sound)
-    order = absent + faulty + sound
+    absent = _ALL_OCTETS.translate(None, faulty + faultless)
+    order = absent + faulty + faultless
     # An octet that is in both does not have the fault.
-    zeros, ones = b"0" * len(sound), b"1" * len(sound)
+    zeros, ones = b"0" * len(faultless), b"1" * len(faultless)
     dirty = int(bytes.maketrans(order, b"0" * (len(order) - len(ones)) + ones), 2)
     states = b"0" * len(absent) + b"1" * len(faulty) + zeros
     bits = int(bytes.maketrans(order, states), 2)
-    # Level by level, blocks twice as large: those with a sound address in them.
+    # Level by level, blocks twice as large: those with a faultless address in them.
     for level in range(_REST_BITS[V4]):
         width = 1 << level
         parents = (dirty | dirty >> width) & _BLOCKS[level + 1]
@@ -337,12 +338,14 @@ def _of_octets(first: int, faulty: bytes, sound: bytes) -> Iterator[Prefix]:
         dirty = parents
 
 
-def _runs(faulty: set[int], sound: set[int]) -> Iterator[tuple[list[int], int | None, int | None]]:
+def _runs(
+    faulty: set[int], faultless: set[int]
+) -> Iterator[tuple[list[int], int | None, int | None]]:
     """Yield the runs of offsets with a fault, each with its neighbours that do not have it."""
     run: list[int] = []
     before: int | None = None
-    for offset in sorted(faulty | sound):
-        if offset not in sound:
+    for offset in sorted(faulty | faultless):
+        if offset not in faultless:
             run.append(offset)
             continue
         if run:

@@ -132,17 +132,17 @@ def zone_changes(old: Sequence[str], new: Sequence[str]) -> Iterator[dict[str, A
     old_files, new_files = zone_files(old), zone_files(new)
     if not old_files or not new_files:
         return
-    then, now = _by_zone(old_files), _by_zone(new_files)
-    for zone in sorted(then.keys() | now.keys()):
-        _, before = then.get(zone, (0, {}))
-        addresses, after = now.get(zone) or (then[zone][0], {})
+    old_zones, new_zones = _by_zone(old_files), _by_zone(new_files)
+    for zone in sorted(old_zones.keys() | new_zones.keys()):
+        _, before = old_zones.get(zone, (0, {}))
+        addresses, after = new_zones.get(zone) or (old_zones[zone][0], {})
         if before.keys() != after.keys():
             added, removed = _listed(after, before), _listed(before, after)
-            came, went = _has_problem(added), _has_problem(removed)
+            has_new, has_fixed = _has_problem(added), _has_problem(removed)
             yield {
                 "target": zone,
                 "kind": "zone",
-                "change": "changed" if came == went else "worse" if came else "better",
+                "change": "changed" if has_new == has_fixed else "worse" if has_new else "better",
                 "regression": any(finding["severity"] == "error" for finding in added),
                 "verdict": {"old": None, "new": None},
                 "findings": {"added": added, "removed": removed},

@@ -22,7 +22,7 @@ from auditor.views.report.aggregate import OTHERS, AggregateLimits, ScanAggregat
 from auditor.views.report.compare import gather
 from auditor.views.report.encode import page_data
 from auditor.views.report.maps import blocks
-from auditor.views.report.ranking import gone, ranked
+from auditor.views.report.ranking import no_longer_found, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -255,7 +255,7 @@ def test_rows_know_what_became_of_their_targets_in_whatever_order(
     assert changes["appeared"] == len(now.keys() - before.keys())
     assert changes["vanished"] == len(before.keys() - now.keys())
     assert gathered.before.verdicts == Counter(before.values())
-    assert {code for code, _ in gone(gathered)} == {
+    assert {code for code, _ in no_longer_found(gathered)} == {
         code for verdict in {*before.values()} - {*now.values()} for code in _MAX_CODES[verdict]
     }
 

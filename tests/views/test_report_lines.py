@@ -20,7 +20,7 @@ from auditor.views.report.aggregate import AggregateLimits, ScanAggregate
 from auditor.views.report.encode import page_data
 from auditor.views.report.lines import LineCounter
 from auditor.views.report.maps import blocks
-from auditor.views.report.ranking import gone, ranked
+from auditor.views.report.ranking import no_longer_found, ranked
 from auditor.wire.addresses import parse_address
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _page(gathered: ScanAggregate) -> tuple[Any, ...]:
     # Patterns are found in the names of a prefix that come together: here all, there one by one.
     data.pop("naming")
     counts = gathered.receivers.rows(), gathered.now.verdicts, gathered.now.kinds
-    return orjson.dumps(data), ranked(gathered, compared=True), gone(gathered), *counts
+    return orjson.dumps(data), ranked(gathered, compared=True), no_longer_found(gathered), *counts
 
 
 def _by_line(lines: Sequence[bytes], limits: AggregateLimits) -> ScanAggregate:

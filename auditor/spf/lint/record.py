@@ -275,10 +275,10 @@ def _lint_covered(mechanisms: Sequence[Term], problems: Problems) -> None:
     """Note the networks that lie within others; no two are the same."""
     for kind, version in _VERSIONS.items():
         networks = [term for term in mechanisms if term.kind == kind]
-        rest = [EVERYTHING[version]]
+        uncovered = [EVERYTHING[version]]
         idle = set()
         for index, term in enumerate(networks):
-            if take_range(rest, *term.span):
+            if take_range(uncovered, *term.span):
                 continue
             idle.add(term.start)
             if not problems.full("SPF_TERM_COVERED"):

@@ -76,8 +76,8 @@ def change(old: Record | None, new: Record | None) -> dict[str, Any] | None:
     if old and new:
         for fact in _FACTS:
             _compare(fact, [], old[fact], new[fact], facts)
-    then, now = _findings(old), _findings(new)
-    if old and new and then == now and not facts and old["verdict"] == new["verdict"]:
+    before, after = _findings(old), _findings(new)
+    if old and new and before == after and not facts and old["verdict"] == new["verdict"]:
         return None
     change_kind = _what(old, new)
     verdicts = {"old": old and old["verdict"], "new": new and new["verdict"]}
@@ -88,7 +88,7 @@ def change(old: Record | None, new: Record | None) -> dict[str, Any] | None:
         "regression": change_kind == "worse"
         or (change_kind == "determined" and verdicts["new"] == "fail"),
         "verdict": verdicts,
-        "findings": {"added": _listed(now - then), "removed": _listed(then - now)},
+        "findings": {"added": _listed(after - before), "removed": _listed(before - after)},
         "facts": facts,
         "labels": latest["labels"],
     }
@@ -97,16 +97,16 @@ def change(old: Record | None, new: Record | None) -> dict[str, Any] | None:
 def _what(old: Record | None, new: Record | None) -> str:
     if old is None or new is None:
         return "vanished" if old else "appeared"
-    then, now = old["verdict"], new["verdict"]
-    if then == now:
+    before, after = old["verdict"], new["verdict"]
+    if before == after:
         before, after = _problems(old), _problems(new)
         came, went = after - before, before - after
         if bool(came) == bool(went):
             return "changed"
         return "worse" if came else "better"
-    if "unknown" in {then, now}:
-        return "undetermined" if now == "unknown" else "determined"
-    return "worse" if VERDICTS.index(now) > VERDICTS.index(then) else "better"
+    if "unknown" in {before, after}:
+        return "undetermined" if after == "unknown" else "determined"
+    return "worse" if VERDICTS.index(after) > VERDICTS.index(before) else "better"
 
 
 def _problems(record: Record) -> Counter[str]:
@@ -139,12 +139,12 @@ def _compare(path: str, of: list[str], old: Any, new: Any, fields: list[dict[str
         for key in sorted(old.keys() | new.keys()):
             _compare(f"{path}.{key}", of, old.get(key), new.get(key), fields)
     elif path in _KEYED and isinstance(old, list) and isinstance(new, list):
-        then, now = _by_name(old, _KEYED[path]), _by_name(new, _KEYED[path])
-        for name, number in sorted(then.keys() | now.keys()):
+        before, after = _by_name(old, _KEYED[path]), _by_name(new, _KEYED[path])
+        for name, number in sorted(before.keys() | after.keys()):
             key = name, number
-            _compare(path, [*of, name], then.get(key), now.get(key), fields)
-        if then == now:  # the same in another order, which matters
-            fields.append({"fact": path, "of": of, "old": _names(then), "new": _names(now)})
+            _compare(path, [*of, name], before.get(key), after.get(key), fields)
+        if before == after:  # the same in another order, which matters
+            fields.append({"fact": path, "of": of, "old": _names(before), "new": _names(after)})
     else:
         fields.append({"fact": path, "of": of, "old": old, "new": new})
 

@@ -171,12 +171,12 @@ class LinePairs:
                 return
         # One of the two has ended, so nothing needs to wait.
         self._meet(old, self.new.remaining_lines())
-        for then in self.old.remaining_lines():
-            self._met_or_gone(new, then)
-        for then in old.drained():
-            self._found(then, None)
-        for now in new.drained():
-            self._found(None, now)
+        for before in self.old.remaining_lines():
+            self._met_or_gone(new, before)
+        for before in old.drained():
+            self._found(before, None)
+        for after in new.drained():
+            self._found(None, after)
 
     def _abreast(self, old: _UnpairedLines, new: _UnpairedLines) -> bool:
         """Pair lines as far as the chunks of both reach; tell whether waiting lines have room."""
@@ -222,11 +222,11 @@ class LinePairs:
         if None in ours:
             del ours[ours.index(None) :]
         count = len(ours)
-        then, now = (side.lines[side.at : side.at + count] for side in (left, right))
-        if then == now:
+        old_lines, new_lines = (side.lines[side.at : side.at + count] for side in (left, right))
+        if old_lines == new_lines:
             self.same += count
         else:
-            for at, (before, after) in enumerate(zip(then, now, strict=True)):
+            for at, (before, after) in enumerate(zip(old_lines, new_lines, strict=True)):
                 if before == after:
                     self.same += 1
                 else:
@@ -269,43 +269,43 @@ class LinePairs:
         except ValueError as error:
             raise side.wrong(entry.number, str(error)) from None
 
-    def _meet(self, old: _UnpairedLines, nows: Iterable[NumberedLine]) -> None:
+    def _meet(self, old: _UnpairedLines, new_lines: Iterable[NumberedLine]) -> None:
         """Pair lines of NEW with waiting ones of OLD; those without a partner have appeared."""
-        for now in nows:
-            then = old.take_line(self._target(self.new, now))
-            if then is None:
-                self._found(None, now)
+        for after in new_lines:
+            before = old.take_line(self._target(self.new, after))
+            if before is None:
+                self._found(None, after)
             else:
-                self._pair(then, now)
+                self._pair(before, after)
 
-    def _met_or_gone(self, new: _UnpairedLines, then: NumberedLine) -> None:
-        now = new.take_line(self._target(self.old, then))
-        if now is None:
-            self._found(then, None)
+    def _met_or_gone(self, new: _UnpairedLines, before: NumberedLine) -> None:
+        after = new.take_line(self._target(self.old, before))
+        if after is None:
+            self._found(before, None)
         else:
-            self._pair(then, now)
+            self._pair(before, after)
 
     def _join(
-        self, thens: Iterator[NumberedLine], nows: Iterator[NumberedLine], *, depth: int
+        self, old_lines: Iterator[NumberedLine], new_lines: Iterator[NumberedLine], *, depth: int
     ) -> None:
         """Pair lines in any order and any number, by way of temporary files."""
         with (
             closing(LinePartitions(_PARTITIONS)) as old,
             closing(LinePartitions(_PARTITIONS)) as new,
         ):
-            self._deal(self.old, thens, old, depth)
-            self._deal(self.new, nows, new, depth)
+            self._deal(self.old, old_lines, old, depth)
+            self._deal(self.new, new_lines, new, depth)
             for heap in range(_PARTITIONS):
                 size = old.octets[heap] + _LINE_OVERHEAD_OCTETS * old.entries[heap]
                 if size > self._room and old.entries[heap] > 1 and depth < _MAX_DEPTH:
                     self._join(old.read_entries(heap), new.read_entries(heap), depth=depth + 1)
                     continue
                 waiting = _UnpairedLines()
-                for then in old.read_entries(heap):
-                    waiting.hold_line(_target(then.line), then)
+                for before in old.read_entries(heap):
+                    waiting.hold_line(_target(before.line), before)
                 self._meet(waiting, new.read_entries(heap))
-                for then in waiting.drained():
-                    self._found(then, None)
+                for before in waiting.drained():
+                    self._found(before, None)
 
     def _deal(
         self, side: ResultLines, entries: Iterator[NumberedLine], heaps: LinePartitions, depth: int

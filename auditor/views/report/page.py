@@ -23,7 +23,7 @@ from auditor.views.report.compare import gather
 from auditor.views.report.encode import encode, page_data
 from auditor.views.report.headline import counted, headline, news, reason, tiles, used
 from auditor.views.report.maps import blocks
-from auditor.views.report.ranking import gone, ranked
+from auditor.views.report.ranking import no_longer_found, ranked
 from auditor.views.report.rows import shown
 from auditor.views.report.senders import sender_section
 from auditor.views.report.zones import zone_findings
@@ -115,7 +115,7 @@ def make_page(
             "total": gathered.now.records,
             "findings": findings,
             "foremost": _MAX_LISTED_FINDINGS,
-            "gone": gone(gathered),
+            "gone": no_longer_found(gathered),
             "receivers": [row for row in gathered.receivers.rows() if row.total],
             "addresses": gathered.receivers.addresses,
             "senders": sender_section(senders) if senders else None,

@@ -14,7 +14,7 @@ from auditor.views.report.rows import shown
 if TYPE_CHECKING:
     from auditor.views.report.aggregate import ScanAggregate
 
-__all__ = ["RankedFinding", "gone", "ranked"]
+__all__ = ["RankedFinding", "no_longer_found", "ranked"]
 
 #: Prefixes with the most cases that are listed.
 _MAX_NAMED_PREFIXES: Final = 3
@@ -61,7 +61,7 @@ def ranked(gathered: ScanAggregate, *, compared: bool) -> list[RankedFinding]:
     ]
 
 
-def gone(gathered: ScanAggregate) -> list[tuple[str, int]]:
+def no_longer_found(gathered: ScanAggregate) -> list[tuple[str, int]]:
     """Return the findings of the earlier scan that this one does not have, with their targets."""
     before = gathered.before.codes.items()
     return sorted((shown(code), count) for code, count in before if not gathered.now.codes[code])
