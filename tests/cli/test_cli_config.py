@@ -289,10 +289,10 @@ def test_a_variable_of_no_setting_is_reported_once(
     call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
     monkeypatch.setenv("AUDITOR_RATE", "5")
-    said = "AUDITOR_RATE: no setting has this variable; it is ignored"
+    message = "AUDITOR_RATE: no setting has this variable; it is ignored"
     scan = ("scan", "--zones", ZONES, "198.51.100.7", "-o", here / "out.ndjson")
-    assert call(*scan).err.startswith(f"auditor: {said}\n")
+    assert call(*scan).err.startswith(f"auditor: {message}\n")
     assert call(*scan, "--overwrite", "-q").err == ""
     logged = call(*scan, "--overwrite", "--log-format", "json").err.splitlines()[0]
-    assert json.loads(logged)["message"] == said
-    assert call("config").err == f"auditor: {said}\n"
+    assert json.loads(logged)["message"] == message
+    assert call("config").err == f"auditor: {message}\n"

@@ -255,8 +255,8 @@ def test_a_name_that_idna_refuses_is_said_with_an_example(
 
 def test_a_standard_output_that_is_full_is_exit_code_3() -> None:
     error = unwritable(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-    said = "standard output: cannot be written: No space left on device"
-    assert (str(error), error.exit_code) == (said, 3)
+    message = "standard output: cannot be written: No space left on device"
+    assert (str(error), error.exit_code) == (message, 3)
 
 
 def test_metrics_without_the_library_end_a_scan_before_it_begins(

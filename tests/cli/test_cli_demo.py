@@ -50,8 +50,8 @@ def test_the_demo_touches_no_other_folder(here: Path, call: Callable[..., Ended]
     (here / "mine").mkdir()
     (here / "mine" / "list.txt").write_text("192.0.2.5")
     (here / "file").write_text("x")
-    said = {name: call("demo", "-o", name).err for name in ("mine", "file")}
-    assert said == {
+    output = {name: call("demo", "-o", name).err for name in ("mine", "file")}
+    assert output == {
         "mine": "auditor: mine: holds something else; expected a new folder for the demo\n",
         "file": "auditor: file: is a file; expected a folder for the demo\n",
     }

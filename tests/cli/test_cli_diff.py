@@ -171,8 +171,8 @@ def test_no_change_is_said_to_be_none(
     old, _ = two
     assert call("diff", old, old) == (0, "5 targets, and none has changed\n", "")
     assert call("diff", old, old, "--json") == (0, "", "")
-    said = "no records in either: there is nothing to compare\n"
-    assert call("diff", "empty", "empty") == (0, said, "")
+    message = "no records in either: there is nothing to compare\n"
+    assert call("diff", "empty", "empty") == (0, message, "")
 
 
 def test_one_may_be_standard_input(
@@ -216,7 +216,7 @@ def test_a_reader_that_leaves_early_ends_it(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "nothing to compare: give OLD and NEW, two results of `auditor scan`"),
         (("old.ndjson",), "nothing to compare: give OLD and NEW, two results of"),
@@ -232,11 +232,11 @@ def test_a_mistake_is_one_line(
     two: tuple[str, str],
     call: Callable[..., Ended],
     arguments: tuple[str, ...],
-    said: str,
+    message: str,
 ) -> None:
     (here / "page.html").write_text("<html>\n")
     (here / "torn").write_bytes((here / two[0]).read_bytes()[:-9])
     code, out, err = call("diff", *arguments)
     assert (code, out) == (2, "")
-    assert err.startswith(f"auditor: {said}")
+    assert err.startswith(f"auditor: {message}")
     assert err.count("\n") == 1

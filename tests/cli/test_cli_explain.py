@@ -26,10 +26,10 @@ def test_a_bounce_is_explained_from_arguments_a_file_or_standard_input(
 ) -> None:
     (here / "bounce.txt").write_text(_BOUNCE)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(_BOUNCE.encode())))
-    said = call("explain", *_BOUNCE.split())
-    assert said.out == call("explain", "-i", "bounce.txt").out
-    assert said.out == call("explain", "-").out
-    assert said.out.splitlines()[-2:] == [
+    output = call("explain", *_BOUNCE.split())
+    assert output.out == call("explain", "-i", "bounce.txt").out
+    assert output.out == call("explain", "-").out
+    assert output.out.splitlines()[-2:] == [
         "  auditor check --mail-from example.org 192.0.2.5",
         "  auditor spf example.org --ip 192.0.2.5",
     ]

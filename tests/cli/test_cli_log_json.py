@@ -167,11 +167,11 @@ def test_a_scan_of_zone_files_tells_what_its_manifest_says(
     ended = call("scan", "--zones", ZONES, *JSON, "198.51.100.0/28", "-o", here / "out.ndjson")
     assert (ended.code, ended.out) == (0, "")
     start, end = events(ended.err)
-    said = manifest(here / "out.ndjson")
+    content = manifest(here / "out.ndjson")
     assert (start["event"], start["zones"], start["engine"]) == ("start", ZONES, "zones")
-    assert (start["targets"], start["fingerprint"]) == (16, said["fingerprint"])
+    assert (start["targets"], start["fingerprint"]) == (16, content["fingerprint"])
     for key in ("how", "records", "kinds", "verdicts", "findings", "ptr_statuses", "queries"):
-        assert end[key] == said[key], key
+        assert end[key] == content[key], key
     assert (end["output"], end["manifest"]) == (
         f"{here}/out.ndjson", f"{here}/out.ndjson.run.json",
     )  # fmt: skip

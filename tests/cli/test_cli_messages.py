@@ -207,10 +207,10 @@ def test_what_permissions_forbid_is_said(here: Path, call: Callable[..., Ended])
     (here / "list.txt").touch(0o000)
     here.chmod(0o555)
     with _without_privileges():
-        said = "auditor: list.txt: cannot be read: Permission denied\n"
-        assert call(*SCAN, "-i", "list.txt") == (2, "", said)
-        said = "auditor: out.ndjson.partial: cannot be made: Permission denied\n"
-        assert call(*SCAN, "192.0.2.1", "-o", "out.ndjson") == (2, "", said)
+        message = "auditor: list.txt: cannot be read: Permission denied\n"
+        assert call(*SCAN, "-i", "list.txt") == (2, "", message)
+        message = "auditor: out.ndjson.partial: cannot be made: Permission denied\n"
+        assert call(*SCAN, "192.0.2.1", "-o", "out.ndjson") == (2, "", message)
 
 
 @pytest.mark.parametrize(

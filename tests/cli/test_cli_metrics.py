@@ -39,14 +39,14 @@ def _read(path: Path) -> dict[str, float]:
 def test_the_metrics_say_what_the_manifest_says(here: Path, call: Callable[..., Ended]) -> None:
     (here / "list.txt").write_text("198.51.100.0/24\nx!\n")
     assert call(*SCAN, "-q", "-i", "list.txt", "-o", "out.ndjson") == (0, "", "")
-    found, said = _read(here / "auditor.prom"), manifest(here / "out.ndjson")
+    found, content = _read(here / "auditor.prom"), manifest(here / "out.ndjson")
     for name in ("verdicts", "ptr_statuses", "kinds"):
         counts = {k.split()[1]: v for k, v in found.items() if k.startswith(f"{name} ") and v}
-        assert counts == said[name], name
+        assert counts == content[name], name
     findings = {k.split()[1]: v for k, v in found.items() if k.startswith("findings ") and v}
-    assert findings == said["findings"]
+    assert findings == content["findings"]
     lookups = {k.split()[1]: v for k, v in found.items() if k.startswith("lookups ")}
-    assert sum(lookups.values()) == said["queries"]["asked"]
+    assert sum(lookups.values()) == content["queries"]["asked"]
     assert (found["records"], found["targets"], found["running"]) == (257, 257, 0)
     assert (found["exit_code"], found["outcome finished"]) == (0, 1)
     assert found["duration_seconds"] > 0
@@ -146,14 +146,14 @@ def test_metrics_that_cannot_be_written_any_more_are_a_warning(
 ) -> None:
     (here / "node").mkdir()
     told(_lost, metrics=Path("node/auditor.prom"), log_format=log_format)
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     why = "No such file or directory"
     message = f"metrics: node/auditor.prom: cannot be written: {why}"
     if log_format == "text":
-        assert said.splitlines()[0] == f"auditor: {message}"
-        assert said.count("metrics") == 1
+        assert output.splitlines()[0] == f"auditor: {message}"
+        assert output.count("metrics") == 1
         return
-    (warning,) = [event for event in events(said) if event["level"] == "warning"]
+    (warning,) = [event for event in events(output) if event["level"] == "warning"]
     del warning["time"]
     assert warning == {
         "event": "metrics_unwritable",

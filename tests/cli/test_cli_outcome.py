@@ -156,8 +156,8 @@ def test_a_scan_that_could_look_up_nothing_is_no_success(
         assert ended.err.splitlines()[-1] == why
         # It has finished: there is a record for each.
         assert len(records((here / "out.ndjson").read_text())) == 8
-        said = manifest(here / "out.ndjson")
-        assert (said["how"], said["undetermined"]) == ("finished", {"REFUSED": 8})
+        content = manifest(here / "out.ndjson")
+        assert (content["how"], content["undetermined"]) == ("finished", {"REFUSED": 8})
         metrics = (here / "m.prom").read_text()
         assert "auditor_scan_exit_code 3.0" in metrics
         assert "auditor_scan_last_success" not in metrics
@@ -180,10 +180,10 @@ def test_more_that_is_unknown_than_allowed_is_no_success(
     ended = call(*_asking(refusing, "-q", *options, "192.0.2.0/29"))
     assert ended.code == code
     assert len(records(ended.out)) == 8
-    said = (
+    message = (
         f"4 of 8 could not be looked up (REFUSED), more than {most[0].strip('%')}%" if code else ""
     )
-    assert ended.err.startswith(f"auditor: {said}" if code else said)
+    assert ended.err.startswith(f"auditor: {message}" if code else message)
 
 
 def test_what_failed_most_is_named_first(call: Callable[..., Ended]) -> None:

@@ -50,9 +50,9 @@ def _torn(here: Path, scan: Callable[..., Ended], size: int, how: str = "running
     assert scan("-q", "--overwrite").code == 0
     (here / "out.ndjson").rename(here / "out.ndjson.partial")
     os.truncate(here / "out.ndjson.partial", size)
-    said = manifest(here / "out.ndjson")
-    said["how"] = said["sessions"][-1]["how"] = how
-    (here / "out.ndjson.run.json").write_text(json.dumps(said))
+    content = manifest(here / "out.ndjson")
+    content["how"] = content["sessions"][-1]["how"] = how
+    (here / "out.ndjson.run.json").write_text(json.dumps(content))
 
 
 def test_it_goes_on_where_the_whole_lines_end(
@@ -70,14 +70,14 @@ def test_it_goes_on_where_the_whole_lines_end(
     assert ended.code == 1
     assert head.startswith("30 records in ")
     assert rest[-2:] == ["records: out.ndjson", "manifest: out.ndjson.run.json"]
-    said, other = manifest(here / "out.ndjson"), manifest(here / "whole.ndjson")
+    content, other = manifest(here / "out.ndjson"), manifest(here / "whole.ndjson")
     for key in ("records", "kinds", "verdicts", "findings", "ptr_statuses", "inputs"):
-        assert said[key] == other[key], key
-    assert [(part["how"], part["records"]) for part in said["sessions"]] == [
+        assert content[key] == other[key], key
+    assert [(part["how"], part["records"]) for part in content["sessions"]] == [
         ("killed", 10),
         ("finished", 20),
     ]
-    assert (said["queries_complete"], said["how"]) == (False, "finished")
+    assert (content["queries_complete"], content["how"]) == (False, "finished")
     assert sorted(path.name for path in here.glob("out*")) == ["out.ndjson", "out.ndjson.run.json"]
 
 
@@ -117,11 +117,11 @@ def test_targets_that_were_given_up_are_done_again_with_all_behind_them(
     partial = here / f"{name}.partial"
     partial.write_bytes(gzip.compress(packed) if name.endswith("gz") else packed)
     (here / name).unlink()
-    said = manifest(here / name)
-    said["how"] = said["sessions"][-1]["how"] = "2 targets could not be audited"
+    content = manifest(here / name)
+    content["how"] = content["sessions"][-1]["how"] = "2 targets could not be audited"
     targets = {"records": 1, "targets": "a to b", "why": "3 workers died"}
-    said["given_up"] = [{"first": first, **targets} for first in (given_up, 20)]
-    (here / f"{name}.run.json").write_text(json.dumps(said))
+    content["given_up"] = [{"first": first, **targets} for first in (given_up, 20)]
+    (here / f"{name}.run.json").write_text(json.dumps(content))
     ended = scan("--resume", output=name)
     assert ended.code == 0
     assert ended.err.splitlines()[0] == (
@@ -130,8 +130,8 @@ def test_targets_that_were_given_up_are_done_again_with_all_behind_them(
     )
     made = (here / name).read_bytes()
     assert (gzip.decompress(made) if name.endswith("gz") else made) == whole
-    said = manifest(here / name)
-    assert (said["how"], said["records"], said.get("given_up")) == ("finished", 30, None)
+    content = manifest(here / name)
+    assert (content["how"], content["records"], content.get("given_up")) == ("finished", 30, None)
 
 
 def test_where_there_is_nothing_it_begins(
@@ -155,8 +155,8 @@ def test_a_finished_output_is_left_as_it_is(
 ) -> None:
     assert scan("-q").code == 0
     before = {path: path.stat().st_mtime_ns for path in here.iterdir()}
-    said = "" if "-q" in options else "auditor: out.ndjson: finished already, with 30 records\n"
-    assert scan("--resume", *options) == (int("error" in options), "", said)
+    message = "" if "-q" in options else "auditor: out.ndjson: finished already, with 30 records\n"
+    assert scan("--resume", *options) == (int("error" in options), "", message)
     assert {path: path.stat().st_mtime_ns for path in here.iterdir()} == before
     assert (here / "out.ndjson").read_bytes() == whole
 
@@ -217,8 +217,8 @@ def test_another_run_is_refused_with_the_difference(
         name = "out.ndjson"
         assert scan("-q", "--overwrite").code == 0
     before = {path: path.read_bytes() for path in here.iterdir()}
-    said = f"auditor: {name}: is of another run: {difference}; {ANEW}\n"
-    assert scan("--resume", *options) == (2, "", said)
+    message = f"auditor: {name}: is of another run: {difference}; {ANEW}\n"
+    assert scan("--resume", *options) == (2, "", message)
     assert {path: path.read_bytes() for path in here.iterdir()} == before
 
 
@@ -227,8 +227,8 @@ def test_an_input_that_has_changed_is_named(
 ) -> None:
     _torn(here, scan, len(whole) // 2)
     (here / "list.txt").write_text(LIST + "198.51.100.99\n")
-    said = f"auditor: out.ndjson.partial: is of another run: list.txt has changed; {ANEW}\n"
-    assert scan("--resume") == (2, "", said)
+    message = f"auditor: out.ndjson.partial: is of another run: list.txt has changed; {ANEW}\n"
+    assert scan("--resume") == (2, "", message)
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"{", b"[]"])
@@ -239,11 +239,11 @@ def test_a_partial_file_that_nobody_knows_is_refused(
     (here / "out.ndjson.run.json").unlink()
     if damage is not None:
         (here / "out.ndjson.run.json").write_bytes(damage)
-    said = (
+    message = (
         "auditor: out.ndjson.partial: cannot be gone on with: its manifest, "
         f"out.ndjson.run.json, is not there or damaged; {ANEW}\n"
     )
-    assert scan("--resume") == (2, "", said)
+    assert scan("--resume") == (2, "", message)
     assert (here / "out.ndjson.partial").stat().st_size == len(whole) // 2
 
 
@@ -252,11 +252,11 @@ def test_a_finished_output_that_nobody_knows_is_refused(
     here: Path, scan: Callable[..., Ended], how: str | None
 ) -> None:
     assert scan("-q").code == 0
-    said = manifest(here / "out.ndjson")
+    content = manifest(here / "out.ndjson")
     if how is None:
         (here / "out.ndjson.run.json").unlink()
     else:
-        (here / "out.ndjson.run.json").write_text(json.dumps({**said, "how": how}))
+        (here / "out.ndjson.run.json").write_text(json.dumps({**content, "how": how}))
     assert scan("--resume") == (
         2,
         "",
@@ -302,8 +302,8 @@ def test_two_runs_onto_one_output(
     here: Path, scan: Callable[..., Ended], options: tuple[str, ...]
 ) -> None:
     first = FileSink(here / "out.ndjson")
-    said = "auditor: out.ndjson.partial: another run is writing to it\n"
-    assert scan(*options) == (2, "", said)
+    message = "auditor: out.ndjson.partial: another run is writing to it\n"
+    assert scan(*options) == (2, "", message)
     first.close_output()
     assert [path.name for path in here.iterdir() if "out" in path.name] == ["out.ndjson.partial"]
 
@@ -339,11 +339,11 @@ def test_standard_input_that_says_something_else_is_refused(
     before = (here / "out.ndjson.partial").read_bytes()
     kept = before.count(b"\n")
     ended = call(*SCAN, "-q", "-", "-o", here / "out.ndjson", "--resume", stdin=text.encode())
-    said = (
+    message = (
         f"auditor: the input is another one than before: its first {kept} targets are not those "
         f"of the records that are there; {ANEW}\n"
     )
-    assert ended == (2, "", said)
+    assert ended == (2, "", message)
     left = (here / "out.ndjson.partial").read_bytes()
     assert left == before[: before.rfind(b"\n") + 1]
 

@@ -255,10 +255,13 @@ def test_an_output_file_is_whole_and_has_a_manifest(here: Path, call: Callable[.
     ]
     assert _targets(records((here / "out.ndjson").read_text())) == [GOOD, ERROR]
     assert sorted(path.name for path in here.iterdir()) == ["out.ndjson", "out.ndjson.run.json"]
-    said = manifest(here / "out.ndjson")
-    assert (said["how"], said["records"]) == ("finished", 2)
-    assert (said["verdicts"], said["findings"]) == ({"fail": 1, "pass": 1}, {"PTR_MISSING": 1})
-    assert said["inputs"] == {
+    content = manifest(here / "out.ndjson")
+    assert (content["how"], content["records"]) == ("finished", 2)
+    assert (content["verdicts"], content["findings"]) == (
+        {"fail": 1, "pass": 1},
+        {"PTR_MISSING": 1},
+    )
+    assert content["inputs"] == {
         "arguments": [GOOD, ERROR],
         "files": [],
         "excludes": [BETTER],
@@ -268,7 +271,7 @@ def test_an_output_file_is_whole_and_has_a_manifest(here: Path, call: Callable[.
         "excluded": 0,
         "repeated": 0,
     }
-    queries = said["queries"]
+    queries = content["queries"]
     done = queries["cached"] + queries["joined"] + queries["answered"] + queries["failed"]
     assert queries["asked"] == done > 0
 

@@ -60,7 +60,7 @@ def _ended_at(
     deadline: float | None, under_way: float, tell: Callable[[Shutdown], None] = lambda _: None
 ) -> tuple[float, str, list[str]]:
     """Return when a run that never ends by itself does, why, and what was said meanwhile."""
-    said: list[str] = []
+    messages: list[str] = []
 
     async def main() -> tuple[float, str, list[str]]:
         loop = asyncio.get_running_loop()
@@ -69,15 +69,15 @@ def _ended_at(
         ending = Shutdown(
             cast("Scan", scan),
             work,
-            stopping=said.append,
-            drop=lambda: said.append(f"dropped at {loop.time():.0f}"),
+            stopping=messages.append,
+            drop=lambda: messages.append(f"dropped at {loop.time():.0f}"),
         )
         with ending.signals_handled(deadline):
             tell(ending)
             with pytest.raises(asyncio.CancelledError):
                 await work
         assert scan.dropped
-        return loop.time(), ending.why, said
+        return loop.time(), ending.why, messages
 
     return run_virtual(main())
 
@@ -134,18 +134,21 @@ def test_a_third_signal_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_has_ended_is_not_told_to() -> None:
-    said: list[str] = []
+    messages: list[str] = []
 
     async def main() -> None:
         work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         work.set_result(None)
         ending = Shutdown(
-            cast("Scan", _Scan(0)), work, stopping=said.append, drop=lambda: said.append("dropped")
+            cast("Scan", _Scan(0)),
+            work,
+            stopping=messages.append,
+            drop=lambda: messages.append("dropped"),
         )
         with ending.signals_handled(5.0):
             await asyncio.sleep(60.0)
             ending._on_signal()
-        assert (ending.why, said) == ("", [])
+        assert (ending.why, messages) == ("", [])
 
     run_virtual(main())
 
@@ -177,8 +180,12 @@ def test_a_deadline_is_exit_code_3_and_resume_goes_on(
             f"records: {output}.partial",
             f"manifest: {output}.run.json",
         ]
-        said = manifest(output)
-        assert (said["how"], said["records"], said["settings"]["deadline"]) == ("deadline", 1, 1.0)
+        content = manifest(output)
+        assert (content["how"], content["records"], content["settings"]["deadline"]) == (
+            "deadline",
+            1,
+            1.0,
+        )
         answering = True
         assert call(*scan, "-q", "-o", output, "--resume") == (0, "", "")
     assert [part["how"] for part in manifest(output)["sessions"]] == ["deadline", "finished"]
@@ -223,7 +230,7 @@ def test_a_scan_that_is_told_to_end_while_it_reads_what_there_is_leaves_it_as_it
     assert call(*scan, "-q").code == 0
     whole = (here / "out.ndjson").read_bytes()
     (here / "out.ndjson").rename(here / "out.ndjson.partial")
-    said = (here / "out.ndjson.run.json").read_bytes()
+    content = (here / "out.ndjson.run.json").read_bytes()
     told, given_up = threading.Event(), threading.Event()
     give_up = Shutdown.give_up
 
@@ -244,7 +251,7 @@ def test_a_scan_that_is_told_to_end_while_it_reads_what_there_is_leaves_it_as_it
         ended = call(*scan, "--resume")
     assert ended == (3, "", "auditor: interrupted, finishing what is under way\n")
     assert (here / "out.ndjson.partial").read_bytes() == whole
-    assert (here / "out.ndjson.run.json").read_bytes() == said
+    assert (here / "out.ndjson.run.json").read_bytes() == content
     assert call(*scan, "-q", "--resume") == (0, "", "")
 
 

@@ -40,9 +40,9 @@ pytestmark = pytest.mark.process
 def _interrupted(output: Path) -> list[str]:
     """Return the targets in what an interrupted scan leaves, which must be whole."""
     assert not output.exists()
-    said = manifest(output)
+    content = manifest(output)
     found = records(output.with_name(output.name + ".partial").read_text())
-    assert (said["how"], said["records"]) == ("interrupted", len(found))
+    assert (content["how"], content["records"]) == ("interrupted", len(found))
     return [record["target"] for record in found]
 
 
@@ -60,10 +60,10 @@ def test_a_signal_lets_what_is_under_way_finish(
         assert read_line(scan.stderr) == "auditor: interrupted, finishing what is under way"
         held.gate.open()
         # The input is still open: nobody waits for it any more.
-        _, said = scan.communicate()
+        _, errors = scan.communicate()
     assert scan.returncode == 3
     assert _interrupted(output) == ["192.0.2.1", "192.0.2.2"]
-    head, *rest = said.decode().splitlines()
+    head, *rest = errors.decode().splitlines()
     assert head.startswith("2 records in ")
     assert rest == [
         "not finished: interrupted",
@@ -86,9 +86,9 @@ def test_a_second_signal_drops_what_is_under_way(here: Path, held: Held) -> None
         scan.send_signal(signal.SIGINT)
         assert read_line(scan.stderr) == "auditor: interrupted, finishing what is under way"
         scan.send_signal(signal.SIGINT)
-        _, said = scan.communicate()
+        _, errors = scan.communicate()
     assert scan.returncode == 3
-    assert b"Traceback" not in said
+    assert b"Traceback" not in errors
     # The third is done, but its turn comes after the second.
     assert partial.read_text().count("\n") == 1
     assert manifest(output)["how"] == "interrupted"
@@ -101,9 +101,9 @@ def test_a_signal_while_nothing_is_under_way_ends_the_wait_for_input() -> None:
         scan.stdin.flush()
         assert '"198.51.100.1"' in read_line(scan.stdout)
         scan.send_signal(signal.SIGINT)
-        out, said = scan.communicate()
+        out, errors = scan.communicate()
     assert (scan.returncode, out) == (3, b"")
-    lines = said.decode().splitlines()
+    lines = errors.decode().splitlines()
     assert lines[0] == "auditor: interrupted, finishing what is under way"
     assert lines[-1] == "not finished: interrupted"
 
@@ -143,9 +143,9 @@ def test_a_signal_that_is_ignored_by_the_caller_stays_ignored(held: Held) -> Non
         assert held.asked.acquire(timeout=120)
         scan.send_signal(signal.SIGINT)
         held.gate.open()
-        out, said = scan.communicate()
+        out, errors = scan.communicate()
     assert (scan.returncode, len(records(out.decode()))) == (0, 3)
-    assert b"interrupted" not in said
+    assert b"interrupted" not in errors
 
 
 def test_check_can_be_interrupted(held: Held) -> None:
@@ -186,16 +186,16 @@ def test_standard_input_is_read_as_what_it_is(held: Held, text: str, here: Path)
         (here / name).open("rb") as file,
         running("scan", "-q", *held.options, "-i", source, stdin=file) as scan,
     ):
-        out, said = scan.communicate()
-    assert (scan.returncode, said) == (0, b"")
+        out, errors = scan.communicate()
+    assert (scan.returncode, errors) == (0, b"")
     assert [record["target"] for record in records(out.decode())] == ["192.0.2.1", "192.0.2.3"]
 
 
 def test_devnull_is_an_input_of_no_targets() -> None:
     with running("scan", "--zones", ZONES, "-", stdin=subprocess.DEVNULL) as scan:
-        out, said = scan.communicate()
+        out, errors = scan.communicate()
     assert (scan.returncode, out) == (2, b"")
-    assert said == b"auditor: no target in standard input\n"
+    assert errors == b"auditor: no target in standard input\n"
 
 
 def test_at_a_low_rate_a_signal_loses_not_an_answer(here: Path, call: Callable[..., Ended]) -> None:

@@ -105,7 +105,7 @@ def test_trouble_stands_beside_the_term_that_has_it(spf: Callable[..., Ended]) -
 
 
 @pytest.mark.parametrize(
-    ("domain", "said"),
+    ("domain", "message"),
     [
         ("no-spf.example.org", "NODATA: no SPF record"),
         ("nowhere.example.org", "NXDOMAIN: no SPF record"),
@@ -114,12 +114,12 @@ def test_trouble_stands_beside_the_term_that_has_it(spf: Callable[..., Ended]) -
     ],
 )
 def test_without_a_policy_it_says_what_there_is(
-    spf: Callable[..., Ended], domain: str, said: str
+    spf: Callable[..., Ended], domain: str, message: str
 ) -> None:
     ended = spf(domain)
 
     assert ended.code == 0
-    assert f"  Record\n    {said}\n" in ended.out
+    assert f"  Record\n    {message}\n" in ended.out
     assert "Authorised" not in ended.out
 
 

@@ -71,13 +71,13 @@ def test_a_file_that_may_not_grow_is_gone_on_with_later(
         f"auditor: {output}.partial: cannot be written: {why}; the lines in it are whole\n",
     )
     assert not output.exists()
-    said = manifest(output)
-    assert said["how"] == ended.err.removeprefix("auditor: ").rstrip()
+    content = manifest(output)
+    assert content["how"] == ended.err.removeprefix("auditor: ").rstrip()
     if form == "ndjson":
         # What is counted is what is there.
         found = records((here / "out.ndjson.partial").read_text())
-        assert said["records"] == len(found) > 0
-        assert sum(said["verdicts"].values()) == len(found)
+        assert content["records"] == len(found) > 0
+        assert sum(content["verdicts"].values()) == len(found)
     # There still is no room: what is there stays as it is.
     again = _limited(*SCAN, "-q", "-o", output, "--resume", octets=octets)
     assert (again.code, again.err) == (3, ended.err)
@@ -274,8 +274,8 @@ def test_where_no_file_can_be_made_nothing_begins(
     with monkeypatch.context() as read_only:
         read_only.setattr("auditor.output.lock.os.open", refuse)
         ended = call(*SCAN, "-q", "-o", "out.ndjson", *resume)
-    said = f"auditor: out.ndjson.partial: cannot be made: {os.strerror(number)}\n"
-    assert ended == (code, "", said)
+    message = f"auditor: out.ndjson.partial: cannot be made: {os.strerror(number)}\n"
+    assert ended == (code, "", message)
     assert list(here.iterdir()) == []
 
 
@@ -293,8 +293,8 @@ def test_where_no_part_can_be_made_nothing_begins(
     with monkeypatch.context() as read_only:
         read_only.setattr(os, "fsync", refuse)
         ended = call(*SCAN, "-q", "-o", "parts/")
-    said = f"auditor: parts/manifest.json: cannot be written: {os.strerror(number)}\n"
-    assert ended == (code, "", said)
+    content = f"auditor: parts/manifest.json: cannot be written: {os.strerror(number)}\n"
+    assert ended == (code, "", content)
     assert list((here / "parts").iterdir()) == []
 
 
@@ -316,8 +316,8 @@ def test_a_killed_scan_leaves_what_was_made_safe(here: Path, form: str) -> None:
         wait_until(lambda: partial_output.exists() and partial_output.stat().st_size > 0)
         wait_until(lambda: _noted(output) == 2)
         scan.kill()
-    said = manifest(output)
-    assert (said["how"], said["records"], said["output"]) == (
+    content = manifest(output)
+    assert (content["how"], content["records"], content["output"]) == (
         "running",
         2,
         f"out.{form}.partial",

@@ -182,7 +182,7 @@ def test_bars_are_drawn_with_what_the_character_set_has(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "nothing to count: give results of `auditor scan`, or - to read them"),
         (("gone.ndjson",), "gone.ndjson: cannot be read: No such file or directory"),
@@ -192,12 +192,12 @@ def test_bars_are_drawn_with_what_the_character_set_has(here: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line(
-    here: Path, call: Callable[..., Ended], arguments: tuple[str, ...], said: str
+    here: Path, call: Callable[..., Ended], arguments: tuple[str, ...], message: str
 ) -> None:
     (here / "list.csv").write_text("target\n192.0.2.1\n")
     code, out, err = call("summary", *arguments)
     assert (code, out) == (2, "")
-    assert err.startswith(f"auditor: {said}")
+    assert err.startswith(f"auditor: {message}")
     assert err.count("\n") == 1
 
 

@@ -54,21 +54,25 @@ def _plain(path: Path) -> bytes:
 
 def _adds_up(output: Path) -> dict[str, int]:
     """Check the manifest of a finished output against it; return the kinds of its sessions."""
-    said = manifest(output)
+    content = manifest(output)
     found = records(_plain(output).decode())
-    assert (said["how"], said["output"], said["records"]) == ("finished", output.name, len(found))
+    assert (content["how"], content["output"], content["records"]) == (
+        "finished",
+        output.name,
+        len(found),
+    )
     for part in ("kinds", "verdicts"):
-        assert sum(said[part].values()) == len(found)
-    assert sum(said["findings"].values()) == sum(len(record["findings"]) for record in found)
-    queries = said["queries"]
+        assert sum(content[part].values()) == len(found)
+    assert sum(content["findings"].values()) == sum(len(record["findings"]) for record in found)
+    queries = content["queries"]
     parts = ("cached", "joined", "answered", "failed", "open")
     assert queries["asked"] == sum(queries[part] for part in parts)
-    sessions = said["sessions"]
+    sessions = content["sessions"]
     assert sum(session["records"] for session in sessions) == len(found)
     for name in queries:
         assert queries[name] == sum(session["queries"].get(name, 0) for session in sessions)
     hows = [session["how"] for session in sessions]
-    assert said["queries_complete"] == ("killed" not in hows)
+    assert content["queries_complete"] == ("killed" not in hows)
     return {how: hows.count(how) for how in set(hows)}
 
 
@@ -91,8 +95,8 @@ def test_however_often_it_is_ended_the_result_is_that_of_an_undisturbed_run(
             while scan.poll() is None and _size(output) <= goal:
                 time.sleep(0.001)
             scan.send_signal(number)
-            _, said = scan.communicate()
-        assert b"Traceback" not in said
+            _, errors = scan.communicate()
+        assert b"Traceback" not in errors
         if scan.returncode == 0:
             break  # it was faster
         ends += 1
@@ -126,17 +130,20 @@ def test_servers_that_die_and_come_back_cost_nothing_but_time(here: Path) -> Non
         with running(*scan, "-q", "--qps", "500", "-o", output) as dying:
             wait_until(lambda: _size(output) > 0)
             server.stop()
-            _, said = dying.communicate()
+            _, errors = dying.communicate()
         message = f"auditor: no server answers any more: {server.address}:{server.port} "
-        assert (dying.returncode, said.decode()[: len(message)]) == (3, message)
+        assert (dying.returncode, errors.decode()[: len(message)]) == (3, message)
         left = records(_partial(output).read_text())
         assert (manifest(output)["records"], manifest(output)["how"]) == (
             len(left),
-            said.decode().removeprefix("auditor: ").rstrip(),
+            errors.decode().removeprefix("auditor: ").rstrip(),
         )
         # Nothing that nobody was there to answer counts as asked.
         assert expected.startswith(_partial(output).read_bytes())
         server.start()
         assert auditor(*scan, "-q", "--resume", "-o", output) == (0, "", "")
     assert output.read_bytes() == expected
-    assert _adds_up(output) == {said.decode().removeprefix("auditor: ").rstrip(): 1, "finished": 1}
+    assert _adds_up(output) == {
+        errors.decode().removeprefix("auditor: ").rstrip(): 1,
+        "finished": 1,
+    }

@@ -146,10 +146,10 @@ def test_a_worker_that_is_killed_costs_no_record(
         wait_until(lambda: len(set(_children(scan.pid)) - {workers[0]}) == 2)
         held.gate.open()
         _type(scan, "192.0.2.3")
-        _, said = scan.communicate(timeout=120)
+        _, errors = scan.communicate(timeout=120)
         assert scan.returncode == 0
     if everybody:
-        assert "worker killed by SIGKILL: done again: 192.0.2.2" in said.decode()
+        assert "worker killed by SIGKILL: done again: 192.0.2.2" in errors.decode()
     targets = [f"192.0.2.{n}" for n in (1, 2, 3)]
     assert output.read_text() == _undisturbed(held, *targets)
     assert manifest(output)["records"] == 3
@@ -171,9 +171,9 @@ def test_targets_that_kill_every_worker_are_reported_as_undetermined(
             held.forget()
         held.gate.open()
         _type(scan, "192.0.2.3")
-        _, said = scan.communicate(timeout=120)
+        _, errors = scan.communicate(timeout=120)
         assert scan.returncode == 3
-    assert said.decode().splitlines()[-1] == (
+    assert errors.decode().splitlines()[-1] == (
         "auditor: 1 target could not be audited (192.0.2.2): "
         "3 workers died over it, the last one killed by SIGKILL; --resume tries again"
     )
@@ -211,10 +211,10 @@ def test_a_signal_ends_all_workers_and_resume_goes_on(here: Path, held: Held) ->
             os.kill(pid, signal.SIGTERM)
         assert read_line(scan.stderr) == "auditor: interrupted, finishing what is under way"
         scan.send_signal(signal.SIGTERM)
-        _, said = scan.communicate(timeout=120)
+        _, errors = scan.communicate(timeout=120)
         assert scan.returncode == 3
         assert not any(map(_alive, workers))
-    assert "Traceback" not in said.decode()
+    assert "Traceback" not in errors.decode()
     assert len(records(output.with_name("out.ndjson.partial").read_text())) == 1
     held.gate.open()
     targets = [f"192.0.2.{n}" for n in (1, 2, 3)]
@@ -268,10 +268,10 @@ def test_the_rate_holds_for_all_workers_together_also_when_one_is_replaced() -> 
         ) as scan:
             wait_until(lambda: len(server.queries) > 400)
             os.kill(_children(scan.pid)[0], signal.SIGKILL)
-            _, said = scan.communicate(timeout=120)
+            _, errors = scan.communicate(timeout=120)
             assert scan.returncode == 0
     times = sorted(query.at for query in server.queries)
-    assert b"done again" in said or len(times) >= 2048
+    assert b"done again" in errors or len(times) >= 2048
     assert len({query.source_port for query in server.queries}) > 2
     # A query may arrive late, on a busy machine, but none before the rate has let it go.
     assert len(times) <= 1.06 * rate * (times[-1] - begun)
@@ -296,11 +296,11 @@ def test_a_folder_takes_the_same_lines_in_parts(
     assert call(*given, "-o", here / "one.ndjson").code == 0
     assert call(*given, "--workers", workers, "-o", f"{here}/out/").code == 0
     assert _part_lines(here / "out") == (here / "one.ndjson").read_bytes()
-    said = _folder_manifest(here / "out")
+    content = _folder_manifest(here / "out")
     alone = manifest(here / "one.ndjson")
-    assert said["parts"] == sorted(path.name for path in (here / "out").glob("part-*"))
+    assert content["parts"] == sorted(path.name for path in (here / "out").glob("part-*"))
     for key in ("fingerprint", "records", "verdicts", "findings", "ptr_statuses", "how"):
-        assert said[key] == alone[key]
+        assert content[key] == alone[key]
     assert call("summary", "--json", f"{here}/out/").out == (
         call("summary", "--json", here / "one.ndjson").out
     )
@@ -351,13 +351,13 @@ def test_resume_makes_the_parts_that_are_missing_or_damaged_and_no_others(
     assert _folder_manifest(folder)["queries"]["asked"] > 2048
     assert (_part_lines(folder), third.stat().st_mtime_ns) == (whole, kept)
     # As after a crash: parts that no manifest lists, one of them torn.
-    said = _folder_manifest(folder)
-    said["parts"], said["shards"], said["how"] = [], [], "running"
-    (folder / "manifest.json").write_text(json.dumps(said))
+    content = _folder_manifest(folder)
+    content["parts"], content["shards"], content["how"] = [], [], "running"
+    (folder / "manifest.json").write_text(json.dumps(content))
     second.write_bytes(second.read_bytes()[:-9])
     assert call(*given, "--resume", "-q").code == 0
     assert (_part_lines(folder), third.stat().st_mtime_ns) == (whole, kept)
-    assert _folder_manifest(folder)["verdicts"] == said["verdicts"]
+    assert _folder_manifest(folder)["verdicts"] == content["verdicts"]
     ended = call(*given, "--resume")
     assert (ended.code, ended.err) == (
         0,
@@ -384,10 +384,10 @@ def test_a_killed_run_leaves_whole_parts_that_the_next_one_keeps(
     assert second.stat().st_mtime_ns == kept
     assert call(*given[:-2], "-o", here / "one.ndjson", stdin=typed).code == 0
     assert _part_lines(here / "out") == (here / "one.ndjson").read_bytes()
-    said = _folder_manifest(here / "out")
-    assert [session["how"] for session in said["sessions"]] == ["killed", "finished"]
-    assert (said["records"], said["queries_complete"]) == (8192, False)
-    assert sum(session["records"] for session in said["sessions"]) == 8192
+    content = _folder_manifest(here / "out")
+    assert [session["how"] for session in content["sessions"]] == ["killed", "finished"]
+    assert (content["records"], content["queries_complete"]) == (8192, False)
+    assert sum(session["records"] for session in content["sessions"]) == 8192
 
 
 def test_a_folder_has_one_writer(here: Path, held: Held) -> None:
@@ -518,17 +518,17 @@ def test_a_folder_of_a_slow_scan_that_was_interrupted_keeps_all_that_was_finishe
         given = ("scan", "-q", "--server", f"127.0.0.1:{server.port}", "--no-spf", "198.18.0.0/23")
         slow = (*given, "--workers", workers, "--qps", "300", "-o", f"{here}/out/")
         assert call(*slow).code == 3
-        said = _folder_manifest(here / "out")
+        content = _folder_manifest(here / "out")
         # Each record took one query, and each query gave one.
-        assert said["how"] == "interrupted"
-        assert said["records"] == said["queries"]["answered"] > 100
-        assert _part_lines(here / "out").count(b"\n") == said["records"]
+        assert content["how"] == "interrupted"
+        assert content["records"] == content["queries"]["answered"] > 100
+        assert _part_lines(here / "out").count(b"\n") == content["records"]
         before = len(server.queries)
         assert call(*given, "--resume", "-o", f"{here}/out/").code == 0
         # Nothing is asked again but what says whether servers lie.
-        assert len(server.queries) - before < 512 - said["records"] + 10
+        assert len(server.queries) - before < 512 - content["records"] + 10
         assert call(*given, "-o", here / "one.ndjson").code == 0
     assert _part_lines(here / "out") == (here / "one.ndjson").read_bytes()
-    said = _folder_manifest(here / "out")
-    assert [session["how"] for session in said["sessions"]] == ["interrupted", "finished"]
-    assert sum(session["records"] for session in said["sessions"]) == said["records"] == 512
+    content = _folder_manifest(here / "out")
+    assert [session["how"] for session in content["sessions"]] == ["interrupted", "finished"]
+    assert sum(session["records"] for session in content["sessions"]) == content["records"] == 512

@@ -60,7 +60,7 @@ class World:
         """Nothing to open."""
 
     def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
-        pairs = [(one, self.answers.get(one, Answer(NXDOMAIN))) for one in questions]
+        pairs = [(question, self.answers.get(question, Answer(NXDOMAIN))) for question in questions]
         asyncio.get_running_loop().call_soon(deliver, pairs)
 
     def backlog(self) -> int:

@@ -126,8 +126,8 @@ def test_a_cluster_writes_parts_that_a_later_run_finds(
 ) -> None:
     given = ("scan", "--zones", ZONES, "198.51.96.0/19", "-o", f"{tmp_path}/out/")
     assert auditor(*given, "-q", *_on(cluster)).code == 0
-    said = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert (len(said["parts"]), said["records"], said["how"]) == (4, 8192, "finished")
+    content = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert (len(content["parts"]), content["records"], content["how"]) == (4, 8192, "finished")
     ended = auditor(*given, "--resume")
     assert ended.code == 0
     assert ended.err == f"auditor: {tmp_path}/out/: finished already, with 8,192 records\n"
@@ -155,12 +155,12 @@ def test_killed_workers_cost_no_record(
             cluster.add_worker()
         cluster.add_worker()
         held.gate.open()
-        _, said = scan.communicate(timeout=_SECONDS)
+        _, errors = scan.communicate(timeout=_SECONDS)
         assert scan.returncode == 0
     alone = call("scan", "-q", *held.options, "192.0.2.1", "192.0.2.2")
     assert output.read_text() == alone.out
     if everybody:
-        assert "is gone: done again: 192.0.2.2" in said.decode()
+        assert "is gone: done again: 192.0.2.2" in errors.decode()
 
 
 @pytest.mark.full
@@ -182,11 +182,11 @@ def test_a_scheduler_that_goes_away_ends_the_run_and_resume_goes_on(
         scan.stdin.flush()
         assert held.asked.acquire(timeout=_SECONDS)
         cluster.scheduler.kill()
-        _, said = scan.communicate(timeout=_SECONDS)
+        _, errors = scan.communicate(timeout=_SECONDS)
         assert scan.returncode == 3
         message = f"auditor: scheduler {cluster.address} is gone; --resume goes on"
         # The dashboard is named before, and whether its worker was late.
-        assert said.decode().splitlines()[-1] == message
+        assert errors.decode().splitlines()[-1] == message
     assert len(records(partial.read_text())) == 1
     held.gate.open()
     ended = auditor(*given, "--resume", "--workers", "2", stdin=b"192.0.2.1\n192.0.2.2\n")
@@ -205,9 +205,9 @@ def test_a_signal_ends_the_run_and_leaves_the_cluster_to_others(
         lines = iter(lambda: read_line(scan.stderr), "")
         assert "auditor: interrupted, finishing what is under way" in lines
         scan.send_signal(signal.SIGTERM)
-        _, said = scan.communicate(timeout=_SECONDS)
+        _, errors = scan.communicate(timeout=_SECONDS)
         assert scan.returncode == 3
-        assert "Traceback" not in said.decode()
+        assert "Traceback" not in errors.decode()
     # What was dropped is not in the way of the next run.
     ended = auditor("scan", "-q", *_on(cluster), "--zones", ZONES, "198.51.100.7")
     assert ended.code == 0

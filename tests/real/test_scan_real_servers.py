@@ -184,11 +184,11 @@ def _scan_many(folder: Path, *where: str | Path) -> None:
     # By a shell: the peak of a process begins with that of whoever started it.
     command = [sys.executable, "-m", "auditor", "scan", "-q", "-o", output, *where, PREFIX]
     subprocess.run(["sh", "-c", '"$@"; exit $?', "sh", *map(str, command)], check=True)
-    said = json.loads((folder / "out.ndjson.run.json").read_text("utf-8"))
-    assert said["records"] == MANY
-    assert said["verdicts"] == {"fail": MANY - MANY // 256, "pass": MANY // 256}
-    assert said["queries"]["failed"] == 0
-    assert said["peak_memory"] < MEMORY
+    content = json.loads((folder / "out.ndjson.run.json").read_text("utf-8"))
+    assert content["records"] == MANY
+    assert content["verdicts"] == {"fail": MANY - MANY // 256, "pass": MANY // 256}
+    assert content["queries"]["failed"] == 0
+    assert content["peak_memory"] < MEMORY
     with output.open("rb") as lines:
         for number, line in enumerate(lines):
             assert line.startswith(b'{"target":"20.30.%d.%d",' % divmod(number, 256))

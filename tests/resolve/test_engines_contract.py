@@ -114,7 +114,7 @@ def _find(run: Run, kind: Kind, port: int, questions: Sequence[Question]) -> lis
         async with opened(engine):
             # Through the lookup, which asks on where a server stops at an alias.
             found = await CachingResolver(engine, Cache(100_000)).resolve_many(questions)
-            return [one._replace(how=None) for one in found]
+            return [answer._replace(how=None) for answer in found]
 
     found: list[Answer] = run(main())
     return found

@@ -146,7 +146,7 @@ def _before(identity: Identity) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "said"),
+    ("before", "now", "message"),
     [
         ({}, {}, ""),
         ({}, {"helo": "mx.example.net"}, "helo was not given and is 'mx.example.net'"),
@@ -173,14 +173,14 @@ def _before(identity: Identity) -> dict[str, Any]:
     ],
 )
 def test_a_setting_that_differs_is_named(
-    before: dict[str, Any], now: dict[str, Any], said: str
+    before: dict[str, Any], now: dict[str, Any], message: str
 ) -> None:
     earlier = _before(identify(Settings(**before), [], [], []))
-    assert identify(Settings(**now), [], [], []).differences(earlier) == said
+    assert identify(Settings(**now), [], [], []).differences(earlier) == message
 
 
 @pytest.mark.parametrize(
-    ("arguments", "files", "excludes", "said"),
+    ("arguments", "files", "excludes", "message"),
     [
         (["192.0.2.1", "192.0.2.2"], ["a"], ["x"], ""),
         (["192.0.2.1"], ["a"], ["x"], "target was '192.0.2.2' and is not given"),
@@ -190,10 +190,10 @@ def test_a_setting_that_differs_is_named(
     ],
 )
 def test_inputs_that_differ_are_named(
-    arguments: list[str], files: list[str], excludes: list[str], said: str
+    arguments: list[str], files: list[str], excludes: list[str], message: str
 ) -> None:
     earlier = _before(identify(Settings(), ["192.0.2.1", "192.0.2.2"], ["a"], ["x"]))
-    assert identify(Settings(), arguments, files, excludes).differences(earlier) == said
+    assert identify(Settings(), arguments, files, excludes).differences(earlier) == message
 
 
 def test_files_with_another_content_are_named(tmp_path: Path) -> None:

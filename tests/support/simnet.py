@@ -310,9 +310,9 @@ class Simulation:
         assert count["received"] == sum(count[kind] for kind in kinds)
         assert 0 <= count["lost"] <= count["sent"]
         assert not self.engine._retries.again
-        for one in self.engine._nameservers:
-            assert one.in_flight.count == one.in_flight.later == 0
-            for port in one.sockets:
+        for upstream in self.engine._nameservers:
+            assert upstream.in_flight.count == upstream.in_flight.later == 0
+            for port in upstream.sockets:
                 assert all(len(entry) == 3 for entry in port.outstanding.values()), (
                     "a question is left"
                 )

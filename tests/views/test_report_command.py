@@ -57,8 +57,8 @@ def test_a_page_never_takes_the_place_of_its_results(
     other = write_records(tmp_path / "other.ndjson", [])
     sources = [other, *option, results]
     assert run_command(["report", *sources, "-o", results, "--overwrite"]) == 2
-    said = f"auditor: {results}: holds the results; -o needs another name for the page\n"
-    assert capfd.readouterr() == ("", said)
+    message = f"auditor: {results}: holds the results; -o needs another name for the page\n"
+    assert capfd.readouterr() == ("", message)
     assert Path(results).read_bytes() == records
 
 

@@ -48,9 +48,9 @@ def _diff(folder: Path, old: Iterable[bytes], new: Iterable[bytes], **room: int)
     with Diff(Results(paths[:1]), Results(paths[1:]), **room) as diff:
         diff.read_both()
         found = list(diff.changes())
-        assert [orjson.dumps(one) for one in found] == list(diff.lines())
+        assert [orjson.dumps(answer) for answer in found] == list(diff.lines())
         assert sum(diff.counts.values()) == len(found)
-        assert diff.regressions == sum(one["regression"] for one in found)
+        assert diff.regressions == sum(answer["regression"] for answer in found)
         assert {what: moves.total() for what, moves in diff.moves.items()} == {
             what: diff.counts[what] for what in CHANGES
         }
@@ -163,11 +163,11 @@ def test_a_gap_needs_no_temporary_file_and_is_caught_up_with(tmp_path: Path, gap
     whole = _addresses(range(3000))
     holed = whole[:500] + whole[500 + gap :]
     found, unchanged, spilled = _diff(tmp_path, whole, holed, room=1100 * gap + 200_000)
-    assert [one["change"] for one in found] == ["vanished"] * gap
+    assert [answer["change"] for answer in found] == ["vanished"] * gap
     assert (unchanged, spilled) == (3000 - gap, False)
     found, unchanged, spilled = _diff(tmp_path, holed, whole, room=1100 * gap + 200_000)
-    assert [one["change"] for one in found] == ["appeared"] * gap
-    assert [one["target"] for one in found[:2]] == ["10.0.1.244", "10.0.1.245"][:gap]
+    assert [answer["change"] for answer in found] == ["appeared"] * gap
+    assert [answer["target"] for answer in found[:2]] == ["10.0.1.244", "10.0.1.245"][:gap]
     assert (unchanged, spilled) == (3000 - gap, False)
 
 
@@ -175,7 +175,7 @@ def test_another_order_takes_temporary_files(tmp_path: Path) -> None:
     old = _addresses(range(3000))
     new = [*reversed(old[:-1]), *_addresses([2999], "fail")]
     found, unchanged, spilled = _diff(tmp_path, old, new, room=100_000)
-    assert [(one["target"], one["change"]) for one in found] == [("10.0.11.183", "worse")]
+    assert [(answer["target"], answer["change"]) for answer in found] == [("10.0.11.183", "worse")]
     assert (unchanged, spilled) == (2999, True)
 
 
@@ -184,7 +184,7 @@ def test_many_changes_come_in_the_order_of_new_all_the_same(tmp_path: Path) -> N
     found, _, spilled = _diff(tmp_path, old, new, room=50_000)
     assert spilled
     expected = [json.loads(line)["target"] for line in [*new, *old[:100]]]
-    assert [one["target"] for one in found] == expected
+    assert [answer["target"] for answer in found] == expected
 
 
 def test_the_nth_of_a_target_is_compared_with_the_nth(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_one_that_is_empty_is_all_new_or_all_gone(tmp_path: Path) -> None:
     some = _addresses(range(3))
     for old, new, what in (([], some, "appeared"), (some, [], "vanished")):
         found, unchanged, _ = _diff(tmp_path, old, new)
-        assert [one["change"] for one in found] == [what] * 3
+        assert [answer["change"] for answer in found] == [what] * 3
         assert unchanged == 0
 
 

@@ -138,7 +138,7 @@ def test_what_lies_beside_records_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "said"),
+    ("manifest", "message"),
     [
         (None, r"no results \(\*\.ndjson\) in this folder"),
         ("[]", 'no list of names under "parts"'),
@@ -154,10 +154,12 @@ def test_what_lies_beside_records_is_not_read(tmp_path: Path) -> None:
         ('{"parts":["gone.ndjson"]}', r"gone\.ndjson: cannot be read: No such file"),
     ],
 )
-def test_a_folder_without_parts_is_refused(tmp_path: Path, manifest: str | None, said: str) -> None:
+def test_a_folder_without_parts_is_refused(
+    tmp_path: Path, manifest: str | None, message: str
+) -> None:
     if manifest is not None:
         (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         Results([tmp_path])
 
 
@@ -172,7 +174,7 @@ def test_a_part_is_a_regular_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("target,verdict\n192.0.2.1,pass\n", r"line 1: not JSON \("),
         ("<!doctype html>\n<p>\n", r"line 1: not JSON \("),
@@ -185,10 +187,12 @@ def test_a_part_is_a_regular_file(tmp_path: Path) -> None:
         ("PK\x03\x04", r"line 1: not JSON \("),
     ],
 )
-def test_another_file_is_refused_at_its_first_line(tmp_path: Path, content: str, said: str) -> None:
+def test_another_file_is_refused_at_its_first_line(
+    tmp_path: Path, content: str, message: str
+) -> None:
     path = tmp_path / "x"
     path.write_text(content)
-    with pytest.raises(InputError, match=f"x {said}.*; expected the NDJSON of `auditor scan`"):
+    with pytest.raises(InputError, match=f"x {message}.*; expected the NDJSON of `auditor scan`"):
         list(Results([path]).chunks())
 
 

@@ -132,11 +132,13 @@ def test_parts_whose_targets_were_given_up_are_there_and_made_again(tmp_path: Pa
     made: set[int] = set()
     pool = Hands("a")
     asyncio.run(_run(tmp_path, pool, die_thrice))
-    said = _manifest(tmp_path)
-    assert said["parts"] == [part_name(number) for number in range(4)]
-    assert said["records"] == 8192
-    assert said["how"].startswith("2,048 targets could not be audited (20.30.8.0 to 20.30.15.255)")
-    assert [note.get("failed", "") for note in said["shards"]] == [
+    content = _manifest(tmp_path)
+    assert content["parts"] == [part_name(number) for number in range(4)]
+    assert content["records"] == 8192
+    assert content["how"].startswith(
+        "2,048 targets could not be audited (20.30.8.0 to 20.30.15.255)"
+    )
+    assert [note.get("failed", "") for note in content["shards"]] == [
         "",
         "3 workers died over it, the last one c was killed",
         "",
@@ -145,10 +147,14 @@ def test_parts_whose_targets_were_given_up_are_there_and_made_again(tmp_path: Pa
     made, pool = set(), Hands("a")
     coordinator = asyncio.run(_run(tmp_path, pool, finish, resume=True))
     assert made == {1}
-    said = _manifest(tmp_path)
-    assert (said["how"], said["records"], coordinator.tally.records) == ("finished", 8192, 8192)
-    assert not any("failed" in note for note in said["shards"])
-    assert [session["records"] for session in said["sessions"]] == [8192, 2048]
+    content = _manifest(tmp_path)
+    assert (content["how"], content["records"], coordinator.tally.records) == (
+        "finished",
+        8192,
+        8192,
+    )
+    assert not any("failed" in note for note in content["shards"])
+    assert [session["records"] for session in content["sessions"]] == [8192, 2048]
     parts = _parted(tmp_path)
     assert isinstance(_open(parts, resume=True), FinishedOutput)
 
@@ -224,8 +230,8 @@ def test_an_input_that_ends_before_the_parts_do_is_another_one(tmp_path: Path) -
     again = _parted(tmp_path)
     _open(again, resume=True)
     again.existing_part(first)
-    said = "there are 2,048 more records than targets; --overwrite starts anew"
-    with pytest.raises(InputError, match=said):
+    message = "there are 2,048 more records than targets; --overwrite starts anew"
+    with pytest.raises(InputError, match=message):
         again.finish_output(lambda: pytest.fail("it is not finished"))
     again.existing_part(second)
     ends: list[str] = []
@@ -374,9 +380,9 @@ def test_a_part_that_was_cut_off_is_gone_on_with_behind_its_last_record(tmp_path
         pool = Held("a")
         audit_shard = partial(cut_off, counts=counts)
         coordinator = asyncio.run(_run(folder, pool, audit_shard, resume=number > 0))
-        said = _manifest(folder)
-        assert [note["records"] for note in said["shards"]] == expected
-        assert coordinator.tally.records == said["records"] == sum(expected)
+        content = _manifest(folder)
+        assert [note["records"] for note in content["shards"]] == expected
+        assert coordinator.tally.records == content["records"] == sum(expected)
     pool = Held("a")
     coordinator = asyncio.run(_run(folder, pool, finish, resume=True))
     assert skipped == {0: [0, 500, 700], 1: [0, 0, 20], 2: [0], 3: [0, 1, 1]}

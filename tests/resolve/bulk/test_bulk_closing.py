@@ -58,7 +58,7 @@ def test_a_server_that_was_gone_is_heard_again(run: Run) -> None:
             await until(lambda: not engine._health_monitor.usable())
             await loop.run_in_executor(None, nsd.start)
             await inbox.wait(500)
-        assert {one.status for one in inbox.answers.values()} <= {NOERROR, NXDOMAIN}
+        assert {answer.status for answer in inbox.answers.values()} <= {NOERROR, NXDOMAIN}
         assert_sums(engine.counters(), asked=500)
 
     with servers.nsd(FLEET / "zones") as nsd:
@@ -70,19 +70,19 @@ def test_every_socket_hears_on_after_an_error_of_the_network(run: Run) -> None:
         engine = _engine(port, check=False, timeout=30.0)
         nowhere = Question("a.invalid", A)
         async with opened(engine):
-            (one,) = engine._nameservers
-            for _ in one.sockets:
-                before = one.refusals
-                engine._probe(one, nowhere, False)  # noqa: FBT003 - a callback
-                await until(lambda before=before: one.refusals > before)  # type: ignore[misc]
+            (nameserver,) = engine._nameservers
+            for _ in nameserver.sockets:
+                before = nameserver.refusals
+                engine._probe(nameserver, nowhere, False)  # noqa: FBT003 - a callback
+                await until(lambda before=before: nameserver.refusals > before)  # type: ignore[misc]
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
                 server.bind(("127.0.0.1", port))
                 server.settimeout(5.0)
-                for _ in one.sockets:
-                    engine._probe(one, nowhere, False)  # noqa: FBT003 - a callback
+                for _ in nameserver.sockets:
+                    engine._probe(nameserver, nowhere, False)  # noqa: FBT003 - a callback
                     data, source = server.recvfrom(512)
                     server.sendto(data[:2] + b"\x84\3" + data[4:], source)
-                await until(lambda: engine.counters()["accepted"] == len(one.sockets))
+                await until(lambda: engine.counters()["accepted"] == len(nameserver.sockets))
 
     with dead_port() as port:
         run(main(port))
@@ -130,7 +130,7 @@ def test_a_server_that_the_system_has_no_way_to_is_left_out(
     async def main(port: int) -> None:
         engine = BulkEngine([Server("2001:db8::1", 53), Server("127.0.0.1", port)])
         async with opened(engine):
-            assert {one.status for one in await ask(engine, _hosts())} == {NOERROR}
+            assert {answer.status for answer in await ask(engine, _hosts())} == {NOERROR}
         engine = BulkEngine([Server("2001:db8::1", 53)])
         with pytest.raises(NoServerError, match="cannot be reached: Network is unreachable"):
             await engine.start()

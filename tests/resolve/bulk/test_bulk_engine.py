@@ -60,7 +60,7 @@ def test_answers_of_all_kinds(run: Run) -> None:
                 Question("www.example.net", TXT),
             ]
             found = await ask(engine, questions)
-        assert [one.status for one in found] == [NOERROR, NODATA, NXDOMAIN, NOERROR, NODATA]
+        assert [answer.status for answer in found] == [NOERROR, NODATA, NXDOMAIN, NOERROR, NODATA]
         assert found[0] == Answer(NOERROR, ("192.0.2.7",), ttl=300)
         assert found[3] == Answer(
             NOERROR, ("192.0.2.1",), ("www.example.net",), "mail.example.net", 300
@@ -76,7 +76,7 @@ def test_the_portable_sockets_do_as_well(run: Run, monkeypatch: pytest.MonkeyPat
     async def main(port: int) -> None:
         engine = _engine(port)
         async with opened(engine):
-            assert {one.status for one in await ask(engine, _hosts())} == {NOERROR}
+            assert {answer.status for answer in await ask(engine, _hosts())} == {NOERROR}
 
     def portable(address: str, port: int) -> LoopDatagrams:
         return LoopDatagrams(open_socket(address, port))
@@ -173,7 +173,7 @@ def test_without_trace_no_answer_says_how(run: Run) -> None:
         engine = _engine(port)
         async with opened(engine):
             found = await ask(engine, [*_hosts(5), Question("gone.example.net", A)])
-        assert {one.how for one in found} == {None}
+        assert {answer.how for answer in found} == {None}
 
     with FaultyServer(ZONE, always(truncate)) as server:
         run(main(server.port))
@@ -265,7 +265,7 @@ def test_rates_hold_in_every_second_and_are_reached(
     with Simulation(dict.fromkeys(addresses, honest), **options) as world:
         questions = names(1000)
         begin = world.loop.now
-        assert world.ask(questions) == {one: truth(one) for one in questions}
+        assert world.ask(questions) == {question: truth(question) for question in questions}
         assert world.loop.now - begin == pytest.approx(1000 / rate, rel=0.05)
         _hold_rates(world, rate, options.get("server_qps", rate))
 

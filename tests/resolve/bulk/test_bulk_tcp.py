@@ -252,7 +252,7 @@ def test_no_more_queries_are_in_flight_than_were_allowed(run: Run, most: int) ->
             engine.submit(HOSTS[:20], inbox.deliver)
             await until(lambda: sum(query.transport == "tcp" for query in server.queries) == most)
             assert engine._tcp.in_flight == most
-            assert sum(one.in_flight.count for one in engine._nameservers) == 0
+            assert sum(nameserver.in_flight.count for nameserver in engine._nameservers) == 0
             gate.open()
             await inbox.wait(20)
 

@@ -66,21 +66,21 @@ class Bench:
             self.nameservers,
             RetryPolicy(tries, timeout),
             probe=self._probe,
-            take_back=lambda one: self.taken_back.append(one.number),
+            take_back=lambda nameserver: self.taken_back.append(nameserver.number),
             fail=self.failures.append,
         )
 
-    def _probe(self, one: NameServer, question: Question, plain: bool) -> None:  # noqa: FBT001 - a callback
+    def _probe(self, nameserver: NameServer, question: Question, plain: bool) -> None:  # noqa: FBT001 - a callback
         if question.rdtype == NS:
-            data = self.root(one, question, plain)
+            data = self.root(nameserver, question, plain)
         else:
-            self.probes.append((one.number, plain))
-            data = self.reply(one, question, plain)
+            self.probes.append((nameserver.number, plain))
+            data = self.reply(nameserver, question, plain)
         if data is not None:
             asked = encode_name(question.name) + struct.pack("!2H", question.rdtype, 1)
             asked = data[12 : 12 + len(asked)] or asked
-            one.on_heard(0.0)
-            self.keeper.on_probe(one, (asked, 0.0, plain), data, 0.01)
+            nameserver.on_heard(0.0)
+            self.keeper.on_probe(nameserver, (asked, 0.0, plain), data, 0.01)
 
     def healths(self) -> list[Health]:
         return [one.health for one in self.nameservers]
@@ -183,8 +183,8 @@ def test_a_server_that_fails_whatever_it_is_asked_is_left_out(run: Run, local: i
 
 
 def test_liars_and_mutes_are_named_and_left_out(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    def reply(one: NameServer, question: Question, _plain: bool) -> bytes | None:  # noqa: FBT001 - a callback
-        return [_reply(question), _reply(question, 0, "192.0.2.80"), None][one.number]
+    def reply(nameserver: NameServer, question: Question, _plain: bool) -> bytes | None:  # noqa: FBT001 - a callback
+        return [_reply(question), _reply(question, 0, "192.0.2.80"), None][nameserver.number]
 
     async def main() -> None:
         bench = Bench(3)
@@ -263,7 +263,7 @@ def test_a_lossy_path_does_not_take_edns_from_a_server(run: Run) -> None:
 def test_a_server_that_is_not_there_is_found_out_without_waiting(run: Run) -> None:
     async def main() -> None:
         bench = Bench(timeout=60.0)
-        bench.reply = lambda one, _, __: bench.keeper.on_refused(one, 0.0)
+        bench.reply = lambda nameserver, _, __: bench.keeper.on_refused(nameserver, 0.0)
         async with asyncio.timeout(10):
             await bench.keeper.check_servers()
         with pytest.raises(NoServerError, match="is not reachable"):
@@ -277,9 +277,9 @@ def test_a_late_reply_to_the_check_before_is_judged_by_its_own_question(run: Run
         bench = Bench()
         asked = encode_name("AbCd.invalid") + b"\0\1\0\1"
 
-        def reply(one: NameServer, _question: Question, _plain: bool) -> None:  # noqa: FBT001 - a callback
+        def reply(nameserver: NameServer, _question: Question, _plain: bool) -> None:  # noqa: FBT001 - a callback
             data = b"\0\0\x84\3\0\1" + bytes(6) + asked
-            bench.keeper.on_probe(one, (asked, 0.0, False), data, 0.01)
+            bench.keeper.on_probe(nameserver, (asked, 0.0, False), data, 0.01)
 
         bench.reply = reply
         await bench.keeper.check_servers()
@@ -292,9 +292,9 @@ def test_a_late_reply_to_the_check_before_is_judged_by_its_own_question(run: Run
 
 
 def _owing(bench: Bench, now: float = 0.0) -> None:
-    for one in bench.nameservers:
-        one.round_trip.add_sample(0.001)
-        one.on_sent(5, now)
+    for nameserver in bench.nameservers:
+        nameserver.round_trip.add_sample(0.001)
+        nameserver.on_sent(5, now)
 
 
 def test_a_silent_server_is_probed_before_it_is_benched() -> None:
@@ -351,8 +351,8 @@ def test_a_benched_server_is_probed_until_it_answers(caplog: pytest.LogCaptureFi
 
 def test_when_all_are_gone_for_long_whoever_asks_is_told_each_time() -> None:
     bench = Bench(2)
-    for one in bench.nameservers:
-        bench.keeper.on_refused(one, 1.0, times=8)
+    for nameserver in bench.nameservers:
+        bench.keeper.on_refused(nameserver, 1.0, times=8)
     bench.keeper.poll_servers(10.9)
     assert bench.failures == []
     bench.keeper.poll_servers(11.1)
@@ -368,9 +368,9 @@ def test_when_all_are_gone_for_long_whoever_asks_is_told_each_time() -> None:
 
 def test_one_that_comes_back_in_time_saves_the_run() -> None:
     bench = Bench(2)
-    for one in bench.nameservers:
-        bench.keeper.on_refused(one, 1.0, times=8)
-    bench.reply = lambda one, question, _: _reply(question) if one.number else None
+    for nameserver in bench.nameservers:
+        bench.keeper.on_refused(nameserver, 1.0, times=8)
+    bench.reply = lambda nameserver, question, _: _reply(question) if nameserver.number else None
     for now in (10.9, 11.5, 30.0):
         bench.keeper.poll_servers(now)
     assert bench.failures == []
@@ -390,7 +390,9 @@ def test_one_that_comes_back_in_time_saves_the_run() -> None:
 def test_what_a_benched_server_owes_is_asked_of_the_other(gone: Any) -> None:
     with Simulation({ONE: gone, TWO: honest}, tries=1, timeout=9.0) as world:
         questions = names(500)
-        assert world.ask(questions, limit=20.0) == {one: truth(one) for one in questions}
+        assert world.ask(questions, limit=20.0) == {
+            question: truth(question) for question in questions
+        }
         assert world.engine._nameservers[0].health is Health.SUSPENDED
         world.drain()
         world.check_books()
@@ -408,7 +410,7 @@ def test_a_lone_server_that_comes_back_answers_everything() -> None:
         assert len(world.delivered) == 500
         world.servers[ONE] = honest
         world.run(lambda: len(world.delivered) == 800)
-        assert dict(world.delivered[500:]) == {one: truth(one) for one in questions}
+        assert dict(world.delivered[500:]) == {question: truth(question) for question in questions}
         world.drain()
         world.check_books()
 

@@ -429,12 +429,12 @@ def test_the_memos_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs_file, "MEMO_ENTRIES", 10)
     replies = ReplyDecoder()
     for number in range(50):
-        one = Question(f"a.zone-{number}.net", PTR)
-        _check(replies, _of(one, f"mail.zone-{number}.net."), one)
-        _check(replies, _of(one, rcode=3, soa=f"zone-{number}.net."), one)
-        wire = bytearray(_of(one, "mail.example.net."))
-        wire[12 + len(encode_name(one.name)) + 4 + 9] = number  # the TTL
-        _check(replies, bytes(wire), one)
+        question = Question(f"a.zone-{number}.net", PTR)
+        _check(replies, _of(question, f"mail.zone-{number}.net."), question)
+        _check(replies, _of(question, rcode=3, soa=f"zone-{number}.net."), question)
+        wire = bytearray(_of(question, "mail.example.net."))
+        wire[12 + len(encode_name(question.name)) + 4 + 9] = number  # the TTL
+        _check(replies, bytes(wire), question)
     memos = (replies._negative, replies._starts, replies._suffixes)
     sizes: Callable[[dict[bytes, Answer]], int] = len
     assert sizes(replies._negative) > 0

@@ -222,8 +222,8 @@ def test_a_closed_port_is_unreachable_soon_and_at_once_from_then_on(
 
     with caplog.at_level(logging.WARNING, "auditor"):
         run_virtual(main())
-    said = "server 192.0.2.1:53 cannot be asked over TCP: connections are refused or closed"
-    assert caplog.messages == [said]
+    message = "server 192.0.2.1:53 cannot be asked over TCP: connections are refused or closed"
+    assert caplog.messages == [message]
 
 
 def test_the_trace_names_the_server_that_said_nothing() -> None:
@@ -330,7 +330,9 @@ def test_a_question_that_breaks_every_connection_takes_no_other_with_it() -> Non
     async def main() -> None:
         answers = await WorkerRun(Fragile()).ask(names(200))
         wrong = {
-            question.name: one.status for question, one in answers.items() if one != truth(question)
+            question.name: answer.status
+            for question, answer in answers.items()
+            if answer != truth(question)
         }
         assert wrong == {"n7.example.net": UNREACHABLE}
 

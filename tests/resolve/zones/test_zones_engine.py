@@ -93,8 +93,8 @@ def test_outside_of_all_zones_is_refused() -> None:
 
     for name in (".", "test", "aexample", "a\\.example"):
         assert Answer(REFUSED) == ask(engine, name, A)
-        said = ((20, f"no zone file covers {name}; loaded: example"),)
-        assert engine.answer(Question(name, A)).how == Provenance(transport="file", ede=said)
+        message = ((20, f"no zone file covers {name}; loaded: example"),)
+        assert engine.answer(Question(name, A)).how == Provenance(transport="file", ede=message)
 
 
 RFC2317_PARENT = """

@@ -215,8 +215,8 @@ def test_what_is_out_of_zone_is_ignored_and_said(
     assert ask(engine, "5.2.0.192.in-addr.arpa", PTR).status == NOERROR
     assert set(engine.zones["2.0.192.in-addr.arpa"].nodes) >= {"5.2.0.192.in-addr.arpa"}
     assert not [name for name in engine.zones["2.0.192.in-addr.arpa"].nodes if "example" in name]
-    (said,) = caplog.messages
-    assert said.endswith(
+    (message,) = caplog.messages
+    assert message.endswith(
         "out of the zone 2.0.192.in-addr.arpa, and ignored: ns.example.net and 2 more"
     )
 

@@ -209,10 +209,10 @@ def test_lines_taken_in_runs_are_read_like_all_others(
 
 def _read(text: str) -> object:
     """Return what is in a zone and what is warned of, or the error."""
-    said: list[str] = []
+    messages: list[str] = []
 
     def keep(record: logging.LogRecord) -> bool:
-        said.append(record.getMessage())
+        messages.append(record.getMessage())
         return False
 
     log = logging.getLogger("auditor")
@@ -223,7 +223,7 @@ def _read(text: str) -> object:
         return str(error)
     finally:
         log.removeFilter(keep)
-    return zone.nodes, list(zone.record_sets(READ_TYPES)), said
+    return zone.nodes, list(zone.record_sets(READ_TYPES)), messages
 
 
 @settings(max_examples=examples(200))
