@@ -30,9 +30,9 @@ if TYPE_CHECKING:
         UsageError,
         ZoneFileError,
     )
+    from auditor.findings.advice import ExplainedFinding
     from auditor.findings.catalogue import catalogue
     from auditor.findings.entry import Entry
-    from auditor.findings.explained import ExplainedFinding
     from auditor.output.record_types import (
         DomainAddress,
         DomainAddresses,
@@ -105,7 +105,7 @@ _HOMES = {
     "CheckResult": "auditor.auditor",
     "catalogue": "auditor.findings.catalogue",
     "Entry": "auditor.findings.entry",
-    "ExplainedFinding": "auditor.findings.explained",
+    "ExplainedFinding": "auditor.findings.advice",
     "Answer": "auditor.resolve.answer",
     "Question": "auditor.resolve.answer",
     "Resolver": "auditor.resolve.answer",

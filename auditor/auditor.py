@@ -12,7 +12,7 @@ import orjson
 
 from auditor.checks.follow_up import follow_up
 from auditor.errors import UsageError
-from auditor.findings.explained import ExplainedFinding, explain_finding
+from auditor.findings.advice import ExplainedFinding, explain_finding
 from auditor.findings.rules import RuleSet
 from auditor.output.tally import Tally
 from auditor.pipeline.pipeline import Pipeline

@@ -43,7 +43,7 @@ from auditor.settings_values import (
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from auditor.settings_given import GivenSettings
+    from auditor.settings_sources import GivenSettings
 
 __all__ = ["OPTIONS", "Server", "Settings"]
 

@@ -15,24 +15,23 @@ import logging
 import os
 import re
 import stat
+from collections.abc import Mapping  # noqa: TC003 - of keywords
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypedDict, TypeVar
 
 from auditor.errors import UsageError
 from auditor.quoting import printable, quoted
 from auditor.settings_option import Option, declared_options
-from auditor.settings_trust import check_trust
-from auditor.settings_values import plain_value, read_toml
+from auditor.settings_values import Route, Server, plain_value, read_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Self, Unpack
-
-    from auditor.settings_given import GivenSettings
 
 __all__ = [
     "DEFAULT_FILE",
     "DeclaredSettings",
+    "GivenSettings",
     "Loaded",
     "Source",
     "ignored_text",
@@ -56,6 +55,52 @@ _MIN_SIMILARITY: Final = 0.8
 
 #: What Kubernetes sets in every container of a namespace that has a service called auditor.
 _OF_KUBERNETES: Final = r"AUDITOR_(SERVICE_(HOST|PORT(_.*)?)|PORT(_[0-9]+_[A-Z]+(_.*)?)?)"
+
+_Texts: TypeAlias = str | list[str] | tuple[str, ...]
+_Servers: TypeAlias = str | Server | list[str | Server] | tuple[str | Server, ...]
+
+
+class GivenSettings(TypedDict, total=False):
+    """The keywords of `Settings` and `Settings.load`, for type checkers: values, or text.
+
+    A test compares them with the fields.
+    """
+
+    servers: _Servers
+    zones: str | Path | None
+    engine: str
+    concurrency: int | str | None
+    qps: float | str | None
+    server_qps: float | str | None
+    server_check: bool | str
+    timeout: float | str
+    tries: int | str
+    cache_size: int | str
+    route: str | list[str] | tuple[str | Route, ...]
+    direct: bool | str
+    own: _Texts
+    transfer_from: _Servers
+    tsig_file: str | Path | None
+    authority: str | None
+    authority_port: int | str
+    helo: str | None
+    mail_from: _Texts
+    spf: bool | str
+    trace: bool | str
+    fail_on: str
+    max_unknown: float | str | None
+    select: _Texts
+    ignore: _Texts
+    severities: Mapping[str, str] | list[str] | tuple[str, ...]
+    receivers: _Texts
+    receivers_file: str | Path | None
+    max_targets: int | str
+    deadline: float | str | None
+    quiet: bool | str
+    log_format: str
+    metrics: str | Path | None
+    workers: int | str
+    scheduler: str | None
 
 
 class Source(NamedTuple):
@@ -139,7 +184,7 @@ def load(
     for path in files:
         table = read_config(path, options)
         if path is discovered:
-            check_trust(path, table, options)
+            _check_trust(path, table, options)
         sources.append((dict.fromkeys(table, Source("file", str(path))), table))
     variables, ignored = _environment(environ, options)
     sources.append(({key: Source("variable", _variable(key)) for key in variables}, variables))
@@ -270,3 +315,47 @@ def _environment(
         key = known[name]
         values[key] = value.split(",") if options[key].repeatable else value
     return values, tuple(ignored)
+
+
+def _check_trust(path: Path, table: Iterable[str], options: Mapping[str, Option]) -> None:
+    """Refuse settings of a file that was found by itself if others can have written it.
+
+    The rule of git's `safe.directory`, and more: the file and its folder belong to the user or
+    to root, and nobody else can write to them.
+    """
+    keys = [key for key, option in options.items() if option.needs_trust and key in table]
+    if not keys:
+        return
+    link, file, folder = path.lstat(), path.stat(), path.absolute().parent.stat()
+    for status, subject in ((link, "it"), (file, "it"), (folder, "its folder")):
+        why = _whose(status)
+        if why:
+            raise UsageError(
+                f"{path}: {keys[0]} is not taken from a file that nobody named: "
+                f"{subject} {why}; --config {path} takes it"
+            )
+
+
+def _whose(status: os.stat_result) -> str:
+    """Return why another user may have written a file or folder, "" if none can have."""
+    if status.st_uid not in {0, os.geteuid()}:
+        return "belongs to another user"
+    if stat.S_ISLNK(status.st_mode):
+        return ""  # a link has no mode of its own
+    if status.st_mode & stat.S_IWOTH:
+        return "can be written by everybody"
+    if status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid):
+        return "can be written by a group"
+    return ""
+
+
+def _is_private_group(gid: int) -> bool:
+    """Tell whether a group has the user as its only member, as systems with umask 002 do."""
+    import grp  # noqa: PLC0415 - seldom needed
+    import pwd  # noqa: PLC0415 - as above
+
+    try:
+        group, user = grp.getgrgid(gid), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return user.pw_gid == gid and user.pw_name == group.gr_name and not group.gr_mem

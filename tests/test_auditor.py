@@ -1,6 +1,6 @@
 """An `Auditor` that a program keeps: one engine, one cache and one rate for all its calls.
 
-Also tests `findings/explained.py`, `resolver_engine.py` and `shared_engine.py`.
+Also tests `explain_finding` of `findings/advice.py`, `resolver_engine.py` and `shared_engine.py`.
 """
 
 from __future__ import annotations

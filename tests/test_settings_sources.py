@@ -1,6 +1,6 @@
 """Where settings come from: which source wins, and one line for whatever is wrong with one.
 
-Also tests `settings_trust.py`, `settings_given.py` and `settings_values.py`.
+Also tests `settings_values.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor import settings_trust
+from auditor import settings_sources
 from auditor.errors import UsageError
 from auditor.settings import OPTIONS, Server, Settings
 from auditor.settings_sources import Loaded, Source, load, read_config
@@ -294,7 +294,7 @@ def test_the_file_of_the_working_directory_comes_first(config: Path, here: Path)
 def test_what_others_may_have_written_is_taken_only_where_it_is_named(
     here: Path, monkeypatch: pytest.MonkeyPatch, key: str, modes: tuple[int, int], why: str
 ) -> None:
-    monkeypatch.setattr(settings_trust, "_is_private_group", lambda _: False)
+    monkeypatch.setattr(settings_sources, "_is_private_group", lambda _: False)
     path = here / "auditor.toml"
     values = {"workers": 2, "authority-port": 53, "server": "192.0.2.53", "authority": "every"}
     value = json.dumps(values.get(key, "tcp://192.0.2.1:8786"))

@@ -18,7 +18,7 @@ from support.tables import fleet_records
 import auditor
 from auditor.output.schema import record_schema
 from auditor.settings import OPTIONS
-from auditor.settings_given import GivenSettings
+from auditor.settings_sources import GivenSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

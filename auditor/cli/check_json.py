@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from auditor.checks.server_agreement import rdata_text
-from auditor.findings.explained import explain_finding
+from auditor.findings.advice import explain_finding
 from auditor.findings.receivers import matching_rules, rule_data
 from auditor.wire.codes import type_name
 

@@ -1,4 +1,4 @@
-"""Advice: the DNS records to publish against the findings of a record.
+"""Advice: the DNS records to publish against the findings of a record, and their explanations.
 
 All lines of a record come from the same decisions (which name an address is to have, what a
 policy is to say), so that no two findings ask for things that exclude each other. A line whose
@@ -25,9 +25,17 @@ from auditor.findings.catalogue import entry, zone_lines
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from auditor.findings.entry import Severity
     from auditor.spf.lint.correction import Correction
 
-__all__ = ["Advice", "FollowUpFacts", "advise", "advise_policy", "is_draft"]
+__all__ = [
+    "Advice",
+    "ExplainedFinding",
+    "advise",
+    "advise_policy",
+    "explain_finding",
+    "is_draft",
+]
 
 _PLACEHOLDER: Final = re.compile(r"(?<!\\)<")
 _NONE_SEES: Final = "No receiver on the internet sees this address: publish nothing for it."
@@ -46,6 +54,24 @@ class Advice(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class ExplainedFinding(NamedTuple):
+    """A finding of a record with its entry in the catalogue, and what to publish against it.
+
+    `publish` are lines that a zone takes as they are (RFC 1035 §5.1); `drafts` are comments that
+    become lines when the parts in angle brackets are filled in; `notes` belong to them.
+    """
+
+    code: str
+    severity: Severity
+    subject: str
+    title: str
+    why: str
+    remedy: str
+    publish: tuple[str, ...]
+    drafts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 def is_draft(line: str) -> bool:
     """Whether a line has a placeholder: an angle bracket in a name is escaped."""
     return _PLACEHOLDER.search(line) is not None
@@ -62,6 +88,25 @@ def advise(
         return _advice(record, finding["code"], finding["subject"], known or FollowUpFacts())
     except (WireError, ValueError):
         return Advice()
+
+
+def explain_finding(
+    record: Mapping[str, Any], finding: Mapping[str, Any], known: FollowUpFacts
+) -> ExplainedFinding:
+    """Explain a finding of a record; `known`: what was looked up for the advice."""
+    about = entry(finding["code"])
+    advice = advise(record, finding, known)
+    return ExplainedFinding(
+        finding["code"],
+        finding["severity"],
+        finding["subject"],
+        about.title,
+        about.why,
+        about.remedy,
+        advice.lines,
+        advice.drafts,
+        advice.notes,
+    )
 
 
 def advise_policy(code: str, domain: str, correction: Correction | None, owner: str) -> Advice:

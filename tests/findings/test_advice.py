@@ -13,7 +13,8 @@ from support.advised import advised
 from support.reports import address_record
 from support.zone_texts import zones
 
-from auditor.findings.advice import Advice, FollowUpFacts, advise
+from auditor.checks.follow_up import FollowUpFacts
+from auditor.findings.advice import Advice, advise
 
 if TYPE_CHECKING:
     from auditor.resolve.zones.engine import ZoneFileEngine
