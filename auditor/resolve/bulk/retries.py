@@ -42,6 +42,9 @@ _MIN_RETRY_S: Final = 0.05
 #: How often a question that was lost to a limit is repeated, with all its attempts.
 _MAX_ROUNDS: Final = 3
 
+#: Seconds without much loss after which a limit counts as kept to.
+_KEPT_S: Final = 1.5
+
 #: Seconds between two checks whether a server that answers nothing is there at all.
 _SERVER_WAIT_S: Final = 0.25
 
@@ -106,14 +109,12 @@ class RetryManager:
         for query in self._timers.due_queries(now):
             if query.state is QueryState.DEFERRED:
                 self._again(query)
-            else:
-                nameserver = self._nameservers[query.asked[-1]]
-                if query.is_asked:
-                    self._silence_monitor.on_second(
-                        nameserver, query.question.name, query.last, now
-                    )
-                self._move(query, QueryEvent.TIMED_OUT)
-                self._on_silence(query, now)
+                continue
+            nameserver = self._nameservers[query.asked[-1]]
+            if query.is_asked:
+                self._silence_monitor.on_second(nameserver, query.question.name, query.last, now)
+            self._move(query, QueryEvent.TIMED_OUT)
+            self._on_silence(query, now)
 
     def after_outage(self, nameserver: NameServer) -> None:
         """Repeat the questions sent to a server while it could answer none."""
@@ -322,36 +323,39 @@ class RetryManager:
 
     def _on_silence(self, query: PendingQuery, now: float) -> None:
         nameserver = self._nameservers[query.asked[-1]]
+        hopeless = query.check is Check.NONE and self._is_dead(query, now)
         decision = retry_policy.on_silence(
             query,
             self._policy,
             retry_policy.next_wait(query, self._policy, nameserver.round_trip.timeout),
             now,
-            hopeless=query.check is Check.NONE and self._is_dead(query, now),
+            hopeless=hopeless,
             slipping=nameserver.can.is_slipping(now),
         )
-        if decision.answer is not None and decision.answer.status == TIMEOUT:
-            if (
-                nameserver.presence.has_ever_answered
-                and query.last >= nameserver.presence.answered_until
-            ):
-                # Nor has anybody else been answered since: it is the server that is silent.
-                self._silence_monitor.on_server_silence(
-                    nameserver, query.question.name, query.last, now
-                )
-                self._timers.start_timer(query, now + _SERVER_WAIT_S)
-                return
-            if query.rounds < _MAX_ROUNDS and nameserver.was_limited(query.began, now):
+        is_over = decision.answer is not None and decision.answer.status == TIMEOUT
+        others_answered = nameserver.presence.answered_until > query.last
+        if is_over and nameserver.presence.has_ever_answered and not others_answered:
+            # Nor has anybody else been answered since: it is the server that is silent.
+            self._silence_monitor.on_server_silence(
+                nameserver, query.question.name, query.last, now
+            )
+            self._timers.start_timer(query, now + _SERVER_WAIT_S)
+            return
+        if is_over and all(self._nameservers[number].refusals for number in query.asked):
+            # Only ICMP errors came: there is no server at the address.
+            decision = Decision(Action.DONE, Answer(UNREACHABLE))
+        if is_over or (decision.what is Action.WAIT and query.best is None and not hopeless):
+            limited = query.rounds < _MAX_ROUNDS and nameserver.was_limited(query.began, now)
+            is_kept = others_answered and not nameserver.limits.rate.is_lossy(now, _KEPT_S)
+            if limited and (is_over or is_kept):
                 # It was asked too much when its tries were lost: once more, with less.
                 query.rounds += 1
                 self.dead.forget_since(query.began)
                 self._move(query, QueryEvent.DOUBTED)
-                self._timers.start_timer(query, now + _SERVER_WAIT_S)
-                return
-            refused = all(self._nameservers[number].refusals for number in query.asked)
-            if refused:
-                # Only ICMP errors came: there is no server at the address.
-                decision = Decision(Action.DONE, Answer(UNREACHABLE))
+                decision = Decision(Action.WAIT, until=now + _SERVER_WAIT_S)
+            elif limited:
+                # The next round begins as soon as what is asked is borne.
+                decision = decision._replace(until=min(decision.until, now + _SERVER_WAIT_S))
         self._carry_out(query, decision, now)
 
     def _carry_out(self, query: PendingQuery, decision: Decision, now: float) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.effort import sample
+from support.limited import PerSecond
 from support.simnet import ONE, RTT, Reply, Simulation, honest, mute, names, respond, statuses
 
 from auditor.resolve.answer import Question
@@ -191,3 +192,29 @@ def test_what_is_remembered_of_names_is_bounded(monkeypatch: pytest.MonkeyPatch)
     dead = DeadZones()
     dead.on_answers([f"{n}.{n}.51.198.in-addr.arpa" for n in range(100)])
     assert 0 < len(dead._zones) <= 10
+
+
+def test_names_lost_to_a_limit_are_asked_again_as_soon_as_it_is_kept_to() -> None:
+    # Of each second's queries the first 500 are answered, and every tenth of the others.
+    limited = PerSecond(500, factor=10, seconds=0.02)
+    silent = {f"n{number}.well{number}.net" for number in range(0, 97, 4)}
+
+    def answer(query: Query) -> Sequence[Reply]:
+        return [] if query.name in silent else limited(query)
+
+    questions = [Question(f"n{n}.well{n % 97}.net", A) for n in range(3072)]
+    with Simulation({ONE: answer}) as world:
+        _answer_all_but(world, questions, silent)
+        # What is lost to it waits for no timeout of ten seconds.
+        assert world.loop.now - 1000.0 < 8.5
+        world.run(lambda: len(world.delivered) == len(questions))
+        assert {q.name for q, answer in world.delivered if answer.status == TIMEOUT} == silent
+        # Silent names are given up after as many rounds, most of which are short.
+        assert world.loop.now - 1000.0 < 30.0
+        world.drain()
+        world.check_books()
+
+
+def _answer_all_but(world: Simulation, questions: list[Question], silent: set[str]) -> None:
+    world.submit(questions)
+    world.run(lambda: len(world.delivered) >= len(questions) - len(silent))

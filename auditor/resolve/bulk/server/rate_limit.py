@@ -126,9 +126,9 @@ class RateLimit:
         """Whether the rate is being tried."""
         return self._phase is _Phase.TRIED
 
-    def is_lossy(self, now: float) -> bool:
+    def is_lossy(self, now: float, seconds: float = _KEPT_S) -> bool:
         """Tell whether so much has been lost of late that silence says nothing about a name."""
-        seen = self._seen(now - _KEPT_S, now)
+        seen = self._seen(now - seconds, now)
         return seen.share >= _LOW_LOSS_SHARE and seen.lost >= _MIN_LOST_QUERIES
 
     def on_answers(self, count: int, now: float) -> None:
