@@ -40,9 +40,9 @@ _MAX_WILDCARDS: Final = 65_536
 def check_address(
     address: str, version: int, wildcards: Wildcards
 ) -> Steps[tuple[PtrFact, IprevFact]]:
-    """Look up an address's names, then the addresses of the first ten of them.
+    """Look up the names of an address, then the addresses of the first ten of them.
 
-    Where an alias leads to a name without a PTR record, whether that is a host's.
+    If an alias leads to a name without a PTR record, look up whether that is a host.
     `address` is canonical text, `version` 4 or 6.
     """
     reverse = reverse_name(address)
@@ -70,7 +70,7 @@ def check_address(
 
 
 class Wildcards:
-    """Wildcards of reverse zones, which answer for names that were never entered (RFC 4592).
+    """Wildcards of reverse zones, which answer for names without records (RFC 4592).
 
     An asterisk label can be asked for like any other (§2.1.1): `*.100.51.198.in-addr.arpa`
     gives the names of the wildcard that would stand in for a missing neighbour, and
@@ -85,7 +85,7 @@ class Wildcards:
         self.names: dict[str, tuple[str, ...]] = {}
 
     def question(self, reverse: str) -> Question | None:
-        """Return what to ask for an owner such as `7.100.51.198.in-addr.arpa`, if unknown."""
+        """Return the question for the wildcard beside an owner name, None if it is known."""
         parent = reverse.partition(".")[2]
         return None if parent in self.names else Question(f"*.{parent}", PTR)
 
@@ -114,7 +114,7 @@ class OwnZones:
     def undelegated(self, owner: str, denied_by: str) -> str:
         """Return the zone that would hold `owner` and is not delegated, "" if there is none.
 
-        `denied_by`: the zone whose SOA record stood in the negative answer (RFC 2308 §3). If it
+        `denied_by`: the zone whose SOA record is in the negative answer (RFC 2308 §3). If it
         is above an own zone, it lacks the delegation of that zone.
         """
         missing = ""
@@ -129,7 +129,7 @@ class OwnZones:
 
 
 def ptr_fact(reverse: str, answer: Answer) -> PtrFact:
-    """Return what the answer to the PTR question about the name `reverse` says."""
+    """Return the fact of the answer to the PTR question for the name `reverse`."""
     names = cast("tuple[str, ...]", answer.records)
     return PtrFact(answer.status, names, answer.chain, answer.canonical or reverse, answer.zone)
 

@@ -1,7 +1,7 @@
 """Lookups of `auditor check` beyond a record, to fill in its advice.
 
-Where aliases lead, whether the names to publish already have addresses, and the policies whose text
-findings are about. Nearly all of it is in the cache by then.
+The ends of aliases, whether the names to publish already have addresses, and the policies that
+findings are about. Nearly all of it is in the cache.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FollowUpFacts(NamedTuple):
 
     `helo` is the HELO name that was given, `expected` the PTR name, or "". `aliases` are names
     with what their CNAMEs lead to, `addresses` names with their addresses of both families,
-    none where that is certain. `policies` are by domain, `problems` by code and domain.
+    empty if there certainly are none. `policies` are by domain, `problems` by code and domain.
     `wildcards` are those that names come from (RFC 4592) which may have to be published, by name.
     `is_complete`: all of it was looked up, so that names not in `aliases` are no aliases.
     """
@@ -113,7 +113,7 @@ def _named(record: Mapping[str, Any], given: Sequence[str]) -> Iterator[str]:
 def _wildcards(
     record: Mapping[str, Any], owners: Mapping[str, str], hosts: Iterable[str]
 ) -> Steps[dict[str, Wildcard]]:
-    """Return the names that have just the records of a wildcard, of those that may be published.
+    """Return the names to publish whose records come from a wildcard.
 
     These are the owners of policies with findings, and the hosts of an address.
     """
@@ -157,7 +157,7 @@ def _policies(
 ) -> Steps[
     tuple[dict[str, str], dict[str, Correction], dict[tuple[str, str], tuple[Problem, ...]]]
 ]:
-    """Lint the policies that findings are about, find where they stand, and correct them."""
+    """Lint the policies that findings are about, find their owners, and correct them."""
     codes = {finding["code"] for finding in record["findings"]}
     if not any(code.startswith("SPF_") for code in codes):
         yield from ()

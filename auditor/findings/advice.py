@@ -1,8 +1,8 @@
 """Advice: the DNS records to publish against the findings of a record, and their explanations.
 
-All lines of a record come from the same decisions (which name an address is to have, what a
-policy is to say), so that no two findings ask for things that exclude each other. A line whose
-value nobody but the owner knows is a draft: a comment with placeholders in angle brackets.
+All lines of a record come from the same decisions (the name of an address, the text of a policy),
+so that the advice of two findings never conflicts. A line with a value that only the owner knows is
+a draft: a comment with placeholders in angle brackets.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Advice(NamedTuple):
     """What to publish against one finding.
 
     `lines` are records of a master file (RFC 1035 §5.1) with absolute owners; `drafts` are
-    comments of one, which become records when what stands in angle brackets is decided.
+    comments, which become records when the parts in angle brackets are filled in.
     `notes` are sentences that belong to them.
     """
 
@@ -73,7 +73,7 @@ class ExplainedFinding(NamedTuple):
 
 
 def is_draft(line: str) -> bool:
-    """Whether a line has a placeholder: an angle bracket in a name is escaped."""
+    """Tell whether a line has a placeholder: an angle bracket in a name is escaped."""
     return _PLACEHOLDER.search(line) is not None
 
 
@@ -82,7 +82,7 @@ def advise(
 ) -> Advice:
     """Return what to publish against a finding of a record; `known`: what else was looked up.
 
-    Of a record that no scan has written, with names that are none, nothing is published.
+    Nothing for a record with invalid names, which no scan has written.
     """
     try:
         return _advice(record, finding["code"], finding["subject"], known or FollowUpFacts())
@@ -112,7 +112,7 @@ def explain_finding(
 def advise_policy(code: str, domain: str, correction: Correction | None, owner: str) -> Advice:
     """Return what to publish against a finding about a policy, by its text alone.
 
-    `owner` is where the policy stands: where the aliases of the domain lead.
+    `owner` is the owner of the policy: the end of the aliases of the domain.
     """
     if entry(code).undetermined:
         return Advice()
@@ -149,7 +149,7 @@ def _of_address(needed: NeededRecords, known: FollowUpFacts) -> Advice:
     facts = {"host": needed.host} if needed.host else {}
     if needed.owner:
         facts["reverse"] = needed.owner
-    # Whatever the finding: a PTR record is published only together with what confirms it.
+    # A PTR record is published only together with the address record that confirms it.
     lines = zone_lines("PTR_MISSING", address=needed.address, **facts)
     kept = tuple(
         line for line in lines if (needed.lacks_ptr if " IN PTR " in line else needed.lacks_address)

@@ -33,10 +33,10 @@ def mx_lines(
 
 
 def _is_name_of_host(record: Mapping[str, Any]) -> bool:
-    """Whether a domain is rather the name of a host that was given as a domain.
+    """Tell whether a domain target is rather the name of a host.
 
-    It is not one that a registry gave out, and an address of its own has it for a name, or
-    nothing says that it sends mail.
+    It is no registered domain, and it is the PTR name of one of its addresses, or has no sign of
+    mail.
     """
     name = record["target"]
     if registrable(name) in {None, name}:
@@ -125,7 +125,7 @@ def _addresses(record: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _address_in(name: str) -> str:
-    """Return the address that stands in place of a host's name, "" without one.
+    """Return the address in an MX record in place of a host name, "" without one.
 
     Without its final dot, the domain follows it (RFC 1035 §5.1).
     """

@@ -73,8 +73,8 @@ def policy_text_lines(
 ) -> Published:
     """Return the lines against a finding about the text of a policy.
 
-    `owner` is where the policy stands: where the aliases of its domain lead. `correction` is
-    the policy as it should be, as far as that is known.
+    `owner` is the owner of the policy: the end of the aliases of its domain. `correction` is
+    the corrected policy, if it is known.
     """
     if correction is not None and (correction.text or correction.draft):
         line = _line(owner, correction.text) if correction.text else _draft(owner, correction.draft)
@@ -95,9 +95,9 @@ def _alias_notes(domain: str, owner: str, known: FollowUpFacts) -> tuple[str, ..
 
 
 def with_wildcard(published: Published, owner: str, known: FollowUpFacts) -> Published:
-    """Add what else has to be published at a name that has its records from a wildcard.
+    """Add the records that a name has from a wildcard, which it loses with a record of its own.
 
-    With a record of its own a name has none of the wildcard's (RFC 4592 §2.2.1).
+    RFC 4592 §2.2.1.
     """
     wildcard = known.wildcards.get(owner)
     lines, notes = published
@@ -117,7 +117,7 @@ def _fields(rdtype: str, fields: Sequence[str]) -> Iterator[str]:
 
 
 def alias_note(domain: str, owner: str) -> str:
-    """Return why a record stands at `owner` and not at the domain that it is about."""
+    """Return a note on why a record is published at `owner` and not at the domain."""
     return (
         f"{domain} is an alias, and no record may stand beside its CNAME record. If {owner} is "
         f"not yours, first put the records of {owner} in place of the CNAME record."
@@ -129,7 +129,7 @@ def _line(owner: str, text: str) -> str:
 
 
 def _draft(owner: str, text: str) -> str:
-    """Return a line with placeholders, which is a comment: its strings are cut between terms."""
+    """Return a line with placeholders, a comment, with its strings split between terms."""
     strings = [""]
     depth = 0  # of placeholders, which have spaces in them
     for word in text.split(" "):
@@ -146,21 +146,21 @@ def _mechanism(address: str) -> str:
 
 
 def _from_near_miss(text: str, owner: str, address: str) -> Published:
-    """Return the policy that was meant, with the address in it that is to send."""
+    """Return the policy that a near miss was meant to be, with the sending address."""
     if address and _mechanism(address) not in text.split(" "):
         text = authorising(text, _mechanism(address))
     return (_line(owner, text),), ("It takes the place of the record that does not count.",)
 
 
 def _first_of_address(address: str, owner: str) -> Published:
-    """Return a first policy for a domain that has none, with the address that is to send."""
+    """Return a first policy for a domain without one, with the sending address."""
     return (_line(owner, f"v=spf1 {_mechanism(address)} ~all"),), (_ALL_SENDERS,)
 
 
 def _first_of_domain(facts: Mapping[str, Any], owner: str) -> Published:
-    """Return a first policy for a domain that has none; one that sends nothing says so.
+    """Return a first policy for a domain without one: -all if it sends no mail.
 
-    What could not be looked up may send, and so may a domain whose MX hosts have no address.
+    After failed lookups, or with MX hosts without addresses, it may still send.
     """
     hosts, holders = facts["mx"]["hosts"], facts["addresses"]
     is_null = any(host["name"] == NULL_MX for host in hosts)

@@ -81,9 +81,9 @@ class Rule(NamedTuple):
     """The effect of a receiver's rule if all facts of `when` hold, with its source.
 
     `reply` is an SMTP reply or the name of a symbol, "" if unknown; `points` count towards
-    `threshold` where the effect is a score (else both are 0). `option`: the setting without
-    which the rule does not apply; `unless`: a condition under which it does not apply. `sure`
-    says whether the source was "read" or is "quoted" by others; `seen` is when.
+    `threshold` if the effect is a score (else both are 0). `option`: the setting without
+    which the rule does not apply; `unless`: a condition under which it does not apply. `sure`:
+    the source was "read", or is "quoted" by others; `seen` is the date of that.
     """
 
     when: frozenset[str]
@@ -121,7 +121,7 @@ def _built_in() -> Mapping[str, Receiver]:
 def receivers(own: Path | None = None) -> Mapping[str, Receiver]:
     """Return the receivers by key: the built-in ones, those of the file `own` over them.
 
-    Raises UsageError if `own` cannot be read or says something that no rule can.
+    Raises UsageError if `own` cannot be read or has an invalid rule.
     """
     if own is None:
         return _built_in()
@@ -176,7 +176,7 @@ def _spf_facts(results: Iterable[Mapping[str, Any]]) -> list[str]:
     sender = {result for identity, result in pairs if identity == "mailfrom"}
     counting = sender or {result for _, result in pairs}
     facts = [_SPF_FACTS[result] for result in counting if result in _SPF_FACTS]
-    # Most HELO names have no policy of their own, and none is expected.
+    # Most HELO names have no policy, and need none.
     return [*facts, "spf-none"] if "none" in sender else facts
 
 

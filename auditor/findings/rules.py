@@ -21,17 +21,17 @@ _CODES: Final = tuple(entry.code for entry in ENTRIES)
 
 
 class RuleSet:
-    """The findings that count in a run, and their severities; read-only once made.
+    """The selected findings of a run, and their severities; read-only.
 
     `severities` overrides the default of single codes. `select` and `ignore` name codes or
     beginnings of codes in whole words (`SPF` or `SPF_` for all of SPF's), in any case: only
-    selected ones are found at all, without `select` every one, and no ignored one ever is.
-    Raises UsageError for a name that fits no code, and for an unknown severity.
+    selected codes are found, without `select` all, and ignored ones never.
+    Raises UsageError for a name that matches no code, and for an unknown severity.
     """
 
     __slots__ = ("severities",)
 
-    #: The codes that count, with their severities.
+    #: The selected codes, with their severities.
     severities: Mapping[str, Severity]
 
     def __init__(
@@ -54,7 +54,7 @@ class RuleSet:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> RuleSet:
-        """Return the rules that settings give."""
+        """Return the rules of the settings."""
         return cls(settings.severities, settings.select, settings.ignore)
 
     def without(self, code: str) -> RuleSet:
@@ -71,7 +71,7 @@ class RuleSet:
 
 
 def _matching(setting: str, names: Iterable[str]) -> set[str]:
-    """Return the codes that are meant by codes and beginnings of codes."""
+    """Return the codes that match codes and beginnings of codes."""
     matching: set[str] = set()
     for name in names:
         start = name.upper().rstrip("_")

@@ -93,7 +93,7 @@ class Engines(NamedTuple):
 
 
 def changed_zones(zones: ZoneData, files: Mapping[str, bytes]) -> Engines:
-    """Return engines with the zones as changed files have them, and as they were.
+    """Return engines with the zones of the changed files, and with the present ones.
 
     Raises ZoneFileError.
     """
@@ -111,7 +111,7 @@ async def audit_again(
     plan: Plan,
     judging: Judging,
 ) -> AsyncIterator[Mapping[str, Any]]:
-    """Yield the records of the same targets as they are with the plan."""
+    """Yield the records of the same targets with the changes of the plan."""
     rule_set = RuleSet(judging.severities, judging.select, judging.ignore)
     settings = judging.settings
     planned = {edit.target for change in plan.own for edit in change.edits}

@@ -45,7 +45,7 @@ class Authorisation(NamedTuple):
 
 
 class AuthorisedRange(NamedTuple):
-    """All addresses from `first` to `last`, which the same domains authorise in the same ways.
+    """The addresses from `first` to `last`, which the same domains authorise in the same ways.
 
     A domain authorises an address in one way: by the first term that matches.
     """
@@ -62,13 +62,13 @@ class AuthorisedRange(NamedTuple):
 
 
 class _Way:
-    """The domains that authorise by one path where the sweep is: by their places."""
+    """The domains that authorise the present position of the sweep by one path: their places."""
 
     __slots__ = ("key", "own", "path", "removed", "users")
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        #: By which ways are sorted.
+        #: The sort key of ways.
         self.key = tuple((domain, term or "") for domain, term in path)
         self.own: list[int] = []
         self.users: list[Sequence[int]] = []
@@ -87,7 +87,7 @@ class _Way:
 
 
 class _Sweep:
-    """The events of an IP version, and the ways that are open where the sweep is."""
+    """The events of an IP version, and the ways that are open at the present position."""
 
     def __init__(self) -> None:
         self.events: list[int] = []
@@ -177,8 +177,8 @@ def sweep(
 ) -> Iterator[AuthorisedRange]:
     """Yield every range that any domain authorises, in order; those of `borders` cut them.
 
-    `facts` are sorted by domain, `users` as `users_of` returns them. A way names as many
-    domains as `names` at most.
+    `facts` are sorted by domain, `users` as `users_of` returns them. A way lists at most
+    `names` domains.
     """
     sweeping = _filled(version, facts, users)
     for first, last in borders:
