@@ -226,7 +226,8 @@ class _Address:
     def _last_reverse(self) -> str:
         """Return the last name of the chain of aliases in the reverse tree."""
         chain: list[str] = self._ptr["chain"]
-        return next((name for name in reversed(chain) if is_reverse(name)), chain[0])
+        found = (name for name in reversed(chain) if is_reverse(name))
+        return next(found, reverse_name(self._address))
 
     def _unproven(self, host: str, present: Sequence[str]) -> Iterator[str]:
         """Yield a warning if it was not looked up whether a name is an alias."""

@@ -9,6 +9,9 @@ import pytest
 from cli.driving import ZONES, Ended, records
 from views.making import address, domain, finding, invalid, spf, write
 
+from auditor.findings.catalogue import ENTRIES
+from auditor.wire.reverse import reverse_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -91,3 +94,30 @@ def test_labels_are_the_same_values_and_print_nothing_odd(
     assert _unprintable(ended.out) == set()
     (record,) = records(ended.out)
     assert record["labels"] == {EVIL: EVIL}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report", "-q", "r.ndjson", "-o", "r.html"),
+        ("summary", "--receivers", "r.ndjson"),
+        ("convert", "-q", "--flat", "r.ndjson", "-o", "r.csv"),
+        ("fix", "-q", "r.ndjson", "--zones", ZONES, "--own", "example.net", "-o", "plan/"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_findings_that_contradict_the_facts_are_no_trouble(
+    command: tuple[str, ...], here: Path, call: Callable[..., Ended]
+) -> None:
+    lines = []
+    for code in (entry.code for entry in ENTRIES):
+        for subject in ("198.51.100.1", "mail.example.net"):
+            found = [finding(code, "error", subject)]
+            missing = address("198.51.100.1", "fail", findings=found)
+            named = address("2001:db8::1", "fail", "mail.example.net", findings=found)
+            for record in (missing, named):
+                record["ptr"]["owner"] = reverse_name(record["target"])
+            lines += [missing, named, domain("example.net", "fail", findings=found)]
+    write(here / "r.ndjson", lines)
+    ended = call(*command)
+    assert (ended.code, ended.err) == (0, "")
