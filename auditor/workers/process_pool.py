@@ -72,6 +72,8 @@ class WorkerProcess(Executor):
             # What this process can import, the child can, and nothing else: with -c alone it
             # would look into the working directory first, whoever can write to that.
             code = (
+                # As in `auditor.cli`: nothing that the import of modules makes is garbage.
+                "import gc; gc.set_threshold(100_000); "
                 f"import sys; sys.path[:] = {sys.path!r}; "
                 "from auditor.workers.worker_process import serve_calls; "
                 f"serve_calls({theirs.fileno()})"

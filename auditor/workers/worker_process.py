@@ -5,7 +5,9 @@ It ends when its parent closes the pipe, or is gone.
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import pickle
 import signal
 import threading
@@ -48,6 +50,9 @@ def serve_calls(handle: int) -> None:
     Ctrl-C and SIGTERM are ignored: they reach all processes at once, and the parent knows what
     to do.
     """
+    code = 1  # after an unhandled exception
+    # As in `auditor.cli`: the interpreter would go on to free all objects, one by one.
+    atexit.register(lambda: os._exit(code))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     pipe = Connection(handle)
@@ -73,6 +78,7 @@ def serve_calls(handle: int) -> None:
             task = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own parent
             threading.Thread(target=call, args=task, daemon=True).start()
     end_worker()
+    code = 0
 
 
 def _portable(error: BaseException) -> BaseException:
