@@ -24,6 +24,7 @@ __all__ = [
     "encodable",
     "fit_domain",
     "is_surely_named",
+    "looks_like_address",
     "macro_string",
     "owner_of",
 ]
@@ -228,6 +229,11 @@ def owner_of(name: str) -> str | None:
     except WireError:
         return None
     return None if owner == "." else owner
+
+
+def looks_like_address(owner: str) -> bool:
+    """Tell whether a name looks like an address; pyspf takes some for one."""
+    return ":" in owner or owner.rpartition(".")[2].isdigit()
 
 
 def encodable(text: str) -> str:

@@ -10,10 +10,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from auditor.spf.macros import Macro, MacroString, SpfSyntaxError, domain_spec, macro_string
 from auditor.spf.policy_memo import PolicyMemo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.resolve.answer import Rdata
 
 __all__ = [
     "LOOKUP_TERMS",
@@ -103,6 +108,17 @@ class Term(NamedTuple):
         host_bits = (32 if self.kind == "ip4" else 128) - self.bits
         first = self.address >> host_bits << host_bits
         return first, first | (1 << host_bits) - 1
+
+    def networks_around(self, version: int, addresses: Sequence[Rdata]) -> list[tuple[int, int]]:
+        """Return the networks of a or mx around addresses (§5.3, §5.4), in order."""
+        is_v4 = version == 4  # noqa: PLR2004 - IP version
+        family, host_bits = (AF_INET, 32 - self.bits) if is_v4 else (AF_INET6, 128 - self.bits6)
+        numbers = [
+            int.from_bytes(inet_pton(family, address))
+            for address in cast("Sequence[str]", addresses)
+        ]
+        firsts = {number >> host_bits << host_bits for number in numbers}
+        return [(first, first | (1 << host_bits) - 1) for first in sorted(firsts)]
 
     @property
     def macros(self) -> frozenset[str]:

@@ -6,17 +6,15 @@ The counts are those of an address that no network matches, so that every term i
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from auditor.resolve.answer import Question
 from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS, Spent
-from auditor.spf.macros import MacroValues, owner_of
+from auditor.spf.macros import MacroValues, looks_like_address, owner_of
 from auditor.spf.outline import first_questions, outline_of
 from auditor.spf.policy_memo import MAX_KEPT_OCTETS
-from auditor.spf.range_evaluator import networks_of, peculiar
-from auditor.spf.ranges import range_parts
+from auditor.spf.ranges import passing_numbers
 from auditor.spf.records import Answers, mail_hosts, only_policy, policies, published
 from auditor.wire.address_set import EVERYTHING, address_count, union
 from auditor.wire.codes import AAAA, MX, NOERROR, SETTLED, TXT, A
@@ -122,7 +120,7 @@ def policy_summary(domain: str) -> Steps[PolicySummary]:
             # What a large tree has used up is there again for a partition.
             rest = head._replace(answers=Answers()) if head.answers.exhausted else head
             for version in _VERSIONS:
-                numbers[version] = yield from _numbers(version, rest)
+                numbers[version] = yield from passing_numbers(version, rest)
     answer = head.answers.known.get(Question(head.domain, TXT))
     (pass4, open4), (pass6, open6) = numbers.values()
     return PolicySummary(
@@ -142,15 +140,6 @@ def policy_summary(domain: str) -> Steps[PolicySummary]:
         head.answers.ttl,
         head.answers.known,
     )
-
-
-def _numbers(version: int, head: PublishedPolicy) -> Steps[tuple[int, int]]:
-    """Return how many addresses pass, and about how many only `check_host` can tell."""
-    values = MacroValues(version, head.domain, None, None)
-    sizes = Counter[str | None]()
-    for ranges, label in (yield from range_parts(version, [EVERYTHING[version]], head, values)):
-        sizes[label.result] += address_count(ranges)
-    return sizes["pass"], sizes[None]
 
 
 class _TreeBuilder:
@@ -185,7 +174,7 @@ class _TreeBuilder:
         return self._is_union and self.complete and within and not ended
 
     def numbers(self) -> dict[int, tuple[int, int]]:
-        """Return for a union what `_numbers` would, by IP version."""
+        """Return for a union what `passing_numbers` would, by IP version."""
         found = {}
         for version, spans in self._passing.items():
             number = address_count(union(spans))
@@ -346,7 +335,11 @@ class _TreeBuilder:
             count = len(policies(answer.records))
             trouble = ("no policy", "not ASCII", "several policies")[min(count, 2)]
             return trouble, None, False
-        if len(lineage) >= _MAX_DEPTH or self._octets + len(text) > _MAX_OCTETS or peculiar(owner):
+        if (
+            len(lineage) >= _MAX_DEPTH
+            or self._octets + len(text) > _MAX_OCTETS
+            or looks_like_address(owner)
+        ):
             self.complete = False
             return "not followed", None, False
         name = self._values[0].expand(term.pieces, domain) or owner
@@ -389,7 +382,7 @@ class _TreeBuilder:
                 spent.see(answer)
                 statuses.append(answer.status)
                 if answer.records and self._collects:
-                    self._passing[version] += networks_of(term, version, answer.records)
+                    self._passing[version] += term.networks_around(version, answer.records)
         failed = [status for status in statuses if status not in SETTLED]
         nothing = None if NOERROR in statuses else "no addresses"
         return failed[0] if failed else nothing, False

@@ -8,12 +8,11 @@ matches, or ends, leave their group as a part. Terms mean what they mean to `che
 
 from __future__ import annotations
 
-from socket import AF_INET, AF_INET6, inet_pton
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from auditor.resolve.answer import Question
 from auditor.spf.limits import MAX_LOOKUPS, MAX_VOIDS
-from auditor.spf.macros import owner_of
+from auditor.spf.macros import looks_like_address, owner_of
 from auditor.spf.parser import LOOKUP_TERMS, parsed
 from auditor.spf.records import Answers, mail_hosts, only_policy
 from auditor.wire.address_set import EVERYTHING, Interval, take_range, union
@@ -33,8 +32,6 @@ __all__ = [
     "RangeEvaluation",
     "RangeOutcome",
     "RangePart",
-    "networks_of",
-    "peculiar",
 ]
 
 
@@ -72,21 +69,6 @@ class RangePart(NamedTuple):
 
     ranges: list[Interval]
     label: RangeOutcome
-
-
-def peculiar(owner: str) -> bool:
-    """Tell whether a name looks like an address; pyspf takes some for one."""
-    return ":" in owner or owner.rpartition(".")[2].isdigit()
-
-
-def networks_of(term: Term, version: int, addresses: Sequence[Rdata]) -> list[Interval]:
-    """Return the networks of a and mx around addresses (§5.3, §5.4), in order."""
-    v4 = version == 4  # noqa: PLR2004 - IP version
-    family, host_bits = (AF_INET, 32 - term.bits) if v4 else (AF_INET6, 128 - term.bits6)
-    texts = cast("Sequence[str]", addresses)
-    numbers = [int.from_bytes(inet_pton(family, address)) for address in texts]
-    firsts = {number >> host_bits << host_bits for number in numbers}
-    return [(first, first | (1 << host_bits) - 1) for first in sorted(firsts)]
 
 
 class Level:
@@ -236,7 +218,7 @@ class RangeEvaluation:
         """Let a or mx match the addresses of a host."""
         addresses = yield from self._records(question, term.text, level)
         self._work += len(addresses) * (1 + len(level.groups))
-        level.match(term, networks_of(term, self._version, addresses), certain=certain)
+        level.match(term, term.networks_around(self._version, addresses), certain=certain)
 
     def _records(self, question: Question, text: str, level: Level) -> Steps[Sequence[Rdata]]:
         """Return the records of an answer; without any, count it or end with it (§4.6.4)."""
@@ -308,7 +290,7 @@ class RangeEvaluation:
         if owner is None:
             level.end_evaluation(text, "permerror", "no policy")
             return []
-        if peculiar(owner):
+        if looks_like_address(owner):
             level.end_evaluation(text, None)
             return []
         yield from self._records(Question(owner, TXT), text, level)

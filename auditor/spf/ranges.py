@@ -8,6 +8,7 @@ with the size of the policy, not with the number of addresses.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
@@ -16,7 +17,7 @@ from auditor.spf.macros import MacroValues
 from auditor.spf.range_evaluator import RangeEvaluation
 from auditor.spf.records import published
 from auditor.spf.result import SpfFact
-from auditor.wire.address_set import EVERYTHING, by_version
+from auditor.wire.address_set import EVERYTHING, address_count, by_version
 from auditor.wire.addresses import format_address
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ __all__ = [
     "check_range",
     "decided_by",
     "partition",
-    "range_parts",
+    "passing_numbers",
     "range_table",
 ]
 
@@ -206,17 +207,26 @@ def partition(
             for first, last in ranges
         ]
     values = MacroValues(version, head.domain, sender, helo)
-    parts = yield from range_parts(version, ranges, head, values)
+    parts = yield from _range_parts(version, ranges, head, values)
     return _in_order(version, parts, _explanations(version, parts, head, values))
 
 
-def range_parts(
+def _range_parts(
     version: int, ranges: Sequence[Interval], head: PublishedPolicy, values: MacroValues
 ) -> Steps[list[RangePart]]:
     """Evaluate a policy for a set of addresses; return its parts, in no order, as they ended."""
     yield from _ask_ahead(version, ranges[0][0], head)
     walk = RangeEvaluation(version, values, head.answers)
     return (yield from walk.evaluate_policy(head.policy, head.domain, {(0, 0): list(ranges)}))
+
+
+def passing_numbers(version: int, head: PublishedPolicy) -> Steps[tuple[int, int]]:
+    """Return how many addresses pass, and about how many only `check_host` can tell."""
+    values = MacroValues(version, head.domain, None, None)
+    sizes = Counter[str | None]()
+    for ranges, label in (yield from _range_parts(version, [EVERYTHING[version]], head, values)):
+        sizes[label.result] += address_count(ranges)
+    return sizes["pass"], sizes[None]
 
 
 def _ask_ahead(version: int, address: int, head: PublishedPolicy) -> Steps[None]:

@@ -224,7 +224,7 @@ def test_most_real_policies_are_counted_without_a_partition(
     def refuse(*_: object) -> Never:
         raise AssertionError("partitioned")
 
-    monkeypatch.setattr(policy_tree, "range_parts", refuse)
+    monkeypatch.setattr(policy_tree, "passing_numbers", refuse)
     summary = _summary(
         "v=spf1 ip4:192.0.2.0/25 mx include:i.example.net exists:%{i}.example.net a ?all",
         apex={"A": "192.0.2.200", "MX": [(1, "h.example.net"), (2, "gone.example.net")]},
