@@ -72,10 +72,8 @@ class RetryManager:
 
     def clear(self) -> None:
         """Drop what is pending."""
-        self.again.clear()
-        self.finished.clear()
-        self.over_tcp.clear()
-        self.probes.clear()
+        for pending in (self.again, self.finished, self.over_tcp, self.probes):
+            pending.clear()
 
     def make_pending(
         self, nameserver: NameServer, udp_socket: UdpSocket, query_id: int, entry: FirstAttempt
@@ -177,8 +175,7 @@ class RetryManager:
     def on_sent_once(self, query: PendingQuery, attempt: Attempt) -> None:
         """Note that a question of a dead zone was sent, which the window does not count.
 
-        Nothing is on its way back, so it takes nobody's place; it has one timeout to prove
-        the contrary.
+        No reply is expected, so it takes nobody's place, and has one timeout.
         """
         query.tries.append(attempt)
         query.on_sent(attempt.server, attempt.when)
@@ -324,6 +321,7 @@ class RetryManager:
     def _on_silence(self, query: PendingQuery, now: float) -> None:
         nameserver = self._nameservers[query.asked[-1]]
         hopeless = query.check is Check.NONE and self._is_dead(query, now)
+        others_answered = nameserver.presence.answered_until > query.last
         decision = retry_policy.on_silence(
             query,
             self._policy,
@@ -331,14 +329,15 @@ class RetryManager:
             now,
             hopeless=hopeless,
             slipping=nameserver.can.is_slipping(now),
+            slow=others_answered
+            and self._usable().issubset(query.asked)
+            and nameserver.is_reliable(query.began, now),
         )
         is_over = decision.answer is not None and decision.answer.status == TIMEOUT
-        others_answered = nameserver.presence.answered_until > query.last
         if is_over and nameserver.presence.has_ever_answered and not others_answered:
             # Nor has anybody else been answered since: it is the server that is silent.
-            self._silence_monitor.on_server_silence(
-                nameserver, query.question.name, query.last, now
-            )
+            name = query.question.name
+            self._silence_monitor.on_server_silence(nameserver, name, query.last, now)
             self._timers.start_timer(query, now + _SERVER_WAIT_S)
             return
         if is_over and all(self._nameservers[number].refusals for number in query.asked):

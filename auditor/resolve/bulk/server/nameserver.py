@@ -55,6 +55,7 @@ _MAX_EXTRA_SHARE: Final = 0.5
 #: says nothing about the name.
 _RECENT_ANSWERS: Final = 1024
 _HIGH_LOSS_SHARE: Final = 0.1
+_LOW_LOSS_SHARE: Final = 0.01
 
 #: Seconds of silence, with questions outstanding, after which a server is asked whether it
 #: is there at all; how many such questions must go unanswered; and the seconds between them,
@@ -261,6 +262,11 @@ class NameServer:
     def was_limited(self, since: float, now: float) -> bool:
         """Tell whether queries have been lost to a limit since then, or may have been."""
         return self.is_losing or self.limits.were_reached(since, now)
+
+    def is_reliable(self, since: float, now: float) -> bool:
+        """Tell whether hardly any query has been lost, and none to a limit since then."""
+        few = self._lost <= _LOW_LOSS_SHARE * self._good
+        return few and not self.limits.were_reached(since, now)
 
     def cool(self, now: float) -> None:
         """Have a query that was refused hold its place for as long as an answer takes."""
