@@ -13,7 +13,7 @@ for half of `LARGE_ANSWERS_OCTETS`, and more than `LARGEST_ANSWER_OCTETS` is not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.wire.codes import NODATA, NOERROR, NXDOMAIN
 
@@ -28,6 +28,7 @@ __all__ = [
     "SMALL_ANSWER_OCTETS",
     "Cache",
     "Lifetimes",
+    "is_short_text",
     "large_octets",
     "octets_of",
 ]
@@ -39,6 +40,8 @@ LARGEST_ANSWER_OCTETS: Final = 64 << 10
 
 #: What an object takes in memory besides its text, and its place in a tuple.
 _OBJECT_OCTETS: Final = 64
+
+_MAX_STRING_OCTETS: Final = 255  # RFC 1035 §3.3
 
 #: More records than these are a large answer, even without text.
 _MAX_SMALL_RECORDS: Final = 8
@@ -129,7 +132,7 @@ class Cache:
     def generation(self, room: int = 1) -> dict[Question, tuple[float, Answer]]:
         """Return the young generation, after making room in it for so many entries.
 
-        For answers of one record that is no text: none of those is large.
+        For answers of one record at most, no text or a short one: none of those is large.
         """
         if len(self.young) + room > self.half:
             self._age()
@@ -147,6 +150,11 @@ class Cache:
     def _is_fresh(self, entry: tuple[float, Answer], now: float) -> bool:
         kept_at, answer = entry
         return now < kept_at + self._lifetimes.lifetime_of(answer)
+
+
+def is_short_text(record: Any) -> bool:
+    """Whether a TXT record is one character-string, as most are: then it is small."""
+    return len(record) == 1 and len(record[0]) <= _MAX_STRING_OCTETS
 
 
 def large_octets(answers: Sequence[Answer]) -> int:

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from auditor.resolve.answer import MAX_CHAIN, Answer, Question, alias_of
+from auditor.resolve.cache import is_short_text
 from auditor.wire.codes import SERVFAIL, TXT
 
 if TYPE_CHECKING:
@@ -195,7 +196,10 @@ class CachingResolver:
             if answer.canonical and not self._is_kept(question, answer, now):
                 continue
             records = answer.records
-            if keeping and (not records or (len(records) == 1 and question.rdtype != TXT)):
+            if keeping and (
+                not records
+                or (len(records) == 1 and (question.rdtype != TXT or is_short_text(records[0])))
+            ):
                 young[question] = (now, answer)
             else:
                 self._cache.keep_answer(question, answer, now)

@@ -14,8 +14,10 @@ from auditor.resolve.answer import Answer, Provenance, Question
 from auditor.resolve.cache import (
     LARGE_ANSWERS_OCTETS,
     LARGEST_ANSWER_OCTETS,
+    SMALL_ANSWER_OCTETS,
     Cache,
     Lifetimes,
+    is_short_text,
     octets_of,
 )
 from auditor.wire.codes import PTR
@@ -185,6 +187,20 @@ def _held(cache: Cache) -> int:
         for generation in (cache.young, cache.old)
         for _, answer in generation.values()
     )
+
+
+@pytest.mark.parametrize(
+    ("strings", "is_short"),
+    [
+        ((b"v=spf1 -all",), True),
+        ((b"x" * 255,), True),
+        ((b"x" * 256,), False),
+        ((b"a",) * 2, False),
+    ],
+)
+def test_a_text_of_one_string_is_small(strings: tuple[bytes, ...], is_short: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert is_short_text(strings) == is_short
+    assert not is_short or octets_of(Answer("NOERROR", (strings,))) <= SMALL_ANSWER_OCTETS
 
 
 @pytest.mark.parametrize("names", sample([200, 20, 2]))
