@@ -84,6 +84,18 @@ def test_a_question_is_encoded_as_any_name_is(name: str, rdtype: int, case: int 
             assert (found[:-4].lower(), found[-4:]) == (expected[:-4].lower(), expected[-4:])
 
 
+@given(st.lists(NAMES | LONG_NAMES, max_size=20), st.booleans())
+def test_a_batch_is_encoded_as_each_of_its_questions(names: list[str], is_mixed: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    batch = [Question(name, PTR) for name in names]
+    found = QueryEncoder().questions(batch, range(len(batch)) if is_mixed else None)
+    if is_mixed:
+        found = [question[:-4].lower() + question[-4:] for question in found]
+    expected = [_encoded(name, PTR) or b"" for name in names]
+    if is_mixed:
+        expected = [question[:-4].lower() + question[-4:] for question in expected]
+    assert found == expected
+
+
 def test_letters_are_mixed_in_the_first_label_and_in_its_parent() -> None:
     queries = QueryEncoder(random.Random(1))
     found = {queries.question("abcdefgh.ijklmnop.net", A, case) for case in range(64)}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import random
-from itertools import repeat
+from itertools import accumulate, pairwise, repeat
 from string import ascii_lowercase
 from struct import Struct
 from typing import TYPE_CHECKING, Final
@@ -17,7 +17,7 @@ from auditor.wire.message import IN
 from auditor.wire.names import encode_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["QueryEncoder"]
 
@@ -28,8 +28,11 @@ _TYPE_CLASS: Final = Struct("!2H")
 _LENGTH_OCTETS: Final = tuple(bytes((size,)) for size in range(64))
 _MAX_LABEL_OCTETS: Final = 63
 _MAX_OCTET_DIGITS: Final = 3  # characters of an octet's label in a reverse zone
+_CASE_SHIFT: Final = 5  # of a digit that is 0 or 1, to the bit that is the case of a letter
 _NO_CASE: Final = repeat(0)
-_OCTETS_AT_A_TIME: Final = 1024  # random octets drawn; a name has 255 at most
+#: A name of 255 octets (RFC 1035 §2.3.4), less the root, a length, and a first label of 63 with its
+#: own: what would leave no room for a longest label is not worth a short path.
+_MAX_PARENT_CHARACTERS: Final = 255 - 2 - 64
 
 
 class QueryEncoder:
@@ -47,12 +50,10 @@ class QueryEncoder:
         "_octets",
         "_parents",
         "_random",
-        "_random_octets",
     )
 
     def __init__(self, seed: random.Random | None = None) -> None:
         self._random = seed or random.SystemRandom()
-        self._random_octets = b""
         #: By what follows the first label: that, encoded. Names are asked for addresses and for
         #: policies, with the same letters for each type.
         self._parents: dict[str, bytes] = {}
@@ -73,7 +74,7 @@ class QueryEncoder:
         return encoded
 
     def questions(
-        self, batch: Iterable[Question], cases: Iterable[int] | None = None
+        self, batch: Sequence[Question], cases: Iterable[int] | None = None
     ) -> list[bytes]:
         """Return what `question` does for each; empty for text that is not a name.
 
@@ -84,6 +85,7 @@ class QueryEncoder:
         mixed = self._mixed if cases is not None else None
         parents = self._parents if cases is None else self._mixed_parents
         rdtype, type_class = -1, b""
+        ahead = 1
         for (name, kind), case in zip(batch, cases or _NO_CASE, strict=False):
             if kind != rdtype:
                 rdtype, type_class = kind, _TYPE_CLASS.pack(kind, IN)
@@ -91,10 +93,12 @@ class QueryEncoder:
             label = octets.get(head) or self._label(head, mixed[case & 63] if mixed else None)
             parent = parents.get(rest)
             if parent is None:
-                parent = self._parent(rest, mixed=mixed is not None)
-                if len(parents) >= _MEMO_ENTRIES:
-                    parents.clear()
-                parents[rest] = parent
+                # The more are new, the more of those that follow are so as well.
+                start = len(encoded)
+                following = batch[start : start + ahead]
+                self._learn_parents(following, parents, mixed=mixed is not None)
+                parent = parents[rest]
+                ahead *= 8
             encoded.append(label + parent + type_class if label and parent else _whole(name, kind))
         return encoded
 
@@ -109,40 +113,58 @@ class QueryEncoder:
         # The length before the characters is below any letter.
         return label.translate(mixed)
 
-    def _parent(self, rest: str, *, mixed: bool) -> bytes:
-        """Return what follows a first label, encoded; nothing if that is not simple."""
-        if rest in {"", "."} or "\\" in rest:
-            return b""
-        try:
-            parent = encode_name(rest)
-        except WireError:
-            return b""
-        # One that would leave no room for a longest label is not worth a short path.
-        if len(parent) > _MAX_PARENT_OCTETS:
-            return b""
-        return self._in_mixed_case(parent) if mixed else parent
+    def _learn_parents(
+        self, batch: Sequence[Question], parents: dict[str, bytes], *, mixed: bool
+    ) -> None:
+        """Encode what follows the first labels of a batch and is not yet among `parents`."""
+        rests = dict.fromkeys([question.name.partition(".")[2] for question in batch])
+        new = [rest for rest in rests if rest not in parents]
+        if len(parents) + len(new) > _MEMO_ENTRIES:
+            parents.clear()
+        parents.update(zip(new, self._encode(new, mixed=mixed), strict=True))
+
+    def _encode(self, parents: Sequence[str], *, mixed: bool) -> list[bytes]:
+        """Return what follows first labels in wire format; nothing where that is not simple."""
+        text = f"..{'..'.join(parents)}.."
+        # The empty label behind each of them is the root.
+        labels = text.encode(errors="replace")[2:-1].split(b".")
+        sizes = list(map(len, labels))
+        if (
+            not text.isascii()
+            or "\\" in text
+            or "..." in text
+            or text.count("..") > len(parents) + 1
+            or max(sizes) > _MAX_LABEL_OCTETS
+            or max(map(len, parents)) > _MAX_PARENT_CHARACTERS
+        ):
+            if len(parents) == 1:
+                return [b""]
+            return [wire for parent in parents for wire in self._encode([parent], mixed=mixed)]
+        parts = [b""] * (2 * len(labels))
+        parts[::2] = map(_LENGTH_OCTETS.__getitem__, sizes)
+        parts[1::2] = labels
+        wire = b"".join(parts)
+        if mixed:
+            wire = self._in_mixed_case(wire)
+        # A dot for each label but the last became its length.
+        ends = accumulate([len(parent) + 2 for parent in parents], initial=0)
+        return [wire[start:end] for start, end in pairwise(ends)]
 
     def _in_mixed_case(self, plain: bytes) -> bytes:
-        """Return an encoded name with each letter in random case."""
+        """Return encoded names with each letter in random case."""
         size = len(plain)
-        drawn = self._random_octets
-        if len(drawn) < size:
-            drawn = self._random.randbytes(_OCTETS_AT_A_TIME)
-        self._random_octets = drawn[size:]
         lower = int.from_bytes(plain, "big")
         # The lengths of labels are below any letter.
         case_bits = lower ^ int.from_bytes(plain.upper(), "big")
-        chosen = int.from_bytes(drawn[:size], "big") & case_bits
+        # A binary digit for each octet, of which the last bit differs.
+        digits = f"{self._random.getrandbits(size):0{size}b}".encode()
+        chosen = int.from_bytes(digits, "big") << _CASE_SHIFT & case_bits
         return (lower ^ chosen).to_bytes(size, "big")
 
     def _table(self) -> bytes:
         drawn = self._random.getrandbits(len(ascii_lowercase))
         chosen = "".join(letter for at, letter in enumerate(ascii_lowercase) if drawn >> at & 1)
         return bytes.maketrans(chosen.encode(), chosen.upper().encode())
-
-
-#: With a label of 63 octets before it, a name of 255 (RFC 1035 §2.3.4).
-_MAX_PARENT_OCTETS: Final = 255 - 64
 
 
 def _whole(name: str, rdtype: int) -> bytes:
