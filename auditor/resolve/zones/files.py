@@ -1,7 +1,8 @@
 """Finds the zone files: of a folder, a single file, or the list of a named.conf.
 
 A file of a folder counts if it holds an SOA record, whatever its name; what is passed over
-is said with the reason. `$INCLUDE` reads files of the same folder and below it, no others.
+is said with the reason. `$INCLUDE` reads files of the same folder and below it, and those of
+the `directory` of a named.conf, no others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from auditor.resolve.zones.named_conf import is_named_conf, read_named_conf
 from auditor.resolve.zones.reader import MasterFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["files_of", "master_files"]
@@ -77,7 +78,7 @@ def master_files(path: Path) -> Iterator[MasterFile]:
         if is_named_conf(_content(path)):
             yield from _listed(path)
         else:
-            yield _master_file(path, path.name, _origin(path.name), path.parent)
+            yield _master_file(path, path.name, _origin(path.name), (path.parent,))
     else:
         try:
             path.stat()
@@ -94,13 +95,14 @@ def files_of(path: Path) -> list[Path]:
 
     Raises OSError, and ZoneFileError for a named.conf that cannot be read.
     """
-    root: Path | None = None
+    roots: tuple[Path, ...] = ()
     if path.is_dir():
         found = [each for each in path.iterdir() if each.is_file() and not _is_hidden(each.name)]
-        root = path
+        roots = (path,)
     elif path.is_file() and is_named_conf(path.read_bytes()):
         conf = read_named_conf(path)
         found = [*conf.files, *(zone.path for zone in conf.zones if zone.path.is_file())]
+        roots = (conf.directory, *{zone.path.parent: None for zone in conf.zones})
     else:
         found = [path]
     seen: dict[Path, None] = {}
@@ -109,7 +111,7 @@ def files_of(path: Path) -> list[Path]:
         if each not in seen:
             seen[each] = None
             if each.suffix not in _NEVER:
-                found += _included(each.read_bytes(), root or each.parent)
+                found += _included(each.read_bytes(), roots or (each.parent,))
     return sorted(seen)
 
 
@@ -127,7 +129,7 @@ def _folder(folder: Path) -> Iterator[MasterFile]:
     for name in names:
         path = folder / name
         data = _content(path)
-        includes = _included(data, folder)
+        includes = _included(data, (folder,))
         included.update(includes)
         reason = _why_not(name, names, data, includes)
         if reason:
@@ -145,7 +147,7 @@ def _folder(folder: Path) -> Iterator[MasterFile]:
     if listed:
         _log.warning("%s: passed over: %s", folder, listed)
     for name in found:
-        yield _master_file(folder / name, name, _origin(name), folder)
+        yield _master_file(folder / name, name, _origin(name), (folder,))
 
 
 def _is_hidden(name: str) -> bool:
@@ -187,10 +189,11 @@ def _enumerated(items: list[str]) -> str:
     return ", ".join(items[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _included(data: bytes, folder: Path) -> list[Path]:
-    """Return the files inside a folder that a master file includes."""
+def _included(data: bytes, roots: Sequence[Path]) -> list[Path]:
+    """Return the files inside of folders that a master file may include."""
     names = [name.decode("ascii", "surrogateescape") for name in _INCLUDES.findall(data)]
-    return [path for name in dict.fromkeys(names) if (path := folder / name).is_file()]
+    paths = [root / name for name in dict.fromkeys(names) for root in roots]
+    return [path for path in paths if path.is_file()]
 
 
 # --- files ---------------------------------------------------------------------------------
@@ -203,33 +206,37 @@ def _content(path: Path) -> bytes:
         raise ZoneFileError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _master_file(path: Path, server: str, origin: str, root: Path) -> MasterFile:
+def _master_file(path: Path, server: str, origin: str, roots: Sequence[Path]) -> MasterFile:
     data = _content(path)
     unreadable = _why_unreadable(data)
     if unreadable:
         raise ZoneFileError(f"{path}: {unreadable}")
-    return MasterFile(str(path), server, origin, data, _including(root))
+    return MasterFile(str(path), server, origin, data, _including(roots))
 
 
-def _including(root: Path) -> Callable[[str], tuple[str, bytes]]:
-    """Return what reads the files that `$INCLUDE` names: those in and below a folder."""
+def _including(roots: Sequence[Path]) -> Callable[[str], tuple[str, bytes]]:
+    """Return what reads the files that `$INCLUDE` names: those in and below folders.
+
+    A name is looked for in the folders in turn.
+    """
 
     def include(name: str) -> tuple[str, bytes]:
-        path = root / name
-        try:
-            real = path.resolve(strict=True)
-            if not real.is_relative_to(root.resolve()) or not real.is_file():
-                raise EntryError(
+        problem = EntryError("not the name of a file")
+        for root in roots:
+            path = root / name
+            try:
+                real = path.resolve(strict=True)
+                if real.is_relative_to(root.resolve()) and real.is_file():
+                    return str(path), real.read_bytes()
+                problem = EntryError(
                     f"expected a file in {root}; named-compilezone -o FLAT ZONE FILE makes one "
                     "file of a zone"
                 )
-            return str(path), real.read_bytes()
-        except OSError as error:
-            raise EntryError(f"{path}: {error.strerror}") from error
-        except ValueError as error:
-            if isinstance(error, EntryError):
-                raise
-            raise EntryError("not the name of a file") from error
+            except OSError as error:
+                problem = EntryError(f"{path}: {error.strerror}")
+            except ValueError:  # of a name with a NUL
+                pass
+        raise problem
 
     return include
 
@@ -252,4 +259,5 @@ def _listed(path: Path) -> Iterator[MasterFile]:
     if not conf.zones:
         raise ZoneFileError(f"{path}: no zone in it; expected zones with a file")
     for zone in conf.zones:
-        yield _master_file(zone.path, zone.path.name, zone.name, zone.path.parent)
+        roots = (conf.directory, zone.path.parent)
+        yield _master_file(zone.path, zone.path.name, zone.name, roots)

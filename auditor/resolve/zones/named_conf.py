@@ -43,11 +43,15 @@ class ListedZone(NamedTuple):
 
 
 class NamedConf(NamedTuple):
-    """What a configuration says: its zones, the files it is made of, what was passed over."""
+    """What a configuration says: its zones, the files it is made of, what was passed over.
+
+    `directory`: where names of files begin.
+    """
 
     zones: list[ListedZone]
     files: list[Path]
     problems: list[str]
+    directory: Path
 
 
 def is_named_conf(data: bytes) -> bool:
@@ -58,9 +62,9 @@ def is_named_conf(data: bytes) -> bool:
 
 def read_named_conf(path: Path) -> NamedConf:
     """Return what a configuration lists. Raises ZoneFileError."""
-    conf = NamedConf([], [], [])
-    statements = list(_statements(path, conf, 0))
     directory = path.parent
+    conf = NamedConf([], [], [], directory)
+    statements = list(_statements(path, conf, 0))
     for words, block in statements:
         if words == ["options"] and block is not None:
             directory = path.parent / (_value(block, "directory") or ".")
@@ -73,7 +77,7 @@ def read_named_conf(path: Path) -> NamedConf:
         elif found is not None:
             seen.add(name)
             conf.zones.append(ListedZone(name, found))
-    return conf
+    return conf._replace(directory=directory)
 
 
 def _statements(path: Path, conf: NamedConf, depth: int) -> Iterator[_Statement]:

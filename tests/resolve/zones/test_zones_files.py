@@ -407,6 +407,33 @@ def test_a_named_conf_without_zones_is_refused(
         loaded(run, tmp_path / "named.conf")
 
 
+def test_zones_of_a_named_conf_include_files_of_its_directory_as_of_their_own(
+    tmp_path: Path, run: Run
+) -> None:
+    """BIND looks in the directory of its options; many have moved with the zone's folder."""
+    write(
+        tmp_path,
+        {
+            "named.conf": f'options {{ directory "{tmp_path}/var"; }};\n'
+            f'zone "example.net" {{ type primary; file "{tmp_path}/zones/net"; }};\n',
+            "zones/net": f"{HEAD}$INCLUDE shared/a\n$INCLUDE b\n$INCLUDE {tmp_path}/zones/b b\n",
+            "zones/b": "b A 192.0.2.2\n",
+            "var/shared/a": "a A 192.0.2.1\n",
+            "outside": "c A 192.0.2.3\n",
+        },
+    )
+    conf = tmp_path / "named.conf"
+    engine = loaded(run, conf)
+    found = {name: ask(engine, f"{name}.example.net", A).records for name in ("a", "b", "b.b")}
+    assert found == {"a": ("192.0.2.1",), "b": ("192.0.2.2",), "b.b": ("192.0.2.2",)}
+    files = ("named.conf", "var/shared/a", "zones/b", "zones/net")
+    assert files_of(conf) == [tmp_path / name for name in files]
+
+    (tmp_path / "zones/net").write_text(f"{HEAD}$INCLUDE ../outside\n")
+    with pytest.raises(ZoneFileError, match="expected a file in"):
+        loaded(run, conf)
+
+
 @pytest.mark.parametrize("name", ["/dev/zero", "a\0b"])
 def test_a_named_conf_includes_nothing_but_files(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, run: Run, name: str
