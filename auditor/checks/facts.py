@@ -1,8 +1,8 @@
 """Facts: what the stages of an audit learn about a target; frozen value objects.
 
 A stage is a generator: it yields the questions that it has now and is sent their
-answers in the same order, as often as it needs, and returns its fact. So a stage knows
-nothing of sockets or tasks, and the pipeline is free to put the questions of a whole
+answers in the same order, as often as it needs, and returns its fact. So a stage is independent
+of sockets and tasks, and the pipeline is free to put the questions of a whole
 block together.
 """
 

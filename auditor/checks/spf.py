@@ -44,7 +44,7 @@ class SpfIdentity(NamedTuple):
 
 
 def given_identities(helo: str | None, mail_from: Sequence[str]) -> list[SpfIdentity]:
-    """Return the identities that were asked for, HELO first, then senders in order.
+    """Return the given identities, HELO first, then senders in order.
 
     Without a HELO name, `helo` of the senders is None: the name of the address stands in.
     """
@@ -95,7 +95,7 @@ class SpfChecker:
         return table.fact(number_of(address), identity.kind) if table else None
 
     def table(self, identity: SpfIdentity, version: int) -> RangeTable | None:
-        """Return what the policy of an identity says of all addresses, if that is known."""
+        """Return the range table of the policy of an identity, if it is known."""
         return None if _is_open(identity) else self._tables.get(_key(identity, version))
 
     def has(self, identity: SpfIdentity) -> bool:

@@ -125,7 +125,7 @@ def _policy_lines(tree: TreePolicy, depth: int, spent: _Spent) -> Iterator[str]:
             spent = costly_term.lookups, costly_term.voids
     behind = [term for term in terms[end:] if term.kind != "redirect"]
     if behind:
-        text = f"{counted(len(behind), 'term')} behind all, never evaluated"
+        text = f"{counted(len(behind), 'term')} after all, never evaluated"
         yield _line(depth, count_columns(), text)
 
 

@@ -50,7 +50,7 @@ def perhaps_judged(names: Sequence[str], addresses: Sequence[str]) -> list[bool]
 
 
 def _are_labels(heads: Sequence[str]) -> bool:
-    """Whether all are labels of host names, as far as their letters are concerned."""
+    """Tell whether all labels have only letters of host names."""
     lines = "\n{}\n".format("\n".join(heads))
     return lines.encode(errors="replace").translate(None, b"\n-").isalnum() and not (
         "\n\n" in lines or "\n-" in lines or "-\n" in lines

@@ -71,8 +71,8 @@ class ReceiverRulings:
     def are_simple(self, *, helo_given: bool) -> bool:
         """Tell whether no rule needs several facts, but for the IP version.
 
-        `helo_given`: SPF is checked for a HELO name that was given. Then a finding does not
-        say whether it is about that, which facts leave out where there is a MAIL FROM.
+        `helo_given`: SPF is checked for a HELO name that was given. A finding does not tell
+        whether it is about that name, whose results are no facts if there is a MAIL FROM.
         """
         return all(
             len(rule.when - {_IPV6}) == 1 and not (helo_given and rule.when & _SENDER_FACTS)

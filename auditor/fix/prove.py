@@ -235,12 +235,12 @@ def _of_address(record: Mapping[str, Any]) -> Iterator[tuple[Question, Answer]]:
     ptr, owner = record["ptr"], reverse_name(record["target"])
     subjects = {finding["code"]: finding["subject"] for finding in record["findings"]}
     wildcard = subjects.get("PTR_WILDCARD", "")
-    # Whether there is a wildcard, which is asked for with every PTR record.
+    # The wildcard question that goes with every PTR question.
     yield Question(f"*.{parent_of(owner)}", PTR), make_answer(NXDOMAIN)
     if wildcard:
         yield Question(wildcard, PTR), make_answer(NOERROR, ptr["names"])
     if ptr["chain"] and ptr["owner"]:
-        # What the alias leads to is asked for by itself: it may be in an own zone.
+        # The end of the alias is asked for by itself: it may be in an own zone.
         yield Question(owner, PTR), make_answer(NOERROR, (), [(owner, ptr["owner"])])
         owner = ptr["owner"]
     zone = ptr["zone"] or ""

@@ -36,7 +36,7 @@ def sender_of(mail_from: str) -> str:
 def check_host(
     address: str, identity: Literal["helo", "mailfrom"], sender: str, helo: str
 ) -> Steps[SpfFact]:
-    """Return what the policy of an identity says about an address.
+    """Return the result of the policy of an identity for an address.
 
     `address` is canonical text; an IPv4-mapped one counts as IPv4 (RFC 7208 §5). `sender` is
     for the `mailfrom` identity: local-part and domain, "" for the null reverse-path, which

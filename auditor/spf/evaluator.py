@@ -80,7 +80,7 @@ def client_of(address: str) -> Client:
 def evaluate_policy(
     address: str, sender: str, helo: str, policy: bytes, answers: dict[Question, Answer]
 ) -> Steps[Outcome]:
-    """Return what a policy says about an address, asking for the answers that are lacking.
+    """Return the outcome of a policy for an address, asking for missing answers.
 
     Arguments as for `check_host`; `sender` has the domain of the policy. Plain policies are
     evaluated here, all others by pyspf. Every round brings at least one answer that was lacking,
@@ -108,7 +108,7 @@ def evaluate_policy(
 def evaluate_directly(
     client: Client, policy: bytes, domain: str, answers: Mapping[Question, Answer]
 ) -> Outcome | list[Question] | None:
-    """Return what a policy says about a client, or the questions without an answer yet.
+    """Return the outcome of a policy for a client, or the questions without an answer yet.
 
     None: this is for pyspf. `policy` is the SPF record of `domain` (canonical), in ASCII.
     The questions are all that can be predicted: a lookup
@@ -150,7 +150,7 @@ def lacking_questions(
 def helo_fact(
     client: Client, name: str, policy: bytes, known: Mapping[Question, Answer]
 ) -> SpfFact | list[Question] | None:
-    """Return what `check_host` says of a HELO name with this policy, without its steps.
+    """Return the fact of a HELO name with this policy, as `check_host` does, without its steps.
 
     Or the questions that are lacking in `known`; None where `check_host` has to be asked.
     """
@@ -161,7 +161,7 @@ def helo_fact(
 
 
 def shared_outcome(policy: bytes, version: int) -> Outcome | None:
-    """Return what a policy says of any client that has an address of the policy's domain.
+    """Return the outcome of a policy for any client with an address of the domain.
 
     None if it depends on more: then use `evaluate_directly`. For `a` and `all`, where
     they are the first term that counts.
@@ -181,8 +181,8 @@ class _Evaluation:
     """One evaluation: the lookups and voids so far, and the missing answers.
 
     `eager`: as verifiers do that look up all hosts of an mx before they compare any.
-    `skipped_void`: a host behind the one that matched has no address. `ahead`: only the
-    questions are wanted.
+    `skipped_void`: a host after the one that matched has no address. `ahead`: only the
+    questions are needed.
     """
 
     __slots__ = (

@@ -50,7 +50,7 @@ class TraceStep(NamedTuple):
     """A mechanism or redirect, and how it went.
 
     `lookups` and `voids` are the counts after it. `policy` is that of an
-    include or redirect, as far as there was one.
+    include or redirect, if there is one.
     """
 
     term: str

@@ -46,7 +46,7 @@ _NOT_EMPTY_WHOLE: Final = frozenset("sp")
 
 
 class SpfSyntaxError(ValueError):
-    """Text that is not what RFC 7208 says; never leaves `auditor.spf`."""
+    """Text that violates the grammar of RFC 7208; never leaves `auditor.spf`."""
 
 
 class Macro(NamedTuple):

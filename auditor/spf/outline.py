@@ -44,7 +44,7 @@ class Outline(NamedTuple):
     """The parts of a policy that matter for its tree.
 
     `asking`: the costly terms before `all`, with the redirect. `is_union`: it passes whatever
-    any of its terms matches, and nothing else. `networks` are those behind the last costly term.
+    any of its terms matches, and nothing else. `networks` are those after the last costly term.
     """
 
     policy: Policy

@@ -2,7 +2,7 @@
 
 As strict as `check_host` (a property test compares them): a policy with a problem is a
 permerror wherever it is evaluated, one without is not for its syntax. But here every
-problem is found, not only the first, and each one says where it is.
+problem is found, not only the first, with its place.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ class TreeTerm(NamedTuple):
 
     `target` is the canonical name that it is about, None where that is no name or depends on
     the client. `lookups` (the higher of both IP versions) and `voids` (for IPv4 and for
-    IPv6) are running counts. `reached` is False behind a term that matches everything, and
-    behind an error. `policy` is what an include or redirect leads to.
+    IPv6) are running counts. `reached` is False after a term that matches everything, and
+    after an error. `policy` is what an include or redirect leads to.
 
     `trouble`: None, or `no addresses` (of a or mx, in either IP version), `loop`, `no policy`,
     `several policies`, `not ASCII`, `too many hosts`, `no name`, `not followed` (the tree is

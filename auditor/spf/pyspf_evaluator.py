@@ -81,7 +81,7 @@ def evaluate(
     policy: str,
     answers: Mapping[Question, Answer],
 ) -> Outcome | list[Question]:
-    """Return what a policy says about a client, or the questions without an answer yet.
+    """Return the outcome of a policy for a client, or the questions without an answer yet.
 
     `sender` is local-part and domain, `policy` the SPF record of that domain, in ASCII.
     Nothing is raised: whatever pyspf stumbles over is a permerror.
@@ -147,7 +147,7 @@ class PyspfQuery(spf.query):  # type: ignore[misc] # pyspf has no type informati
             )
 
     def evaluate(self, policy: str) -> Outcome | None:
-        """Return what a policy says, None if an answer is lacking."""
+        """Return the outcome of a policy, None if an answer is missing."""
         try:
             result, _, _ = self.check(policy)
         except _MissingAnswersError:

@@ -47,7 +47,7 @@ _MAX_EXPLAINED: Final = 8
 
 
 class RangeResult(NamedTuple):
-    """What `check_host` says about all addresses from `first` to `last`, both included.
+    """The result of `check_host` for all addresses from `first` to `last`, both included.
 
     The addresses are integers of IP version `version`. `result`, `mechanism`, `lookups` and
     `voids` are as in `SpfFact`. `path` leads to the term that decided, through the includes
@@ -139,7 +139,7 @@ def check_range(
     sender: str | None = None,
     helo: str | None = None,
 ) -> Steps[tuple[RangeResult, ...]]:
-    """Return what the policy of a domain says about the addresses of networks.
+    """Return the results of the policy of a domain for the addresses of networks.
 
     The ranges are in order, IPv4 first, disjoint, and cover the networks exactly; neighbours
     differ. IPv4-mapped addresses come out as IPv4.

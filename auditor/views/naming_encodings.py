@@ -26,7 +26,7 @@ _GROUP_DIGITS: Final = 4
 _SEPARATORS: Final = ("-", ".", "_", "x", "")
 #: Orders of the other octets that end in one of them, right before the last; the longest first.
 _ENDING_IN: Final = {3: ((1, 2, 3), (2, 3), (3,)), 1: ((3, 2, 1), (1,)), 2: ((1, 2), (2,))}
-#: The same of those that begin with one of them, right behind the last.
+#: The same of those that begin with one of them, right after the last.
 _BEGINNING_WITH: Final = {3: ((3, 2, 1), (3, 2), (3,)), 1: ((1, 2, 3), (1,)), 2: ((2, 1), (2,))}
 
 

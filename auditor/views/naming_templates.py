@@ -49,7 +49,7 @@ _MAX_NAME_OCTETS: Final = 255
 
 
 class _Pattern(NamedTuple):
-    """Names of one network: what stands before and behind the encoded end of the address.
+    """Names of one network: the text before and after the encoded end of the address.
 
     `template`: of another network, that it was made of.
     """
@@ -93,7 +93,7 @@ class _Group:
         self.unmarked_others: set[int] = set()
 
     def adopt(self, pattern: _Pattern) -> int:
-        """Add a pattern, which no name is said to follow yet; return its index."""
+        """Add a pattern without names so far; return its index."""
         self.patterns.append(pattern)
         self.kept.append(0)
         self.unmarked.append(0)

@@ -100,7 +100,7 @@ def test_trouble_stands_beside_the_term_that_has_it(spf: Callable[..., Ended]) -
     assert "include:no-spf.example.org  no policy" in spf("spf-include-none.example.org").out
     assert "include:spf-loop.example.org  loop" in spf("spf-loop.example.org").out
     assert "a:gone-1.example.net  no addresses" in spf("spf-nothing.example.org").out
-    assert "1 term behind all, never evaluated" in spf("spf-behind.example.org").out
+    assert "1 term after all, never evaluated" in spf("spf-behind.example.org").out
     assert "a syntax error: permerror" in spf("spf-syntax.example.org").out
 
 

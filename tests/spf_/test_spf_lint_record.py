@@ -144,7 +144,7 @@ def test_hostile_text_is_printable_in_a_problem() -> None:
         ("v=spf1 ip4:192.0.2.1 ip4:192.0.2.0/24 -all", "ip4:192.0.2.0/24 covers it"),
         ("v=spf1 ip4:198.50.0.0/15 -all", "authorises 131,072 addresses"),
         ("v=spf1 ip6:2001:db8::/31 -all", "authorises 2^97 addresses"),
-        ("v=spf1 -all mx", "never evaluated: behind -all"),
+        ("v=spf1 -all mx", "never evaluated: after -all"),
         ("v=spf1 ip4:0.0.0.0/0 -all", "every IPv4 address passes"),
     ],
 )

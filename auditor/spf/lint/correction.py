@@ -136,7 +136,7 @@ def _has_placeholder(edits: Mapping[tuple[int, int], str]) -> bool:
 
 
 def _authorises(record: str) -> bool:
-    """Whether any term of a policy, as far as it can be read, passes an address."""
+    """Tell whether any valid term of a policy passes an address."""
     policy = parse_policy(record)
     return bool(policy.redirect) or any(term.qualifier == "+" for term in policy.mechanisms)
 

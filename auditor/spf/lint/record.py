@@ -1,6 +1,6 @@
 """Lints one SPF record: its syntax, its terms, and those that are never evaluated.
 
-By its text alone, but for terms behind an include that matches every address. The cost is linear
+By its text alone, but for terms after an include that matches every address. The cost is linear
 in the length of the record, or nearly so.
 """
 
@@ -200,7 +200,7 @@ def _lint_end(policy: Policy, tail: Sequence[Term], problems: Problems) -> None:
             "SPF_NEUTRAL_ALL", "neutral for every address that is not listed", end
         )
     for term in behind:
-        problems.note_problem("SPF_TERM_AFTER_ALL", f"never evaluated: behind {end.text}", term)
+        problems.note_problem("SPF_TERM_AFTER_ALL", f"never evaluated: after {end.text}", term)
     if policy.redirect is not None:
         problems.note_problem(
             "SPF_REDIRECT_IGNORED", f"ignored because of {end.text}", policy.redirect
@@ -224,7 +224,7 @@ def _lint_term(term: Term, problems: Problems) -> None:
 
 
 def _lint_host_bits(term: Term, problems: Problems) -> None:
-    """Note a network whose address has bits set behind its prefix, which have no effect."""
+    """Note a network whose address has bits set after its prefix, which have no effect."""
     if term.kind not in _VERSIONS or term.address == term.span[0]:
         return
     first, last = (format_address(_VERSIONS[term.kind], number) for number in term.span)

@@ -53,7 +53,7 @@ _PLAIN_CHARACTERS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno
 _MARKS: Final = tuple(mark.encode() for mark in MARKS)
 _AT_MARKS: Final = re.compile(b"(%b)" % b"|".join(_MARKS)).split
 _STRINGS: Final = re.compile(rb'"([^"]*)"').findall
-#: Forms that are held against a line when the one of the line before does not fit.
+#: Forms that are tried on a line if the form of the line before does not fit.
 _FORMS_TRIED: Final = 4
 #: Forms, and lines that are remembered for being the first of theirs.
 _FORMS_REMEMBERED: Final = 4096
@@ -147,7 +147,7 @@ class LineFolder:
 
     def __init__(self) -> None:
         self._last = _Form(TARGET_MARK.encode(), [])
-        #: Those tried where the last does not fit, by what is told of a line at a glance.
+        #: Forms to try if the last does not fit, by a few octets of the line.
         self._likely: dict[bytes, list[_Form]] = {}
         self._forms: dict[bytes, _Form] = {}
         self._firsts: set[bytes] = set()

@@ -36,7 +36,7 @@ _HINT: Final = "expected the NDJSON of `auditor scan`"
 
 
 class Chunk(list[bytes]):
-    """Some lines of one file, without their line feeds; knows where they stand.
+    """Some lines of one file, without their line feeds, and their place.
 
     `given`: the path that `Results` was given for the file, such as its folder.
     """
@@ -64,7 +64,7 @@ class Results:
 
     A path is a file, plain or compressed (.gz, .zst, .xz), `-` for standard input, or a
     folder of parts, also by its URL: those its `manifest.json` lists under "parts", or else
-    all *.ndjson* in it, sorted by name. Every iteration reads them anew; memory stays flat.
+    all *.ndjson* in it, sorted by name. Every iteration reads them again; memory is bounded.
 
     Raises UsageError if standard input is named twice, InputError for missing files.
     """

@@ -32,7 +32,7 @@ __all__ = ["LineCounter"]
 _STANDS: Final = tuple(f"{number}.[mark]" for number in range(len(MARKS)))
 _STAND: Final = ".[mark]"
 _FIRST_NAME: Final = 2
-#: Of a text, and of what is said about one: together they are not too long to be shown.
+#: Most characters of a text, and of a note about one: together short enough to be shown.
 _MAX_TEXT_OCTETS: Final = 255
 _NAMES: Final = _STANDS[_FIRST_NAME:]
 _ONE_NAME: Final = (_FIRST_NAME,)
@@ -47,7 +47,7 @@ _MAX_MEMO_ENTRIES: Final = 1 << 16
 #: Last octets of IPv4 addresses.
 _LAST: Final = {b"%d" % number: number for number in range(256)}
 _OCTET: Final = 8
-#: Bits behind a /24 and a /48, by which prefixes are counted at first.
+#: Bits after a /24 and a /48, the prefixes that are counted at first.
 _FINE_SHIFTS: Final = {V4: WIDTHS[V4] - 24, V6: WIDTHS[V6] - 48}
 _OFFSET_MASKS: Final = {version: (1 << shift) - 1 for version, shift in _FINE_SHIFTS.items()}
 
@@ -224,7 +224,7 @@ class LineCounter:
         index: int,
         where: tuple[int, int],
     ) -> None:
-        """Make the row of a line, and an example of its findings, if these are wanted."""
+        """Make the row of a line, and an example of its findings, if these are needed."""
         gathered = self._gathered
         if not template.is_known:
             template.is_known = not gathered.needs_examples(template.codes)
@@ -251,7 +251,7 @@ class LineCounter:
         known = self._owners.get(parent)
         if known is None or b":" in name:
             known = (owner(name.decode()),)
-            # As in `line_classes`: what is known of the parent is all there is to know.
+            # As in `line_classes`: the parent determines the owner.
             if parent and registrable(parent.decode()) == known[0]:
                 if len(self._owners) >= _MAX_MEMO_ENTRIES:
                     self._owners.clear()

@@ -42,7 +42,7 @@ class MapBlock(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The number of the address behind the last one."""
+        """The number of the address after the last one."""
         return self.first + (1 << (WIDTHS[V4] - self.length))
 
 

@@ -158,7 +158,7 @@ _TABLES: Final[
         _hosts("generic_ptr"),
     ),
     "unauthorised": (
-        "Hosts that may send for nobody",
+        "Hosts that may send for no domain",
         ("Addresses", "Hosts", "PTR"),
         _unauthorised,
     ),
