@@ -47,7 +47,7 @@ function understand(data) {
       ),
     // The row of the prefix that begins at an address.
     prefixRow: (first) => starts.get(first),
-    // What became of a target, and how a person says it; "" if nothing did.
+    // The change of a target, and its words; "" for none.
     change: (row) => (changes.has(row) ? data.changes[changes.get(row)[0]] : ""),
     changeText: (row) => {
       const [kind, before] = changes.get(row) || [];
@@ -70,7 +70,7 @@ function grouped(number) {
   return number.toLocaleString("en-GB");
 }
 
-// Elements are made of text only: nothing that a record says is ever read as markup.
+// Elements are made of text only: data of records is never parsed as markup.
 function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {

@@ -18,7 +18,7 @@ function wireTheme(redraw) {
   label();
 }
 
-// Paper is white, and has nothing to press on what is folded.
+// For printing: the light theme, and folded parts opened.
 function wirePrinting(redraw) {
   let opened = [];
   const turn = (printing) => {

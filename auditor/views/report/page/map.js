@@ -1,6 +1,6 @@
 // The map of a block: a cell for each address, or for each prefix of `cell` bits, along the
-// Hilbert curve, with a grid of prefixes over it. `on.move(cell)` is told where the pointer or the
-// keyboard has got to, `on.say` when it was the keyboard.
+// Hilbert curve, with a grid of prefixes over it. `on.move(cell)` is called with the cell under
+// the pointer or the cursor, `on.say` as well if the keyboard moved it.
 
 const ROOM = 8; // pixels of a cell that has room for a mark and a gap
 const LOUPE = 16; // cells on a side of the magnified part
@@ -39,7 +39,7 @@ function makeMap(canvas, loupe, on) {
     fill(base.getContext("2d"), width, height, size, (x, y) => distanceOf(x, y, order));
     drawGrid(byId("grid"), block, order, side);
     far = size < ROOM * scale;
-    // Where cells are enlarged the panel is full, and what is said of all goes below the map.
+    // Where cells are enlarged the panel is full, and the totals go below the map.
     atlas.querySelector(far ? ".chart" : ".pane").append(byId("whole"));
     paint();
   }

@@ -1,4 +1,4 @@
-// What is in a cell of a map: for the eye in a panel, for the ear in a sentence.
+// The contents of a map cell: in a panel, and in a sentence for screen readers.
 
 const MOST = 5; // findings of a block that are named beside its map
 

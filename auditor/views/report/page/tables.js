@@ -1,6 +1,6 @@
 // The tables of the page.
 
-// What the results of SPF look like; the others say nothing.
+// Styles of SPF results; the others have none.
 const LOOKS = {
   pass: "pass",
   softfail: "warn",
@@ -38,7 +38,7 @@ function shares(name, part, whole, more = {}) {
 }
 
 function codeTag([code, severity, title]) {
-  // Where there is no room, it is broken behind its underscores.
+  // Where there is no room, it is broken after its underscores.
   const words = code.split(/(?<=_)/).flatMap((word) => [word, make("wbr")]);
   return make("span", { class: `code ${severity}`, title }, ...words.slice(0, -1));
 }
@@ -254,7 +254,7 @@ function spfTable(data) {
   });
 }
 
-// What the policy says of the addresses that it was asked about, as a bar.
+// The results of a policy for the audited addresses, as a bar.
 function meter(data, counts) {
   return barOf(counts.map((count, at) => [LOOKS[data.results[at]] || "empty", count]));
 }
