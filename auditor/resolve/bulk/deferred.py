@@ -31,6 +31,9 @@ DOUBTFUL: Final = frozenset({REFUSED, SERVFAIL})
 #: Seconds without anything lost to a limit after which a second failure is believed.
 _CALM_S: Final = 3.0
 
+#: Seconds for which a resolver may repeat a failure: Unbound, when its servers did not answer it.
+_FAILURE_REPEATED_S: Final = 5.5
+
 #: Round trips after a trial in which its few queries are still what is answered.
 _AFTER_TRIAL_ROUND_TRIPS: Final = 2
 
@@ -83,6 +86,7 @@ class Deferred:
         calm = not nameserver.was_limited(now - _CALM_S, now)
         slow_s = _slow_s(query, nameserver, sent_at, now)
         query.slow_s = max(query.slow_s, slow_s)
+        is_new = tried is None or now - query.failed_at < _FAILURE_REPEATED_S
         belief = nameserver.limits.pressure.on_failure(
             nameserver.in_flight.count,
             sent_at,
@@ -91,6 +95,7 @@ class Deferred:
             calm=calm,
             alive=self._dead.is_alive(query.question.name),
             slow=slow_s > 0,
+            early=status == SERVFAIL and is_new,
         )
         if belief is not Belief.OWN:
             if tried is None:
@@ -100,6 +105,8 @@ class Deferred:
             # A server that counts by the second may have been asked enough for this one.
             later = status == SERVFAIL or nameserver.limits.pressure.is_paced
             query.ripe_at = now + (FAILURE_CACHED_S if later else 0.0)
+            if belief is Belief.AGAIN and tried is not None:
+                query.ripe_at = now + _FAILURE_REPEATED_S
             nameserver.cool(now)
         return belief
 

@@ -124,14 +124,15 @@ class DnssecChecks:
 
     def _is_bogus(self, query: PendingQuery) -> bool:
         """Tell whether names of the same zone are, of a server whose failures do not pass."""
-        passing = any(nameserver.limits.pressure.passed_lately for nameserver in self._nameservers)
+        passing = any(
+            nameserver.limits.pressure.history.passed_lately for nameserver in self._nameservers
+        )
         return not passing and self._zone_of(query.question.name) in self._bogus
 
     def _rounds(self) -> int:
-        pressures = [nameserver.limits.pressure for nameserver in self._nameservers]
+        histories = [nameserver.limits.pressure.history for nameserver in self._nameservers]
         return max(
-            rounds_needed(pressure.answered_lately, pressure.passed_lately)
-            for pressure in pressures
+            rounds_needed(history.answered_lately, history.passed_lately) for history in histories
         )
 
     def _note(self, zone: str) -> None:

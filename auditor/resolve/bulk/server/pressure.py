@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from auditor.resolve.bulk.server.failure_history import PASSING_SHARE, FailureHistory
 from auditor.resolve.bulk.server.trial import Belief, Trial, Verdict
 from auditor.resolve.bulk.server.window_limit import WindowLimit
 
@@ -30,10 +31,6 @@ _GROWTH_FAILED_SHARE: Final = 0.6
 #: A trial ends when so many failed questions are answered, or so many have failed again.
 _ENOUGH_RECOVERED: Final = 4
 _ENOUGH_PERSISTED: Final = 16
-
-#: The share of failures that took long which are answered when asked again, up to which the others
-#: are the names' own.
-_PASSED_SHARE: Final = 1 / 16
 
 #: Vain attempts at a trial after which failures are believed of a server that never answered; and
 #: seconds after which they are of one that has.
@@ -72,9 +69,6 @@ _MIN_HELD_SHARE: Final = 1 / 32
 #: Failures are few up to this share of the answers.
 _FEW_FAILURES_SHARE: Final = 0.25
 
-#: How many answers "lately" is.
-_RECENT_ANSWERS: Final = 128
-
 #: With no more queries in flight than this, and few lately, load is not the cause.
 _LOW_LOAD_QUERIES: Final = 2
 
@@ -83,8 +77,7 @@ class Pressure:
     """The number of queries that one server takes at a time.
 
     `window`: the limit that was found, if any. `trial`: whether one is going on.
-    `doubts`: deferred failures. `answered_lately`: recent answers, with `passed_lately` to
-    questions that had failed before.
+    `doubts`: deferred failures.
     """
 
     def __init__(self) -> None:
@@ -92,7 +85,7 @@ class Pressure:
         self.trial: Trial | None = None
         self.doubts = 0
         self.answered = 0
-        self.answered_lately = self.passed_lately = 0.0
+        self.history = FailureHistory()
         self.is_hopeless = False
         #: Whether a rate is kept to: that is too much, then; and whether one may have to be.
         self.is_paced = False
@@ -112,10 +105,6 @@ class Pressure:
         self._answered_before = 0
         #: Times in a row that what was borne has turned out to be too much.
         self._repeats = 0
-        #: Whether names that take long to fail have turned out to fail by themselves; and how many
-        #: have failed again since, or been answered.
-        self._are_slow_own = False
-        self._slow_persisted = self._slow_passed = 0
 
     @property
     def is_limiting(self) -> bool:
@@ -153,20 +142,24 @@ class Pressure:
         calm: bool,
         alive: bool,
         slow: bool = False,
+        early: bool = False,
     ) -> Belief:
         """Judge the failure of a query that was sent then; `held` others are in flight now.
 
         `tried`: if the question has failed here before, how many were in flight with it when it
         was asked again. `calm`: nothing has been lost to limits of late. `alive`: the
         question's zone has answered before, so that the failure is hardly the zone's. `slow`: it
-        took long, while others were answered.
+        took long, while others were answered. `early`: the server may just repeat the last failure.
         """
         if self.is_hopeless or self._is_alone(held):
             return Belief.OWN
-        if slow and self._are_slow_own:
-            self._slow_persisted += tried is not None
-            return Belief.AGAIN if tried is None else Belief.OWN
         trial = self.trial
+        passes = alive and early and (tried is not None or self.window.queries is None)
+        known = self.history.judge(first=tried is None, slow=slow, passes=passes)
+        if known is not None:
+            if trial is not None and sent_at >= trial.begun:
+                trial.taken -= tried is not None
+            return known
         # Where it is the rate that is too much, few at a time prove nothing.
         may_be_rate = self.is_paced or (alive and self._is_wary(now))
         if trial is not None:
@@ -197,8 +190,8 @@ class Pressure:
     def _is_alone(self, held: int) -> bool:
         return self.is_calm and held < _LOW_LOAD_QUERIES and self.answered < _FIRST_TRIAL_FAILURES
 
-    def _are_few(self, failures: int) -> bool:
-        return failures <= _FEW_FAILURES_SHARE * (self.answered - self._answered_before)
+    def _are_few(self, failures: int, share: float = _FEW_FAILURES_SHARE) -> bool:
+        return failures <= share * (self.answered - self._answered_before)
 
     def on_control(self, sent_at: float, *, is_answered: bool = True) -> None:
         """Note the reply to a probe sent at that time; an answer means that it can do as much."""
@@ -227,10 +220,7 @@ class Pressure:
     def _count_answers(self, count: int) -> None:
         self.is_hopeless = False
         self.answered += count
-        self.answered_lately += count
-        if self.answered_lately > _RECENT_ANSWERS:
-            self.passed_lately *= _RECENT_ANSWERS / self.answered_lately / 2
-            self.answered_lately = _RECENT_ANSWERS / 2
+        self.history.on_answers(count)
 
     def on_recovered(
         self, failed_at: float, tried_at: float, now: float, *, slow: bool = False
@@ -239,11 +229,8 @@ class Pressure:
 
         `slow`: it had taken long to fail.
         """
-        self._slow_passed += slow
-        if self._slow_passed >= _ENOUGH_RECOVERED + self._slow_persisted * _PASSED_SHARE:
-            self._are_slow_own = False
+        self.history.on_passed(slow=slow, limited=failed_at <= self.window.found_at)
         self._count_answers(1)
-        self.passed_lately += failed_at > self.window.found_at  # else it was the limit's failure
         if self.trial is None:
             self.window.on_recovered(failed_at, now)
         elif tried_at >= self.trial.begun:
@@ -352,16 +339,20 @@ class Pressure:
         self._provisional = None
 
     def _overload(self, now: float) -> Verdict:
-        """Keep to what was held when the rest was refused."""
+        """Keep to what was held when the rest was refused, unless nearly all was answered."""
+        if self._provisional is None and self._are_few(self.doubts, PASSING_SHARE):
+            self.window.borne = max(self.window.borne, self._pressed)
+            self._need = min(self._need * 2, _MAX_TRIAL_FAILURES)
+            self.forget_doubts()
+            return Verdict.OVERLOAD
         self._need = _FIRST_TRIAL_FAILURES
-        self._are_slow_own = False
+        self.history.on_limit()
         drained = self.trial is not None and self.trial.goes >= _RATE_SUSPECT_GOES
         window = self.window
         kept = (window.queries or 0) > _MIN_RATED_QUERIES and not self._are_few(self.doubts)
         repeated = kept and now - window.found_at <= _RATE_REPEAT_S
         self._repeats = self._repeats + 1 if repeated else 0
         window.found_at = window.reached_at = now
-        self.passed_lately = 0.0
         if self.is_paced or drained or self._repeats >= _RATE_REPEATS:
             # All was refused for a while though nothing was in flight, or no number is few
             # enough: it is the rate.
@@ -382,8 +373,7 @@ class Pressure:
             borne = self._pressed if self._are_few(self.doubts) else self._held
             self.window.borne = max(self.window.borne, borne)
             if 2 * self.trial.persisted_slow > self.trial.persisted:
-                self._are_slow_own = True
-                self._slow_persisted = self._slow_passed = 0
+                self.history.on_slow_own()
         self._need = min(self._need * 2, _MAX_TRIAL_FAILURES)
         self.forget_doubts()
         return Verdict.OWN
