@@ -24,7 +24,7 @@ from auditor.resolve.zones.common_lines import (
     is_inside,
     take,
 )
-from auditor.resolve.zones.entry import stated_ttl
+from auditor.resolve.zones.entry import EntryError, stated_ttl
 from auditor.resolve.zones.rrsets import add_record, finish
 from auditor.wire.codes import CNAME, PTR, A
 from auditor.wire.names import MAX_NAME
@@ -250,7 +250,10 @@ def _read_columns(run: LazyRun) -> dict[str, RRsets]:
         or any(words[at::width].count(first[at]) != number for at in range(1, width - 1))
     ):
         return {}
-    stated = stated_ttl(first[1:-2])
+    try:
+        stated = stated_ttl(first[1:-2])
+    except EntryError:  # the type stands further in front, behind it a word like one
+        return {}
     ttl = cast("int", context.ttl if stated is None else stated)
     data = words[width - 1 :: width]
     records = data if rdtype == A else _absolute(_joined(data), context.origin)

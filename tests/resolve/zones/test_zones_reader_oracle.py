@@ -180,6 +180,8 @@ _ALIKE: Final = st.builds(
 @example("a 60 A 192.0.2.1\nA.example. 60 CNAME b\n", "", "", 400)
 @example("a 0 IN PTR b\nc 0 IN PTR D.\n", "", "", 40)
 @example("a 60 PTR b\n IN 60 PTR c\n", "", "", 400)
+@example('a 60 TXT "b CNAME c"\n', "", "", 400)
+@example("a 60 NSEC b A TXT\n", "", "", 400)
 @example("a 60 PTR b\na 60 PTR c\nd 60 PTR b\n", "", "", 400)
 @example("a 60 CNAME b\n", "", "a 60 A 192.0.2.1\n", 20)
 @example("a 60 CNAME b\n", "", "a 60 CNAME b\nb 60 A 192.0.2.1\n", 400)
