@@ -63,7 +63,7 @@ LINE_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
         world=list_of(_WAY, "Terms by which it authorises all addresses, or next to all"),
         undetermined=list_of(
             object_of("A term that depends on the client", **_END, why=_TEXT),
-            "Terms that cannot be turned round: what reaches them may be authorised or not",
+            "Terms that depend on more than the address, which may authorise what reaches them",
         ),
         errors=list_of(
             object_of(
