@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -12,14 +13,17 @@ from auditor.cli.console import engine_messages, print_data
 from auditor.cli.formatting import after_demo
 from auditor.cli.options import SettingsCommand, make_settings, settings_options
 from auditor.cli.zones_text import describe_zone
-from auditor.errors import FINDINGS_FOUND, UsageError
+from auditor.errors import FINDINGS_FOUND, TargetError, UsageError
 from auditor.findings.judge import fails
 from auditor.resolve.answer import Question
 from auditor.run.authority import survey_zones
 from auditor.run.event_loop import run_loop
 from auditor.run.scan import run_steps
 from auditor.settings_option import Group
+from auditor.targets.domains import Name
 from auditor.targets.given_targets import first_targets, refuse_invalid
+from auditor.targets.item import parse_item
+from auditor.wire.addresses import V6, format_address
 from auditor.wire.codes import PTR
 from auditor.wire.reverse import reverse_name
 from auditor.zones.owners import Owners
@@ -48,14 +52,17 @@ def command(target: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
 
     A TARGET is an address, a prefix, a range or a domain. Every server of the zones and of
     their parents is asked by itself: does it delegate, does it answer with authority, with
-    which serial. With --authority=every each server is asked for each PTR record, too.
+    which serial. With --authority=every each server is asked for each PTR record, too. Of an
+    IPv6 prefix shorter than /112 the zone of its own reverse name is shown, none below it.
     """
     settings = make_settings(given)
     if not target:
         raise UsageError("no zone to look for: give an address, a prefix or a domain")
-    refuse_invalid(target)
+    names = {text: name for text in target if (name := _name_of_large(text))}
+    others = [text for text in target if text not in names]
+    refuse_invalid(others)
     with engine_messages():
-        lines = run_loop(_lines(settings, target))
+        lines = run_loop(_lines(settings, others, list(names.values())))
     if as_json:
         for line in lines:
             print_data(json.dumps(line, separators=(",", ":")))
@@ -69,9 +76,25 @@ def command(target: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
     return FINDINGS_FOUND if fails(settings.fail_on, severities, ()) else 0
 
 
-async def _lines(settings: Settings, target: Sequence[str]) -> list[dict[str, Any]]:
-    """Look up the targets, and return the zone facts of their zones."""
-    targets = first_targets(target, _MAX_TARGETS + 1)
+def _name_of_large(text: str) -> str:
+    """Return the reverse name of an IPv6 span that is too large to take by address, else ""."""
+    try:
+        item = parse_item(text, bounded=False)
+    except TargetError:
+        return ""
+    if isinstance(item, Name) or item.version != V6 or item.size <= _MAX_TARGETS:
+        return ""
+    ends = (reverse_name(format_address(V6, number)) for number in (item.first, item.last))
+    labels = zip(*(reversed(end.split(".")) for end in ends), strict=True)
+    shared = [label for label, _ in takewhile(lambda pair: pair[0] == pair[1], labels)]
+    return ".".join(reversed(shared))
+
+
+async def _lines(
+    settings: Settings, target: Sequence[str], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Look up the targets, and return the zone facts of their zones and of those of names."""
+    targets = first_targets(target, _MAX_TARGETS + 1) if target else []
     if len(targets) > _MAX_TARGETS:
         raise UsageError(
             f"zones of {_MAX_TARGETS:,} addresses at most: use auditor scan --authority"
@@ -82,9 +105,8 @@ async def _lines(settings: Settings, target: Sequence[str]) -> list[dict[str, An
         addresses, await run_steps(settings, _ptr_facts(addresses)), strict=True
     ):
         owners.note_address(address, fact)
-    for entry in targets:
-        if entry.kind == "domain":
-            owners.note_domain(entry.text)
+    for name in (*names, *(entry.text for entry in targets if entry.kind == "domain")):
+        owners.note_domain(name)
     return await survey_zones(settings, owners)
 
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from auditor.errors import TargetError
 from auditor.quoting import printable, quoted
+from auditor.wire.addresses import parse_address
 
 __all__ = [
     "NULL_SENDER",
@@ -56,7 +57,9 @@ def parse_domain(text: str, expected: str = "a domain such as mail.example.net")
     name = text if text.isascii() else _to_ascii(text)
     plain = plain_domain(name)
     if not plain:
-        raise TargetError(f"{quoted(text)} {_complaint(name)}; expected {expected}")
+        is_address = parse_address(text) is not None
+        complaint = "is an address" if is_address else _complaint(name)
+        raise TargetError(f"{quoted(text)} {complaint}; expected {expected}")
     return plain
 
 

@@ -68,6 +68,10 @@ receivers gmial
     laposte, mailcow, orange, outlook, postfix, proofpoint, rspamd, spamassassin, t-online, yahoo
 zones
     no zone to look for: give an address, a prefix or a domain
+zones --zones ZONES 2001:db8::/129
+    '2001:db8::/129' has no prefix length from 0 to 128 after the slash
+spf --zones ZONES 198.51.100.7
+    '198.51.100.7' is an address; expected a domain such as example.net
 zones --zones ZONES 10.0.0.0/8
     zones of 65,536 addresses at most: use auditor scan --authority
 scan --authority --server 127.0.0.1:1 192.0.2.1
