@@ -148,7 +148,7 @@ _WRONG: Final[list[tuple[dict[str, bytes], str, str]]] = [
     (
         {},
         "spf 192.0.2.1",
-        f"'192.0.2.1' ends in a number and is no IPv4 address; {_A_DOMAIN}",
+        f"'192.0.2.1' is an address; {_A_DOMAIN}",
     ),
     ({}, "spf example.net --helo a.example", "--helo says nothing without --ip or --range"),
     ({}, "spf example.net --sender me", "--sender says nothing without --ip or --range"),
