@@ -1,6 +1,6 @@
 """The short paths say what the long way says, wherever they say anything.
 
-Also tests `query_encoder.py` and `reply_sets.py`.
+Also tests `query_encoder.py`, `reply_sets.py` and `reply_negatives.py`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from auditor.errors import WireError
 from auditor.resolve.answer import Answer, Question
 from auditor.resolve.bulk.codec import query_encoder as queries_file
 from auditor.resolve.bulk.codec import reply_decoder as decoder_file
+from auditor.resolve.bulk.codec import reply_negatives as negatives_file
 from auditor.resolve.bulk.codec import reply_runs as runs_file
 from auditor.resolve.bulk.codec.query_encoder import QueryEncoder
 from auditor.resolve.bulk.codec.reply_decoder import ReplyDecoder
+from auditor.resolve.bulk.codec.reply_negatives import decode_negative
 from auditor.resolve.bulk.codec.reply_sets import decode_set
 from auditor.resolve.response import interpret
 from auditor.wire.codes import AAAA, MX, NODATA, NXDOMAIN, PTR, TXT, A, type_name
@@ -383,11 +385,11 @@ def test_a_negative_answer_is_decoded_once_for_its_neighbours(
 ) -> None:
     decoded: list[bytes] = []
 
-    def counted(data: bytes) -> Message:
+    def counted(data: bytes, asked: bytes, suffix: Callable[[bytes], str | None]) -> Answer | None:
         decoded.append(data)
-        return decode_message(data)
+        return decode_negative(data, asked, suffix)
 
-    monkeypatch.setattr(decoder_file, "decode_message", counted)
+    monkeypatch.setattr(decoder_file, "decode_negative", counted)
     replies = ReplyDecoder()
     zone = "100.51.198.in-addr.arpa."
     questions = (QUESTIONS[0], QUESTIONS[1], QUESTIONS[2], QUESTIONS[1])
@@ -396,6 +398,43 @@ def test_a_negative_answer_is_decoded_once_for_its_neighbours(
     assert replies.decode_replies(wires, list(map(_asked, questions))) == [expected] * 4
     # A first label of another length moves everything that pointers lead to.
     assert len(decoded) == 2
+
+
+@pytest.mark.parametrize("rcode", [0, 3])
+@pytest.mark.parametrize("zone", ["100.51.198.in-addr.arpa.", "198.in-addr.arpa."])
+@pytest.mark.parametrize("has_opt", [False, True])
+def test_the_soa_of_a_zone_above_is_read_without_the_general_decoder(
+    monkeypatch: pytest.MonkeyPatch,
+    rcode: int,
+    zone: str,
+    has_opt: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    def fail(data: bytes) -> Message:
+        raise WireError(f"{len(data)} octets for the general decoder")
+
+    monkeypatch.setattr(negatives_file, "decode_message", fail)
+    question, neighbour = QUESTIONS[0], QUESTIONS[1]
+    asked = _asked(question)
+    # With names that are whole, that end in the question's, and in each other's.
+    for names in ("ns.example.net. host.example.net.", f"ns.{zone} x.ns.{zone}", "a.b. b."):
+        reply = dns.message.from_wire(_of(question, rcode=rcode))
+        soa = f"{names} 1 2 3 4 60"
+        reply.authority.append(dns.rrset.from_text(zone, 300, "IN", "SOA", soa))
+        if has_opt:
+            reply.use_edns(0, options=[dns.edns.EDEOption(dns.edns.EDECode.NOT_AUTHORITATIVE)])
+        wire = reply.to_wire()
+        expected = Answer(NXDOMAIN if rcode else NODATA, ttl=60, zone=zone.removesuffix("."))
+        assert decode_negative(wire, asked, ReplyDecoder()._suffix) == expected
+        for place in (8, 9, 10, 11, *range(12 + len(asked), len(wire))):
+            for octet in (0, 1, 3, 63, 64, 0xC0, 0xFF, wire[place] + 1 & 0xFF):
+                damaged = wire[:place] + bytes([octet]) + wire[place + 1 :]
+                found = decode_negative(damaged, asked, ReplyDecoder()._suffix)
+                other = damaged[:13] + b"8" + damaged[14:]
+                assert found is None or found == _long_way(damaged, question)
+                assert found is None or found == _long_way(other, neighbour)
+        for end in range(12 + len(asked), len(wire)):
+            found = decode_negative(wire[:end], asked, ReplyDecoder()._suffix)
+            assert found is None or found == _long_way(wire[:end], question)
 
 
 @pytest.mark.parametrize("is_spelt_out", [True, False])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.errors import WireError
 from auditor.resolve.answer import Answer, Question
+from auditor.resolve.bulk.codec.reply_negatives import decode_negative
 from auditor.resolve.bulk.codec.reply_runs import (
     ADDRESS_OCTETS,
     ADDRESS_READERS,
@@ -28,7 +29,7 @@ from auditor.resolve.bulk.codec.reply_runs import (
 )
 from auditor.resolve.bulk.codec.reply_sets import decode_set
 from auditor.resolve.response import interpret
-from auditor.wire.codes import NODATA, NOERROR, NXDOMAIN, PTR, SOA, TXT
+from auditor.wire.codes import NOERROR, PTR, TXT
 from auditor.wire.message import IN, decode_message
 
 if TYPE_CHECKING:
@@ -321,34 +322,14 @@ class ReplyDecoder:
             return decode_set(data, asked, self._suffix) or _read_several(data)
         if kind is None or len(data) > MEMO_REPLY_OCTETS:
             return None
-        rest = data[_FIRST_LABEL_AT + data[HEADER_OCTETS] :]
-        return self._negative.get(data[2:_FIRST_LABEL_AT] + rest) or self._learn_negative(data)
-
-    def _learn_negative(self, data: bytes) -> Answer | None:
-        """Return what a negative reply means, and remember it: neighbours' replies are the same.
-
-        All but the ID and the characters of the question's first label is what is known
-        again: the SOA's owner is a pointer into the question, so where it leads must be the
-        same too. None where those characters matter.
-        """
-        rest = data[_FIRST_LABEL_AT + data[HEADER_OCTETS] :]
-        # Read with characters that no name has: a zone with these is that of one name alone, as
-        # one may be that denies nothing here, and a pointer into the label leads nowhere.
-        other = data[:_FIRST_LABEL_AT] + b"\xff" * data[HEADER_OCTETS] + rest
-        try:
-            message = decode_message(other)
-        except WireError:
-            return None
-        ((name, rdtype, _),) = message.question
-        answer = interpret(message, Question(name, rdtype))
-        zones = [record.name for record in message.authority if record.rdtype == SOA]
-        if (
-            answer.status not in {NODATA, NXDOMAIN}
-            or "".join(zones) != answer.zone
-            or "\\255" in answer.zone
-        ):
-            return None
-        remember(self._negative, data[2:_FIRST_LABEL_AT] + rest, answer)
+        # All but the ID and the characters of the question's first label is what is known again:
+        # the SOA's owner is a pointer into the question, so where it leads must be the same too.
+        key = data[2:_FIRST_LABEL_AT] + data[_FIRST_LABEL_AT + data[HEADER_OCTETS] :]
+        answer = self._negative.get(key)
+        if answer is None:
+            answer = decode_negative(data, asked, self._suffix)
+            if answer is not None:
+                remember(self._negative, key, answer)
         return answer
 
 
