@@ -87,6 +87,15 @@ def test_failures_that_pass_show_a_limit_only_if_they_are_many(
     assert again is (Belief.DOUBTFUL if is_limit else Belief.AGAIN)
 
 
+@pytest.mark.parametrize("tried", [None, 40])
+def test_a_failure_within_a_known_limit_is_not_waited_out(tried: int | None) -> None:
+    pressure = _trial_of(8, 300)
+    pressure.is_paced = True
+    found = pressure.on_failure(60, 6.1, 6.1, tried=tried, calm=True, alive=True, early=True)
+    assert found is (Belief.DOUBTFUL if tried else Belief.AGAIN)
+    assert pressure.doubts == 1
+
+
 def test_many_failures_at_once_are_not_taken_for_those_that_pass() -> None:
     history = FailureHistory()
     history.on_answers(128)

@@ -154,7 +154,8 @@ class Pressure:
         if self.is_hopeless or self._is_alone(held):
             return Belief.OWN
         trial = self.trial
-        passes = alive and early and (tried is not None or self.window.queries is None)
+        # Where a limit is known it is the limit's, and passes sooner.
+        passes = alive and early and self.window.queries is None and not self.is_paced
         known = self.history.judge(first=tried is None, slow=slow, passes=passes)
         if known is not None:
             if trial is not None and sent_at >= trial.begun:
