@@ -37,7 +37,7 @@ _NONE: Final = "nothing"
     type=click.Path(path_type=Path),
     help="The zones as the primary has them: a folder, one file, or a named.conf.",
 )
-@settings_options(Group.SERVERS, Group.TRANSFERS, Group.AUTHORITY)
+@settings_options(Group.SERVERS, Group.TRANSFERS, also=("authority-port",))
 @click.option("--json", "as_json", is_flag=True, help="As JSON, a line for each server.")
 def command(zone: tuple[str, ...], *, primary: Path | None, as_json: bool, **given: Any) -> int:
     """Compare a zone as its primary has it with the answers of each of its public servers.

@@ -33,3 +33,8 @@ def test_lines_fit_into_a_narrow_terminal() -> None:
 def test_a_zone_must_be_named(call: Callable[..., Ended]) -> None:
     message = "auditor: no zone to compare: give the name of one\n"
     assert call("compare", "--zones", ZONES) == (2, "", message)
+
+
+def test_only_options_that_change_something_are_offered(call: Callable[..., Ended]) -> None:
+    code, _, message = call("compare", "--authority=every", "example.net")
+    assert (code, "no option --authority; " in message) == (2, True)
