@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from auditor.errors import ZoneFileError
 from auditor.resolve.answer import Provenance
-from auditor.resolve.zones.lazy_lines import LazyRun, read_run
+from auditor.resolve.zones.lazy_lines import LazyRun, add_runs, owner_names, read_run
 from auditor.resolve.zones.rrsets import UNDETERMINED, RRsets, add_record, conflict, finish
 from auditor.resolve.zones.zone import CUT, Zone
 from auditor.wire import codes
@@ -62,6 +62,11 @@ class ZoneBuilder:
         self.apex: str | None = None
         self._label = label
         self._nodes: dict[str, RRsets | LazyRun] = {}
+        #: Runs whose owner names are in no node yet. As long as there is no alias, none of their
+        #: records can be at fault, whatever stands beside it.
+        self._closed_runs: list[LazyRun] = []
+        #: Whether there may be aliases.
+        self._has_aliases = False
         #: Owners of NS and DNAME records: where something else begins, the apex aside.
         self._ends: set[str] = set()
         self._early: list[tuple[str, Place]] = []
@@ -89,6 +94,7 @@ class ZoneBuilder:
             )
         if rdtype in {codes.NS, codes.DNAME}:
             self._ends.add(owner)
+        self._has_aliases |= rdtype == codes.CNAME
         node = self._node(owner)
         if problem := conflict(owner, rdtype, record, node):
             raise place.refusal(problem)
@@ -98,6 +104,7 @@ class ZoneBuilder:
 
     def add_lines(self, lines: Sequence[Line | None], place: Place) -> None:
         """Take the records of common lines, all in the zone, of which `place` is the first."""
+        self._open_runs()
         nodes = self._nodes
         for number, line in enumerate(lines):
             if line is None:
@@ -109,20 +116,35 @@ class ZoneBuilder:
                 nodes[owner] = {rdtype: (ttl, (record,))}
                 if rdtype == codes.NS:
                     self._ends.add(owner)
+                self._has_aliases |= rdtype == codes.CNAME
 
-    def add_run(self, run: LazyRun, owners: Sequence[str]) -> bool:
+    def add_run(self, run: LazyRun, owners: Sequence[str] | None) -> bool:
         """Take lines that are read when one of their names is asked for.
 
-        Returns False, and takes none, if there are records of one of these already.
+        `owners`: of each of them; None for a closed run. Returns False, and takes none, if there
+        are records of one of these already.
         """
+        if owners is None and not self._has_aliases:
+            self._closed_runs.append(run)
+            return True
+        self._open_runs()
+        self._has_aliases = True
+        owners = owner_names(run) if owners is None else owners
         nodes = self._nodes
         if not nodes.keys().isdisjoint(owners):
             return False
         nodes.update(dict.fromkeys(owners, run))
         return True
 
+    def _open_runs(self) -> None:
+        """Take the owner names of closed runs."""
+        if self._closed_runs:
+            add_runs(self._closed_runs, self._nodes)
+            self._closed_runs = []
+
     def _node(self, owner: str) -> RRsets:
         """Return the record sets of an owner name, to be added to."""
+        self._open_runs()
         node = self._nodes.setdefault(owner, {})
         if isinstance(node, LazyRun):
             read_run(node, self._nodes)
@@ -188,12 +210,15 @@ class ZoneBuilder:
         if apex is None:
             raise ZoneFileError(f"{self._label}: no SOA record; expected one, at the zone's origin")
         self._judge_outside(apex)
+        if self._ends - {apex} or self._may_be_doubled(apex):
+            self._open_runs()
         for owner in self._grown:
-            finish(self._node(owner))
+            finish(cast("RRsets", nodes[owner]))
         self._warn(apex)
         how = Provenance(server=server, transport="file")
         ends = self._ends & nodes.keys()
-        zone = Zone(apex, nodes, how, ends, [rule for rule, _ in self._rules])
+        rules = [rule for rule, _ in self._rules]
+        zone = Zone(apex, nodes, how, ends, rules, closed_runs=self._closed_runs)
         self._merge_rules(zone)
         return zone
 
@@ -211,11 +236,16 @@ class ZoneBuilder:
         if self._first_outside is None:
             return
         owner, place = self._first_outside
-        if len(self._nodes) == 1 and not self._rules:
+        if len(self._nodes) == 1 and not self._rules and not self._closed_runs:
             raise place.refusal(f"{owner} is out of zone; expected names in {apex}")
         more = f" and {self._outside - 1} more" if self._outside > 1 else ""
         note = place.refusal(f"out of the zone {apex}, and ignored: {owner}{more}")
         _log.warning("%s", note)
+
+    def _may_be_doubled(self, apex: str) -> bool:
+        """Tell whether a name in closed runs may have the origin twice."""
+        ends = (f"{apex} ", f"{apex}\t")
+        return any(end in run.text.lower() for run in self._closed_runs for end in ends)
 
     def _warn(self, apex: str) -> None:
         """Say what loads, and is hardly meant."""

@@ -30,11 +30,11 @@ from auditor.wire.codes import CNAME, PTR, A
 from auditor.wire.names import MAX_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from auditor.resolve.zones.rrsets import RRsets
 
-__all__ = ["FoundRun", "LazyRun", "find_run", "last_ttl", "read_run"]
+__all__ = ["FoundRun", "LazyRun", "add_runs", "find_run", "last_ttl", "owner_names", "read_run"]
 
 #: A run is read as a whole: the longer it is, the more of it is read in vain.
 _MAX_RUN_CHARACTERS: Final = 1 << 14
@@ -101,6 +101,8 @@ def _patterns(*, follows: bool) -> _Patterns:
 
 
 _SHORT_LINES: Final = re.compile(rf"(?:[^\n]{{0,{_MAX_WRITTEN}}}+\n)*+")
+#: A dot before another or behind an owner name, where no TXT record has one.
+_ODD_DOT: Final = re.compile(r"\.[. \t]")
 #: Types whose records are read a column at a time.
 _COLUMN_TYPES: Final = {"PTR": PTR, "CNAME": CNAME, "A": A}
 _OWNER: Final = re.compile(r"([^ \t\n;]*+)[^\n]*+\n")
@@ -120,11 +122,13 @@ class FoundRun(NamedTuple):
     """A run: where it ends, and the owner name of each of its lines.
 
     That of an empty line is the one before. There are no `owners` if all up to `end` has to be
-    read now.
+    read now. `is_closed`: whether owner names need not be known before a name of the zone is asked
+    for, unless there are aliases elsewhere in it; `owners` is then that of the last line only.
     """
 
     end: int
     owners: Sequence[str]
+    is_closed: bool = False
 
 
 def find_run(text: str, position: int, context: Context) -> FoundRun:
@@ -139,16 +143,18 @@ def find_run(text: str, position: int, context: Context) -> FoundRun:
     patterns = _patterns(follows=context.follows)
     limit = position + _MAX_RUN_CHARACTERS
     match = patterns.plain.match(text, position, limit)
-    is_plain = (
-        match is not None
-        and (match.end() > position + _MAX_RUN_CHARACTERS // 2 or match.end() == len(text))
-        and ".." not in match[0]
-    )
+    is_plain = is_closed = False
+    if match and (match.end() - position > _MAX_RUN_CHARACTERS // 2 or match.end() == len(text)):
+        # Neither an empty label nor an absolute owner name.
+        is_closed = not _ODD_DOT.search(match[0])
+        is_plain = is_closed or ".." not in match[0]
     if not is_plain:
         match = patterns.any.match(text, position, limit)
     if match is None:
         return FoundRun(position, ())
     end, run = match.end(), match[0]
+    if is_closed and origin == context.apex and "CNAME" not in run:
+        return _closed_run(run, position, context, is_last=end == len(text))
     owners = _owners(_OWNER.findall(run), context)
     if (
         not owners
@@ -165,6 +171,21 @@ def find_run(text: str, position: int, context: Context) -> FoundRun:
             owners.pop()
             end = text.rindex("\n", position, end - 1) + 1
     return FoundRun(end, owners)
+
+
+def _closed_run(run: str, position: int, context: Context, *, is_last: bool) -> FoundRun:
+    """Return a run without the lines of its last owner, unless it has no other or is the last."""
+    end = len(run)
+    owner = last = _last_owner(run, end)
+    while end and owner == last and not is_last:
+        end = run.rfind("\n", 0, end - 1) + 1
+        owner = _last_owner(run, end) if end else last
+    return FoundRun(position + (end or len(run)), _owners([owner], context), is_closed=True)
+
+
+def _last_owner(run: str, end: int) -> str:
+    """Return the first word of the line that ends here."""
+    return run[run.rfind("\n", 0, end - 1) + 1 : end].split(maxsplit=1)[0].lower()
 
 
 def _owners(written: list[str], context: Context) -> list[str]:
@@ -221,6 +242,33 @@ def last_ttl(run: str, context: Context) -> int | None:
             return ttl
         end = start
     return None
+
+
+def owner_names(run: LazyRun) -> list[str]:
+    """Return the owner name of each line of a run that was found to be closed."""
+    return _owners(_OWNER.findall(run.text), run.context)
+
+
+def add_runs(runs: Iterable[LazyRun], nodes: dict[str, RRsets | LazyRun]) -> None:
+    """Add closed runs to what stands at names, where their records cannot be at fault."""
+    grown = set()
+    for run in runs:
+        owners = owner_names(run)
+        if nodes.keys().isdisjoint(owners):
+            nodes.update(dict.fromkeys(owners, run))
+            continue
+        for owner, read in _read_lines(run).items():
+            node = nodes.get(owner)
+            if isinstance(node, LazyRun):
+                read_run(node, nodes)
+                node = cast("RRsets", nodes[owner])
+            nodes[owner] = node = dict(node or {})  # an empty one may be that of all
+            for rdtype, (ttl, records) in read.items():
+                for record in records:
+                    add_record(node, rdtype, ttl, record)
+            grown.add(owner)
+    for owner in grown:
+        finish(cast("RRsets", nodes[owner]))
 
 
 def read_run(run: LazyRun, nodes: dict[str, RRsets | LazyRun]) -> None:

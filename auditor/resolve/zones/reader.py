@@ -181,13 +181,13 @@ class _Reader:
         text = self._state.text
         while True:
             context = self._context()
-            end, owners = find_run(text, position, context)
+            end, owners, is_closed = find_run(text, position, context)
             if end == position:
                 return position, position
             if not self._go_on():
                 raise Interrupted
             run = LazyRun(text[position:end], context)
-            if not owners or not self.builder.add_run(run, owners):
+            if not owners or not self.builder.add_run(run, None if is_closed else owners):
                 return position, end
             state = self._state._replace(owner=owners[-1])
             if context.follows:

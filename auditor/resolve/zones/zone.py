@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from auditor.resolve.answer import Answer
 from auditor.resolve.zones.generate import Rules
-from auditor.resolve.zones.lazy_lines import LazyRun, read_run
+from auditor.resolve.zones.lazy_lines import LazyRun, add_runs, read_run
 from auditor.resolve.zones.rrsets import EMPTY, UNDETERMINED, RRsets
 from auditor.wire.codes import CNAME, DNAME, NODATA, NOERROR, NS, SOA
 from auditor.wire.names import MAX_NAME, parent_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from auditor.resolve.answer import Provenance, Rdata, Soa
     from auditor.resolve.zones.generate import Rule
@@ -65,14 +65,17 @@ class Zone:
     """One zone: its authoritative data, the cuts in it, the TTL of its negative answers.
 
     `nodes` holds everything in the zone by owner name, the SOA record at `origin` included, and
-    is taken over; runs of lines among it are read when one of their names is asked for. `ends`
-    are the owners of NS and DNAME records: what these occlude (glue, RFC 6672 §2.4) is dropped,
-    so that the closest encloser of a name is always the node that decides about it. `rules` are the
+    is taken over; runs of lines among it are read when one of their names is asked for.
+    `closed_runs` belong to it as well, but their owner names are not taken before any name is asked
+    for. `ends` are the owners of NS and DNAME records: what these occlude (glue, RFC 6672 §2.4) is
+    dropped, so that the closest encloser of a name is always the node that decides about it; the
+    origin is the only one if there are `closed_runs`. `rules` are the
     `$GENERATE` directives: the names that they make are not among the nodes, unless records of
     their own stand there too.
     """
 
     __slots__ = (
+        "_closed_runs",
         "_has_all",
         "_has_empty",
         "_nodes",
@@ -90,9 +93,12 @@ class Zone:
         how: Provenance,
         ends: Iterable[str] = (),
         rules: Iterable[Rule] = (),
+        *,
+        closed_runs: Sequence[LazyRun] = (),
     ) -> None:
         self.origin = origin
         self._nodes = nodes
+        self._closed_runs: Sequence[LazyRun] = ()
         self.how = how
         ttl, soa = self._soa
         self.negative_ttl = min(ttl, soa.minimum)  # RFC 2308 §5
@@ -104,6 +110,7 @@ class Zone:
         self.rules = Rules(rules)
         for parent in self.rules.parents():
             nodes.setdefault(parent, EMPTY)
+        self._closed_runs = closed_runs
 
     @property
     def nodes(self) -> dict[str, RRsets]:
@@ -117,16 +124,23 @@ class Zone:
 
     def node(self, name: str) -> RRsets | None:
         """Return what stands at a name itself; None for nothing, perhaps with names below."""
+        if self._closed_runs:
+            self._open_runs()
         node = self._nodes.get(name)
         if isinstance(node, LazyRun):
             read_run(node, self._nodes)
             return self.node(name)
         return node
 
+    def _open_runs(self) -> None:
+        """Take the owner names of closed runs: somebody asks for names of this zone."""
+        runs, self._closed_runs = self._closed_runs, ()
+        add_runs(runs, self._nodes)
+
     def answer(self, name: str, rdtype: int) -> Answer | None:
         """Return what stands at a name itself; None if that is nothing, an alias or not read."""
         node = self._nodes.get(name)
-        if isinstance(node, LazyRun):
+        if self._closed_runs or isinstance(node, LazyRun):
             node = self.node(name)
         if not node:
             return None
@@ -144,7 +158,7 @@ class Zone:
 
     @property
     def _soa(self) -> tuple[int, Soa]:
-        ttl, (soa,) = cast("RRsets", self.node(self.origin))[SOA]
+        ttl, (soa,) = cast("RRsets", self._nodes[self.origin])[SOA]
         return ttl, cast("Soa", soa)
 
     def _above(self, name: str) -> Iterator[str]:
@@ -190,6 +204,7 @@ class Zone:
         if self._has_empty:
             return
         self._has_empty = True
+        self._open_runs()
         nodes = self._nodes
         for parent in self._parents():
             name = parent

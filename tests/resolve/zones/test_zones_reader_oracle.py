@@ -19,7 +19,7 @@ from auditor.resolve.zones import lazy_lines, reader
 from auditor.resolve.zones.common_lines import Context, Taken, take
 from auditor.resolve.zones.rdata import READ_TYPES, UnreadRdata, wire_rdata
 from auditor.resolve.zones.reader import MasterFile, read_zone
-from auditor.wire.codes import PTR
+from auditor.wire.codes import PTR, TXT
 
 if TYPE_CHECKING:
     from random import Random
@@ -161,7 +161,9 @@ _ALIKE: Final = st.builds(
     st.lists(
         st.builds(
             "{} = {}\n".format,
-            st.sampled_from(["a", "b", "C", "*.d", "e.f", "g.example.", "h..i", "x" * 64]),
+            st.sampled_from(
+                ["a", "b", "C", "*.d", "e.f", "g.example.", "h.example", "h..i", "x" * 64]
+            ),
             st.sampled_from(["j", "K.test.", "l.example.", "192.0.2.1", "192.0.2.1.", "m..n"]),
         )
         | st.sampled_from(
@@ -183,6 +185,11 @@ _ALIKE: Final = st.builds(
 @example('a 60 TXT "b CNAME c"\n', "", "", 400)
 @example("a 60 NSEC b A TXT\n", "", "", 400)
 @example("a 60 PTR b\na 60 PTR c\nd 60 PTR b\n", "", "", 400)
+@example("a.Example 60 PTR b\nc 60 PTR b\n", "", "", 400)
+@example("$ORIGIN example.example.\na 60 PTR b\nc 60 PTR b\n", "", "", 400)
+@example("sub 60 NS (ns.sub)\nns.sub 60 A 192.0.2.1\nb 60 A 192.0.2.1\n", "", "", 400)
+@example("$GENERATE 1-2 $.h 60 A 192.0.2.$\nh 60 A 192.0.2.9\nb 60 A 192.0.2.9\n", "", "", 400)
+@example("a 60 PTR b\n", "", "a 60 CNAME b\n", 400)
 @example("a 60 CNAME b\n", "", "a 60 A 192.0.2.1\n", 20)
 @example("a 60 CNAME b\n", "", "a 60 CNAME b\nb 60 A 192.0.2.1\n", 400)
 @example("a 60 A 192.0.2.1\n 60 CNAME b\n", "", "", 400)
@@ -202,7 +209,7 @@ def test_lines_taken_in_runs_are_read_like_all_others(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lazy_lines, "_MAX_RUN_CHARACTERS", size)
         later_in_short_runs = _read(text)
-        patch.setattr(reader, "find_run", lambda _text, position, _context: (position, ()))
+        patch.setattr(reader, "find_run", lambda _text, position, _context: (position, (), False))
         in_runs = _read(text)
         patch.setattr(reader, "run_end", lambda _text, position: position)
         one_by_one = _read(text)
@@ -246,6 +253,15 @@ def test_names_asked_for_in_any_order_are_what_all_names_together_are(
         assert asked.find(name) == zone.nodes[name]
     assert asked.find("nowhere.a.example") == zone.find("nowhere.a.example")
     assert asked.nodes == zone.nodes
+
+
+def test_a_name_has_the_records_of_lines_that_nobody_has_looked_at() -> None:
+    text = SOA + 'a 60 A (192.0.2.1)\na 60 TXT "b"\n'
+    zone = read_zone(MasterFile("label", "server", "example", text.encode()))
+
+    answer = zone.answer("a.example", TXT)
+    assert answer is not None
+    assert answer.records == ((b"b",),)
 
 
 def test_only_what_is_near_a_name_asked_for_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
