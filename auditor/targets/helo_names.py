@@ -32,7 +32,7 @@ _IP: Final = r"(?:IPv6:)?([0-9A-Fa-f:.]{2,45})"
 _POSTFIX: Final = re.compile(
     rf"/(?:smtpd|postscreen)\[\d+\]: .*? from \S*?\[{_IP}\](?::\d+)?: .*\bhelo=<([^>]*)>"
 )
-_EXIM: Final = re.compile(rf"^\d{{4}}-.* H=(?:([^\s(\[]+) )?(?:\(([^)\s]*)\) )?\[{_IP}\]")
+_EXIM: Final = re.compile(rf"^\d{{4}}-.* H=(?:([^\s(\[]+) )?(?:\(([^)]*)\) )?\[{_IP}\]")
 #: Flags of Exim's log for deliveries, whose host is the receiver.
 _EXIM_DELIVERY: Final = re.compile(r" (?:=>|->|>>|\*>|\*\*|==) ")
 _SENDMAIL: Final = re.compile(r"(?:sendmail|sm-mta)\[(\d+)\]: (.*)")

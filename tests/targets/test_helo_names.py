@@ -54,6 +54,12 @@ def _uses(*lines: str) -> list[tuple[str, str]]:
             id="exim-no-host-name",
         ),
         pytest.param(
+            "2026-11-03 19:32:07 H=(my mail server) [192.0.2.13] rejected EHLO",
+            "192.0.2.13",
+            "my mail server",
+            id="exim-spaces",
+        ),
+        pytest.param(
             "2026-11-03 19:32:07 1w0Abc-0001Zz-1d <= a@example.org H=mx.example.org [192.0.2.11]",
             "192.0.2.11",
             "mx.example.org",
