@@ -85,7 +85,17 @@ class Deferred:
         tried = query.pressure if is_second else None
         calm = not nameserver.was_limited(now - _CALM_S, now)
         slow_s = _slow_s(query, nameserver, sent_at, now)
-        query.slow_s = max(query.slow_s, slow_s)
+        if slow_s:
+            query.slow_s, query.slow_at = max(query.slow_s, slow_s), now
+        elif (
+            has_failed_here
+            and query.check is Check.NONE
+            and status == SERVFAIL
+            and now < query.slow_at + _FAILURE_REPEATED_S
+        ):
+            # It may only say again what it has found before.
+            query.ripe_at = query.slow_at + _FAILURE_REPEATED_S
+            return Belief.DOUBTFUL
         is_new = tried is None or now - query.failed_at < _FAILURE_REPEATED_S
         belief = nameserver.limits.pressure.on_failure(
             nameserver.in_flight.count,
@@ -125,7 +135,7 @@ class Deferred:
             return []
         ripe = takewhile(lambda query: query.ripe_at <= now, islice(parked, most))
         most = len(list(ripe))
-        if most and parked[0].slow_s:
+        if most and parked[0].slow_s and nameserver.limits.pressure.are_slow_few:
             interval = max(2 * (nameserver.round_trip.smoothed or 0.0), _SLOW_INTERVAL_S)
             most = trial.take_slow(most, interval, now)
         taken = _deferred([parked.popleft() for _ in range(most)])

@@ -124,6 +124,7 @@ class PendingQuery:
         "ripe_at",
         "rounds",
         "sent",
+        "slow_at",
         "slow_s",
         "state",
         "timer",
@@ -148,8 +149,8 @@ class PendingQuery:
         self.first = self.last = 0.0
         #: What was in flight when the last one went out, itself included.
         self.pressure = 0
-        #: Seconds that its failure took, if that was much longer than answers take.
-        self.slow_s = 0.0
+        #: Seconds that its failure took, if that was much longer than answers take; when it came.
+        self.slow_s = self.slow_at = 0.0
         #: The servers that have failed for good.
         self.failed: list[int] = []
         #: Without EDNS, and whether for one server only.

@@ -313,8 +313,8 @@ class RetryManager:
         self._move(query, QueryEvent.SENT)
         nameserver.in_flight.later += 1
         query.on_sent(nameserver.number, now)
-        if query.slow_s:  # others will be answered long before
-            self._move(query, QueryEvent.OVERTAKEN)
+        if query.slow_s and nameserver.limits.pressure.are_slow_few:
+            self._move(query, QueryEvent.OVERTAKEN)  # as it will be
         wait = retry_policy.next_wait(query, self._policy, nameserver.round_trip.timeout)
         self._timers.start_timer(query, now + wait)
 

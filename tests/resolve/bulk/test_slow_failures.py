@@ -123,3 +123,28 @@ def test_a_trial_sends_slow_queries_a_few_at_a_time_and_more_from_moment_to_mome
     assert [trial.take_slow(100, 0.02, 1.0 + 0.01 * step) for step in range(10)] == [
         *(8, 0, 16, 0, 32, 0, 64, 0, 64, 0)
     ]
+
+
+def test_failures_that_a_resolver_remembers_make_no_name_fail() -> None:
+    # Beyond 200 queries a second SERVFAIL comes late, and is said again at once for 5 seconds.
+    chance, taken = random.Random(5), dict[int, int]()
+    remembered: dict[str, tuple[float, float]] = {}
+    questions, _ = _questions(1024, 50)
+
+    def answer(query: Query) -> Sequence[Reply]:
+        found, until = remembered.get(query.name, (0.0, 0.0))
+        if query.now < until:
+            return [Reply(max(found - query.now, 0.0005), respond(query, _SERVFAIL))]
+        second = int(query.now)
+        taken[second] = taken.get(second, 0) + 1
+        if taken[second] <= 200:
+            return [Reply(RTT, respond(query))]
+        found = query.now + chance.uniform(0.6, 0.8)
+        remembered[query.name] = (found, found + 5.0)
+        return [Reply(found - query.now, respond(query, _SERVFAIL))]
+
+    with Simulation({ONE: answer}) as world:
+        found = world.ask(questions)
+        assert found == {question: truth(question) for question in questions}
+        world.drain()
+        world.check_books()

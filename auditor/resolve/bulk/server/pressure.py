@@ -105,6 +105,13 @@ class Pressure:
         self._answered_before = 0
         #: Times in a row that what was borne has turned out to be too much.
         self._repeats = 0
+        #: How many names took long to fail.
+        self._slow_failed = 0
+
+    @property
+    def are_slow_few(self) -> bool:
+        """Whether few names have taken long to fail, as such do that fail by themselves."""
+        return self._slow_failed <= _FEW_FAILURES_SHARE * self.answered
 
     @property
     def is_limiting(self) -> bool:
@@ -156,7 +163,9 @@ class Pressure:
         trial = self.trial
         # Where a limit is known it is the limit's, and passes sooner.
         passes = alive and early and self.window.queries is None and not self.is_paced
-        known = self.history.judge(first=tried is None, slow=slow, passes=passes)
+        self._slow_failed += slow and tried is None
+        few_slow = slow and self.are_slow_few
+        known = self.history.judge(first=tried is None, slow=few_slow, passes=passes)
         if known is not None:
             if trial is not None and sent_at >= trial.begun:
                 trial.taken -= tried is not None
@@ -167,7 +176,7 @@ class Pressure:
             if sent_at >= trial.begun:
                 if tried is not None:
                     # Who refuses for a rate does so at once.
-                    trial.persisted_alive += alive and not slow
+                    trial.persisted_alive += alive and not few_slow
                     trial.persisted_slow += slow
                     trial.persisted += 1
                     return Belief.PERSISTED
