@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "JobAnswers", "TimeSlice", "split_late"]
 
-#: After how long a task that goes through many targets yields to the loop. One target takes
-#: microseconds, or milliseconds if it has thousands of names.
+#: Seconds after which a task that processes many targets yields to the event loop. One target
+#: takes microseconds, or milliseconds if it has thousands of names.
 _TIME_SLICE_S: Final = 0.02
 
 
 class Job:
-    """One target under way: its place in the block, its stages, the questions they ask now.
+    """One target in progress: its index in the block, its stages, and their current questions.
 
     `held`: octets of the large answers that it was given.
     """
@@ -49,7 +49,7 @@ class TimeSlice:
         self._until = self._loop.time() + _TIME_SLICE_S
 
     async def yield_when_over(self) -> None:
-        """Let other tasks run if this one has kept the loop for long."""
+        """Let other tasks run if this one has used up its time slice."""
         if self._loop.time() > self._until:
             await asyncio.sleep(0)
             self._until = self._loop.time() + _TIME_SLICE_S
@@ -58,7 +58,7 @@ class TimeSlice:
 def split_late(
     asked: list[JobAnswers], batch: PendingBatch
 ) -> tuple[list[JobAnswers], list[JobAnswers]]:
-    """Tell the targets whose answers are all there from those that must wait."""
+    """Split targets into those with all of their answers, and those that wait for some."""
     answers = batch.answers
     done: list[JobAnswers] = []
     late: list[JobAnswers] = []

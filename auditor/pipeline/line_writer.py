@@ -1,4 +1,4 @@
-"""Writes finished lines in input order, with bounded buffers; uncounts those never written."""
+"""Writes finished lines in input order, with bounded buffers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ __all__ = ["LineWriter"]
 class LineWriter:
     """Gives `write` whole lines in input order, as soon as all lines before them are written.
 
-    `buffered`: bytes of lines that wait for their turn in memory; `unwritten`: bytes that
-    wait for a slow `write`, above which `is_full`. `on_room` is called when there may be room.
+    `buffered`: bytes of lines kept in memory until the lines before them are finished;
+    `unwritten`: bytes that wait for a slow `write`, above which `is_full`. `on_room` is called
+    when there may be room again.
     Lines are put into `reorder`; then `hand_over` passes on those whose turn it is.
     """
 
@@ -61,7 +62,7 @@ class LineWriter:
         self._on_room()
 
     async def write_until_end(self) -> None:
-        """Write until `end_of_lines`, and then what is finished in order."""
+        """Write until `end_of_lines`, then the remaining lines that are finished in order."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -72,20 +73,20 @@ class LineWriter:
                 self._unwritten -= len(chunk)
                 self.hand_over()
             if self._ended:
-                # The next block will not be finished: its first lines are complete all the same.
+                # The next block will not be finished, but its first lines may be.
                 if begun := b"".join(self.reorder.take_begun()):
                     await self._write(begun)
                 return
 
     def end_of_lines(self) -> None:
-        """Have `write_until_end` end: nothing more will be put in."""
+        """Make `write_until_end` return: no more lines will be put in."""
         self._ended = True
         self.hand_over()
         self._news.set()
 
     def uncount_unwritten(self, tally: Tally) -> None:
-        """Drop what was finished and will not be written, and take it back from the tally."""
-        with suppress(OutputError):  # of the spill: its lines stay counted
+        """Drop finished lines that will not be written, and subtract them from the tally."""
+        with suppress(OutputError):  # an unreadable spill file: its lines stay counted
             for lines in chain(self._ready, self.reorder.waiting_lines()):
                 for line in lines.splitlines():
                     tally.uncount_record(orjson.loads(line))

@@ -1,12 +1,12 @@
 """Pipeline: takes blocks of targets through their stages, with back-pressure, in input order.
 
 A block asks all of its questions at once, so there is one wait per batch and no task per
-target. Answers that are late are split off and waited for separately; what bounds the
-pipeline is open targets and waiting bytes, never a slow block.
+target. Targets with late answers are split off and wait separately: the pipeline is bounded by
+open targets and buffered bytes, never by a slow block.
 
-Under a rate limit, no more targets are started than there will soon be queries for: a block is
-started in pieces, and questions go out in that order. So the first record comes early, and a run
-that is cut short loses little of what it has asked.
+Under a rate limit, a block is started in pieces, only as many targets as can be queried soon, and
+queries are sent in that order. So the first record comes early, and an interrupted run wastes few
+queries.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "Pipeline", "no_rate"]
 
-#: How long the queue of unsent queries may be at the allowed rate before no more targets are
-#: started. Enough that there always is a query to send; a target has three rounds as a rule, so
-#: a started one is finished in about a second and a half.
+#: Seconds of queries at the allowed rate that may wait to be sent before no more targets are
+#: started. Enough that there is always a query to send; most targets have three rounds of
+#: questions, and so are finished in about a second and a half.
 _MAX_QUEUE_S: Final = 0.25
 
 
 class Limits(NamedTuple):
     """Limits that keep the memory of the pipeline flat.
 
-    `open_targets`: begun and not finished; `backlog`: questions that the engine has taken
-    and not sent, above which no block is begun; `buffered`: bytes of lines that wait for
-    their turn in memory; `unwritten`: bytes ready for a reader that is slow; `held`: octets
-    of large answers that open targets hold, above which no block is begun.
+    `open_targets`: started and not finished; `backlog`: questions that the engine has taken
+    and not sent, above which no block is started; `buffered`: bytes of lines kept in memory
+    until the lines before them are finished; `unwritten`: bytes that wait for a slow reader;
+    `held`: octets of large answers that open targets hold, above which no block is started.
     """
 
     open_targets: int = 24_576
@@ -61,22 +61,22 @@ class Limits(NamedTuple):
 
 
 def no_rate() -> float | None:
-    """Return None: nothing limits how many queries are sent a second."""
+    """Return None: no limit on queries per second."""
     return None
 
 
 class _DroppedError(Exception):
-    """The run is to end without what is under way."""
+    """Ends the run without finishing the targets in progress."""
 
 
 class Pipeline:
     """Audits blocks and writes their lines in input order.
 
-    `audit` returns the stages of a target; `fast_path` is for common targets, where there is one;
-    `tally` counts finished records; `write` is given whole lines, and may take its time: it
-    holds back the input, not the answers already asked for. With `trace`, each record ends with
-    the lookups made for it. `rate` returns how many queries a second can be sent just now, None
-    if nothing limits them.
+    `audit` returns the stages of a target; `fast_path` is for common targets, None for none;
+    `tally` counts finished records; `write` is given whole lines: while it is slow, no more
+    targets are started, but answers are still taken. With `trace`, each record ends with the
+    lookups made for it. `rate` returns the queries per second that can be sent now, None
+    without a limit.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Pipeline:
             if not isinstance(error, _DroppedError):
                 raise error from None
         finally:
-            # Whatever ended the run: what has been finished in order is still written.
+            # Whatever ended the run, lines that are finished in order are still written.
             self._group = None
             self._lines.end_of_lines()
             failure.cancel()
@@ -151,19 +151,19 @@ class Pipeline:
                 self._lines.uncount_unwritten(self._tally)
 
     def finish_early(self) -> None:
-        """Begin no more targets: the run ends when those are done that are under way."""
+        """Start no more targets: the run ends when those in progress are finished."""
         self._stopped = True
         self._room.set()
 
     def abort(self) -> None:
-        """End the run at once, with all lines written that are finished in order."""
+        """End the run at once, after writing the lines that are finished in order."""
         self.finish_early()
         self._dropped = True
         if self._end is not None:
             self._end(_DroppedError())
 
     async def _read_blocks(self, blocks: AsyncIterator[Block] | Iterator[Block]) -> None:
-        """Begin every block. What the input raises waits until all that was begun is done."""
+        """Start every block. Errors of the input are raised once the targets before are done."""
         try:
             if isinstance(blocks, AsyncIterator):
                 following = blocks.__anext__
@@ -180,10 +180,10 @@ class Pipeline:
             self._trouble = error
 
     async def _begin_block(self, block: Block) -> None:
-        """Start a block as soon as there is room for it, in pieces where a rate wants that."""
+        """Start a block as soon as there is room for it, in pieces under a rate limit."""
         start = 0
         while start < len(block):
-            # At least once, so that what was begun before gets its turn on the loop.
+            # At least once, so that the tasks of earlier blocks get to run.
             await asyncio.sleep(0)
             while not self._has_room(size := min(len(block) - start, max(1, self._most_queued()))):
                 self._room.clear()
@@ -194,12 +194,12 @@ class Pipeline:
             start += size
 
     def _most_queued(self) -> int:
-        """Return how many questions may wait unsent before more targets are begun."""
+        """Return how many questions may wait to be sent before no more targets are started."""
         rate, most = self._rate(), self._limits.backlog
         return most if rate is None else max(1, min(most, int(rate * _MAX_QUEUE_S)))
 
     def _has_room(self, size: int) -> bool:
-        """Tell whether so many targets can be begun, or need not be any more."""
+        """Tell whether `size` targets can be started; True once the run has stopped."""
         if self._stopped or not self.open_targets:
             return self._stopped or not self._lines.is_full
         return (
@@ -210,7 +210,7 @@ class Pipeline:
         )
 
     def _open_block(self, block: Block) -> None:
-        """Begin all targets of a block."""
+        """Start all targets of a block."""
         self.open_targets += len(block)
         slots = self._lines.reorder.open_block(len(block))
         if self._fast_path is not None and self._group is not None:
@@ -271,7 +271,7 @@ class Pipeline:
         self._group.create_task(self._run_jobs(slots, jobs))
 
     async def _run_jobs(self, slots: BlockSlots, jobs: list[Job]) -> None:
-        """Take targets of a block through their rounds; those with late answers wait apart."""
+        """Take targets of a block through their rounds; those with late answers wait separately."""
         while jobs:
             batch, asked = self._ask(jobs)
             await batch.wait_for_most()
@@ -285,7 +285,7 @@ class Pipeline:
     async def _wait_for_late(
         self, slots: BlockSlots, late: list[JobAnswers], batch: PendingBatch
     ) -> None:
-        """Wait for the late answers of a batch; go on with targets as theirs arrive."""
+        """Wait for the late answers of a batch; continue targets whose answers are complete."""
         while late:
             await batch.wait_for_most()
             asked, late = split_late(late, batch)
@@ -308,7 +308,7 @@ class Pipeline:
     async def _step(
         self, slots: BlockSlots, asked: list[JobAnswers], batch: PendingBatch
     ) -> list[Job]:
-        """Give each target its answers; return those that ask on."""
+        """Give each target its answers; return the targets with more questions."""
         jobs: list[Job] = []
         answers = batch.answers
         turn = TimeSlice()
@@ -324,7 +324,7 @@ class Pipeline:
         return jobs
 
     def _advance(self, slots: BlockSlots, job: Job, answers: Sequence[Answer] | None) -> bool:
-        """Run a target to its next questions, or to its end; return whether it goes on."""
+        """Run a target to its next questions, or to its end; return whether it has questions."""
         if answers is not None and (octets := large_octets(answers)):
             job.held += octets
             self._held += octets
@@ -342,15 +342,15 @@ class Pipeline:
         if job.trace is not None:
             whole = {**record, "trace": [trace_entry(*pair) for pair in job.trace]}
         line = orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE)
-        # A copy, since it may have to wait: what orjson returns holds on to its work space,
-        # 4 KB for a line of 300 octets.
+        # A copy, since the line may be buffered: the bytes that orjson returns keep its work
+        # space alive, 4 KB for a line of 300 octets.
         self._lines.reorder.put_line(slots, job.index, bytes(memoryview(printable_line(line))))
         self.open_targets -= 1
         self._held -= job.held
 
 
 async def _first_end(*ends: asyncio.Future[None]) -> None:
-    """Return when one of these ends, raising what it ended with."""
+    """Return when one of the futures is done, raising its exception if it has one."""
     done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     for end in done:
         end.result()

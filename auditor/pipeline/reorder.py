@@ -27,7 +27,7 @@ _LENGTH_BITS: Final = 32
 class BlockSlots:
     """The lines of one block, a place for each target.
 
-    A place holds None, then the line, or where it was spilled to as one integer.
+    A place holds None, then the line, or as one integer where in the spill the line is.
     """
 
     __slots__ = ("held", "lines", "pending", "spilled")
@@ -53,7 +53,7 @@ class ReorderBuffer:
         self._spill = _Spill()
 
     def open_block(self, size: int) -> BlockSlots:
-        """Make room for the next block, of `size` targets."""
+        """Open the next block, of `size` targets."""
         slots = BlockSlots(size)
         self._blocks.append(slots)
         return slots
@@ -65,12 +65,12 @@ class ReorderBuffer:
         slots.held += len(line)
         self.held += len(line)
         if self.held > self._limit:
-            self._relieve()
+            self._spill_newest()
 
     def put_lines(self, slots: BlockSlots, lines: Iterable[tuple[int, bytes]]) -> None:
         """Take several lines of a block, each with the index of its target.
 
-        All of them are taken, also if there turns out to be no room to spill any.
+        All of them are taken, even if spilling them fails.
         """
         size = 0
         for index, line in lines:
@@ -80,7 +80,7 @@ class ReorderBuffer:
         slots.held += size
         self.held += size
         if self.held > self._limit:
-            self._relieve()
+            self._spill_newest()
 
     def waiting_lines(self) -> Iterator[bytes]:
         """Yield the lines that are not written yet."""
@@ -90,10 +90,10 @@ class ReorderBuffer:
                     yield self._spill.read(place) if isinstance(place, int) else place
 
     def take_ready(self, most: float = math.inf) -> list[bytes]:
-        """Return the lines of the whole blocks at the head of the line, in order.
+        """Return the lines of the complete blocks that are next in order.
 
-        No block is begun after `most` bytes: what has been spilled behind a straggler is more
-        than there is memory for. An empty list means that there is no more now.
+        No block is added after `most` bytes, since all the lines that were spilled behind a slow
+        target may not fit into memory. An empty list: no block is ready.
         """
         ready: list[bytes] = []
         size = 0
@@ -112,7 +112,7 @@ class ReorderBuffer:
         return ready
 
     def take_begun(self) -> list[bytes]:
-        """Return the lines with which the first block begins, if it will not become whole."""
+        """Return the finished lines at the start of a first block that will never be complete."""
         ready: list[bytes] = []
         if self._blocks:
             lines = self._blocks[0].lines
@@ -127,8 +127,8 @@ class ReorderBuffer:
         """Delete the temporary files."""
         self._spill.close()
 
-    def _relieve(self) -> None:
-        """Spill the lines that will be wanted last, down to half of the limit."""
+    def _spill_newest(self) -> None:
+        """Spill the lines that will be written last, down to half of the limit."""
         for slots in reversed(self._blocks):
             if self.held <= self._limit // 2:
                 break
@@ -162,7 +162,7 @@ class _Spill:
             if file is None:
                 import tempfile  # noqa: PLC0415 - few runs spill
 
-                # Those before that were read while they were still written to.
+                # Earlier segments whose lines were all read before the segment was full.
                 for number in [number for number, live in self._live.items() if not live]:
                     self._drop(number)
                 file = self._files[segment] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
@@ -204,6 +204,6 @@ def _spill_error(error: OSError) -> OutputError:
     import tempfile  # noqa: PLC0415 - as above
 
     return OutputError(
-        f"{tempfile.gettempdir()}: lines that wait for their turn cannot be kept: "
-        f"{error.strerror}; TMPDIR names another place"
+        f"{tempfile.gettempdir()}: finished lines cannot be buffered: "
+        f"{error.strerror}; set TMPDIR to another directory"
     )

@@ -48,13 +48,13 @@ class TargetAuditor:
         self._helo = settings.helo
         self._mail_from = settings.mail_from
         self._spf = settings.spf
-        # Zone files are no servers: a name outside of them is not a lame delegation.
+        # Zone files are not servers: a name outside of them is not a lame delegation.
         self._rule_set = rule_set.without("SERVER_LAME") if settings.zones is not None else rule_set
         self._by_receivers = _by_receivers(settings, self._rule_set)
         self._own = OwnZones(settings.own)
         self._wildcards = Wildcards()
         self._policies = SpfChecker()
-        #: What the DNS says of the HELO name of the settings, by IP version.
+        #: Answers about the HELO name of the settings, by IP version.
         self._helo_answers: dict[int, Answer] = {}
 
     def look_up_shared(self) -> Steps[None]:
@@ -163,7 +163,7 @@ class TargetAuditor:
 
 
 def _by_receivers(settings: Settings, rule_set: RuleSet) -> ReceiverRulings | None:
-    """Return how the receivers of the settings judge addresses, None without any."""
+    """Return the rulings of the receivers that the settings select, None without any."""
     if not settings.receivers:
         return None
     from auditor.findings.receiver_rules import ReceiverRulings  # noqa: PLC0415 - for few runs

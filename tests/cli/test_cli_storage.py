@@ -247,8 +247,8 @@ def test_no_room_for_lines_that_wait_ends_a_scan_that_can_be_gone_on_with(
             ended = call(*scan)
         assert (ended.code, ended.out) == (3, "")
         assert ended.err.endswith(
-            ": lines that wait for their turn cannot be kept: No space left on device; "
-            "TMPDIR names another place\n"
+            ": finished lines cannot be buffered: No space left on device; "
+            "set TMPDIR to another directory\n"
         )
         # Nothing was written: the next try is not in the way of this one's remains.
         assert list(here.iterdir()) == []

@@ -1,12 +1,12 @@
 """Fast path: audits the common kinds of address a block at a time, without an object for each step.
 
-Common is an address with one PTR name that points back, behind an alias or not, or with no name at
-all: with the name as HELO identity if it has no SPF policy or one without macros; with given
-identities that have policies with known ranges; with a HELO name from its line whose policy is a
-plain one. That is nine targets in ten. Their rounds of questions and their records are made here in
-plain loops, with the same judgement and to the same octet as `TargetAuditor.audit` makes them; a
-test compares the two. Addresses with other names are taken one by one (`rows.py`). Anything else
-falls back to `audit` at the first sign of it, with the answers obtained so far.
+A common address has no PTR name, or one name that points back (FCrDNS), with a CNAME (RFC 2317) or
+without. SPF is checked for that name as HELO identity, with no policy or one without macros; or for
+given identities whose policies have known ranges; or for a HELO name from its line whose policy has
+no macros. That is nine targets in ten. Plain loops here ask their questions and make their records,
+octet for octet those of `TargetAuditor.audit`; a test compares the two. Addresses with other names
+are taken one by one (`rows.py`). Anything else falls back to `audit` as soon as it is noticed, with
+the answers obtained so far.
 """
 
 from __future__ import annotations
@@ -174,9 +174,9 @@ class BlockFastPath:
         self._finish_with_given_identities()
 
     def _with_plain_names(self, confirmed: list[bool]) -> list[bool]:
-        """Return which of them have a name without escapes that is not from a wildcard.
+        """Return which confirmed addresses have a name without escapes, not from a wildcard.
 
-        As long as the answer about the wildcard is missing, it may have.
+        A name counts as from a wildcard while the answer about the wildcard is missing.
         """
         columns = self._columns
         known = self._run_facts.wildcards.names
@@ -256,11 +256,11 @@ class BlockFastPath:
         answers: Sequence[Answer | None],
         doubtful: Sequence[bool],
     ) -> None:
-        """Put the outcomes that many clients share into `outcomes`, unless the first has none."""
+        """Fill `outcomes` with outcomes shared by many clients, if the first policy has one."""
         shared = self._run_facts.shared_outcomes(self._columns.texts)
         first = next((answer[1] for answer in answers if answer is not None and answer[1]), ())
         if first and shared[first] is not None:
-            # A name that is not doubtful is a host name, and that of a domain.
+            # A name that is not doubtful is a host name and a valid domain for SPF.
             outcomes[:] = [
                 shared[answer[1]]
                 if answer is not None and answer[1] and not is_doubtful and outcome is None
@@ -269,7 +269,7 @@ class BlockFastPath:
             ]
 
     def _evaluate(self, published: list[tuple[int, Answer]]) -> None:
-        """Begin to evaluate policies, or TXT records that may be some."""
+        """Start to evaluate TXT records that are, or may be, SPF policies."""
         from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch  # noqa: PLC0415 - seldom needed
 
         columns = self._columns
@@ -277,7 +277,7 @@ class BlockFastPath:
         for index, answer in published:
             name = columns.names[index]
             batch.add_address((index, answer), columns.texts[index], name, answer)
-            # The forward lookup has asked what policies ask about first.
+            # The forward lookup has the answer that policies ask for first.
             forward = _NEW(Question, (name, columns.rdtypes[index]))
             batch.learn_answer(forward, columns.forwards[index])
         self._spf_batch = batch
@@ -344,7 +344,7 @@ class BlockFastPath:
     def _finish_with_outcomes(
         self, columns: AddressColumns, outcomes: list[HeloOutcome], doubtful: list[bool]
     ) -> None:
-        """Finish addresses whose name points back; `outcomes`: of their HELO names' policies."""
+        """Finish addresses whose name points back; `outcomes`: SPF of their HELO names."""
         spf, codes = zip(*outcomes, strict=True)
         findings = None
         if any(codes):

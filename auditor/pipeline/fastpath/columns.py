@@ -1,6 +1,6 @@
 """Column store of the addresses of a block on the fast path: one list for each property.
 
-A step in Python for each address and column is what a scan spends its time on, so most operations
+Python steps for each address and column would dominate the CPU time of a scan, so most operations
 are on whole columns.
 """
 
@@ -40,7 +40,7 @@ _NEW: Final = tuple.__new__
 
 
 class AddressGroup:
-    """What neighbouring addresses share: the parent of their reverse names; and scope."""
+    """What neighbouring addresses share: the parent of their reverse names, and the scope."""
 
     __slots__ = ("is_global", "parent")
 
@@ -81,7 +81,7 @@ class AddressColumns(NamedTuple):
 
 def ask(names: Iterable[str], rdtypes: Iterable[int]) -> list[Question]:
     """Return questions for names (canonical), a type for each."""
-    # The second may be endless.
+    # `rdtypes` may be an endless iterator.
     return [_NEW(Question, pair) for pair in zip(names, rdtypes, strict=False)]
 
 
@@ -92,9 +92,9 @@ def is_common(origin: Origin) -> bool:
 
 
 def gives_helo(origin: Origin) -> bool:
-    """Tell whether a line gives a HELO name as its only identity, one that can be asked about.
+    """Tell whether a line's only identity is a HELO name that can be looked up.
 
-    And no text that needs escapes.
+    And none of its texts needs escapes in a finding.
     """
     helo, expected = origin.helo, origin.expected
     return (
@@ -120,7 +120,7 @@ def address_columns(targets: Sequence[Target], chosen: Callable[[Origin], bool])
     texts, kinds, versions, origins, _ = zip(*targets, strict=True)
     lines: Sequence[Origin] = origins
     if origins.count(origins[0]) == len(origins):
-        lines = origins[:1]  # all of one line of the input, as a rule
+        lines = origins[:1]  # mostly, all are from one input line
     all_addresses = kinds.count("ip") == len(kinds)
     if not all_addresses or not all(map(chosen, lines)):
         mask = [target.kind == "ip" and chosen(target.origin) for target in targets]
@@ -145,7 +145,7 @@ def _address_groups(
         found = [AddressGroup(text, version) for text, version in zip(texts, versions, strict=True)]
         return [reverse_name(text) for text in texts], found
     network = texts[0].rpartition(".")[0]
-    # What is left between the networks, where there is only one, is the last octets.
+    # In a single /24, the texts between occurrences of the network are the last octets.
     lasts = ("\n" + "\n".join(texts)).split(f"\n{network}.")[1:]
     if len(lasts) == len(texts):
         group = AddressGroup(f"{network}.0", V4)

@@ -1,4 +1,4 @@
-"""Where each block of targets starts on the fast path."""
+"""Entry to the fast path: cuts a block of targets into parts with the same rounds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class FastPath:
     def start_block(self, block: Block) -> list[BlockFastPath]:
         """Return the rounds of the parts of a block, with the first questions ready.
 
-        A part each for what has the settings' identities and for what has a HELO name of its own.
+        One part has the targets with the settings' identities, one those with a HELO name of
+        their own.
         """
         columns = address_columns(block, is_common)
         if len(columns.places) == len(block):

@@ -30,7 +30,7 @@ __all__ = ["GivenFacts", "IdentityFacts", "LineFacts"]
 class IdentityFacts(Protocol):
     """Facts of the identities of addresses, as JSON."""
 
-    #: What is still to be asked about them; the answers to `learn_answers`.
+    #: Questions still to ask about them; the answers go to `learn_answers`.
     questions: Sequence[Question]
     #: Whether SPF is checked for the PTR name, and no identity is given.
     are_ptr_names: bool
@@ -39,10 +39,10 @@ class IdentityFacts(Protocol):
         """Take the answers to `questions`; None for an answer that is late."""
 
     def spf(self, target: Target, codes: list[tuple[str, str]]) -> str | None:
-        """Return the SPF facts as JSON, adding to `found`; None if they are not known."""
+        """Return the SPF facts as JSON; add findings to `codes`; None if they are not known."""
 
     def helo(self, target: Target, names: Sequence[str], codes: list[tuple[str, str]]) -> str:
-        """Return the HELO fact of an address with these PTR names, adding to `found`.
+        """Return the HELO fact of an address with these PTR names; add findings to `codes`.
 
         For an address whose SPF facts are known.
         """
@@ -77,10 +77,10 @@ class GivenFacts:
         self._helo_answers = helo_answers
 
     def learn_answers(self, answers: Sequence[Answer | None]) -> None:
-        """Take nothing: what is to be known was looked up before the run."""
+        """Do nothing: all answers were fetched before the run."""
 
     def spf(self, target: Target, codes: list[tuple[str, str]]) -> str | None:
-        """Return the SPF facts as JSON, adding to `found`; None if ranges do not give them all.
+        """Return the SPF facts as JSON; add findings to `codes`; None if ranges lack some.
 
         Facts belong to ranges, a few for a million addresses, so their JSON is kept.
         """
@@ -96,7 +96,7 @@ class GivenFacts:
                 return None
             kept = self._json_by_id.get(id(fact))
             if kept is None:
-                # The fact is kept as well, so that no other one ever has its id.
+                # The fact is kept as well, so that no other fact can get its id.
                 kept = self._json_by_id[id(fact)] = (fact, orjson.dumps(spf_entry(fact)).decode())
             shown = f"{shown},{kept[1]}" if shown else kept[1]
             if fact.result != "pass" or fact.differs:
@@ -104,7 +104,7 @@ class GivenFacts:
         return shown
 
     def helo(self, target: Target, names: Sequence[str], codes: list[tuple[str, str]]) -> str:
-        """Return the HELO fact of an address with these PTR names, adding to `found`."""
+        """Return the HELO fact of an address with these PTR names; add findings to `codes`."""
         if self._helo is None:
             return "null"
         fact = helo_fact(self._helo, target.text, self._helo_answers[target.version])
@@ -115,8 +115,8 @@ class GivenFacts:
 class LineFacts:
     """Facts as JSON of addresses of a block whose lines give a HELO name each.
 
-    Those names are asked about while the PTR records are, and what their policies ask for then
-    with the rest. `spf`: whether their policies are checked.
+    These names are looked up in the round of the PTR records, and the names in their policies in
+    the rounds after it. `spf`: whether their policies are checked.
     """
 
     are_ptr_names = False
@@ -133,7 +133,7 @@ class LineFacts:
         self.questions: Sequence[Question] = list(dict.fromkeys(asked))
 
     def learn_answers(self, answers: Sequence[Answer | None]) -> None:
-        """Take the answers to `questions`, and evaluate what they suffice for."""
+        """Take the answers to `questions`, and evaluate the policies that have all of theirs."""
         known = {
             question: answer
             for question, answer in zip(self.questions, answers, strict=True)
@@ -165,7 +165,7 @@ class LineFacts:
         return batch
 
     def spf(self, target: Target, codes: list[tuple[str, str]]) -> str | None:
-        """Return the SPF fact as JSON, adding to `found`; None if an answer is late or lacking."""
+        """Return the SPF fact as JSON; add findings to `codes`; None if an answer is lacking."""
         if _helo_question(target) not in self._answers:
             return None
         if not self._has_spf:
@@ -178,7 +178,7 @@ class LineFacts:
         return orjson.dumps(spf_entry(fact)).decode()
 
     def helo(self, target: Target, names: Sequence[str], codes: list[tuple[str, str]]) -> str:
-        """Return the HELO fact of an address with these PTR names, adding to `found`."""
+        """Return the HELO fact of an address with these PTR names; add findings to `codes`."""
         question = _helo_question(target)
         fact = helo_fact(question.name, target.text, self._answers[question])
         judge_helo(fact, names, codes)
@@ -186,7 +186,7 @@ class LineFacts:
 
 
 def _helo_question(target: Target) -> Question:
-    """Return what is asked about the HELO name of a line, one that can be asked about."""
+    """Return the question about the HELO name of a line, a name that can be looked up."""
     return Question(target.origin.helo or "", A if target.version == V4 else AAAA)
 
 

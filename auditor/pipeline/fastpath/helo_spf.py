@@ -43,7 +43,7 @@ class HeloSpfBatch(Generic[T]):
         self._waiting.append((item, client_of(address), name, helo_policy(name, answer)))
 
     def learn_answer(self, question: Question, answer: Answer | None) -> None:
-        """Take an answer, None if it is late: then a check that lacks it is not waited for."""
+        """Take an answer, None if it is late: then the checks that need it have no fact."""
         if answer is not None:
             self._known[question] = answer
 

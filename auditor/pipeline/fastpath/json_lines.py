@@ -1,7 +1,7 @@
 """Writes the JSON records of common addresses by string formatting, a block at a time.
 
-The same octets as `record.ip_record` and orjson make; a test compares the two. Texts are put in as
-they are: the caller has made sure that none needs an escape.
+They have the same octets as those of `record.ip_record` and orjson; a test compares the two. Texts
+are inserted as they are: the caller has made sure that none needs an escape.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a step of the fast path leaves: finished lines, their counts, targets that fall back."""
+"""Results of a step of the fast path: finished lines, their counts, targets that fall back."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Fallback(NamedTuple):
 
 
 class StepResults:
-    """Lines with their places in the block, counts of them by what a tally counts, fallbacks.
+    """Lines with their places in the block, their counts for the tally, and fallbacks.
 
-    `weigh`: by IP version.
+    `weigh`: the weigher of findings by IP version.
     """
 
     __slots__ = ("_weigh", "counts", "fallbacks", "lines")
@@ -43,7 +43,7 @@ class StepResults:
         self.fallbacks: list[Fallback] = []
 
     def clear(self) -> None:
-        """Begin another step."""
+        """Drop the results of the last step."""
         self.lines = []
         self.counts = {}
         self.fallbacks = []

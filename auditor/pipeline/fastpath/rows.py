@@ -1,9 +1,9 @@
-"""Addresses of a block that are taken one by one: with several names, or with one that is odd.
+"""Fast path, one address at a time: addresses with several PTR names, or with an odd one.
 
 Odd is a name that does not point back, or that has other addresses as well, is an alias, or comes
-from a wildcard. They take part in the rounds of their block, by the facts and the judgement of
-`TargetAuditor.audit` but without a generator each. Left to `audit` are late and large answers,
-names that need escapes, and policies for pyspf.
+from a wildcard. These addresses take part in the rounds of their block, with the facts and findings
+of `TargetAuditor.audit` but without a generator for each. Those with late or large answers, names
+that need escapes, or policies for pyspf fall back to `audit`.
 """
 
 from __future__ import annotations
@@ -74,16 +74,16 @@ class _Row:
 
 
 class AddressRows:
-    """The rounds of such addresses: `questions` now, their answers to `take_answers`.
+    """The rounds of these addresses: ask `questions`, `take_answers`, repeat.
 
-    What is finished goes to `results`.
+    Finished addresses go to `results`.
     """
 
     def __init__(self, run: RunFacts, given: IdentityFacts, results: StepResults) -> None:
         self._run_facts = run
         self._given = given
         self._results = results
-        #: Those whose names are being looked up, and then their policies.
+        #: Addresses whose names are being looked up, and then the policies of these.
         self._rows: list[_Row] = []
         self._spf_batch: HeloSpfBatch[tuple[_Row, int]] | None = None
         self.questions: list[Question] = []
@@ -91,7 +91,7 @@ class AddressRows:
     def add(
         self, columns: AddressColumns, index: int, ptr_answer: Answer, *forwards: Answer
     ) -> None:
-        """Take an address; `forwards`: about its names, if they have been looked up."""
+        """Take an address; `forwards`: the answers about its names, if they have been looked up."""
         row = _Row(columns, index, ptr_answer)
         row.forwards = forwards
         self._rows.append(row)
@@ -188,7 +188,7 @@ class AddressRows:
         self._finish_policies()
 
     def _finish_policies(self) -> None:
-        """Finish addresses whose policies have all been evaluated, and leave those to be left."""
+        """Finish addresses whose policies have all been evaluated; the others wait or fall back."""
         if self._spf_batch is not None:
             for (row, place), fact in self._spf_batch.evaluate():
                 if fact is None:
@@ -264,7 +264,7 @@ def _are_odd(rows: Sequence[_Row]) -> bool:
 
 
 def _batch_of(published: Sequence[tuple[_Row, int, Answer]]) -> HeloSpfBatch[tuple[_Row, int]]:
-    """Return checks of policies, or of TXT records that may be some, of an address's names."""
+    """Return the checks of TXT records that are, or may be, policies of an address's names."""
     from auditor.pipeline.fastpath.helo_spf import HeloSpfBatch  # noqa: PLC0415 - seldom needed
 
     batch: HeloSpfBatch[tuple[_Row, int]] = HeloSpfBatch()
@@ -272,6 +272,6 @@ def _batch_of(published: Sequence[tuple[_Row, int, Answer]]) -> HeloSpfBatch[tup
         columns, index = row.columns, row.index
         batch.add_address((row, place), columns.texts[index], row.helos[place], answer)
         for name, forward in zip(row.names, row.forwards, strict=True):
-            # The forward lookup has asked what policies ask about first.
+            # The forward lookup has the answer that policies ask for first.
             batch.learn_answer(Question(name, columns.rdtypes[index]), forward)
     return batch

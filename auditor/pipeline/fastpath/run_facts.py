@@ -1,4 +1,4 @@
-"""What the blocks of a run share on the fast path."""
+"""Facts that the blocks of a run share on the fast path."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["RunFacts"]
 
 
 class RunFacts:
-    """What the blocks of a run share.
+    """Facts that the blocks of a run share on the fast path.
 
-    `rulings`: by IP version; `for_confirmed_only`: they say nothing about addresses whose lookups
-    failed or whose names do not point back. `given`: the facts of the identities that the settings
-    give, or the PTR names.
+    `rulings`: the rules by IP version; `for_confirmed_only`: they do not cover addresses whose
+    lookups failed or whose names do not point back; these fall back. `given`: the facts of the
+    identities that the settings give, or the PTR names.
     """
 
     def __init__(
@@ -46,5 +46,5 @@ class RunFacts:
         joined = "".join(addresses)
         if ":" not in joined:
             return self._shared[4]
-        # SPF takes an IPv4-mapped address for an IPv4 one.
+        # SPF treats an IPv4-mapped address as IPv4 (RFC 7208 §5).
         return self._shared[0 if "." in joined else 6]

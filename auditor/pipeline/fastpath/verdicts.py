@@ -1,7 +1,7 @@
 """Memoised verdicts and SPF outcomes that many records of the fast path share.
 
-Verdicts and findings as they go into a record, and what a policy says of any client that has an
-address of the name that publishes it.
+Verdicts and findings as they go into a record, and the outcome of a policy for any client that has
+an address of the name that publishes it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = [
     "helo_outcome",
 ]
 
-#: By what a tally counts records: verdict, (code, severity) of each finding, PTR status, status of
-#: a name's lookup that failed.
+#: Key by which a tally counts records: verdict, (code, severity) of each finding, PTR status,
+#: status of a name's lookup that failed.
 TallyKey: TypeAlias = tuple[str, tuple[tuple[str, str], ...], str, str]
 CLEAN_KEY: Final[TallyKey] = ("pass", (), NOERROR, "")
 
@@ -74,7 +74,7 @@ class FindingWeigher:
 
 
 class SharedOutcomes(dict["tuple[Rdata, ...]", "HeloOutcome | None"]):
-    """SPF outcomes that all clients share which have an address of the HELO name, by TXT records.
+    """SPF outcomes, by TXT records, for all clients that have an address of the HELO name.
 
     Worked out on demand; None where they depend on the client. `version`: of the clients'
     addresses, 0 if they differ: then it is always None.
