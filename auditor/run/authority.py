@@ -31,7 +31,7 @@ _log = logging.getLogger("auditor")
 
 T = TypeVar("T")
 
-#: Zones that are surveyed at a time.
+#: Number of zones surveyed concurrently.
 _MAX_SURVEYS: Final = 256
 
 
@@ -52,11 +52,13 @@ async def survey_zones(settings: Settings, owners: Owners) -> list[dict[str, Any
             qps=settings.server_qps,
         )
     try:
-        # Zones and their servers are found by the resolvers, as anybody would find them.
+        # Zones and their servers are found through the resolvers, as any client finds them.
         async with open_resolver(replace(settings, direct=False)) as resolver:
-            placed = await _abreast(resolver, asker, [partial(place, group) for group in groups])
+            placed = await _concurrently(
+                resolver, asker, [partial(place, group) for group in groups]
+            )
             zones = _by_zone(groups, placed)
-            facts = await _abreast(
+            facts = await _concurrently(
                 resolver,
                 asker,
                 [partial(survey, at, held, every=every) for at, held in zones.values()],
@@ -64,7 +66,7 @@ async def survey_zones(settings: Settings, owners: Owners) -> list[dict[str, Any
     finally:
         if asker is not None:
             await asker.close()
-    _tell_proxies(facts)
+    _log_proxies(facts)
     return [
         zone_line(fact, sum(group.count for group in held), rule_set)
         for fact, (_, held) in zip(facts, zones.values(), strict=True)
@@ -81,31 +83,31 @@ def _by_zone(
         if before is None:
             zones[at.zone] = (at, [group])
         else:
-            # One name that is there outweighs those that are denied.
+            # A placement by an existing name is preferred to one by a name that is denied.
             best = before[0] if at.denied or not before[0].denied else at
             zones[at.zone] = (best, [*before[1], group])
     return dict(sorted(zones.items()))
 
 
-def _tell_proxies(facts: Sequence[ZoneFact]) -> None:
+def _log_proxies(facts: Sequence[ZoneFact]) -> None:
     proxies: set[str | None] = set()
     for fact in facts:
         proxies |= {row.address for row in fact.parent_servers if row.is_proxy}
         proxies |= {row.address for row in fact.servers if row.is_proxy}
     if proxies:
         _log.warning(
-            "%s: something in between answers in place of the servers of the zones "
-            "(recursion, without authority); they are not judged",
+            "%s: not judged: a proxy on the way answers in place of the zones' servers "
+            "(recursion, without authority)",
             ", ".join(sorted(map(str, proxies))[:3]) + (", ..." if len(proxies) > 3 else ""),  # noqa: PLR2004 - named
         )
 
 
-async def _abreast(
+async def _concurrently(
     resolver: CachingResolver,
     asker: ServerAsker | None,
     starts: Sequence[Callable[[], SurveySteps[T]]],
 ) -> list[T]:
-    """Run surveys to their end, so many at a time; what they return, in order."""
+    """Run surveys concurrently, a bounded number at a time; return their results in order."""
     slots = asyncio.Semaphore(_MAX_SURVEYS)
 
     async def run(start: Callable[[], SurveySteps[T]]) -> T:

@@ -19,7 +19,7 @@ _GC_INTERVAL_S: Final = 20.0
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end on a loop of uvloop's."""
+    """Run a coroutine to its end on a uvloop event loop."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
 
@@ -59,7 +59,7 @@ async def garbage_collected_by_clock() -> AsyncIterator[None]:
         yield
     finally:
         timer.cancel()
-        # What there is now counts as old: no collection is due at once.
+        # Moves all objects to the oldest generation, so that no collection is due at once.
         gc.freeze()
         gc.enable()
         gc.unfreeze()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FinishedOutput", "OpenedOutput", "done_by", "not_made", "open_output"]
 
-#: What ends a run that has begun ends one that is about to, and with the same exit code.
+#: Storage errors that have the same exit code before a run begins as during it.
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
@@ -45,7 +45,7 @@ def open_output(
 ) -> OpenedOutput | FinishedOutput:
     """Open the file that a run writes to, or find that it is finished.
 
-    Raises UsageError for what is there and may not be touched, or cannot be gone on with;
+    Raises UsageError for an existing output that may not be replaced or cannot be resumed;
     OutputError if there is no room for it.
     """
     if not resume:
@@ -55,19 +55,19 @@ def open_output(
         return _done(path, settings, identity)
     sink = _make(path, resume=True)
     try:
-        earlier = _followed(path, sink, identity)
+        earlier = _resumed_manifest(path, sink, identity)
         if earlier is not None or sink.size or not path.exists():
             return OpenedOutput(sink, earlier)
-        # What was begun to replace it came to nothing, or has got its last name just now.
+        # A replacement that was begun is empty, or has just been renamed to its final name.
         done = _done(path, settings, identity)
     except BaseException:
-        _let_go(sink)
+        _discard(sink)
         raise
-    _let_go(sink)
+    _discard(sink)
     return done
 
 
-def _followed(path: Path, sink: FileSink, identity: Identity) -> Mapping[str, Any] | None:
+def _resumed_manifest(path: Path, sink: FileSink, identity: Identity) -> Mapping[str, Any] | None:
     """Return the manifest of the run that left the existing output; None without one.
 
     Raises UsageError if that was not one of this identity.
@@ -82,14 +82,14 @@ def _followed(path: Path, sink: FileSink, identity: Identity) -> Mapping[str, An
         return None if identity.differences(earlier) else earlier
     if earlier is None:
         raise UsageError(
-            f"{partial}: cannot be gone on with: its manifest, {manifest_path(path)}, "
-            "is not there or damaged; --overwrite starts anew"
+            f"{partial}: cannot be resumed: its manifest, {manifest_path(path)}, "
+            "is missing or damaged; --overwrite starts anew"
         )
     _compare(partial, identity, earlier)
     return earlier
 
 
-def _let_go(sink: FileSink) -> None:
+def _discard(sink: FileSink) -> None:
     if not sink.size:
         sink.discard()
     sink.close_output()
@@ -103,7 +103,7 @@ def _make(path: Path, *, overwrite: bool = False, resume: bool = False) -> FileS
 
 
 def not_made(message: str, why: BaseException | None) -> AuditorError:
-    """Return the error for what a run is to write and cannot even begin with."""
+    """Return the error for an output that a run cannot create."""
     if isinstance(why, OSError) and why.errno in _NO_ROOM:
         return OutputError(message)
     # Nothing has begun that could be finished later.
@@ -120,7 +120,7 @@ def _read(path: Path) -> Mapping[str, Any] | None:
 def _compare(path: Path, identity: Identity, earlier: Mapping[str, Any]) -> None:
     difference = identity.differences(earlier)
     if difference:
-        raise UsageError(f"{path}: is of another run: {difference}; --overwrite starts anew")
+        raise UsageError(f"{path}: belongs to another run: {difference}; --overwrite starts anew")
 
 
 def _done(path: Path, settings: Settings, identity: Identity) -> FinishedOutput:
@@ -128,15 +128,15 @@ def _done(path: Path, settings: Settings, identity: Identity) -> FinishedOutput:
     earlier = _read(path)
     if earlier is None or earlier.get("how") != "finished":
         raise UsageError(
-            f"{path}: exists already, and whether this run has made it cannot be told by "
-            f"{manifest_path(path)}; --overwrite replaces it"
+            f"{path}: exists already, and {manifest_path(path)} does not show that this run "
+            "made it; --overwrite replaces it"
         )
     _compare(path, identity, earlier)
     return done_by(settings, earlier)
 
 
 def done_by(settings: Settings, earlier: Mapping[str, Any]) -> FinishedOutput:
-    """Return what the manifest of a finished run says that it has made."""
+    """Return the finished output that the manifest of a run describes."""
     tally = Tally()
     for name in ("kinds", "verdicts", "undetermined"):
         getattr(tally, name).update(_counts(earlier, name))
@@ -146,7 +146,7 @@ def done_by(settings: Settings, earlier: Mapping[str, Any]) -> FinishedOutput:
 
 
 def _counts(manifest: Mapping[str, Any], name: str) -> dict[str, int]:
-    """Return a table of counts of a manifest, without what is none."""
+    """Return a table of counts of a manifest, without entries that are not counts."""
     table = manifest.get(name)
     if not isinstance(table, dict):
         return {}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Identity", "identify"]
 
-#: What the parts of the inputs are called.
+#: Names of the parts of the inputs in messages.
 _INPUT_NAMES: Final = {
     "arguments": "target",
     "files": "input",
@@ -39,11 +39,11 @@ _MAX_NAME_CHARACTERS: Final = 1024
 
 
 class Identity(NamedTuple):
-    """All that decides the records of a run. It is in the manifest, and can be compared with it.
+    """Everything that decides the records of a run; stored in the manifest, to compare with.
 
     `settings`: those that decide the records; `digests`: SHA-256 of the input files, of
-    files of excludes (as `@FILE`) and of the zones (`FOLDER/`, or the file), by name. What can
-    be read once only, such as standard input, has none.
+    files of excludes (as `@FILE`) and of the zones (`FOLDER/`, or the file), by name. An input
+    that can be read only once, such as standard input, has none.
     """
 
     version: str
@@ -77,7 +77,7 @@ class Identity(NamedTuple):
         for name, digest in self.digests.items():
             if name in before and before[name] != digest:
                 differences.append(f"{printable(name, _MAX_NAME_CHARACTERS)} has changed")
-        return ", ".join(differences[:_MAX_NAMED_DIFFERENCES]) or "the fingerprint is another one"
+        return ", ".join(differences[:_MAX_NAMED_DIFFERENCES]) or "the fingerprint differs"
 
 
 def identify(
@@ -91,7 +91,7 @@ def identify(
 ) -> Identity:
     """Return the identity of a run. Raises InputError for a file that cannot be read.
 
-    `options` are those that say how the input is read and what is written, as given; `zones`
+    `options` are those that decide how the input is read and what is written, as given; `zones`
     the zones that are targets, with their serial numbers and where they are from.
     Files count by the names that they were given by, too: records of invalid lines name them.
     """
@@ -156,11 +156,11 @@ def _table(value: Any) -> Mapping[str, Any]:
 
 def _change(name: str, before: Any, now: Any) -> str:
     if isinstance(before, list) and isinstance(now, list):
-        before, now = _apart(before, now)
+        before, now = _without_common_ends(before, now)
     return f"{name} was {_shown(before)} and is {_shown(now)}"
 
 
-def _apart(before: list[Any], now: list[Any]) -> tuple[list[Any], list[Any]]:
+def _without_common_ends(before: list[Any], now: list[Any]) -> tuple[list[Any], list[Any]]:
     """Return two lists without their common beginning and end."""
     while before and now and before[0] == now[0]:
         before, now = before[1:], now[1:]

@@ -1,7 +1,7 @@
 """The manifest of a run: its settings and inputs, its counters, how it ended.
 
 A run that is interrupted and resumed has several sessions. Their counters are listed under
-`sessions`, and their sums where a reader looks for them.
+`sessions`, and their sums at the top level.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
     "write_manifest",
 ]
 
-#: `how` of a session that has not ended, and of one that ended without a word.
+#: `how` of a session that has not ended, and of one that ended without a last manifest.
 RUNNING: Final = "running"
 KILLED: Final = "killed"
 
@@ -44,10 +44,10 @@ _MAX_MANIFEST_OCTETS: Final = 64 << 20
 
 
 class Session(NamedTuple):
-    """One stretch of a run, from a start to an end.
+    """One session of a run, from its start or resumption to its end.
 
-    `how`: `running`, `finished`, `interrupted`, `deadline`, `killed` (then `ended` is when it
-    was last heard of, and what it asked later is not counted), or the message of an error.
+    `how`: `running`, `finished`, `interrupted`, `deadline`, `killed` (then `ended` is the time
+    of its last manifest, and later queries are not counted), or the message of an error.
     `records`: those that it added; `queries`: the counters of `Scan.counters`.
     """
 
@@ -60,11 +60,11 @@ class Session(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Seconds from its start to its end."""
         return max((self.ended - self.started).total_seconds(), 0.0)
 
     def noted(self) -> dict[str, Any]:
-        """Return it as a manifest has it."""
+        """Return the session as a manifest stores it."""
         return {
             **self._asdict(),
             "started": _time(self.started),
@@ -74,7 +74,7 @@ class Session(NamedTuple):
 
     @classmethod
     def read(cls, noted: Mapping[str, Any]) -> Self:
-        """Return it from a manifest. Raises ValueError, KeyError or TypeError for nonsense."""
+        """Return a stored session. Raises ValueError, KeyError or TypeError if it is invalid."""
         queries = {str(name): value for name, value in noted["queries"].items()}
         if not all(value is None or type(value) is int for value in queries.values()):
             raise TypeError("queries are counted in whole numbers")
@@ -91,7 +91,7 @@ class Session(NamedTuple):
 def peak_memory() -> int:
     """Return the most memory this process has held, in bytes."""
     try:
-        # Where there is this, what `getrusage` says may be of the parent: fork passes it on.
+        # On Linux, `getrusage` may return the peak of the parent process, which fork passes on.
         with open("/proc/self/status", "rb") as status:  # noqa: PTH123 - no path to speak of
             for line in status:
                 if line.startswith(b"VmHWM:"):
@@ -116,8 +116,8 @@ def manifest(
 ) -> dict[str, Any]:
     """Return the manifest. `output` is the name of the file that it is about.
 
-    `inputs` are those of the identity, and what is known of them besides. `given_up` is
-    there only if something was, `server_limits` if any were found in this session, `zones`
+    `inputs` are those of the identity, and what else is known of them. `given_up` is present
+    only if targets were given up, `server_limits` if any were found in this session, `zones`
     (their number, and findings about them by code) with zone facts.
     """
     queries = _total(session.queries for session in sessions)
@@ -151,7 +151,7 @@ def manifest(
 
 
 def _total(parts: Iterable[Mapping[str, int | None]]) -> dict[str, int | None]:
-    """Return the sums of counters; None where one of them is not known."""
+    """Return the sums of counters; None where a summand is unknown."""
     total: dict[str, int | None] = {}
     for part in parts:
         for name, number in part.items():
@@ -165,12 +165,12 @@ def _time(when: datetime) -> str:
 
 
 def manifest_path(output: Path) -> Path:
-    """Return where the manifest of an output stands."""
+    """Return the path of the manifest of an output."""
     return output.with_name(output.name + ".run.json")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest. Raises OSError, or ValueError for what is none."""
+    """Return a manifest. Raises OSError, or ValueError if the file is not a manifest."""
     with path.open("rb") as file:
         content = orjson.loads(file.read(_MAX_MANIFEST_OCTETS))
     if not isinstance(content, dict) or not isinstance(content.get("fingerprint"), str):
@@ -179,7 +179,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
-    """Put a manifest in place, whole or not at all. Raises OutputError.
+    """Write a manifest atomically. Raises OutputError.
 
     Only for the process that holds the lock on the output.
     """

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ManifestWriter"]
 
-#: Room on the disk that is kept for the last manifest: some larger than the first.
+#: Octets of disk space reserved for the last manifest, which is larger than the first.
 _ROOM_OCTETS: Final = 16 << 10
 
 
@@ -62,14 +62,14 @@ class ManifestWriter:
         self._before = 0
         self._replaced: bytes | None = None
         self.sound: int | None = None
-        #: What the zone facts came to, if there are any.
+        #: Summary of the zone facts, if there are any.
         self.zones: Mapping[str, Any] | None = None
         self._lock = threading.Lock()
-        #: A file without a name, which goes with this process whatever becomes of it.
+        #: An unnamed file: its space is freed when this process ends, in whatever way.
         self._room: IO[bytes] | None = None
 
     def continue_from(self, earlier: Mapping[str, Any]) -> None:
-        """Go on from a manifest of the same run; what makes no sense in it is left out."""
+        """Continue from a manifest of the same run; invalid entries in it are ignored."""
         with suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self._earlier = [Session.read(noted) for noted in earlier["sessions"]]
         with suppress(KeyError, TypeError, ValueError, OverflowError):
@@ -78,7 +78,7 @@ class ManifestWriter:
     def start_session(self) -> None:
         """Write the manifest of a run that starts, or resumes. Raises OutputError.
 
-        What the scan has counted by now is what earlier sessions have left.
+        The records that the scan has counted by now are those of earlier sessions.
         """
         self._before = self._scan.tally.records
         self._earlier = _settled(self._earlier, self._before)
@@ -88,7 +88,7 @@ class ManifestWriter:
         self._keep_room()
 
     def _keep_room(self) -> None:
-        """Take room that the last manifest will have when the disk is full, if there is any."""
+        """Reserve disk space for the last manifest, in case the disk is full by then."""
         with suppress(OSError):
             room = nameless_file(self.path)
             try:
@@ -128,12 +128,12 @@ class ManifestWriter:
         )
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
-        """Put the manifest in place, in any thread. Raises OutputError."""
+        """Write the manifest, in any thread. Raises OutputError."""
         with self._lock:  # an earlier write that timed out may still be in progress
             write_manifest(self.path, content)
 
     def conclude(self, content: Mapping[str, Any]) -> None:
-        """Put the last manifest in place, if need be in the room kept for it."""
+        """Write the last manifest, if need be in the space reserved for it."""
         try:
             self.write_manifest(content)
         except OutputError:
@@ -143,13 +143,13 @@ class ManifestWriter:
             self.write_manifest(content)
 
     def close(self) -> None:
-        """Give up the room that was kept."""
+        """Free the reserved space."""
         if self._room is not None:
             self._room.close()
             self._room = None
 
     def withdraw(self) -> None:
-        """Put back what was there before the run began: it has not come to anything."""
+        """Restore the manifest from before the run, which has not written anything."""
         with suppress(OSError):
             if self._replaced is None:
                 self.path.unlink(missing_ok=True)
@@ -158,10 +158,10 @@ class ManifestWriter:
 
 
 def _settled(sessions: list[Session], records: int) -> list[Session]:
-    """Return earlier sessions with what they added of the records that are there.
+    """Return earlier sessions, their counts of records corrected to those in the output.
 
-    The last one may have said less than it did before it was killed, or more: what it had
-    finished and not written is gone.
+    The last manifest of a killed session may count fewer records than it wrote, or more: records
+    that were finished and not written are lost.
     """
     settled = []
     for place, session in enumerate(sessions, 1):

@@ -39,22 +39,22 @@ _OUTCOMES: Final = ("finished", "interrupted", "deadline", "failed")
 _VERDICTS: Final = ("pass", "warn", "fail", "unknown")
 _KINDS: Final = ("ip", "domain", "invalid")
 
-#: What the engine's counters say of its lookups; these add up to those asked for.
+#: Counters of the outcomes of lookups; they add up to the lookups asked for.
 _LOOKUPS: Final = ("cached", "joined", "answered", "failed", "open")
 _QUERIES: Final = ("sent", "retried", "lost", "tcp")
 
-#: The node exporter is another user than the one who scans.
+#: Readable by all: the node exporter usually runs as another user than the scan.
 _FILE_MODE: Final = 0o644
 
-#: Octets of a file that is taken for one of these.
+#: Most octets of an existing file that is taken for a metrics file.
 _MAX_METRICS_OCTETS: Final = 4 << 20
 
 
 class MetricsFile:
     """Keeps the metrics of a run in a file: at its beginning, each minute, at its end.
 
-    Raises UsageError if prometheus-client is not installed, or if what is at `path` is not
-    such a file: it would be lost.
+    Raises UsageError if prometheus-client is not installed, or if `path` is a file of another
+    kind, which would be lost.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,8 +63,8 @@ class MetricsFile:
         self._severities: Mapping[str, str] = {}
         self._labels: dict[str, str] = {}
         self._began = 0.0
-        self._complained = False
-        #: What stays from earlier runs, by the names of samples and outcomes.
+        self._logged_failure = False
+        #: Values that stay from earlier runs, by the names of samples and outcomes.
         self._kept = self._read()
 
     def on_begin(self, begun: Begun) -> None:
@@ -82,11 +82,11 @@ class MetricsFile:
             raise not_made(message, error) from error
 
     def on_progress(self, snapshot: Snapshot) -> None:
-        """Write how far the run is."""
+        """Write the progress of the run."""
         self._try(snapshot, running=True)
 
     def on_stopping(self, why: str, when: datetime) -> None:
-        """Do nothing: it is said when it has stopped."""
+        """Do nothing: `on_end` writes the outcome."""
 
     def on_end(self, ended: Ended) -> None:
         """Write how the run ended."""
@@ -99,11 +99,11 @@ class MetricsFile:
         self._labels = {"version": __version__}
         self._began = when.timestamp()
         self._end(self._began, "failed", code, succeeded=False)
-        with suppress(OSError):  # what kept the run from its beginning is what matters
+        with suppress(OSError):  # the error that kept the run from beginning matters more
             self._write(self._collect(None, running=False))
 
     def _end(self, when: float, outcome: str, code: int, *, succeeded: bool) -> None:
-        """Note what stays until the next run ends."""
+        """Set the values that stay until the next run ends."""
         self._kept = {
             _LAST_SUCCESS: when if succeeded else self._kept.get(_LAST_SUCCESS),
             _LAST_END: when,
@@ -112,12 +112,12 @@ class MetricsFile:
         }
 
     def _try(self, snapshot: Snapshot, *, running: bool) -> None:
-        """Write, or say once that it cannot be done: the records matter more."""
+        """Write, or log once that writing failed: the records matter more."""
         try:
             self._write(self._collect(snapshot, running=running))
         except OSError as error:
-            if not self._complained:
-                self._complained = True
+            if not self._logged_failure:
+                self._logged_failure = True
                 why = error.strerror or str(error)
                 _log.warning(
                     "metrics: %s: cannot be written: %s",
@@ -130,7 +130,7 @@ class MetricsFile:
                 )
 
     def _read(self) -> dict[str, float | None]:
-        """Return what is to be kept of the file that is there."""
+        """Return the values of the existing file that stay."""
         try:
             if not stat.S_ISREG(self._path.stat().st_mode):
                 raise UsageError(f"{self._path}: not a regular file; expected a file for metrics")
@@ -170,14 +170,15 @@ class MetricsFile:
                 if value is not None:
                     made.labels(*((key,) if isinstance(key, str) else key)).set(value)
 
-        self._client.Info("auditor_scan", "What scans.", registry=registry).info(self._labels)
-        gauge("auditor_scan_running", "Whether a scan goes on.", float(running))
-        gauge("auditor_scan_start_timestamp_seconds", "When the scan began.", self._began)
-        gauge(_LAST_END, "When the last scan that ended did so.", self._kept.get(_LAST_END))
-        gauge(_LAST_SUCCESS, "When a scan last finished.", self._kept.get(_LAST_SUCCESS))
+        about = "Version, engine and fingerprint of the scan."
+        self._client.Info("auditor_scan", about, registry=registry).info(self._labels)
+        gauge("auditor_scan_running", "Whether a scan is running.", float(running))
+        gauge("auditor_scan_start_timestamp_seconds", "Start of the scan.", self._began)
+        gauge(_LAST_END, "End of the last scan.", self._kept.get(_LAST_END))
+        gauge(_LAST_SUCCESS, "End of the last successful scan.", self._kept.get(_LAST_SUCCESS))
         gauge(_EXIT_CODE, "Exit code of the last scan that ended.", self._kept.get(_EXIT_CODE))
         outcomes = {outcome: self._kept.get(outcome) for outcome in _OUTCOMES}
-        gauges(_OUTCOME, "How the last scan that ended did so.", ["outcome"], outcomes)
+        gauges(_OUTCOME, "Outcome of the last scan that ended.", ["outcome"], outcomes)
         if snapshot is not None:
             self._describe(snapshot, gauge, gauges)
         text: bytes = self._client.generate_latest(registry)
@@ -186,12 +187,12 @@ class MetricsFile:
     def _describe(
         self, snapshot: Snapshot, gauge: Callable[..., None], gauges: Callable[..., None]
     ) -> None:
-        """Add what the run has come to so far."""
+        """Add the progress and the counts of the run."""
         tally, queries = snapshot.tally, snapshot.queries
-        gauge("auditor_scan_duration_seconds", "How long the scan has taken.", snapshot.seconds)
-        gauge("auditor_scan_targets", "Targets there are, if that is known.", snapshot.targets)
+        gauge("auditor_scan_duration_seconds", "Duration of the scan so far.", snapshot.seconds)
+        gauge("auditor_scan_targets", "Number of targets, if known.", snapshot.targets)
         gauge("auditor_scan_records", "Records finished.", tally.records)
-        gauge("auditor_scan_peak_memory_bytes", "The most memory held.", peak_memory())
+        gauge("auditor_scan_peak_memory_bytes", "Peak memory of the process.", peak_memory())
         tables: list[tuple[str, str, str, Mapping[str, float | None]]] = [
             ("kinds", "Records by kind of target.", "kind", _zeros(_KINDS, tally.kinds)),
             ("verdicts", "Records by verdict.", "verdict", _zeros(_VERDICTS, tally.verdicts)),
@@ -207,14 +208,14 @@ class MetricsFile:
             for name in dict.fromkeys([*names, *tally.findings])
             if name.split()[0] in self._severities
         }
-        about = "Findings by code and severity; those that are selected."
+        about = "Findings by code and severity, for the selected codes."
         gauges("auditor_scan_findings", about, ["code", "severity"], findings)
 
     def _write(self, text: bytes) -> None:
-        """Put the file in place whole. Raises OSError.
+        """Write the file atomically. Raises OSError.
 
-        Without fsync, which may take seconds that the event loop does not have: in a minute
-        there will be another one.
+        Without fsync, which may block the event loop for seconds: the file is replaced within a
+        minute anyway.
         """
         # The collector takes whatever ends in .prom, which the temporary name does not.
         replace_file(self._path, text, mode=_FILE_MODE, sync=False)

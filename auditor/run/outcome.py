@@ -48,7 +48,7 @@ def outcome(settings: Settings, tally: Tally, others: Iterable[str] = ()) -> Out
 
 
 def _why(settings: Settings, unknown: int, targets: int, undetermined: Mapping[str, int]) -> str:
-    """Return what failed most, and where to look."""
+    """Return the most frequent failures, and what to check."""
     causes = sorted(undetermined.items(), key=lambda cause: (-cause[1], cause[0]))
     shown = ", ".join(
         cause if len(causes) == 1 else f"{cause} {count:,}" for cause, count in causes[:_MAX_NAMED]
@@ -74,4 +74,4 @@ def _advice(settings: Settings, cause: str) -> str:
         return f"does {asked} recurse for you?"
     if cause in {TIMEOUT, UNREACHABLE}:
         return f"does {asked} answer you?"
-    return f"what does {asked} say about them?"
+    return f"does {asked} resolve them?"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Begun", "Ended", "Listener", "Reporter", "Snapshot"]
 
-#: What says how a run ended, unless it is the message of an error.
+#: Ways in which a run ends without an error.
 _ORDERLY: Final = frozenset({"finished", "interrupted", "deadline"})
 
 
@@ -40,10 +40,9 @@ class Begun(NamedTuple):
 class Snapshot(NamedTuple):
     """How far a run is, `seconds` after it has begun.
 
-    `targets`: how many there are, None if not yet known; `before`: records that were
-    there when the run began, which is how many a resumed one has found; `queries`: the
-    counters of `Scan.counters`, empty before the first question; `server_limits`: what servers
-    were found to bear.
+    `targets`: their number, None if not yet known; `before`: records of earlier sessions, 0
+    unless the run was resumed; `queries`: the counters of `Scan.counters`, empty before the
+    first question; `server_limits`: the limits of servers that were found.
     """
 
     when: datetime
@@ -62,7 +61,7 @@ class Snapshot(NamedTuple):
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until the end at this rate; None if that cannot be said."""
+        """Estimated seconds until the end at this rate (ETA); None if unknown."""
         if self.targets is None or self.rate <= 0:
             return None
         return max(self.targets - self.tally.records, 0) / self.rate
@@ -71,7 +70,7 @@ class Snapshot(NamedTuple):
 class Ended(NamedTuple):
     """How a run ended: in one line, and with which exit code.
 
-    `records` and `manifest` are where they are, None for a stream.
+    `records` and `manifest` are their paths, None for a stream.
     """
 
     snapshot: Snapshot
@@ -87,7 +86,7 @@ class Ended(NamedTuple):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the run has finished, and looked up enough of what it was to."""
+        """Whether the run has finished, and looked up enough of its targets."""
         return self.outcome == "finished" and self.code != NOT_FINISHED
 
     @property
@@ -100,13 +99,13 @@ class Listener(Protocol):
     """Listener for the start, the progress and the end of a run."""
 
     def on_begin(self, begun: Begun) -> None:
-        """Note that the run begins, before anything is asked."""
+        """Note that the run begins, before the first query."""
 
     def on_progress(self, snapshot: Snapshot) -> None:
-        """Note how far the run is."""
+        """Note the progress of the run."""
 
     def on_stopping(self, why: str, when: datetime) -> None:
-        """Note that the run was told to stop, and finishes what is under way."""
+        """Note that the run is stopping early, and finishes the targets in progress."""
 
     def on_end(self, ended: Ended) -> None:
         """Note how the run ended."""
@@ -119,10 +118,10 @@ class Reporter(Protocol):
         """Report that the scan begins. Raises UsageError if reports cannot be made."""
 
     def watching(self) -> AbstractContextManager[None]:
-        """Report progress, and what engines and servers do, while the context is open."""
+        """Report progress, and events of engines and servers, while the context is open."""
 
     def on_stopping(self, why: str) -> None:
-        """Report that the scan was told to stop: by a signal, or by its deadline."""
+        """Report that the scan is stopping early, on a signal or at its deadline."""
 
     def on_end(
         self,
@@ -135,4 +134,4 @@ class Reporter(Protocol):
         """Report how the scan ended, and where its records and its manifest are."""
 
     def on_already_finished(self, output: str, done: FinishedOutput) -> None:
-        """Report that there was nothing left to do for an output, and how that ended."""
+        """Report that an output was complete already, and the outcome of its run."""

@@ -26,7 +26,7 @@ async def stream_lines(
 ) -> AsyncGenerator[bytes, None]:
     """Start a run that writes lines, and yield them in chunks; leaving ends the run at once.
 
-    Raises what the run raises, behind the lines that it has written.
+    Raises what the run raises, after the lines that it has written.
     """
     chunks: asyncio.Queue[_Item] = asyncio.Queue(_MAX_CHUNKS_WAITING)
     over = False
@@ -38,7 +38,7 @@ async def stream_lines(
     async def produce() -> None:
         try:
             await run(write)
-        except Exception as error:  # noqa: BLE001 - raised again where it is seen
+        except Exception as error:  # noqa: BLE001 - raised again in the consumer
             await chunks.put(error)
         else:
             await chunks.put(None)

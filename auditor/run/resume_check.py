@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from auditor.targets.stream import TargetStream
     from auditor.targets.target import Block
 
-__all__ = ["TargetDigest", "blocks_behind", "entries_behind"]
+__all__ = ["TargetDigest", "blocks_after", "entries_after"]
 
 
 class TargetDigest:
@@ -40,8 +40,8 @@ class TargetDigest:
     __hash__ = None  # type: ignore[assignment]  # it changes
 
 
-def blocks_behind(blocks: Iterator[Block], done: TargetDigest) -> Iterator[Block]:
-    """Yield the targets behind those of the trail, with which the blocks begin.
+def blocks_after(blocks: Iterator[Block], done: TargetDigest) -> Iterator[Block]:
+    """Yield the targets after those that are done, with which the blocks must begin.
 
     Raises InputError if they begin with others, or end before.
     """
@@ -58,18 +58,18 @@ def blocks_behind(blocks: Iterator[Block], done: TargetDigest) -> Iterator[Block
             yield block[len(ahead) :]
     if skipped != done:
         raise InputError(
-            f"the input is another one than before: its first {done.length:,} targets are not "
-            "those of the records that are there; --overwrite starts anew"
+            f"the input differs from before: its first {done.length:,} targets are not "
+            "those of the existing records; --overwrite starts anew"
         )
 
 
-def entries_behind(stream: TargetStream, done: TargetDigest) -> Iterator[Entry | None]:
-    """Return the targets behind those that are done, as entries where the input is counted.
+def entries_after(stream: TargetStream, done: TargetDigest) -> Iterator[Entry | None]:
+    """Return the targets after those that are done, as entries where the input is counted.
 
     Raises InputError if there are more records than targets.
     """
     if done.length and stream.total is None:
-        return chain.from_iterable(blocks_behind(stream.blocks(), done))
+        return chain.from_iterable(blocks_after(stream.blocks(), done))
     if stream.total is not None and done.length > stream.total:
         raise InputError(f"there are {done.length - stream.total:,} more records than targets")
     return stream.entries(done.length)

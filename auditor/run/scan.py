@@ -14,7 +14,7 @@ from auditor.pipeline.target import TargetAuditor
 from auditor.resolve.answer import LimitFindingEngine
 from auditor.resolve.steps import answer_steps
 from auditor.routing.factory import make_resolver
-from auditor.run.resume_check import TargetDigest, blocks_behind
+from auditor.run.resume_check import TargetDigest, blocks_after
 from auditor.run.thread_reader import read_in_thread
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ __all__ = [
     "GivenUp",
     "Scan",
     "allowed_rate",
-    "borne_rate",
     "count_questions",
     "drive",
     "found_limits",
     "make_limits",
     "open_resolver",
     "run_steps",
+    "sustainable_rate",
     "until_failure",
 ]
 
@@ -106,9 +106,9 @@ async def until_failure(resolver: CachingResolver, work: Awaitable[T]) -> T:
 
 
 class GivenUp(NamedTuple):
-    """Targets in a row that could not be audited, and are reported as such.
+    """Consecutive targets that could not be audited, and are reported so.
 
-    `first` is the place of the first of their records in the output, from 0.
+    `first` is the index of their first record in the output, from 0.
     """
 
     first: int
@@ -128,11 +128,11 @@ class AnyScan(Protocol):
 
     @property
     def given_up(self) -> Sequence[GivenUp]:
-        """What was given up, each noted before its records are written."""
+        """Targets given up, each noted before its records are written."""
 
     @property
     def done(self) -> TargetDigest:
-        """The targets that were done before: they are left out."""
+        """The targets whose records an earlier session has left: they are skipped."""
 
     @property
     def open_targets(self) -> int:
@@ -145,10 +145,10 @@ class AnyScan(Protocol):
         """Start no more targets; finish those under way."""
 
     def abort(self) -> None:
-        """Ask and read nothing more: `audit_targets` is about to be cancelled."""
+        """Send and read nothing more: `audit_targets` is about to be cancelled."""
 
     def counters(self) -> Mapping[str, int | None]:
-        """Return the questions and queries so far."""
+        """Return the counts of questions and queries so far."""
 
     @property
     def server_limits(self) -> Mapping[str, Mapping[str, int | str]]:
@@ -218,11 +218,11 @@ class Scan:
             await pipeline.audit_blocks(self.stream.blocks())
 
     def _blocks_from_thread(self) -> AsyncGenerator[Block]:
-        """Read the blocks in a thread: the source may block, and what is done takes its time."""
+        """Read the blocks in a thread: the source may block, and skipping takes time."""
         return read_in_thread(_following(self.stream, self.done), ahead=_MAX_BLOCKS_AHEAD)
 
     async def _look_through(self) -> None:
-        """Have the stream count what it leaves out: all else has been done before."""
+        """Read the stream to count the excluded targets: all others have been done before."""
         async with aclosing(self._blocks_from_thread()) as blocks:
             async for _ in blocks:
                 raise InputError("the input has changed since it was counted")
@@ -234,12 +234,12 @@ class Scan:
             self._pipeline.finish_early()
 
     def abort(self) -> None:
-        """Close the engine: what else arrives would only be in the way of the end."""
+        """Close the engine: further replies would only delay the end."""
         if self._resolver is not None and self._closing is None:
             self._closing = asyncio.ensure_future(self._resolver.engine.close_engine())
 
     def counters(self) -> dict[str, int | None]:
-        """Return the questions and queries so far.
+        """Return the counts of questions and queries so far.
 
         asked = cached + joined + answered + failed + open.
         """
@@ -266,20 +266,22 @@ class Scan:
     def _rate(self) -> float | None:
         settings = self.settings
         allowed = allowed_rate(settings.qps, settings.server_qps, len(settings.servers))
-        return allowed if self._resolver is None else borne_rate(self._resolver.engine, allowed)
+        return (
+            allowed if self._resolver is None else sustainable_rate(self._resolver.engine, allowed)
+        )
 
 
 def allowed_rate(qps: float | None, server_qps: float | None, servers: int) -> float | None:
-    """Return how many queries a second limits allow, None for any number.
+    """Return the queries per second that the limits allow, None for no limit.
 
-    `servers`: how many there are; 0, which is the system's own, counts as one.
+    `servers`: their number; 0, for the system's resolver, counts as one.
     """
     rates = [qps, None if server_qps is None else server_qps * max(servers, 1)]
     return min((rate for rate in rates if rate is not None), default=None)
 
 
-def borne_rate(engine: object, allowed: float | None) -> float | None:
-    """Return what is allowed, or what the servers turn out to take where that is less."""
+def sustainable_rate(engine: object, allowed: float | None) -> float | None:
+    """Return the allowed rate, or the rate that the servers were found to bear if lower."""
     borne = engine.rate() if isinstance(engine, LimitFindingEngine) else None
     return min((rate for rate in (allowed, borne) if rate is not None), default=None)
 
@@ -300,7 +302,7 @@ def make_limits(concurrency: int | None, **limits: int) -> Limits:
 def count_questions(
     counters: Mapping[str, int], *, asked: int, cached: int, joined: int
 ) -> dict[str, int | None]:
-    """Return what lookups have asked and what an engine counts as one table."""
+    """Return the counters of lookups and of an engine as one table."""
     engine = dict(counters)
     answered, failed = engine.pop("answered", 0), engine.pop("failed", 0)
     return {
@@ -315,9 +317,9 @@ def count_questions(
 
 
 def _following(stream: TargetStream, done: TargetDigest) -> Iterator[Block]:
-    """Return the blocks behind the targets that are done."""
+    """Return the blocks after the targets that are done."""
     if not done.length:
         return stream.blocks()
     if stream.total is None:
-        return blocks_behind(stream.blocks(), done)
+        return blocks_after(stream.blocks(), done)
     return stream.blocks(done.length)

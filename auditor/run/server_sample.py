@@ -1,7 +1,7 @@
-"""Compares the servers of a scan: at its end a few targets are asked of each by itself.
+"""Compares the servers of a scan: at its end, each of them is asked about a few targets.
 
 A scan asks every question once, of whichever server has room, so where servers differ its records
-depend on chance. A sample proves nothing, but it is enough to detect a server with an old copy of
+depend on chance. A sample proves nothing, but it is enough to detect a server with a stale copy of
 a zone. No record depends on it.
 """
 
@@ -34,15 +34,15 @@ __all__ = ["ServerSample", "ask_each"]
 _log: Final = logging.getLogger("auditor")
 
 _SAMPLE_TARGETS: Final = 32
-#: How much longer the end of a scan may take for it.
+#: Most seconds that the comparison adds to a scan.
 _COMPARISON_TIMEOUT_S: Final = 5.0
 
 
 class ServerSample:
-    """The first targets of a scan, and a few later ones in their place.
+    """The first targets of a scan, some of them replaced by later ones as the scan goes on.
 
-    Nothing is kept, and nothing asked, with fewer than two servers, and where the finding
-    SERVERS_DISAGREE is not wanted.
+    None are kept or asked about with fewer than two servers, with zone files, or where the
+    finding SERVERS_DISAGREE is not selected.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -69,7 +69,7 @@ class ServerSample:
             self._lines[self._chunks.bit_length() % _SAMPLE_TARGETS] = lines.partition(b"\n")[0]
 
     async def compare(self) -> None:
-        """Ask every server about the targets, and log where two say different things."""
+        """Ask every server about the targets, and log the questions with different answers."""
         records = [orjson.loads(line) for line in self._lines if line]
         if not records:
             return
@@ -84,10 +84,10 @@ class ServerSample:
 
 
 async def ask_each(settings: Settings, records: Sequence[Record]) -> list[list[ServerAnswers]]:
-    """Return for each record what every server says about its target.
+    """Return for each record every server's answers about its target.
 
-    One server after the other, so that no rate is exceeded. One that does not answer at all
-    has been reported before, and is skipped.
+    One server after the other, so that no rate is exceeded. A server that does not answer at
+    all has been reported before, and is skipped.
     """
     questions = [questions_about(record) for record in records]
     distinct = list(dict.fromkeys(question for group in questions for question in group))
@@ -114,11 +114,11 @@ def _asked(questions: Sequence[Question]) -> Steps[Sequence[Answer]]:
 def _warn(differing: Sequence[ServerAnswers], asked: int) -> None:
     name, rdtype = differing[0].question
     example = "; ".join(
-        f"{server} says {', '.join(map(rdata_text, answer.records)) or answer.status}"
+        f"{server} answers {', '.join(map(rdata_text, answer.records)) or answer.status}"
         for server, answer in differing[0].answers.items()
     )
     _log.warning(
-        "the servers disagree: %d of %d questions that were asked of each of them, such as "
+        "the servers disagree on %d of %d questions that each of them was asked, such as "
         "%s %s: %s. Compare with auditor check.",
         len(differing),
         asked,
@@ -139,7 +139,7 @@ def _warn(differing: Sequence[ServerAnswers], asked: int) -> None:
 
 @contextmanager
 def _engines_muted() -> Iterator[None]:
-    """Let no engine report the servers again that the scan has reported."""
+    """Suppress the engines' events about servers, which the scan has logged already."""
     _log.addFilter(_nothing)
     try:
         yield

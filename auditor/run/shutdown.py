@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Shutdown"]
 
-#: How long a run may take to finish what is under way after it was told to stop (one second more
+#: Seconds that a run that stops early may take to finish the targets in progress (one second more
 #: is for writing the partial output), and how often that is checked.
 _GRACE_PERIOD_S: Final = 4.0
 _POLL_INTERVAL_S: Final = 0.05
@@ -26,8 +26,8 @@ _POLL_INTERVAL_S: Final = 0.05
 class Shutdown:
     """Ends `work`, a run of `scan`, early; `why` is the reason, "" as long as there is none.
 
-    `stopping` is called with the reason when it begins, `drop` when even what is under way is
-    given up: after the grace period, or at the second signal.
+    `stopping` is called with the reason when it begins, `drop` when even the targets in progress
+    are dropped: after the grace period, or at the second signal.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Shutdown:
         heard = []
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is signal.SIG_IGN:
-                continue  # as nohup and a shell's & want it
+                continue  # ignored by nohup or by a shell's &: stay ignored
             loop.add_signal_handler(number, self._on_signal)
             heard.append(number)
         timer = None
@@ -73,18 +73,18 @@ class Shutdown:
                     signal.signal(number, signal.SIG_IGN)
 
     def _on_signal(self) -> None:
-        """Finish what is under way; the second time drop it; the third time just go."""
+        """Finish the targets in progress; at the second signal drop them; at the third exit."""
         self._signals += 1
         if self._signals == 1 and not self.why:
             self._begin("interrupted")
         elif self._signals <= 2:  # noqa: PLR2004 - see above
             self.give_up()
         else:
-            # A disk that does not answer holds on to the thread that writes.
+            # A hung disk would block the thread that writes, and with it a normal exit.
             os._exit(NOT_FINISHED)
 
     def give_up(self) -> None:
-        """End the work, whatever is under way."""
+        """End the work at once, dropping the targets in progress."""
         self._drop()
         self._scan.abort()
         self._work.cancel()
@@ -98,7 +98,7 @@ class Shutdown:
         self._patience = asyncio.ensure_future(self._end())
 
     async def _end(self) -> None:
-        """End the work when nothing is under way, at the latest after a time of grace."""
+        """End the work when no target is in progress, at the latest after the grace period."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _GRACE_PERIOD_S
         while self._scan.open_targets and loop.time() < until:  # noqa: ASYNC110 - rare, and soon over

@@ -67,7 +67,7 @@ class ThreadReader(Generic[T]):
             self._note(partial(self._end, error))
 
     def _note(self, change: Callable[[], None]) -> None:
-        """Make a change on the loop, which may be gone by the time a slow source has something."""
+        """Make a change on the loop, which may be closed by the time a slow source has an item."""
 
         def on_loop() -> None:
             if not self._closed.is_set():

@@ -1,4 +1,4 @@
-"""Compares zones as their primaries have them with the answers of each of their public servers."""
+"""Compares zones as on their primaries with the answers of each of their public servers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_zones"]
 
-#: Record sets that are asked for at a time.
+#: RRsets asked for at a time.
 _RECORD_SETS_AT_ONCE: Final = 1024
 
 

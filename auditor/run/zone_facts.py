@@ -30,9 +30,9 @@ class ZoneFacts:
     """
 
     def __init__(self, settings: Settings, output: str) -> None:
-        #: The severities of what was found.
+        #: The severities of the findings.
         self.severities: set[str] = set()
-        #: What the manifest says: how many zones there are, and findings by code.
+        #: Summary for the manifest: the number of zones, and findings by code.
         self.counts: dict[str, Any] | None = None
         self._settings = settings
         self._owners: Owners | None = None
@@ -47,20 +47,20 @@ class ZoneFacts:
         self._owners = Owners(every=settings.authority == "every")
         if is_other:
             raise UsageError(
-                "authority: the zone facts are written beside a file: -o FILE says which"
+                "authority: the zone facts are written beside the output file: add -o FILE"
             )
 
     def require_made(self) -> None:
         """Raise UsageError if facts are wanted beside an output that is complete without them."""
         if self._owners is not None and not self._path.is_file():
             raise UsageError(
-                f"{self._path}: is not there, and the records are complete; --overwrite makes both"
+                f"{self._path}: is missing, and the records are complete; --overwrite writes both"
             )
 
     def note_record(self, record: Mapping[str, Any]) -> None:
-        """Take a record that an earlier session has left."""
+        """Take a record that an earlier session has written."""
         if self._owners is not None:
-            # Whatever has happened to the file since: a record that is none has no owner.
+            # The file may have been changed since: a line that is no record has no owner name.
             with suppress(KeyError, TypeError, ValueError):
                 self._owners.add_record(record)
 
@@ -71,7 +71,7 @@ class ZoneFacts:
                 self._owners.add_record(orjson.loads(line))
 
     async def write_facts(self) -> None:
-        """Ask the servers, and write what they say. Raises AuditorError.
+        """Ask the servers, and write the facts of the zones. Raises AuditorError.
 
         A scan without zone facts removes those of the records that it replaces.
         """

@@ -1,7 +1,7 @@
-"""Zones as targets: every address that has a PTR record in a reverse zone, or is in a forward one.
+"""Zones as targets: every address with a PTR record in a reverse zone, or in a forward zone.
 
-`zone:NAME` is read from the zone files of the run, or transferred. Where no server gives a zone
-of IPv4 addresses, all of these are targets instead.
+`zone:NAME` is read from the zone files of the run, or transferred (AXFR). If no server transfers
+an IPv4 reverse zone, all of its addresses are targets instead.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _log = logging.getLogger("auditor")
 
 T = TypeVar("T")
 
-#: The largest IPv4 zone whose addresses are asked one by one: a /16.
+#: The largest IPv4 zone whose addresses are looked up one by one: a /16.
 _SHORTEST_PREFIX: Final = 16
 _BITS: Final = {V4: 32, V6: 128}
 
 
 class ZoneTargets:
-    """What is in the zones that targets name, each of them read once.
+    """The addresses of the zones that targets name; each zone is read once.
 
     May be called in any thread, and blocks it while a zone is transferred.
     """
@@ -55,7 +55,7 @@ class ZoneTargets:
         self._found: dict[str, _Content] = {}
 
     def __call__(self, text: str, origin: Origin) -> Iterator[Entry]:
-        """Yield what is in a zone, `zone:NAME`, or an invalid target if it cannot be read.
+        """Yield the targets of a zone, `zone:NAME`, or an invalid one if it cannot be read.
 
         Raises ZoneFileError.
         """
@@ -95,7 +95,7 @@ class ZoneTargets:
             if span is None:
                 raise
             prefix = f"{format_address(V4, span.first)}/{33 - span.size.bit_length()}"
-            _log.warning("%s; each address of %s is asked for instead", error, prefix)
+            _log.warning("%s; each address of %s is looked up instead", error, prefix)
             self.sources.append(f"{name} as {prefix}")
             return span
         self.sources.append(f"{zone.origin} {zone.serial} {source}")
@@ -131,7 +131,7 @@ async def read_zones(
 ) -> list[FoundZone]:
     """Return zones by their names: from zone files, or else transferred.
 
-    Raises UsageError for a zone that is not there, TransferError, ZoneFileError.
+    Raises UsageError for a zone that is not found, TransferError, ZoneFileError.
     """
     loaded = await _loaded(files)
     return [await _find(name, loaded, settings) for name in names]
@@ -157,8 +157,8 @@ async def _find(text: str, loaded: Mapping[str, Zone], settings: Settings) -> Fo
         return FoundZone(loaded[name], "file")
     if not settings.transfer_from:
         raise UsageError(
-            f"{quoted(text)}: no zone of that name is loaded; --zones DIR has zone files, "
-            "--transfer-from ADDR asks a server"
+            f"{quoted(text)}: no zone of that name is loaded; load zone files with --zones DIR, "
+            "or transfer it with --transfer-from ADDR"
         )
     from auditor.resolve.transfer import transfer_zones  # noqa: PLC0415 - for few runs
 
@@ -201,7 +201,7 @@ def _forward_names(zone: Zone) -> Iterator[tuple[str, str]]:
 
 
 def _address_of(owner: str) -> str:
-    """Return the address that a name of a reverse zone is of, "" if it is of none."""
+    """Return the address of a reverse name, "" if it is not that of an address."""
     prefix = reverse_prefix(owner)
     if prefix is None:
         return classless_address(owner) or ""
@@ -211,7 +211,7 @@ def _address_of(owner: str) -> str:
 
 
 def _target(address: str, names: Sequence[str], zone: str, origin: Origin) -> Target:
-    """Return an address as a target, with what the zone expects of it.
+    """Return an address as a target, with the names that the zone gives it.
 
     It has the label `zone`, and its only name as the label `expected`; several as `names`.
     """

@@ -19,7 +19,7 @@ import zstandard
 
 from auditor.errors import AuditorError, WorkersError
 from auditor.output.tally import Tally
-from auditor.run.resume_check import TargetDigest, entries_behind
+from auditor.run.resume_check import TargetDigest, entries_after
 from auditor.run.scan import GivenUp
 from auditor.run.thread_reader import ThreadReader
 from auditor.workers.engine_totals import EngineTotals
@@ -112,7 +112,7 @@ class Coordinator:
             raise
         pace = pace_of(self.settings) if self._parts is None else self._parts.pace
         shards = cut_shards(
-            entries_behind(self.stream, self.done), at_waits=self._parts is None, pace=pace
+            entries_after(self.stream, self.done), at_waits=self._parts is None, pace=pace
         )
         reader = ThreadReader(shards, self._news.set, ahead=_MAX_SHARDS_AHEAD)
         writing = asyncio.create_task(self._keep_writing(write))

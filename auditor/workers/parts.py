@@ -114,7 +114,7 @@ class PartedOutput:
         difference = identity.differences(earlier)
         if difference:
             raise UsageError(
-                f"{folder.name}/: is of another run: {difference}; --overwrite starts anew"
+                f"{folder.name}/: belongs to another run: {difference}; --overwrite starts anew"
             )
         self._existing = parts
         self.pace = earlier.get("pace")
@@ -135,7 +135,7 @@ class PartedOutput:
                 content = None
         if not _is_manifest(content):
             raise UsageError(
-                f"{self.folder.name}/: cannot be gone on with: its {MANIFEST} is not there "
+                f"{self.folder.name}/: cannot be resumed: its {MANIFEST} is missing "
                 "or damaged; --overwrite starts anew"
             )
         manifest: Mapping[str, Any] = content
@@ -157,7 +157,7 @@ class PartedOutput:
         self._last = shard.number
         if note is not None and note.get("targets") != digest(shard):
             raise InputError(
-                f"the input is another one than before: {shard.shown} are not the targets of "
+                f"the input differs from before: {shard.shown} are not the targets of "
                 f"{name}; --overwrite starts anew"
             )
         if name not in self._existing or (note is not None and note.get("failed")):
@@ -200,7 +200,7 @@ class PartedOutput:
         more = sum(note["records"] for number, note in self._notes.items() if number > self._last)
         if more:
             raise InputError(
-                f"the input is another one than before: there are {more:,} more records than "
+                f"the input differs from before: there are {more:,} more records than "
                 "targets; --overwrite starts anew"
             )
         last()

@@ -24,11 +24,11 @@ from auditor.resolve.shared_engine import SharedEngine
 from auditor.routing.factory import make_engine
 from auditor.run.scan import (
     allowed_rate,
-    borne_rate,
     count_questions,
     drive,
     found_limits,
     make_limits,
+    sustainable_rate,
 )
 from auditor.workers.messages import Result
 from auditor.workers.shards import unpack
@@ -215,7 +215,7 @@ class WorkerRun:
     def _rate(self) -> float | None:
         _, _, qps, server_qps = self._quota
         allowed = allowed_rate(qps, server_qps, len(self._settings.servers))
-        return borne_rate(self._shared.engine, allowed)
+        return sustainable_rate(self._shared.engine, allowed)
 
     def _counters(self) -> Mapping[str, int | None]:
         under_way = self._resolvers

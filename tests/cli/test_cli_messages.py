@@ -75,7 +75,7 @@ spf --zones ZONES 198.51.100.7
 zones --zones ZONES 10.0.0.0/8
     zones of 65,536 addresses at most: use auditor scan --authority
 scan --authority --server 127.0.0.1:1 192.0.2.1
-    authority: the zone facts are written beside a file: -o FILE says which
+    authority: the zone facts are written beside the output file: add -o FILE
 scan --authority --zones ZONES 192.0.2.1
     authority: zone files have no servers to ask; use --server
 scan --tries many

@@ -195,7 +195,7 @@ def test_what_failed_most_is_named_first(call: Callable[..., Ended]) -> None:
     assert ended.code == 3
     assert ended.err == (
         "auditor: 4 of 5 could not be looked up (SERVFAIL 3, REFUSED 1), more than 5%: "
-        f"what does 127.0.0.1:{server.port} say about them?\n"
+        f"does 127.0.0.1:{server.port} resolve them?\n"
     )
 
 

@@ -217,7 +217,7 @@ def test_another_run_is_refused_with_the_difference(
         name = "out.ndjson"
         assert scan("-q", "--overwrite").code == 0
     before = {path: path.read_bytes() for path in here.iterdir()}
-    message = f"auditor: {name}: is of another run: {difference}; {ANEW}\n"
+    message = f"auditor: {name}: belongs to another run: {difference}; {ANEW}\n"
     assert scan("--resume", *options) == (2, "", message)
     assert {path: path.read_bytes() for path in here.iterdir()} == before
 
@@ -227,7 +227,7 @@ def test_an_input_that_has_changed_is_named(
 ) -> None:
     _torn(here, scan, len(whole) // 2)
     (here / "list.txt").write_text(LIST + "198.51.100.99\n")
-    message = f"auditor: out.ndjson.partial: is of another run: list.txt has changed; {ANEW}\n"
+    message = f"auditor: out.ndjson.partial: belongs to another run: list.txt has changed; {ANEW}\n"
     assert scan("--resume") == (2, "", message)
 
 
@@ -240,8 +240,8 @@ def test_a_partial_file_that_nobody_knows_is_refused(
     if damage is not None:
         (here / "out.ndjson.run.json").write_bytes(damage)
     message = (
-        "auditor: out.ndjson.partial: cannot be gone on with: its manifest, "
-        f"out.ndjson.run.json, is not there or damaged; {ANEW}\n"
+        "auditor: out.ndjson.partial: cannot be resumed: its manifest, "
+        f"out.ndjson.run.json, is missing or damaged; {ANEW}\n"
     )
     assert scan("--resume") == (2, "", message)
     assert (here / "out.ndjson.partial").stat().st_size == len(whole) // 2
@@ -261,8 +261,8 @@ def test_a_finished_output_that_nobody_knows_is_refused(
         2,
         "",
         (
-            "auditor: out.ndjson: exists already, and whether this run has made it cannot be "
-            "told by out.ndjson.run.json; --overwrite replaces it\n"
+            "auditor: out.ndjson: exists already, and out.ndjson.run.json does not show that "
+            "this run made it; --overwrite replaces it\n"
         ),
     )
 
@@ -340,8 +340,8 @@ def test_standard_input_that_says_something_else_is_refused(
     kept = before.count(b"\n")
     ended = call(*SCAN, "-q", "-", "-o", here / "out.ndjson", "--resume", stdin=text.encode())
     message = (
-        f"auditor: the input is another one than before: its first {kept} targets are not those "
-        f"of the records that are there; {ANEW}\n"
+        f"auditor: the input differs from before: its first {kept} targets are not those "
+        f"of the existing records; {ANEW}\n"
     )
     assert ended == (2, "", message)
     left = (here / "out.ndjson.partial").read_bytes()

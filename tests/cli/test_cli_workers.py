@@ -325,7 +325,7 @@ def test_a_folder_with_results_is_not_touched_without_a_word(
     )
     ended = call(*given, "--resume", "198.51.100.8")
     assert ended.code == 2
-    assert "is of another run: target was '198.51.100.7' and is '198.51.100.8'" in ended.err
+    assert "belongs to another run: target was '198.51.100.7' and is '198.51.100.8'" in ended.err
     assert {path: path.read_bytes() for path in (here / "out").iterdir()} == before
     assert call(*given, "--overwrite", "198.51.96.0/19").code == 0
     assert call(*given, "--overwrite", "198.51.100.8").code == 0

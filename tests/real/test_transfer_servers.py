@@ -178,7 +178,7 @@ def test_a_server_that_refuses_is_named_and_each_address_asked_for(
         assert len(ended.out.splitlines()) == 256
         message = f"{REVERSE}: no transfer from 127.0.0.1:{server.port}: "
         assert message in ended.err
-        assert "each address of 198.51.100.0/24 is asked for instead" in ended.err
+        assert "each address of 198.51.100.0/24 is looked up instead" in ended.err
         assert WRONG not in ended.err
 
 

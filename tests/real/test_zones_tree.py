@@ -127,7 +127,7 @@ def test_a_scan_that_is_resumed_writes_the_facts_of_all_its_records(
     (tmp_path / "out.ndjson.zones.ndjson").unlink()
     ended = auditor(*common, "--resume", *TARGETS)
     assert ended.code == 2
-    assert "is not there, and the records are complete; --overwrite makes both" in ended.err
+    assert "is missing, and the records are complete; --overwrite writes both" in ended.err
 
 
 def test_authority_takes_no_target_for_its_value(tree: Tree, tmp_path: Path) -> None:

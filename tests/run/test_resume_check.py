@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auditor.errors import InputError
-from auditor.run.resume_check import TargetDigest, blocks_behind
+from auditor.run.resume_check import TargetDigest, blocks_after
 from auditor.targets.stream import TargetStream
 from auditor.targets.target import BLOCK_SIZE
 
@@ -21,7 +21,7 @@ def _trail(targets: list[str]) -> TargetDigest:
 
 def _behind(targets: list[str], trail: TargetDigest) -> list[str]:
     blocks = TargetStream.from_items(targets).blocks()
-    return [target.text for block in blocks_behind(blocks, trail) for target in block]
+    return [target.text for block in blocks_after(blocks, trail) for target in block]
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_what_is_done_is_left_out(done: int) -> None:
 def test_another_input_is_refused_before_anything_of_it_is_asked(done: int) -> None:
     trail = _trail(TARGETS[:done])
     other = ["192.0.2.77", *TARGETS[1:]]
-    blocks = blocks_behind(TargetStream.from_items(other).blocks(), trail)
+    blocks = blocks_after(TargetStream.from_items(other).blocks(), trail)
     with pytest.raises(
         InputError,
-        match=rf"^the input is another one than before: its first {done:,} targets are not those "
-        r"of the records that are there; --overwrite starts anew$",
+        match=rf"^the input differs from before: its first {done:,} targets are not those "
+        r"of the existing records; --overwrite starts anew$",
     ):
         next(blocks)
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from auditor.targets.item import Entry
 
 _NOT_LOADED: Final = (
-    "no zone of that name is loaded; --zones DIR has zone files, --transfer-from ADDR asks a server"
+    "no zone of that name is loaded; load zone files with --zones DIR, "
+    "or transfer it with --transfer-from ADDR"
 )
 REVERSE: Final = "2.0.192.in-addr.arpa"
 V6: Final = "8.b.d.0.1.0.0.2.ip6.arpa"

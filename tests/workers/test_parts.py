@@ -207,7 +207,7 @@ def test_parts_of_other_targets_are_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         again.existing_part(other)
     assert str(caught.value) == (
-        "the input is another one than before: 20.40.8.0 to 20.40.15.255 are not the targets of "
+        "the input differs from before: 20.40.8.0 to 20.40.15.255 are not the targets of "
         "part-000001.ndjson.zst; --overwrite starts anew"
     )
     assert again.existing_part(another) is None
@@ -300,7 +300,7 @@ def test_a_damaged_manifest_is_no_ground_to_go_on(tmp_path: Path, content: bytes
     with pytest.raises(UsageError) as caught:
         _open(_parted(tmp_path), resume=True)
     assert str(caught.value) == (
-        f"{tmp_path}/: cannot be gone on with: its manifest.json is not there or damaged; "
+        f"{tmp_path}/: cannot be resumed: its manifest.json is missing or damaged; "
         "--overwrite starts anew"
     )
     # Nobody holds the folder any more.

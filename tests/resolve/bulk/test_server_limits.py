@@ -21,7 +21,7 @@ from auditor.resolve.answer import Question
 from auditor.resolve.bulk.server.pressure import Pressure
 from auditor.resolve.bulk.server.rate_limit import RateLimit
 from auditor.resolve.bulk.server.trial import Belief, Verdict
-from auditor.run.scan import borne_rate
+from auditor.run.scan import sustainable_rate
 from auditor.wire.codes import A
 
 if TYPE_CHECKING:
@@ -192,8 +192,8 @@ def test_the_rate_that_was_found_is_what_the_engine_says_it_can_do() -> None:
         assert rate is not None
         assert 350 < rate < 600
         # It is what the targets under way are held to.
-        assert borne_rate(world.engine, None) == rate
-        assert borne_rate(world.engine, 100.0) == 100.0
+        assert sustainable_rate(world.engine, None) == rate
+        assert sustainable_rate(world.engine, 100.0) == 100.0
 
 
 def test_a_rate_found_while_the_server_was_busy_is_left_behind() -> None:
