@@ -218,6 +218,7 @@ class Receiver:
             if fate == LOST:
                 # It was slow after all.
                 nameserver.on_loss(-1)
+            nameserver.limits.rate.take_back_loss()
             udp_socket.id_fates[query_id] = ANSWERED
             self._counters.late += 1
         else:

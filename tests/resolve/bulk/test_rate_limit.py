@@ -96,3 +96,14 @@ def test_what_is_answered_when_it_is_asked_again_counts_for_the_rate() -> None:
     rate.poll_rate(1.0)
     assert rate.tries_fewer
     assert rate.peak == 400
+
+
+@pytest.mark.parametrize("slow", [0, 200])
+def test_queries_that_turn_out_to_be_slow_start_no_search_for_a_rate(slow: int) -> None:
+    limit = RateLimit()
+    for start in (0.0, 1.0):
+        _second(limit, start, (100, 100, 1, 1), 25)
+    for _ in range(slow):
+        limit.take_back_loss()
+    limit.poll_rate(2.0)
+    assert limit.is_tried is not bool(slow)

@@ -148,6 +148,13 @@ class RateLimit:
                 entry[2] += 1
                 break
 
+    def take_back_loss(self) -> None:
+        """Count a query less as lost, one of the latest: it has been answered after all."""
+        for entry in reversed(self._bins):
+            if entry[2]:
+                entry[2] -= 1
+                break
+
     def poll_rate(self, now: float) -> bool:
         """Look at what came of the queries lately, many times a second."""
         before = self.rate
