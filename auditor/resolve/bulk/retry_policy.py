@@ -184,7 +184,8 @@ def on_silence(
     if query.sent < tries:
         later = query.last + (query.first + tries * policy.timeout - query.last) / 2
         if slow and query.sent >= _QUICK_TRIES and query.best is None and now < later:
-            return Decision(Action.WAIT, until=later)
+            # Its zone may turn out to be dead meanwhile.
+            return Decision(Action.WAIT, until=min(later, now + policy.timeout))
         return Decision(Action.ASK)
     end = query.last + policy.timeout
     if query.best is None:

@@ -167,7 +167,8 @@ def test_the_last_tries_are_spread_over_the_time_left_where_hardly_any_is_lost()
     query = _course(0, 0, 0)
     until = (query.last + 110.0) / 2
     for slow, now, expected in [
-        (True, 102.5, Decision(Action.WAIT, until=until)),
+        (True, 102.5, Decision(Action.WAIT, until=104.5)),
+        (True, 104.5, Decision(Action.WAIT, until=until)),
         (True, until, Decision(Action.ASK)),
         (False, 102.5, Decision(Action.ASK)),
     ]:

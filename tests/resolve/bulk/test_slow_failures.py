@@ -148,3 +148,12 @@ def test_failures_that_a_resolver_remembers_make_no_name_fail() -> None:
         assert found == {question: truth(question) for question in questions}
         world.drain()
         world.check_books()
+
+
+def test_a_zone_that_fails_slowly_is_dead_before_its_names_have_failed() -> None:
+    questions, _ = _questions(4096, 100)
+    ill = {question.name for question in questions if question.name.endswith(".z7.net")}
+    with Simulation({ONE: _failing_after(5.0, ill)}) as world:
+        found = world.ask(questions)
+        assert {q.name for q in questions if found[q] != truth(q)} == ill
+        assert world.loop.now - 1000.0 < 4.0
