@@ -259,7 +259,7 @@ class RetryManager:
             self._again(query)
 
     def _is_dead(self, query: PendingQuery, now: float) -> bool:
-        return self.dead.has_dead and self.dead.is_dead(query.question.name, now)
+        return bool(self.dead) and self.dead.is_dead(query.question.name, now)
 
     def _failed_alike(self, query: PendingQuery, now: float) -> bool:
         """Tell whether a query has failed as its dead zone does."""

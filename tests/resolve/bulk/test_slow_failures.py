@@ -157,3 +157,17 @@ def test_a_zone_that_fails_slowly_is_dead_before_its_names_have_failed() -> None
         found = world.ask(questions)
         assert {q.name for q in questions if found[q] != truth(q)} == ill
         assert world.loop.now - 1000.0 < 4.0
+
+
+def test_a_dead_zone_stays_so_while_its_neighbours_answer() -> None:
+    questions = [
+        Question(f"{n % 256}.{n // 256}.51.198.in-addr.arpa", A)
+        for n in (*range(256, 512), *range(60 * 256))
+    ]
+    ill = {
+        question.name for question in questions if question.name.endswith(".1.51.198.in-addr.arpa")
+    }
+    questions = list(dict.fromkeys(questions))
+    with Simulation({ONE: _failing_after(5.0, ill)}, qps=2000) as world:
+        world.ask(questions)
+        assert {a.status for q, a in world.delivered if q.name in ill} == {"TIMEOUT"}
