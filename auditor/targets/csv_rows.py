@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_entries", "is_header"]
 
-#: Lines that one CSV row may take by quoted line ends. A forgotten quote would otherwise
-#: swallow what follows, and reading that again line by line would take a time to match.
+#: Lines that one CSV row may span with quoted line ends. An unclosed quote would otherwise take
+#: in all lines after it, and reading these again one by one would take quadratic time.
 _MAX_ROW_LINES: Final = 64
 _SEPARATORS: Final = (",", ";", "\t")
 #: Without its end, at which a tab is white space.
@@ -45,7 +45,7 @@ _NAMED_SEPARATOR: Final = re.compile(r'"?sep=([^"\s])?"?', re.IGNORECASE)
 def csv_entries(
     batches: Iterator[Lines], source: InputSource, options: InputOptions
 ) -> Iterator[Entry | None]:
-    """Yield what each row after the header gives; None when the input has to wait.
+    """Yield the targets of each row after the header; None when no input is ready.
 
     Raises InputError if the header names no target column.
     """
@@ -83,7 +83,7 @@ def is_header(line: str, options: InputOptions) -> bool:
 
 
 class _Row(NamedTuple):
-    """A row: the number of its first line, that line, its cells, or why it has none."""
+    """A row: the number of its first line, that line, its cells, or why it has no cells."""
 
     line: int
     raw: str
@@ -92,7 +92,7 @@ class _Row(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """Indexes of the columns in a row; -1 for a column that is not there."""
+    """Indexes of the columns in a row; -1 for a missing column."""
 
     separator: str
     width: int
@@ -103,7 +103,7 @@ class _Columns(NamedTuple):
     labels: tuple[tuple[int, str], ...]
 
     def is_comment(self, cells: list[str]) -> bool:
-        """Say whether a row is a comment line, and not one whose first label has a `#`."""
+        """Tell whether a row is a comment line, and not one whose first label has a `#`."""
         return cells[0].startswith("#") and (len(cells) != self.width or self.target == 0)
 
 
@@ -136,7 +136,7 @@ def _header(
 
 
 def _hint(cells: list[str], options: InputOptions) -> str:
-    """Return what may be meant by a first row that names no target column."""
+    """Return a hint for a first row that names no target column."""
     if any(parse_address(cell.strip()) is not None for cell in cells):
         return "; the first line names the columns, as in ip,customer"
     if len(cells) == 1 and options.target_column(_names(cells[0].split("|"))) >= 0:
@@ -200,7 +200,7 @@ class _LineFeeder:
         self._size = 0
 
     def fetch(self) -> bool | None:
-        """See that a line is ahead. None if the input has to wait, False at its end."""
+        """Fetch the next line. None if no input is ready, False at its end."""
         if self._ahead:
             return True
         batch = next(self._batches, None)
@@ -210,11 +210,11 @@ class _LineFeeder:
         return True if batch else None
 
     def peek(self) -> str:
-        """Return the text of the line that is ahead."""
+        """Return the text of the next line."""
         return self._ahead[0].decode(errors="surrogateescape").strip()
 
     def skip(self) -> None:
-        """Leave out the line that is ahead."""
+        """Skip the next line."""
         self._ahead.popleft()
         self._line += 1
 
@@ -262,7 +262,7 @@ class _LineFeeder:
 
 
 def _rows(feed: _LineFeeder, separator: str) -> Iterator[_Row | None]:
-    """Yield the rows, blank lines among them as rows without cells; None for a wait."""
+    """Yield the rows, blank lines as rows without cells; None when no input is ready."""
     reader = csv.reader(feed, delimiter=separator, strict=True)
     while True:
         fetched = feed.fetch()
@@ -275,10 +275,10 @@ def _rows(feed: _LineFeeder, separator: str) -> Iterator[_Row | None]:
 
 
 def _read_row(feed: _LineFeeder, separator: str, reader: Iterator[list[str]]) -> _Row:
-    """Read the row that begins with the line ahead.
+    """Read the row that begins with the next line.
 
-    The cells of one that is no CSV are what its first line gives when quotes are not held to
-    the rules: those before the fault are right, and mostly it is in a label.
+    For a row that is not valid CSV, the cells are those of its first line with lenient quotes:
+    cells before the fault are right, and the fault is mostly in a label.
     """
     feed.begin_row()
     try:
@@ -292,7 +292,7 @@ def _read_row(feed: _LineFeeder, separator: str, reader: Iterator[list[str]]) ->
 
 
 def _loose_cells(line: str, separator: str) -> list[str]:
-    """Return the cells of a line whose quotes are not in order; none if it is too long."""
+    """Return the cells of a line with faulty quotes; none if it is too long."""
     if len(line) > MAX_LINE_OCTETS:
         return []
     loose = csv.reader([line.replace("\r", " ")], delimiter=separator)

@@ -1,7 +1,7 @@
 """Decompresses gzip, xz and Zstandard piece by piece, with bounded memory.
 
-Several members or frames may follow each other, as their tools concatenate them. An empty chunk
-means "nothing more for now" (see `reader`) and is passed on.
+Several members or frames may follow each other, as concatenated by their tools. An empty chunk
+means that no input is ready (see `reader`) and is passed on.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["GzipMember", "Member", "ZstdFrame", "decompressed"]
 
 _PIECE_OCTETS: Final = 1 << 16
-#: Zstandard offers no limit on what it gives back, so it is fed little at a time: a bomb
-#: makes 128 KiB of 4 octets at the worst (RFC 8878 §3.1.1.2), here 16 MiB of each input.
+#: Zstandard has no limit on its output, so it gets little input at a time: a decompression bomb
+#: makes at most 128 KiB of 4 octets (RFC 8878 §3.1.1.2), here 16 MiB of each input.
 _ZSTD_INPUT_OCTETS: Final = 512
 _XZ_MEMORY_OCTETS: Final = 1 << 27  # twice the window of `xz -9`
 
@@ -27,19 +27,19 @@ _XZ_MEMORY_OCTETS: Final = 1 << 27  # twice the window of `xz -9`
 class Member(Protocol):
     """One gzip member, xz stream or Zstandard frame.
 
-    `done`: whether its end has been read; `rest`: the input after that. Both hold once all that
-    `decompress` yields has been taken.
+    `done`: whether its end has been read; `rest`: the input after that. Both are valid once
+    `decompress` is exhausted.
     """
 
     done: bool
     rest: bytes
 
     def decompress(self, data: bytes) -> Iterator[bytes]:
-        """Yield what more input decompresses to, in pieces of bounded size."""
+        """Yield the decompressed content of more input, in pieces of bounded size."""
 
 
 def decompressed(chunks: Iterator[bytes], form: str, name: str) -> Iterator[bytes]:
-    """Yield what `chunks` hold in `form` (`gzip`, `xz` or `zstd`); `name` is for messages.
+    """Yield the content of `chunks` in `form` (`gzip`, `xz` or `zstd`); `name` is for messages.
 
     Raises InputError for data that is cut short or not in that form.
     """
@@ -121,7 +121,7 @@ class ZstdFrame:
         stream = self._stream
         for start in range(0, len(data), _ZSTD_INPUT_OCTETS):
             piece = stream.decompress(data[start : start + _ZSTD_INPUT_OCTETS])
-            # Sixteen megabytes of short lines would be ten times that once split.
+            # Sixteen megabytes of short lines would take ten times as much once split.
             for at in range(0, len(piece), _PIECE_OCTETS):
                 yield piece[at : at + _PIECE_OCTETS]
             if stream.eof:

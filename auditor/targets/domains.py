@@ -23,15 +23,15 @@ _MAX_NAME_CHARACTERS: Final = 253  # 255 octets on the wire (RFC 1035 §3.1) les
 _MAX_LABEL_CHARACTERS: Final = 63
 #: The null reverse-path: its SPF identity is the HELO name (RFC 7208 §2.4).
 NULL_SENDER: Final = "<>"
-#: Characters that are kept of an identity which is no domain name.
+#: Characters kept of an identity that is not a domain name.
 _MAX_IDENTITY_CHARACTERS: Final = 255
 
-# Underscores are no host name, but SPF domains and DKIM hosts have them. A top-level
+# Host names have no underscores, but SPF domains and DKIM hosts do. A top-level
 # label starts with a letter (RFC 3696 §2), which sets names apart from numbers.
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _DOMAIN: Final = re.compile(rf"(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
 _FOREIGN: Final = re.compile(r"[^a-z0-9_.-]")
-#: Identities in a cell, apart by white space or `;`; both may stand in a quoted local part
+#: Identities in a cell, separated by white space or `;`; a quoted local part may have both
 #: (RFC 5321 §4.1.2), which is bounded so that a cell of quotes is read in linear time.
 _IDENTITIES: Final = r'(?:"(?:[^"\\]|\\.){0,128}"|[^\s;])+'
 
@@ -43,7 +43,7 @@ class Name(NamedTuple):
 
 
 def plain_domain(text: str) -> str:
-    """Return a domain that needs no IDNA as `parse_domain` does, "" if `text` is none."""
+    """Return a domain that needs no IDNA as `parse_domain` does, "" for any other text."""
     name = text.lower().removesuffix(".")
     return name if len(name) <= _MAX_NAME_CHARACTERS and _DOMAIN.fullmatch(name) else ""
 
@@ -51,8 +51,8 @@ def plain_domain(text: str) -> str:
 def parse_domain(text: str, expected: str = "a domain such as mail.example.net") -> str:
     """Return a domain in lower-case A-labels, without the final dot.
 
-    Non-ASCII names are mapped by UTS #46 and encoded by IDNA 2008. Raises TargetError,
-    which says what was `expected`.
+    Non-ASCII names are mapped by UTS #46 and encoded by IDNA 2008. Raises TargetError with what
+    was `expected`.
     """
     name = text if text.isascii() else _to_ascii(text)
     plain = plain_domain(name)
@@ -66,8 +66,8 @@ def parse_domain(text: str, expected: str = "a domain such as mail.example.net")
 def helo_identity(text: str) -> str:
     """Return the HELO identity that `text` gives: a domain in lower-case A-labels if it is one.
 
-    A client may say anything in HELO: an address literal, a single label, nothing. That is
-    kept as it stands, and SPF gives `none` for it (RFC 7208 §2.3, §4.3).
+    A client may send anything as HELO: an address literal, a single label, nothing. That is kept
+    unchanged, and its SPF result is `none` (RFC 7208 §2.3, §4.3).
     """
     name = text.strip()
     try:
@@ -79,9 +79,8 @@ def helo_identity(text: str) -> str:
 def mail_from_identity(text: str) -> str:
     """Return the MAIL FROM identity that `text` gives: a domain or an address.
 
-    The local part stays as it is, the domain becomes lower-case A-labels if it is one, and
-    otherwise stays, too. The angle brackets of SMTP may stand around it; NULL_SENDER stands
-    for an empty reverse-path.
+    The local part stays unchanged, the domain becomes lower-case A-labels if it is valid. It may
+    be in the angle brackets of SMTP; NULL_SENDER is the empty reverse-path.
     """
     path = text.strip()
     if path.startswith("<") and path.endswith(">"):
@@ -96,7 +95,7 @@ def mail_from_identities(text: str) -> tuple[str, ...]:
 
 
 def _encodable(text: str) -> str:
-    """Return text that is UTF-8 once encoded: lone surrogates become escapes."""
+    """Return text that can be encoded as UTF-8: lone surrogates become escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

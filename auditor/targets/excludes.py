@@ -22,7 +22,7 @@ __all__ = ["Excludes", "parse_items"]
 
 
 class Excludes:
-    """A set of addresses and domains; a domain stands for all names below it, too.
+    """A set of addresses and domains; a domain includes all names below it.
 
     Make one with `parse`. Addresses are kept as merged intervals, so that a /8 costs as
     much as one address.
@@ -37,7 +37,7 @@ class Excludes:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Excludes:
-        """Return the set that `texts` describe.
+        """Return the set described by `texts`.
 
         Each text is an address, a prefix or a range of any size, a domain, or `@FILE` with
         one of these a line. Raises UsageError for anything else, InputError for a file that
@@ -53,11 +53,11 @@ class Excludes:
         return bool(self._names) or any(self._sets.values())
 
     def has_address(self, version: int, number: int) -> bool:
-        """Say whether one address is excluded."""
+        """Tell whether an address is excluded."""
         return self._sets[version].has(number)
 
     def has_name(self, name: str) -> bool:
-        """Say whether a domain, or one above it, is excluded."""
+        """Tell whether a domain, or one above it, is excluded."""
         names = self._names
         while names:
             if name in names:
@@ -96,7 +96,7 @@ class _Intervals:
         return index >= 0 and number <= self._lasts[index]
 
     def up_to(self, number: int) -> int:
-        """Return how many members there are up to `number`, itself included."""
+        """Return how many members there are up to and including `number`."""
         index = bisect_right(self._firsts, number)
         if not index:
             return 0
@@ -117,9 +117,9 @@ class _Intervals:
 def parse_items(
     texts: Iterable[str], option: str, wanted: Callable[[Span | Name], bool] = lambda _: True
 ) -> Iterator[Name | Span]:
-    """Yield what the texts of an option describe, as for `Excludes.parse`, which says more.
+    """Yield the items in the texts of an option; see `Excludes.parse`.
 
-    `wanted`: whether an item may be suggested for a text that is none.
+    `wanted`: whether an item may be suggested for an invalid text.
     """
     for text in texts:
         for where, item in _items(text, option):
@@ -130,7 +130,7 @@ def parse_items(
 
 
 def _items(text: str, option: str) -> Iterator[tuple[str, str]]:
-    """Yield the items of one text, each with the words that say where it stands."""
+    """Yield the items of one text, each with its place for a message."""
     if not text.startswith("@"):
         yield "", text
         return

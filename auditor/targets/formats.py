@@ -33,12 +33,12 @@ __all__ = ["count_input", "read_input", "too_many"]
 
 _Format: TypeAlias = Literal["text", "csv", "json", "ndjson", "registry"]
 
-#: Octets at the beginning of an input in which its first item is looked for.
+#: Octets at the beginning of an input that are searched for its first item.
 _HEAD_OCTETS: Final = 1 << 20
 
 _STDIN: Final = "-"
 _NEW: Final = tuple.__new__
-# Numbers, since looking for one octet by its number is several times faster in bytes.
+# Numbers, since searching bytes for one octet by its number is several times faster.
 _SLASH, _DASH, _HASH, _COLON = b"/-#:"
 _LETTERS: Final = frozenset(string.ascii_letters.encode())
 _ARPA: Final = b".arpa"
@@ -50,14 +50,14 @@ _MIN_V6_NAME_CHARACTERS: Final = 64
 def read_input(
     source: InputSource, options: InputOptions, stdin: BinaryIO | None = None
 ) -> Iterator[Entry | None]:
-    """Yield the entries of a source, by its format; None when the input has to wait.
+    """Yield the entries of a source, by its format; None when no input is ready.
 
-    `stdin` stands in for the real one. Raises InputError as the readers do.
+    `stdin` replaces standard input. Raises InputError as the readers do.
     """
     form, chunks = _opened(source, options, stdin)
     if form == "text":
         return _text_entries(split_lines(chunks), source, options)
-    # Imported here since most lists are plain text, and JSON is not free to import.
+    # Imported here since most lists are plain text, and importing JSON takes time.
     if form == "csv":
         from auditor.targets.csv_rows import csv_entries  # noqa: PLC0415
 
@@ -74,7 +74,7 @@ def read_input(
 
 
 def count_input(source: InputSource, options: InputOptions, total: int, limit: int) -> int | None:
-    """Return `total` and the targets of a plain text; None for any other format, and with zones.
+    """Return `total` plus the targets of a plain text; None for other formats, and with zones.
 
     Raises TooManyTargetsError if that is over `limit`.
     """
@@ -134,7 +134,7 @@ def _pieces(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _is_json(item: bytes) -> bool:
-    """Tell whether a first line begins an array, or an object that goes on in the next line."""
+    """Tell whether a first line begins an array, or an object that continues in the next line."""
     if item.startswith(b"{"):
         return not item.endswith(b"}")
     return item.startswith(b"[") and item[1:].lstrip()[:1] in {b"", b"{", b'"', b"]"}
@@ -159,7 +159,7 @@ def _guess(item: bytes, options: InputOptions) -> _Format:
 def _text_entries(
     batches: Iterator[Lines], source: InputSource, options: InputOptions
 ) -> Iterator[Entry | None]:
-    """Yield the entries of lines of plain text; None for a wait."""
+    """Yield the entries of lines of plain text; None when no input is ready."""
     name, labels, slash = source.name, options.labels, options.slash
     line = 0
     for batch in batches:
@@ -189,7 +189,7 @@ def _undecoded(item: bytes, origin: Origin, error: str) -> Target:
 def _count_text(
     batches: Iterator[Lines], source: InputSource, options: InputOptions, total: int, limit: int
 ) -> int:
-    """Return `total` and the targets of a plain text; a plain line is not even parsed."""
+    """Return `total` plus the targets of a plain text; most lines are not even parsed."""
     line = 0
     for batch in batches:
         before = total

@@ -1,7 +1,7 @@
 """Refuses inputs without any target.
 
-A job whose list is empty by mistake must not look like one that found nothing wrong, nor replace
-the results of the day before.
+A job whose list is empty by mistake must not look like one without problems, nor replace the
+results of the day before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["first_targets", "nothing_given", "refuse_invalid", "require_target"]
 
 
 def refuse_invalid(arguments: Sequence[str], slash: SlashMeaning = "prefix") -> None:
-    """Raise UsageError for the first argument that is no target; `-` is standard input."""
+    """Raise UsageError for the first argument that is not a target; `-` is standard input."""
     for text in arguments:
         entry = read_item(text.strip(), Origin(), slash)
         if text != "-" and isinstance(entry, Target) and entry.kind == "invalid":
@@ -62,9 +62,9 @@ def require_target(stream: TargetStream, files: Sequence[str]) -> None:
 def nothing_given(
     stream: TargetStream, files: Sequence[str], first: Target | None = None
 ) -> InputError:
-    """Return the error for a stream that has been read and has not one target.
+    """Return the error for a stream that has been read and has no target.
 
-    `first`: the first line that is none, if it is known.
+    `first`: the first invalid line, if it is known.
     """
     names = ["standard input" if name == "-" else name for name in files]
     message = f"no target in {', '.join(names)}" if names else "no target"

@@ -1,8 +1,8 @@
 """Extracts the HELO names of sending hosts from logs, header fields and configurations.
 
-Reads the logs of Postfix (smtpd, postscreen), Exim and sendmail where they name a client that
-connects, Received and Received-SPF header fields, and the output of `postconf -n`. Everything else
-is skipped: log lines about deliveries name receivers, not senders.
+Reads lines of Postfix (smtpd, postscreen), Exim and sendmail logs about clients that connect,
+Received and Received-SPF header fields, and the output of `postconf -n`. Everything else is
+skipped: log lines about deliveries name receivers, not senders.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HeloUse", "helo_uses", "is_log_line"]
 
-#: Characters of a line with its continuation lines that are looked at.
+#: Characters of a line with its continuation lines that are read.
 _LINE_CHARACTERS: Final = 4_096
-#: Sessions of sendmail that are remembered until their client is named.
+#: Sessions of sendmail kept until their client is named.
 _MAX_SESSIONS: Final = 10_000
 #: Parameters of a configuration; Postfix has about a thousand.
 _MAX_PARAMETERS: Final = 10_000
-#: Parameters that may stand inside of one another.
+#: Depth to which parameters may refer to each other.
 _MAX_EXPANSIONS: Final = 10
 
 _IP: Final = r"(?:IPv6:)?([0-9A-Fa-f:.]{2,45})"
@@ -49,7 +49,7 @@ _SPF_HELO: Final = re.compile(r"\bhelo=\"?([^\s;\"]+)")
 
 _PARAMETER: Final = re.compile(r"^([a-z][a-z0-9_]*)\s*=\s*(.*)$")
 _REFERENCE: Final = re.compile(r"\$(?:\{([a-z0-9_]+)\}|\(([a-z0-9_]+)\)|([a-z0-9_]+))")
-#: Where the SMTP client of Postfix connects from; the public side of a NAT comes with it.
+#: Parameters with the addresses from which Postfix connects, behind a NAT too.
 _BIND: Final = ("smtp_bind_address", "smtp_bind_address6")
 _INTERFACES: Final = "inet_interfaces"
 _PROXIES: Final = "proxy_interfaces"
@@ -58,7 +58,7 @@ _HELO_NAME: Final = "smtp_helo_name"
 _POSTCONF: Final = {*_BIND, _INTERFACES, _PROXIES, _HOST_NAME, _HELO_NAME}
 
 
-#: How lines begin of which HELO names can be read, the HELO name itself left out.
+#: Beginnings of lines from which HELO names can be read, without the HELO name itself.
 _LOG_LINE: Final = re.compile(
     r"\b(?:postfix(?:/[\w-]+)+|sendmail|sm-mta|exim)\[\d+\]: |^\d{4}-\d\d-\d\d [\d:.]+ (?:.* )?H=|"
     r"^Received: |^(?:my|smtp_|inet_)[a-z_]+ = "
@@ -66,14 +66,14 @@ _LOG_LINE: Final = re.compile(
 
 
 class HeloUse(NamedTuple):
-    """A host that says a HELO name; either is "" where the text does not tell it."""
+    """A host and the HELO name it sends; either is "" where the text does not have it."""
 
     address: str
     helo: str
 
 
 def helo_uses(lines: Iterable[str]) -> Iterator[HeloUse]:
-    """Yield which host says which HELO name, for each time that the lines of a file tell.
+    """Yield host and HELO name for each line of a file that has them.
 
     A configuration of Postfix counts once for each address that it names, at the end.
     """
@@ -92,12 +92,12 @@ def helo_uses(lines: Iterable[str]) -> Iterator[HeloUse]:
 
 
 def is_log_line(text: str) -> bool:
-    """Tell whether a text looks like a line that `helo_uses` reads, or like its beginning."""
+    """Tell whether a text looks like a line that `helo_uses` reads, or the beginning of one."""
     return _LOG_LINE.search(text) is not None
 
 
 def _unfolded(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines with the lines that continue them: those that begin with white space."""
+    """Yield lines with their continuation lines: those that begin with white space."""
     whole = ""
     for line in lines:
         if line[:1] in {" ", "\t"} and whole:
@@ -118,7 +118,7 @@ def _logged(line: str, sessions: dict[str, str]) -> tuple[str, str] | None:
     if "helo=<" in line and (match := _POSTFIX.search(line)):
         return match[1], match[2]
     if " H=" in line and (match := _EXIM.search(line)) and not _EXIM_DELIVERY.search(line):
-        # The HELO name stands by itself in brackets unless it is that of the host.
+        # The HELO name is in brackets of its own unless it is the name of the host.
         return match[3], match[2] if match[2] is not None else match[1] or ""
     if (match := _SENDMAIL.search(line)) is None:
         return None
@@ -147,12 +147,12 @@ def _received(line: str) -> tuple[str, str] | None:
     if address_match is not None:
         return address_match[1], name
     literal = _LITERAL.match(first)
-    # Exim: the address takes the place of the name that it has not got.
+    # Exim writes the address in place of a missing name.
     return (literal[1], name if helo else "") if literal else None
 
 
 def _configured(parameters: dict[str, str]) -> Iterator[HeloUse]:
-    """Yield what a configuration of Postfix says of its SMTP client."""
+    """Yield the addresses and the HELO name of Postfix's SMTP client from its configuration."""
     value = parameters.get(_HELO_NAME, f"${_HOST_NAME}")
     for _ in range(_MAX_EXPANSIONS):
         value = _REFERENCE.sub(lambda match: parameters.get(match[match.lastindex or 0], ""), value)
@@ -168,7 +168,7 @@ def _configured(parameters: dict[str, str]) -> Iterator[HeloUse]:
 
 
 def _address(text: str) -> str:
-    """Return an address in its canonical form, "" for none and for that of the host itself."""
+    """Return an address in its canonical form, "" for no address or a loopback address."""
     parsed = parse_address(text)
     if parsed is None:
         return ""

@@ -28,15 +28,15 @@ __all__ = [
 HELO: Final = "helo"
 MAIL_FROM: Final = "mail_from"
 
-#: The columns that hold the target, the first one that is there. Case does not count, and a
-#: space or a hyphen is as good as an underscore: NetBox writes `IP Address`, phpIPAM `ip address`.
+#: Names of the target column; the first one present is used. Case is ignored, and a space or a
+#: hyphen equals an underscore: NetBox writes `IP Address`, phpIPAM `ip address`.
 _TARGET_COLUMNS: Final = ("target", "ip", "ip_address", "address", "prefix")
 TARGET_NAMES: Final = "target, ip, ip_address, address or prefix"
-#: Those in which IPAM programs write the addresses of interfaces, as `192.0.2.5/24`.
+#: Columns in which IPAM programs write the addresses of interfaces, as `192.0.2.5/24`.
 _INTERFACE_COLUMNS: Final = frozenset({"ip_address", "address"})
 
-#: The columns that hold the PTR name which an address is to have, the first one that is there.
-#: They are labels, too, so that a record tells what was expected.
+#: Names of the column with the expected PTR name; the first one present is used. It is a label,
+#: too, so that a record has the expected name.
 _EXPECTED_COLUMNS: Final = ("expected", "ptr")
 
 
@@ -53,15 +53,15 @@ class InputOptions(NamedTuple):
 
     @property
     def slash(self) -> SlashMeaning:
-        """What an address with a length stands for, where no column says otherwise."""
+        """The meaning of an address with a length, unless the column has another."""
         return "address" if self.interfaces else "prefix"
 
     def target_column(self, names: Sequence[str]) -> int:
-        """Return the place of the column that holds the target, -1 if there is none."""
+        """Return the index of the target column, -1 if there is none."""
         return _place(self.column, tuple(names))
 
     def slash_in(self, name: str) -> SlashMeaning:
-        """Return what an address with a length stands for in the target column of that name."""
+        """Return the meaning of an address with a length in the target column of that name."""
         if self.interfaces:
             return "address"
         return "either" if _plain(name) in _INTERFACE_COLUMNS else "prefix"
@@ -72,7 +72,7 @@ class InputOptions(NamedTuple):
         return self.column or TARGET_NAMES
 
 
-@lru_cache(maxsize=64)  # every object of a file has the same keys, as a rule
+@lru_cache(maxsize=64)  # mostly, all objects of a file have the same keys
 def _place(column: str, names: tuple[str, ...]) -> int:
     if column and column in names:
         return names.index(column)
@@ -83,7 +83,7 @@ def _place(column: str, names: tuple[str, ...]) -> int:
 
 @lru_cache(maxsize=64)  # as above
 def identity_name(wanted: str, names: tuple[str, ...]) -> str:
-    """Return the column or key that is `wanted` (`HELO` or `MAIL_FROM`), as it is spelt."""
+    """Return the column or key that is `wanted` (`HELO` or `MAIL_FROM`), as spelt in `names`."""
     return next((name for name in names if _plain(name) == wanted), wanted)
 
 
@@ -96,10 +96,10 @@ def row_entry(
     mail_from: tuple[str, ...] = (),
     labels: Mapping[str, str] = NO_LABELS,
 ) -> Entry:
-    """Return what a row gives whose target column has `text`.
+    """Return the target or span of a row whose target column has `text`.
 
-    `helo` is as it stands in the row, "" for none; `labels` win over those of `origin`, and
-    tell which PTR name is expected.
+    `helo` is the text in the row, "" for none; `labels` override those of `origin`, and have the
+    expected PTR name.
     """
     whole = Origin(
         origin.source,
@@ -127,16 +127,16 @@ def expected_name(labels: Mapping[str, str]) -> str:
 def legible(text: str) -> str:
     """Return text without lone surrogates: octets that are not UTF-8 are read as Windows-1252.
 
-    It is what spreadsheets write in western Europe and America.
+    Spreadsheets in western Europe and America write that encoding.
     """
     return text if text.isascii() else text.translate(_windows_1252())
 
 
 @cache
 def _windows_1252() -> dict[int, str]:
-    """Return the characters of Windows code page 1252, of ISO 8859-1 where that has none.
+    """Return the characters of Windows code page 1252, or of ISO 8859-1 where that has none.
 
-    They are by the octets as these are decoded with `surrogateescape`.
+    The keys are the octets as decoded with `surrogateescape`.
     """
     return {
         0xDC00 + octet: bytes((octet,)).decode("cp1252", "ignore") or chr(octet)

@@ -1,6 +1,6 @@
 """Parses one item of text: an address, prefix, range or domain.
 
-Nothing here knows of files or lines: any text gives an item or a TargetError.
+Independent of files and lines: any text gives an item or a TargetError.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ __all__ = [
 SHORTEST_V6_PREFIX: Final = 112
 MAX_V6_SPAN: Final = 1 << 128 - SHORTEST_V6_PREFIX
 
-#: How an item begins that is a zone: all addresses in it, for those who can read zones.
+#: Prefix of an item that is a zone: all addresses in it, where zones can be read.
 ZONE_TARGET: Final = "zone:"
 
-#: What an address with a length stands for. `prefix`: a prefix, and `192.0.2.5/24` is refused,
-#: since host bits are most often a slip. `either`: with host bits the address, without them
-#: the prefix. `address`: always the address, as on an interface.
+#: Meaning of an address with a length. `prefix`: a prefix, and `192.0.2.5/24` is refused, since
+#: host bits are mostly a mistake. `either`: with host bits the address, without them the prefix.
+#: `address`: always the address, as on an interface.
 SlashMeaning: TypeAlias = Literal["prefix", "either", "address"]
 
 _BITS: Final = {V4: 32, V6: 128}
@@ -63,11 +63,11 @@ _NEW: Final = tuple.__new__
 
 
 class _VagueError(TargetError):
-    """A text that is like no item: `item_hints` may know better what it is."""
+    """A text without the form of an item: `item_hints` may have a better message."""
 
 
 class _HostBitsError(TargetError):
-    """An address with a length: as a target there is an option that takes it for the address."""
+    """An address with a length and host bits: scans have an option that reads the address."""
 
 
 class SpanEntry(NamedTuple):
@@ -77,17 +77,17 @@ class SpanEntry(NamedTuple):
     origin: Origin
 
 
-#: What one line gives.
+#: The result of one input line.
 Entry: TypeAlias = "Target | SpanEntry"
 
 
 def read_item(text: str, origin: Origin, slash: SlashMeaning = "prefix") -> Entry:
     """Return the target, or the span of targets, that `text` is; never raises.
 
-    `text` carries no surrounding white space. What is no item becomes an invalid target.
+    `text` has no surrounding white space. A text that is not an item becomes an invalid target.
     """
     target: Target
-    if ":" not in text:  # the two cases that lists are made of
+    if ":" not in text:  # the two most common kinds
         try:
             if text[-1:] in _DIGITS:
                 inet_pton(AF_INET, text)  # takes the canonical form only
@@ -117,7 +117,7 @@ def single(span: Span, origin: Origin) -> Target:
 
 
 def invalid(text: str, origin: Origin, error: str) -> Target:
-    """Return the target that stands for a line that is none."""
+    """Return the target that represents an invalid line."""
     return Target(printable(text), "invalid", 0, origin, error)
 
 
@@ -128,11 +128,11 @@ def parse_item(
     slash: SlashMeaning = "prefix",
     wanted: Callable[[Span | Name], bool] = lambda _: True,
 ) -> Span | Name:
-    """Return what `text` says: an address, a prefix, a range (as a span) or a domain.
+    """Return the item `text`: an address, a prefix or a range as a span, or a domain.
 
-    The name of an address or a prefix in the reverse tree is that address or prefix.
-    Without `bounded` an IPv6 span may have any size. Raises TargetError with one printable
-    line that says what is wrong and what was expected; what it suggests is `wanted`.
+    The reverse name of an address or a prefix gives that address or prefix. Without `bounded` an
+    IPv6 span may have any size. Raises TargetError with one printable line: what is wrong and
+    what was expected; a suggestion must be `wanted`.
     """
     text = text.strip()
     try:
@@ -175,7 +175,7 @@ def _parse(text: str, *, bounded: bool, slash: SlashMeaning) -> Span | Name:
 
 
 def _is_wildcard(name: str) -> bool:
-    """Tell whether a domain is rather numbers with an x for any: 192.0.2.x."""
+    """Tell whether a text is an address with x as a wildcard, and no domain: 192.0.2.x."""
     labels = name.split(".")
     return (
         name.endswith(_WILDCARD)
@@ -185,7 +185,7 @@ def _is_wildcard(name: str) -> bool:
 
 
 def _parse_reverse(text: str, *, bounded: bool) -> Span:
-    """Return the address or the prefix that a name under in-addr.arpa or ip6.arpa is of."""
+    """Return the address or the prefix of a name under in-addr.arpa or ip6.arpa."""
     name = text.lower().removesuffix(".")
     prefix = reverse_prefix(name)
     if prefix is not None:
@@ -218,7 +218,7 @@ def _parse_prefix(text: str, *, bounded: bool, slash: SlashMeaning) -> Span:
     if slash == "address" or (slash == "either" and first & hosts):
         hosts, length = 0, str(bits)
     if first & hosts:
-        # Nearly always a slip: one address was meant, or another network.
+        # Nearly always a mistake: one address was meant, or another network.
         network = format_address(version, first & ~hosts)
         raise _HostBitsError(
             f"{quoted(text)} has host bits set; the network is {network}/{length}, "
@@ -228,7 +228,7 @@ def _parse_prefix(text: str, *, bounded: bool, slash: SlashMeaning) -> Span:
 
 
 def _span(text: str, prefix: Prefix, *, bounded: bool) -> Span:
-    """Return the addresses of a prefix, of IPv4-mapped ones those of IPv4."""
+    """Return the addresses of a prefix; IPv4-mapped ones as IPv4."""
     version, first, length = prefix
     hosts = (1 << _BITS[version] - length) - 1
     if version == V6 and length >= 8 * len(MAPPED_PREFIX) and first >> 32 == _MAPPED_NUMBER:

@@ -1,6 +1,6 @@
-"""Error messages for text that is no target: what is wrong, and what to write instead.
+"""Error messages for text that is not a target: what is wrong, and what to write instead.
 
-Loaded for wrong lines only. A suggestion is made only if it would be accepted.
+Loaded for invalid lines only. A suggestion is made only if it would be accepted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AFTER_AT: Final = re.compile(r"@([^@\s<>()\[\],;:?/#\"']+)")
 _SPF_TERM: Final = re.compile(
     r"[-+?~]?(?:ip4|ip6|a|mx|ptr|include|exists|redirect|exp)[:=](.*)", re.IGNORECASE
 )
-#: Terms that no address begins like: `a:` might be one.
+#: Beginnings of SPF terms that no address has; `a:` may begin an IPv6 address.
 _CLEAR_TERM: Final = re.compile(
     r"[-+?~]?(?:ip4|ip6|ptr|include|exists|redirect|exp)[:=]", re.IGNORECASE
 )
@@ -50,7 +50,7 @@ _ADDRESS: Final = re.compile(
     r"(?<![\w.:])(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}"
     r"(?:\.[0-9]{1,3}){0,3})(?![\w.]*\w)"
 )
-#: What stands around items in texts: also quotes of print, and characters that do not show.
+#: Characters around items in texts, including typographic quotes and invisible characters.
 _PUNCTUATION: Final = (
     " \t\"'`,;:|<>()[]{}"
     "\u00ab\u00bb\u2018\u2019\u201a\u201c\u201d\u201e"
@@ -60,7 +60,7 @@ _ASIDE: Final = re.compile(r"[\s,;|]")
 
 
 class _Fault(NamedTuple):
-    """What may be wrong, what was expected, and a text to write instead, "" for none.
+    """A possible fault, what was expected, and a text to write instead, "" for none.
 
     Unless `sure`, it is a fault only if that text is accepted.
     """
@@ -72,7 +72,7 @@ class _Fault(NamedTuple):
 
 
 def named_fault(text: str, accepts: Callable[[str], bool]) -> str:
-    """Return what is wrong with `text` and what was expected, "" if nothing better is known.
+    """Return what is wrong with `text` and what was expected, "" if nothing specific is known.
 
     `accepts` tells whether a text would be an item.
     """
@@ -86,7 +86,7 @@ def named_fault(text: str, accepts: Callable[[str], bool]) -> str:
 
 
 def _faults(text: str) -> Iterator[_Fault]:
-    """Yield what may be wrong, the likeliest first."""
+    """Yield possible faults, the likeliest first."""
     if text.startswith("zone:"):
         yield _Fault("is a zone, which scans read", f"{_EXPECTED} here")
     match = _SCHEME.match(text)
@@ -119,13 +119,13 @@ def _faults(text: str) -> Iterator[_Fault]:
 
 
 def _term_faults(text: str) -> Iterator[_Fault]:
-    """Yield what a term of an SPF record names, and then the host of a URL without its scheme."""
+    """Yield faults of terms of an SPF record, and then of a URL without its scheme."""
     match = _SPF_TERM.fullmatch(text)
     if match:
         complaint, expected = "is a term of an SPF record", "expected what it names"
         yield _Fault(complaint, expected, match[1], sure=False)
         host = match[1].partition("/")[0]
-        if parse_address(host) is None:  # what is left of a network is another one
+        if parse_address(host) is None:  # cutting the path off a network would give another address
             yield _Fault(complaint, expected, host, sure=False)
         if _CLEAR_TERM.match(text):
             yield _Fault(complaint)
@@ -136,7 +136,7 @@ def _term_faults(text: str) -> Iterator[_Fault]:
 
 
 def _letter_faults(text: str) -> Iterator[_Fault]:
-    """Yield what is wrong with the letters of a name, or what stands before it."""
+    """Yield faults in the letters of a name, or in a prefix before it."""
     plain = unicodedata.normalize("NFKC", text[:_MAX_SEARCHED_CHARACTERS]).replace("\u3002", ".")
     if plain != text:
         yield _Fault("has letters of another width", "expected plain ones", plain, sure=False)
@@ -149,7 +149,7 @@ def _letter_faults(text: str) -> Iterator[_Fault]:
 
 
 def _address_faults(text: str) -> Iterator[_Fault]:
-    """Yield the ways of writing addresses that are not read here."""
+    """Yield notations of addresses that are not accepted."""
     plain = _DASHES.sub("-", text)
     if plain != text and len(text) < _MAX_SEARCHED_CHARACTERS:
         dash = next(character for character in text if _DASHES.match(character))
@@ -174,13 +174,13 @@ def _address_faults(text: str) -> Iterator[_Fault]:
         yield _Fault("has dots between", "expected a range", f"{match[1]}-{match[2]}", sure=False)
     yield from _abridged(text)
     if _LEADING_ZEROS.fullmatch(text) and _PADDED.search(text):
-        # Some programs read such octets as octal numbers, so none is guessed.
+        # Some programs read these octets as octal numbers, so there is no suggestion.
         decimal = _PADDED.sub("", text)
         yield _Fault("has leading zeros", "expected decimal octets without them", decimal)
 
 
 def _abridged(text: str) -> Iterator[_Fault]:
-    """Yield what a prefix may be meant by that lacks octets, or its length."""
+    """Yield the prefix that a text without some octets, or without a length, may mean."""
     match = _SHORT_PREFIX.fullmatch(text)
     if match is None:
         return
@@ -219,7 +219,7 @@ def _host(text: str) -> str:
 
 
 def _addresses_in(text: str) -> str:
-    """Return the first addresses in a text, for a person; "" without any."""
+    """Return the first addresses in a text, for a message; "" without any."""
     hints: dict[str, None] = {}
     for match in _ADDRESS.finditer(text[:_MAX_SEARCHED_CHARACTERS]):
         if match[0] != "::" and parse_address(match[0]) is not None:

@@ -43,7 +43,7 @@ _NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]
 _OPENING: Final = frozenset({b"{", b"["})
 _CLOSING: Final = frozenset({b"}", b"]"})
 
-#: What changes the state of a splitter: outside of strings, and inside.
+#: Tokens that change the state of a splitter: outside of strings, and inside.
 _OUTSIDE: Final = re.compile(rb'[\[\]{},"\n]|[^\[\]{},"\s]+')
 _INSIDE: Final = re.compile(rb'["\\]')
 #: A whole object that holds no other, and no array: most elements of most arrays.
@@ -53,7 +53,7 @@ _FLAT_OBJECT: Final = re.compile(rb'\{(?:[^{}\[\]"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+
 def ndjson_entries(
     batches: Iterator[Lines], source: InputSource, options: InputOptions
 ) -> Iterator[Entry | None]:
-    """Yield what each line gives; None when the input has to wait."""
+    """Yield the target or span of each line; None when no input is ready."""
     line = 0
     for batch in batches:
         if not batch:
@@ -68,9 +68,9 @@ def ndjson_entries(
 def json_entries(
     chunks: Iterator[bytes], source: InputSource, options: InputOptions
 ) -> Iterator[Entry | None]:
-    """Yield what each element of an array gives, or each value; None when the input has to wait.
+    """Yield the target or span of each element of an array or value; None if no input is ready.
 
-    Raises InputError for an array that does not end: what follows is missing.
+    Raises InputError for an array without an end: the rest is missing.
     """
     splitter = _Splitter()
     for chunk in chunks:
@@ -87,8 +87,8 @@ def json_entries(
 class _Splitter:
     """Splits JSON into the elements of its arrays, and into the values beside them.
 
-    It counts brackets, and is content with all else: what is wrong with an element, its
-    reader says. An element is kept up to one octet more than may be read.
+    It counts brackets only; the reader of an element reports its faults. An element is kept up
+    to one octet over the limit.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class _Splitter:
             yield self._finish()
 
     def _take(self, token: bytes) -> bool:
-        """Take in a token outside of strings; return whether it ends an element."""
+        """Take a token outside of strings; return whether it ends an element."""
         if token == b"\n":
             self._keep(token)
             self._line += 1
@@ -154,7 +154,7 @@ class _Splitter:
         return token in _CLOSING and not self._depth
 
     def _string(self, data: bytes, position: int) -> tuple[int, bool]:
-        """Take in octets of a string; return the position behind them, and whether it ended."""
+        """Take octets of a string; return the position after them, and whether it ended."""
         if self._escaped:
             self._escaped = False
             self._append(data[position : position + 1])
@@ -184,7 +184,7 @@ class _Splitter:
 
 
 def _entry(text: bytes, origin: Origin, options: InputOptions) -> Entry:
-    """Return what one JSON value gives."""
+    """Return the target or span of one JSON value."""
     try:
         utf8, foreign = _as_utf8(text)
         if b"\\u" in utf8:
@@ -205,14 +205,14 @@ def _loaded(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        # RFC 8259 §6 knows no largest number, orjson does. As a label it keeps its text.
+        # Numbers have no limit in RFC 8259 §6, but one in orjson. A label keeps their text.
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(_TOKEN.sub(_smaller, text))
         raise TargetError(f"not JSON: {error}") from None
 
 
 def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
-    """Return an escape that stands for no character as the text that it is."""
+    """Return an escape of a lone surrogate as plain text."""
     return b"\\" + escape[0] if escape[1] else escape[0]
 
 
@@ -234,7 +234,7 @@ def _target_key(value: Any, options: InputOptions) -> str:
 
 
 def _check_target(key: str, target: Any, *, foreign: bool) -> None:
-    """Raise TargetError for a target that is no string, or in an encoding that is not known."""
+    """Raise TargetError for a target that is not a string, or in an unknown encoding."""
     if not isinstance(target, str):
         raise TargetError(f"{quoted(key)} is not a string")
     if foreign and not target.isascii():
@@ -244,7 +244,7 @@ def _check_target(key: str, target: Any, *, foreign: bool) -> None:
 def _object(
     item: dict[str, Any], exact: Mapping[str, str], key: str, origin: Origin, options: InputOptions
 ) -> Entry:
-    """Return what an object gives: as it was loaded, and with its values as they stand."""
+    """Return the target or span of an object, given as loaded and as text."""
     helo, senders = (identity_name(wanted, tuple(item)) for wanted in (HELO, MAIL_FROM))
     labels = {name: value for name, value in exact.items() if name not in {key, helo, senders}}
     return row_entry(
@@ -258,10 +258,10 @@ def _object(
 
 
 def _exact(item: dict[str, Any], text: bytes, key: str) -> Mapping[str, str]:
-    """Return the members of an object as they stand in its text.
+    """Return the members of an object with their values as in its text.
 
-    Strings are as they are, everything else is its text without white space. Raises
-    TargetError if `key` is there twice.
+    Strings are unescaped, every other value is its text without white space. Raises TargetError
+    if `key` occurs twice.
     """
     if (
         all(isinstance(value, str) for value in item.values())
@@ -290,7 +290,7 @@ def _exact(item: dict[str, Any], text: bytes, key: str) -> Mapping[str, str]:
 
 
 def _senders(value: Any, text: str) -> tuple[str, ...]:
-    """Return the MAIL FROM identities of an object: a string, a list of them, or what it is."""
+    """Return the MAIL FROM identities of an object: of a string, a list, or another value."""
     if value is None:
         return ()
     if isinstance(value, list) and all(isinstance(sender, str) for sender in value):
@@ -299,7 +299,7 @@ def _senders(value: Any, text: str) -> tuple[str, ...]:
 
 
 def _as_utf8(text: bytes) -> tuple[bytes, bool]:
-    """Return text in UTF-8, and whether it had not been."""
+    """Return text in UTF-8, and whether it was converted."""
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -1,8 +1,7 @@
 """Reads files and standard input as batches of lines, decompressed, of bounded length.
 
-`formats`, and the readers that it chooses, interpret the lines. An empty chunk or batch says that
-the input has nothing more for now, so that the callers can hand on what they have gathered; none
-is empty otherwise.
+`formats`, and the readers that it chooses, interpret the lines. An empty chunk or batch means that
+no input is ready, so that callers can pass on what they have gathered; none is empty otherwise.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ __all__ = [
     "split_lines",
 ]
 
-#: Octets in a line at most. Longer ones are invalid, and arrive cut to one octet more.
+#: Most octets in a line. Longer lines are invalid, and are cut to one octet more.
 MAX_LINE_OCTETS: Final = 1 << 16
 _CHUNK_OCTETS: Final = MAX_LINE_OCTETS
 _MAX_NAME_CHARACTERS: Final = 1024
@@ -57,14 +56,14 @@ _MAGIC: Final = {
     **{bytes((0x50 + number,)) + b"\x2a\x4d\x18": "zstd" for number in range(16)},
 }
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
-#: UTF-32 before UTF-16, whose little-endian mark it begins with.
+#: UTF-32 before UTF-16: its little-endian mark begins with that of UTF-16.
 _WIDE_MARKS: Final = {
     b"\xff\xfe\0\0": "utf-32-le",
     b"\0\0\xfe\xff": "utf-32-be",
     b"\xff\xfe": "utf-16-le",
     b"\xfe\xff": "utf-16-be",
 }
-_HASH: Final = ord("#")  # a number is found faster in bytes than bytes are
+_HASH: Final = ord("#")  # searching bytes for a number is faster
 _COMMENT: Final = re.compile(rb"(?:^|\s)#.*", re.DOTALL)
 
 
@@ -72,9 +71,9 @@ class InputSource(NamedTuple):
     """Something to read lines from.
 
     `name` as the user gave it, printable, `-` for standard input; `path` to open, "" for
-    standard input. A `live` source (standard input, a pipe, a terminal) can be read once
-    only and may keep its reader waiting. `form` and `packed` are the format and the
-    compression that the name promises: `guess` and "" if it promises none.
+    standard input. A `live` source (standard input, a pipe, a terminal) can be read only once
+    and may be slow. `form` and `packed` are the format and the compression by the name's suffix,
+    `guess` and "" without one.
     """
 
     name: str
@@ -85,7 +84,7 @@ class InputSource(NamedTuple):
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """The name of the source in messages."""
         return self.name if self.path else "standard input"
 
 
@@ -114,13 +113,14 @@ def locate(name: str, *, dash: bool = False) -> InputSource:
 def read_lines(source: InputSource, stdin: BinaryIO | None = None) -> Iterator[Lines]:
     """Yield the lines of `source` in batches, without line feeds and byte-order mark.
 
-    Raises InputError for what cannot be read, is damaged, or is not UTF-8 on its face.
+    Raises InputError for a source that cannot be read, is damaged, or has wide text that is not
+    valid UTF-16 or UTF-32.
     """
     yield from split_lines(read_content(source, stdin))
 
 
 def read_content(source: InputSource, stdin: BinaryIO | None = None) -> Iterator[bytes]:
-    """Yield what `source` holds in pieces, decompressed, without byte-order mark.
+    """Yield the content of `source` in pieces, decompressed, without byte-order mark.
 
     Raises InputError as `read_lines` does.
     """
@@ -136,7 +136,7 @@ def read_content(source: InputSource, stdin: BinaryIO | None = None) -> Iterator
 
 
 def bare(line: bytes) -> bytes:
-    """Return a line of plain text without its comment and the white space around."""
+    """Return a line of plain text without its comment and surrounding white space."""
     if _HASH in line:
         line = _COMMENT.sub(b"", line, count=1)
     return line.strip()
@@ -156,8 +156,8 @@ def _unreadable(name: str, error: OSError | ValueError) -> InputError:
 
 
 def _chunks(file: BinaryIO, source: InputSource) -> Iterator[bytes]:
-    """Yield what `file` holds as it comes; b"" when the next read would have to wait."""
-    # read1 gives what is there, where read would wait for the whole size.
+    """Yield the content of `file` as it arrives; b"" when the next read would block."""
+    # read1 returns the octets available, where read would wait for the whole size.
     read = getattr(file, "read1", file.read)
     poll = _poller(file) if source.live else None
     while True:
@@ -174,7 +174,7 @@ def _chunks(file: BinaryIO, source: InputSource) -> Iterator[bytes]:
 
 
 def _poller(file: BinaryIO) -> Callable[[int | None], object] | None:
-    """Return what tells, within some milliseconds, whether `file` can be read at once."""
+    """Return a function that waits up to a timeout (ms) until `file` can be read."""
     try:
         descriptor = file.fileno()
     except (OSError, AttributeError):  # not a file of the system: it never waits
@@ -185,7 +185,7 @@ def _poller(file: BinaryIO) -> Callable[[int | None], object] | None:
 
 
 def _content(chunks: Iterator[bytes], source: InputSource) -> Iterator[bytes]:
-    """Yield text as bytes: decompressed, without the mark that some editors put first."""
+    """Yield text as bytes: decompressed, without byte-order mark."""
     head, chunks = _headed(chunks, tuple(_MAGIC))
     packed = next((form for magic, form in _MAGIC.items() if head.startswith(magic)), "")
     if source.packed and not packed:
@@ -206,12 +206,12 @@ def _content(chunks: Iterator[bytes], source: InputSource) -> Iterator[bytes]:
 
 
 def _as_utf8(chunks: Iterator[bytes], encoding: str, source: InputSource) -> Iterator[bytes]:
-    """Yield wide text, as some spreadsheets write it, in UTF-8, its mark included."""
+    """Yield UTF-16 or UTF-32 text, as some spreadsheets write it, in UTF-8, with its mark."""
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         for chunk in chunks:
             text = decoder.decode(chunk).encode()
-            # UTF-8 may be half as long again, and pieces are no longer than a chunk.
+            # UTF-8 may be half as long again, and pieces may be no longer than a chunk.
             for start in range(0, len(text) or 1, _CHUNK_OCTETS):
                 if text or not chunk:
                     yield text[start : start + _CHUNK_OCTETS]
@@ -237,11 +237,11 @@ def _chain(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def split_lines(chunks: Iterator[bytes]) -> Iterator[Lines]:
-    """Yield the lines of what `read_content` yields, in batches."""
+    """Yield the lines of content from `read_content`, in batches."""
     rest = b""
     for chunk in chunks:
         lines = chunk.split(b"\n")
-        # What is over the limit is not kept: a line of a gigabyte costs no more than this.
+        # Octets over the limit are not kept: a line of a gigabyte costs no more than this.
         # Chunks are no longer than the limit, so that only the first line can be over it.
         lines[0] = (rest + lines[0])[: MAX_LINE_OCTETS + 1]
         rest = lines.pop()

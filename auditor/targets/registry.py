@@ -1,4 +1,4 @@
-"""Reads targets from files of the address registries: delegation statistics, objects.
+"""Reads targets from files of the RIRs: extended delegation statistics, database objects.
 
 The extended statistics of the RIRs have `registry|country|ipv4|192.0.2.0|256|date|status`
 with a count of addresses, or a prefix length for `ipv6`. Objects of a database (RPSL, RFC 2622)
@@ -39,7 +39,7 @@ _V4_ADDRESSES: Final = 1 << 32
 
 
 def registry_form(line: bytes) -> Literal["statistics", "objects", ""]:
-    """Return which file of a registry has `line` as its first one, "" for none."""
+    """Return the kind of registry file whose first line is `line`, "" for none."""
     if _STATISTICS.match(line):
         return "statistics"
     return "objects" if line.startswith(b"%") or _OBJECT.match(line) else ""
@@ -48,9 +48,9 @@ def registry_form(line: bytes) -> Literal["statistics", "objects", ""]:
 def registry_entries(
     batches: Iterator[Lines], source: InputSource, options: InputOptions
 ) -> Iterator[Entry | None]:
-    """Yield the addresses that each line is about; None for a wait.
+    """Yield the addresses of each line; None when no input is ready.
 
-    What is no line of such a file is read as plain text.
+    Other lines are read as plain text.
     """
     line = 0
     for batch in batches:
@@ -73,7 +73,7 @@ def registry_entries(
 
 
 def _whole(text: str) -> str:
-    """Return a prefix with the octets that were left out."""
+    """Return a prefix with its omitted octets filled in."""
     if not _SHORT_PREFIX.fullmatch(text):
         return text
     network, _, length = text.partition("/")

@@ -1,6 +1,6 @@
 """Spans of addresses as numbers, and their canonical text in bulk.
 
-No parsing of items here: `item` does that. `span_targets` is the hot path of a scan.
+`item` parses the text of items. `span_targets` is on the hot path of a scan.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def span_targets(version: int, first: int, count: int, origin: Origin) -> list[T
             for tail in table[low : low + take]
         ]
         if version == V6 and not first & 0xFFFF:
-            # A last group of 0 may be part of the zeros that `::` stands for.
+            # A last group of 0 may be among the zeros that `::` replaces.
             targets[-take] = Target(format_address(V6, first), "ip", V6, origin)
         first += take
         count -= take
@@ -60,7 +60,7 @@ def span_targets(version: int, first: int, count: int, origin: Origin) -> list[T
 
 
 def _shared_v6(number: int) -> tuple[str, tuple[str, ...]]:
-    """Return what the texts of a run of 256 addresses share, and the table of their tails.
+    """Return the common start of the texts of 256 addresses in a row, and their endings.
 
     With a last group other than 0 the zeros that `::` replaces are among the seven groups
     before it (RFC 5952 §4.2.3), so everything up to the last colon is the same.

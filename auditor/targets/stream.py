@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_TARGETS", "TargetStream", "ZoneEntries"]
 
-#: Returns what is in a zone: given `zone:NAME`, and the line that it is from.
+#: Returns the targets in a zone, given `zone:NAME` and the line that it is from.
 ZoneEntries: TypeAlias = "Callable[[str, Origin], Iterable[Entry]]"
 
-#: Targets in a run at most, unless told otherwise: a /8.
+#: Default limit of targets in a run: a /8.
 MAX_TARGETS: Final = 1 << 24
 
-#: Addresses of a span that are looked up together among those that came before.
+#: Addresses of a span that are checked for repetition together.
 _PIECE_ADDRESSES: Final = 1 << 20
 
 _STDIN: Final = "-"
@@ -43,9 +43,9 @@ class TargetStream:
     An argument is an address, a prefix, a range or a domain; `-`, among arguments or
     files, is standard input. `excludes` are left out and counted in `excluded`. More than
     `max_targets` raise TooManyTargetsError. `options`: how items are read; `unique`: whether a
-    target that comes up again is left out, and counted in `repeated`. `stdin` stands in for
-    the real one. `items`, as of `from_items`, come first. `zones` returns the targets in
-    a zone given as `zone:NAME`; without it, that is no target.
+    repeated target is left out, and counted in `repeated`. `stdin` replaces standard input.
+    `items`, as of `from_items`, come first. `zones` returns the targets in a zone given as
+    `zone:NAME`; without it, that is an invalid target.
     """
 
     def __init__(
@@ -87,41 +87,41 @@ class TargetStream:
     ) -> TargetStream:
         """Return a stream of the items of an iterable, read once and only as needed.
 
-        An item is a `Target`, or anything whose `str()` is what an argument may be: a
-        string, an address or a network of `ipaddress`. A blank string is an invalid target.
+        An item is a `Target`, or anything whose `str()` is a valid argument: a string, an
+        address or a network of `ipaddress`. A blank string is an invalid target.
         """
         items = [targets] if isinstance(targets, str) else targets
         return cls((), excludes=excludes, max_targets=max_targets, items=items, zones=zones)
 
     @property
     def total(self) -> int | None:
-        """How many targets `blocks` yields, without excludes; None if it is not known.
+        """How many targets `blocks` yields, without excludes; None if unknown.
 
-        That is before `check_inputs`, and if anything comes from standard input, a pipe or an
-        iterable that is no list or tuple. Then `blocks` may also wait for its input, and
-        belongs in a thread of its own.
+        It is unknown before `check_inputs`, and if any input is standard input, a pipe or an
+        iterable that is neither list nor tuple. Then `blocks` may also block on its input, and
+        should run in a thread of its own.
         """
         return self._total
 
     @property
     def excluded(self) -> int:
-        """How many targets were left out up to now."""
+        """How many targets were excluded so far."""
         return self._excluded
 
     @property
     def repeated(self) -> int:
-        """How many targets were left out up to now because they had come up before."""
+        """How many repeated targets were left out so far."""
         return self._repeated
 
     @property
     def invalid(self) -> int:
-        """How many invalid targets there were up to now."""
+        """How many invalid targets there were so far."""
         return self._invalid
 
     def check_inputs(self) -> None:
-        """Read all that can be read twice, to find out that it can, and how much it is.
+        """Read all inputs that can be read twice, to check and to count them.
 
-        Raises InputError for what cannot be read, TooManyTargetsError for too much of it.
+        Raises InputError for an input that cannot be read, TooManyTargetsError.
         Does nothing when called again.
         """
         if self._sources is not None:
@@ -145,10 +145,10 @@ class TargetStream:
         self._sources = sources
 
     def blocks(self, skip: int = 0) -> Iterator[Block]:
-        """Yield the targets after the first `skip` in blocks, all of them full but the last.
+        """Yield the targets after the first `skip` in full blocks, except for the last.
 
-        Where the input keeps us waiting, what is there is yielded before the wait, as it is
-        before InputError or TooManyTargetsError. The counters count skipped targets, too.
+        When no input is ready, the targets read so far are yielded in a shorter block, as they
+        are before InputError or TooManyTargetsError. The counters count skipped targets, too.
         """
         block: Block = []
         try:
@@ -179,16 +179,16 @@ class TargetStream:
             yield block
 
     def entries(self, skip: int = 0) -> Iterator[Entry | None]:
-        """Yield the targets after the first `skip`, spans of addresses whole; None for a wait.
+        """Yield the targets after the first `skip`, whole spans of addresses as one entry.
 
-        Otherwise as `blocks`.
+        None when no input is ready. Otherwise as `blocks`.
         """
         self.check_inputs()
         self._forget()
         return self._admitted(skip)
 
     def _admitted(self, skip: int) -> Iterator[Entry | None]:
-        """Yield the entries without what is excluded or skipped; None for a wait."""
+        """Yield the entries without excluded and skipped targets; None when no input is ready."""
         total = 0
         for entry in self._distinct(self._entries()):
             if entry is None:
@@ -215,7 +215,7 @@ class TargetStream:
                 skip = 0
 
     def _size(self, entry: Entry) -> int:
-        """Return how many targets an entry gives, and count those it does not."""
+        """Return how many targets an entry gives, and count the excluded and invalid ones."""
         excludes = self._excludes
         if isinstance(entry, Target):
             if entry.kind == "invalid":
@@ -240,14 +240,14 @@ class TargetStream:
                 yield from read_input(source, self._options, self._stdin)
 
     def _distinct(self, entries: Iterable[Entry | None]) -> Iterable[Entry | None]:
-        """Return the entries, those of zones among them, and each once if that is wanted."""
+        """Return the entries, with zones replaced by their targets, each once if `unique`."""
         if self._zones is not None:
             entries = self._with_zones(entries, self._zones)
         return self._new(entries) if self._unique else entries
 
     @staticmethod
     def _with_zones(entries: Iterable[Entry | None], zones: ZoneEntries) -> Iterator[Entry | None]:
-        """Yield the entries, in place of a zone what is in it."""
+        """Yield the entries, with zones replaced by their targets."""
         for entry in entries:
             if (
                 isinstance(entry, Target)
@@ -275,12 +275,12 @@ class TargetStream:
                         yield SpanEntry(new, entry.origin)
 
     def _forget(self) -> None:
-        """Begin to count anew."""
+        """Reset the counters."""
         self._excluded = self._invalid = self._repeated = 0
         self._seen = SeenTargets()
 
     def _given(self, items: Iterable[object], position: int = 1) -> Iterator[Entry]:
-        """Yield what arguments, or the items that a program gives, are."""
+        """Yield the entries of arguments, or of the items of a program."""
         options = self._options
         for number, item in enumerate(items, position):
             if isinstance(item, Target):
@@ -290,7 +290,7 @@ class TargetStream:
                 yield read_item(str(item).strip(), origin, options.slash)
 
     def _count_source(self, source: InputSource, total: int) -> int:
-        """Return `total` and the targets of a file. Raises TooManyTargetsError."""
+        """Return `total` plus the targets of a file. Raises TooManyTargetsError."""
         if self._excludes is None and not self._unique:
             counted = count_input(source, self._options, total, self._limit)
             if counted is not None:
@@ -298,14 +298,14 @@ class TargetStream:
         return self._count(read_input(source, self._options), total)
 
     def _count(self, entries: Iterable[Entry | None], total: int) -> int:
-        """Return `total` and the targets of `entries`. Raises TooManyTargetsError."""
+        """Return `total` plus the targets of `entries`. Raises TooManyTargetsError."""
         for entry in self._distinct(entries):
             if entry is not None:
                 total = self._add(entry, total)[0]
         return total
 
     def _add(self, entry: Entry, total: int) -> tuple[int, int]:
-        """Return `total` with the targets of an entry, and how many these are."""
+        """Return `total` plus the targets of an entry, and their number."""
         size = self._size(entry)
         total += size
         if total > self._limit:
@@ -314,7 +314,7 @@ class TargetStream:
 
 
 def _pieces(span: Span) -> Iterator[Span]:
-    """Yield a span in pieces, so that what is over the limit is found out in good time."""
+    """Yield a span in pieces, so that an excess over the limit is found early."""
     version, first, last = span
     for start in range(first, last + 1, _PIECE_ADDRESSES):
         yield Span(version, start, min(start + _PIECE_ADDRESSES - 1, last))

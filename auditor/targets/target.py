@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK_SIZE", "NO_LABELS", "Block", "Kind", "Origin", "Target"]
 
-#: Targets in a block at most: the unit of work, of back-pressure, of order.
+#: Most targets in a block, the unit of work, of back-pressure and of order.
 BLOCK_SIZE: Final = 256
 
 Kind: TypeAlias = Literal["ip", "domain", "invalid"]
@@ -37,7 +37,7 @@ class Target(NamedTuple):
     """One thing to audit.
 
     `text` is canonical: an address in its RFC 5952 form, a domain in lower-case A-labels;
-    for an invalid target the line as it stood, made printable. `version` is 4, 6 or 0.
+    for an invalid target the line, made printable. `version` is 4 or 6 for addresses, else 0.
     """
 
     text: str

@@ -1,9 +1,9 @@
-"""Remembers targets, so that each is audited once (`--unique`), in bounded memory.
+"""The set of targets seen so far, so that each is audited once (`--unique`), in little memory.
 
 IPv4 addresses are kept exactly: 65,536 neighbours share a set, of two octets for each address
 or, from 4,096 on, of one bit. IPv6 addresses and domains are kept as digests of 80 bits, in
-about nine octets each: among 16 million targets one is taken for another in one run out of
-8,000 million. So 16 million targets take 50 MB if they are IPv4 addresses, else 170 MB.
+about nine octets each: with 16 million targets, two of them collide in one run out of 8,000
+million. So 16 million targets take 50 MB if they are IPv4 addresses, else 170 MB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["SeenTargets"]
 
 _SLOT_BITS: Final = 16
 _SLOT_NUMBERS: Final = 1 << _SLOT_BITS
-#: Members from which on a bit for each of 65,536 numbers takes less than two octets a member.
+#: Members above which a bit for each of 65,536 numbers takes less than two octets a member.
 _MIN_DENSE_MEMBERS: Final = _SLOT_NUMBERS // 16
 
 _DIGEST_OCTETS: Final = 10
@@ -35,14 +35,14 @@ _KEPT_OCTETS: Final = _DIGEST_OCTETS - _KEY_OCTETS
 
 
 class SeenTargets:
-    """The targets that have come up."""
+    """The targets seen so far."""
 
     def __init__(self) -> None:
         self._v4: dict[int, _Numbers] = {}
         self._digests: dict[bytes, bytearray] = {}
 
     def add_target(self, target: Target) -> bool:
-        """Take in a target; return whether it is new."""
+        """Add a target; return whether it is new."""
         address = parse_address(target.text) if target.kind == "ip" else None
         if address is None:
             return self._add(target.text.encode())
@@ -50,7 +50,7 @@ class SeenTargets:
         return any(self._new(Span(version, number, number)))
 
     def add_span(self, span: Span) -> Iterator[Span]:
-        """Take in addresses, and yield those that are new, neighbours as one span."""
+        """Add addresses, and yield those that are new, neighbours as one span."""
         pending: Span | None = None
         for start, end in self._new(span):
             if pending is not None and pending.last + 1 == start:
@@ -63,7 +63,7 @@ class SeenTargets:
             yield pending
 
     def _new(self, span: Span) -> Iterator[tuple[int, int]]:
-        """Yield the new numbers of a span as ranges, first and behind the last, in order."""
+        """Yield the new numbers of a span as ranges (start, end), end excluded, in order."""
         version, first, last = span
         if version != V4:
             for number in range(first, last + 1):
@@ -83,7 +83,7 @@ class SeenTargets:
         kept = self._digests.setdefault(digest[:_KEY_OCTETS], bytearray())
         tail = digest[_KEY_OCTETS:]
         place = kept.find(tail)
-        while place >= 0 and place % _KEPT_OCTETS:  # across two of them
+        while place >= 0 and place % _KEPT_OCTETS:  # a match across two digests
             place = kept.find(tail, place + 1)
         if place >= 0:
             return False
