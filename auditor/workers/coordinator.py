@@ -1,7 +1,7 @@
 """Coordinator: divides a scan into shards for workers, and writes their lines in input order.
 
-It takes the place of `Scan`. Other workers redo the shards of one that dies, one at a time: so,
-should the next worker die as well, it is known which shard is to blame.
+It replaces `Scan`. Other workers redo the shards of a worker that dies, one at a time: if the next
+worker dies as well, the shard is known to be the cause.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _log = logging.getLogger("auditor")
 _MAX_SHARDS_AHEAD: Final = 2  #: shards that are read before a worker takes them
 _MAX_DEATHS: Final = 3  #: workers that may die over a shard before its targets are given up
 
-#: Results that wait for their turn, at most: in shards per place for one, and in octets.
+#: Most results that wait to be written, in shards per place for one, and in octets.
 _MAX_WAITING_SHARDS: Final = 3
 _MAX_WAITING_OCTETS: Final = 64 << 20
 
-#: The turn of no shard: there is a gap in front of what follows.
+#: The next shard to write is none: one was cut off, so that the lines after it cannot follow.
 _NO_TURN: Final = -1
 
-_FATE_TIMEOUT_S: Final = 3.0  #: until it is known what became of a worker whose work was cancelled
+_FATE_TIMEOUT_S: Final = 3.0  #: for a pool to notice the end of a worker whose work was cancelled
 _COMMAND_TIMEOUT_S: Final = 10.0  #: for workers to take a command
 _CUT_OFF_TIMEOUT_S: Final = 1.0  #: for workers to give back what they have of shards cut off
 
@@ -123,7 +123,7 @@ class Coordinator:
             await self._cut_off()
             raise
         finally:
-            # Whatever ended the run: what has been finished in order is still written.
+            # Whatever ended the run, lines that are finished in order are still written.
             reader.close()
             self._over = True
             self._lines.set()
@@ -138,7 +138,7 @@ class Coordinator:
             raise not_audited(self.given_up)
 
     def finish_early(self) -> None:
-        """End early: no more targets are taken in, what is under way is finished."""
+        """Start no more targets; finish those in progress."""
         self.stopped = True
         self._news.set()
 
@@ -146,7 +146,7 @@ class Coordinator:
         """Do nothing: when `audit_targets` is cancelled, the workers drop their shards."""
 
     def counters(self) -> dict[str, int | None]:
-        """Return the questions and queries of all workers up to their last results."""
+        """Return the counts of questions and queries of all workers up to their last results."""
         return self._totals.counters()
 
     @property
@@ -156,16 +156,16 @@ class Coordinator:
 
     @property
     def open_targets(self) -> int:
-        """How many targets are under way, or finished and not yet written."""
+        """How many targets are in progress, or finished and not yet written."""
         held = self._held.values()
         return sum(
             held_shard.shard.size for held_shard in held if held_shard.worker or held_shard.result
         )
 
-    # --- Giving out shards
+    # --- Assigning shards
 
     async def _cut_off(self) -> None:
-        """Have workers give back what they have finished of their shards."""
+        """Make workers return the finished part of their shards."""
         self.stopped = True
         with suppress(TimeoutError):
             async with asyncio.timeout(_CUT_OFF_TIMEOUT_S):
@@ -242,7 +242,7 @@ class Coordinator:
             self._assign(held, least)
 
     def _take_shard(self, reader: ThreadReader[Shard], workers: int) -> HeldShard | None:
-        """Take a shard that is to be done, if there is one and room for more."""
+        """Take the next shard to assign, if there is one and room for its result."""
         while (
             len(self._held) < MAX_SHARDS_PER_WORKER * workers * (1 + _MAX_WAITING_SHARDS)
             and self._waiting_octets < _MAX_WAITING_OCTETS
@@ -274,7 +274,7 @@ class Coordinator:
         if self._over or number not in self._assigned.get(name, ()):
             return
         if future.cancelled():
-            # By a scheduler that has lost the worker, or is gone itself: it will be known soon.
+            # Cancelled by a scheduler that has lost the worker, or is gone: known soon.
             asyncio.get_running_loop().call_later(_FATE_TIMEOUT_S, self._on_dropped, held, name)
             return
         self._news.set()
@@ -287,7 +287,7 @@ class Coordinator:
             self._on_worker_lost(held, str(error) or self._pool.exit_reason(name))
         except AuditorError as error:
             self._error = error
-        except Exception as error:  # noqa: BLE001 - whatever a worker stumbles over
+        except Exception as error:  # noqa: BLE001 - any error in a worker
             self._error = WorkersError(f"{name}: {type(error).__name__}: {error}")
         else:
             self._totals.add_result(result)
@@ -326,7 +326,7 @@ class Coordinator:
         self._lines.set()
 
     async def _close_pool(self) -> None:
-        """Have the workers forget the run, and close the pool."""
+        """Make the workers close the run, and close the pool."""
         try:
             await self._wait_for_command(
                 self._pool.send_command(set(self._pool.workers()), self._run, "close")
@@ -334,10 +334,10 @@ class Coordinator:
         finally:
             await self._pool.end_workers()
 
-    # --- Taking in lines
+    # --- Writing lines
 
     async def _keep_writing(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Write what is finished as its turn comes, up to the first shard that is not whole."""
+        """Write finished shards in order, up to the first that is incomplete."""
         while True:
             await self._lines.wait()
             self._lines.clear()
@@ -352,7 +352,7 @@ class Coordinator:
             if self._over:
                 break
         if self._parts is not None:
-            # What was cut off is a part as well, and so is what is whole behind it.
+            # An incomplete shard is a part as well, and so are complete shards after it.
             for _, held in sorted(self._held.items()):
                 await self._put(self._parts, held)
 
@@ -372,7 +372,7 @@ class Coordinator:
             self._waiting_octets -= sum(map(len, result.frames))
 
     async def _put(self, parts: PartWriter, held: HeldShard) -> None:
-        """Put a shard's part in place, and count all that is in it."""
+        """Write a shard's part, and count all records in it."""
         if held.result is not None and held.result.tally.records:
             await parts.put_part(held.shard, held.result, held.failed, held.begun)
             self.tally.add_tally(held.result.tally)
@@ -382,7 +382,7 @@ class Coordinator:
     async def _write_frames(
         self, result: Result, write: Callable[[bytes], Awaitable[None]]
     ) -> None:
-        """Write lines that have been counted; what is not even given to `write` is taken back."""
+        """Write lines that have been counted; subtract lines that are not passed to `write`."""
         unpack = zstandard.ZstdDecompressor().decompress
         frames = iter(result.frames)
         try:

@@ -1,7 +1,7 @@
-"""A pool of Dask workers: the machines that a scheduler of `distributed` knows.
+"""A pool of Dask workers: those of a scheduler of `distributed`, on other machines.
 
-The client has an executor for each worker, bound to it. Which worker gets a shard is decided by
-the run and not by the scheduler: limits are divided and deaths counted by worker.
+The client has an executor for each worker, bound to it. The run assigns shards to workers, not the
+scheduler, since limits are divided and deaths counted by worker.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ T = TypeVar("T")
 
 _log = logging.getLogger("auditor")
 
-#: Addresses that the library takes: it would refuse others only after it has half started.
+#: Forms of address that the library accepts: it refuses others only after it has half started.
 _ADDRESS: Final = re.compile(
     r"((tcp|tls|ucx|wss?)://)?(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]+):[0-9]{1,5}/?"
 )
 
-#: How often the list of workers is fetched.
+#: Seconds between fetches of the list of workers.
 _POLL_INTERVAL_S: Final = 1.0
 
-#: How long the scheduler may take to answer, and its workers to take a command.
+#: Seconds that the scheduler may take to answer, and its workers to take a command.
 _SCHEDULER_TIMEOUT_S: Final = 15.0
 _COMMAND_TIMEOUT_S: Final = 5.0
 
-#: Loggers of the library: a scheduler that is gone is reported here.
+#: Loggers of the library, muted: this file reports a scheduler that is gone.
 _MUTED_LOGGERS: Final = ("client", "core", "comm.tcp", "batched")
 
 
 class DaskPool:
     """The workers of the scheduler at `address`; they may come and go.
 
-    Raises UsageError for what is no address.
+    Raises UsageError for an invalid address.
     """
 
     def __init__(self, address: str) -> None:
@@ -62,7 +62,7 @@ class DaskPool:
     async def start_workers(self, changed: Callable[[], None]) -> None:
         """Connect. Raises UsageError without the library, WorkersError without a scheduler."""
         try:
-            from distributed import Client  # noqa: PLC0415 - for those who have a cluster
+            from distributed import Client  # noqa: PLC0415 - for runs on a cluster
         except ImportError as error:
             raise UsageError(
                 "scheduler: needs the package distributed: pip install 'auditor[cluster]'"
@@ -93,13 +93,13 @@ class DaskPool:
         return self._workers
 
     def exit_reason(self, name: str) -> str:
-        """Return all that is known of a worker that is gone: the scheduler gives no reason."""
+        """Return that a worker is gone: the scheduler gives no reason."""
         return f"{name} is gone"
 
     async def send_command(
         self, names: Collection[str], run: str, command: Command | Quota
     ) -> None:
-        """Send it to workers; those that do not answer are found to be gone at the next poll."""
+        """Send a command to workers; the next poll finds out which of them are gone."""
         alive = [name for name in names if name in self._workers]
         if alive and self.error is None:
             with suppress(OSError, TimeoutError):
@@ -131,7 +131,7 @@ class DaskPool:
     async def _poll(self) -> bool:
         """Fetch the list of workers; return whether it has changed."""
         client = self._client
-        # One that reconnects has lost all that was under way.
+        # A worker that reconnects has lost its shards.
         alive = client.status == "running"
         if alive:
             try:
@@ -141,7 +141,7 @@ class DaskPool:
             except (OSError, TimeoutError):
                 alive = False
         if not alive:
-            self.error = WorkersError(f"scheduler {self._address} is gone; --resume goes on")
+            self.error = WorkersError(f"scheduler {self._address} is gone; --resume continues")
             return True
         if names == set(self._workers):
             return False
@@ -156,7 +156,7 @@ class DaskPool:
 class _Seceding(Executor):
     """A client's executor for one worker, whose calls do not take up the worker's threads.
 
-    Several shards are under way on a worker, however many threads it was started with.
+    Several shards are in progress on a worker, however many threads it was started with.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -167,14 +167,14 @@ class _Seceding(Executor):
         return self._executor.submit(_call_outside_pool, fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in Executor
-        """Give up what the worker does."""
+        """Cancel the calls that the worker runs."""
         del cancel_futures
         self._executor.shutdown(wait=wait)
 
 
 def _call_outside_pool(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Call something outside of the worker's pool of threads (runs in a worker)."""
-    from distributed import secede  # noqa: PLC0415 - there, since a worker runs this
+    """Call `fn` outside of the worker's thread pool; runs in the worker."""
+    from distributed import secede  # noqa: PLC0415 - imported in the worker
 
     secede()  # type: ignore[no-untyped-call]
     return fn(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What the engines of all workers have counted and found, up to their last results."""
+"""Counters and server limits of the engines of all workers, up to their last results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["EngineTotals"]
 
 
 class _Report(NamedTuple):
-    """What one engine said last; later ones have a higher serial number."""
+    """The latest report of one engine: the one with the highest serial number."""
 
     serial: int
     counters: Mapping[str, int | None]
@@ -25,26 +25,26 @@ _NOTHING = _Report(0, {}, {})
 
 
 class EngineTotals:
-    """Sums over the engines of a run: their counters, and what servers bear."""
+    """Sums over the engines of a run: their counters, and the limits of servers."""
 
     def __init__(self) -> None:
         self._reports: dict[str, _Report] = {}
 
     def add_result(self, result: Result) -> None:
-        """Take over what an engine says with a result."""
+        """Take the counters and server limits that come with a result."""
         if result.serial > self._reports.get(result.engine, _NOTHING).serial:
             report = _Report(result.serial, result.counters, result.server_limits)
             self._reports[result.engine] = report
 
     def counters(self) -> dict[str, int | None]:
-        """Return the questions and queries of all engines."""
+        """Return the counts of questions and queries of all engines."""
         total: Counter[str] = Counter()
         for report in self._reports.values():
             total.update({name: count or 0 for name, count in report.counters.items()})
         return dict(total)
 
     def server_limits(self) -> dict[str, dict[str, int | str]]:
-        """Return what servers bear from all engines together: each finds a part of it."""
+        """Return the limits of servers for all engines together: each engine finds its share."""
         total: dict[str, dict[str, int | str]] = {}
         for report in self._reports.values():
             for server, server_limits in report.server_limits.items():

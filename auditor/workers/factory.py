@@ -27,7 +27,7 @@ def make_scan(stream: TargetStream, settings: Settings) -> AnyScan:
 def make_coordinator(
     stream: TargetStream, settings: Settings, parts: PartWriter | None = None
 ) -> Coordinator:
-    """Return a scan that is divided into shards, by whatever workers."""
+    """Return a scan that is divided into shards, by any kind of workers."""
     # Each pool is imported when it is needed: most runs need none.
     from auditor.workers.coordinator import Coordinator  # noqa: PLC0415 - see above
 

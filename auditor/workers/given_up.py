@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["give_up_shard", "not_audited"]
 
-#: What is known of every question.
+#: The answer to every question.
 _UNKNOWN = Answer("UNREACHABLE")
 
 

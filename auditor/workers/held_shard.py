@@ -21,7 +21,7 @@ class PartWriter(Protocol):
     pace: float | None
 
     def existing_part(self, shard: Shard) -> Tally | None:
-        """Return the counts of the records that are there and need not be made again.
+        """Return the counts of the existing records, which need not be made again.
 
         They are those of its first targets, or of all.
         """
@@ -30,9 +30,9 @@ class PartWriter(Protocol):
     async def put_part(
         self, shard: Shard, result: Result, failed: str = "", begun: Tally | None = None
     ) -> None:
-        """Put a part in place; `failed`: why nothing is known of its targets.
+        """Write a part; `failed`: why nothing is known of its targets.
 
-        `begun`: the counts of the records that are there, to which `result` adds.
+        `begun`: the counts of the existing records, to which `result` adds.
         """
         ...
 

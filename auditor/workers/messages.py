@@ -19,7 +19,7 @@ __all__ = ["Command", "Quota", "Result", "ShardTask"]
 
 
 class Quota(NamedTuple):
-    """A worker's part of the limits that hold for the whole run; the highest `epoch` counts."""
+    """A worker's share of the limits of the whole run; the highest `epoch` applies."""
 
     epoch: int = 0
     concurrency: int | None = None
@@ -42,13 +42,13 @@ class ShardTask(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came of a shard.
+    """The result of a shard.
 
     `frames`: its records in order, packed with zstd, each frame whole lines that stand
     alone. There are fewer records than targets, the first ones, if the shard was cut off: the
-    run was told to stop, or `error` is why the engine cannot go on. `counters`: all that
-    `engine` has asked so far, and `server_limits` what it has found that servers bear, of which
-    those with the highest `serial` count.
+    run is stopping, or `error` says why the engine cannot continue. `counters`: the queries of
+    `engine` so far, and `server_limits` the limits of servers that it has found; those with the
+    highest `serial` apply.
     """
 
     number: int
@@ -61,6 +61,6 @@ class Result(NamedTuple):
     server_limits: Mapping[str, Mapping[str, int | str]] = MappingProxyType({})
 
 
-#: `stop`: take in no more targets; `drop`: give back at once what is finished in order; `close`:
-#: forget the run.
+#: `stop`: start no more targets; `drop`: return at once the records finished in order; `close`:
+#: the run has ended.
 Command = Literal["stop", "drop", "close"]

@@ -1,7 +1,7 @@
 """An output in parts: one file for each shard, and a manifest that lists them.
 
-At every moment the folder is a result that can be read: parts are whole, and the manifest lists
-them in the order of the input.
+At any time the folder is a readable result: parts are complete, and the manifest lists them in the
+order of the input.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def part_name(number: int) -> str:
 
 
 class PartedOutput:
-    """Takes the parts of a run into the folder `output`, and knows those that are there.
+    """Writes the parts of a run to the folder `output`, and lists the existing ones.
 
     `found` counts the records in those that were not made again; `clock` gives seconds.
     """
@@ -62,12 +62,12 @@ class PartedOutput:
     def __init__(self, output: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.found = 0
         self._output = output
-        #: Returns the manifest as of now; set by whoever keeps it.
+        #: Returns the manifest as of now; set by the manifest's writer.
         self.content: Callable[[str], dict[str, Any]] | None = None
         self.pace: float | None = None
         self._clock = clock
         self._existing: set[str] = set()
-        #: Of the parts in place, what a manifest says of each, by their numbers.
+        #: The manifest's entries of the existing parts, by their numbers.
         self._notes: dict[int, dict[str, Any]] = {}
         self._next = 0.0
         self._listing = threading.Lock()
@@ -76,10 +76,10 @@ class PartedOutput:
     def open_folder(
         self, settings: Settings, identity: Identity, *, overwrite: bool, resume: bool
     ) -> Mapping[str, Any] | FinishedOutput | None:
-        """Make ready for a run; return the manifest that it goes on from, or how that ended.
+        """Prepare for a run; return the manifest that it continues, or of its finished run.
 
-        Raises UsageError for what is there and may not be touched or gone on with; then, and
-        when all is done, the folder is closed.
+        Raises UsageError for existing results that may not be replaced or cannot be resumed;
+        then, and when the run has finished already, the folder is closed.
         """
         self.folder = open_folder(self._output)
         try:
@@ -101,13 +101,13 @@ class PartedOutput:
         if not parts and MANIFEST not in names:
             return None
         if overwrite:
-            # The list goes first: what it names has to be there.
+            # The manifest is removed first: the parts that it lists must exist.
             for name in sorted({MANIFEST} & names) + sorted(parts):
                 folder.remove_file(name)
             return None
         if not resume:
             raise UsageError(
-                f"{folder.name}/: has results in it; --resume goes on with them, "
+                f"{folder.name}/: contains results; --resume continues them, "
                 "--overwrite starts anew"
             )
         earlier = self._read(names)
@@ -126,7 +126,7 @@ class PartedOutput:
         return earlier
 
     def _read(self, names: set[str]) -> Mapping[str, Any]:
-        """Return the manifest that is there. Raises UsageError if it is none."""
+        """Return the existing manifest. Raises UsageError if it is missing or invalid."""
         content: Any = None
         if MANIFEST in names:
             try:
@@ -143,7 +143,7 @@ class PartedOutput:
 
     @property
     def size(self) -> int:
-        """How many records the parts have that a manifest would list now."""
+        """The number of records in the parts that the manifest lists."""
         return sum(note["records"] for note in self._notes.values())
 
     def existing_part(self, shard: Shard) -> Tally | None:
@@ -161,12 +161,12 @@ class PartedOutput:
                 f"{name}; --overwrite starts anew"
             )
         if name not in self._existing or (note is not None and note.get("failed")):
-            # It is listed as what it is until another one is in its place.
+            # It stays listed as it is until it is replaced.
             return None
         if note is not None and note["records"] == shard.size:
             tally: Tally | None = _noted(note)
         else:
-            # It was cut off, or is not listed yet.
+            # It is incomplete, or not listed yet.
             tally = self._counted(name, shard)
         if tally is None or not tally.records:
             self._notes.pop(shard.number, None)
@@ -182,21 +182,21 @@ class PartedOutput:
 
     @property
     def unwritten(self) -> bytes:
-        """Nothing: what is in no part has not been counted."""
+        """No lines: those that are in no part have not been counted."""
         return b""
 
     def sync(self) -> None:
-        """Do nothing: a part is synced when it is put in place."""
+        """Do nothing: a part is synced when it is written."""
 
     def discard(self) -> None:
         """Do nothing: there is no part."""
 
     def close_output(self) -> None:
-        """Let go of the folder."""
+        """Close the folder."""
         self.folder.close_folder()
 
     def finish_output(self, last: Callable[[], object]) -> None:
-        """Call `last`. Raises InputError if there are parts behind the last shard."""
+        """Call `last`. Raises InputError if there are parts after the last shard."""
         more = sum(note["records"] for number, note in self._notes.items() if number > self._last)
         if more:
             raise InputError(
@@ -225,7 +225,7 @@ class PartedOutput:
     async def put_part(
         self, shard: Shard, result: Result, failed: str = "", begun: Tally | None = None
     ) -> None:
-        """Put a part in place. Raises OutputError.
+        """Write a part. Raises OutputError.
 
         `begun`: the counts of the records that it holds, to which `result` adds.
         """
@@ -243,7 +243,7 @@ class PartedOutput:
             )
 
     def _put(self, name: str, frames: Sequence[bytes], begun: bool) -> None:  # noqa: FBT001 - in a thread
-        """Write a part: the lines in `frames`, behind those that are there if it was `begun`."""
+        """Write a part: the lines in `frames`, after its existing ones if it was `begun`."""
         if begun:
             lines = pack_lines()
             lines.add_lines(_unpacked(self.folder.read_file(name)))
@@ -253,7 +253,7 @@ class PartedOutput:
         self.folder.write_file(name, b"".join(frames))
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
-        """Put the manifest in place, `content` and the parts; in any thread. Raises OutputError."""
+        """Write the manifest, `content` and the parts, in any thread. Raises OutputError."""
         with self._listing:
             notes = [note for _, note in sorted(self._notes.copy().items())]
             whole = {**content, "parts": [note["part"] for note in notes], "shards": notes}
@@ -277,7 +277,7 @@ class FolderManifestWriter(ManifestWriter):
     def __init__(
         self, parts: PartedOutput, settings: Settings, identity: Identity, scan: AnyScan
     ) -> None:
-        # Of the folder's own name there may be none: `./`, a URL.
+        # The folder may have no name of its own: `./`, a URL.
         super().__init__(Path("parts"), settings, identity, scan)
         self.path = parts.path / MANIFEST
         self._parts = parts
@@ -285,12 +285,12 @@ class FolderManifestWriter(ManifestWriter):
         parts.content = self.content
 
     def start_session(self) -> None:
-        """Write the manifest of a run that begins, or goes on. Raises UsageError or OutputError."""
+        """Write the manifest of a run that starts or resumes. Raises UsageError, OutputError."""
         self._listed = self._parts.size
         try:
             self.write_manifest(self.content(RUNNING))
         except OutputError as error:
-            # Before it, nothing has been written there: it may be a folder of somebody else's.
+            # Nothing has been written before: the folder may belong to somebody else.
             raise not_made(str(error), error.__cause__) from error
         self._keep_room()
 
@@ -298,7 +298,7 @@ class FolderManifestWriter(ManifestWriter):
         """Return the manifest as of now, without the parts. On the loop of the scan."""
         self._before = min(self._parts.found, self._scan.tally.records)
         if self._earlier:
-            # It may have made parts that it did not come to list.
+            # The session may have written parts that it did not list before it ended.
             *before, last = self._earlier
             records = max(self._listed, self._parts.found) - sum(
                 session.records for session in before
@@ -308,11 +308,11 @@ class FolderManifestWriter(ManifestWriter):
         return {**super().content(how), "output": self._parts.folder.name}
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
-        """Put the manifest in place, in any thread. Raises OutputError."""
+        """Write the manifest, in any thread. Raises OutputError."""
         self._parts.write_manifest(content)
 
     def withdraw(self) -> None:
-        """Take the manifest away: there is no part."""
+        """Remove the manifest: there is no part."""
         with suppress(OutputError):
             self._parts.folder.remove_file(MANIFEST)
 
@@ -329,7 +329,7 @@ def _number(part: str) -> int:
 
 
 def _is_manifest(content: Any) -> bool:
-    """Tell whether something read from a file is what `write_manifest` has put there."""
+    """Tell whether content read from a file has the form that `write_manifest` writes."""
     if not isinstance(content, dict):
         return False
     parts, notes = content.get("parts"), content.get("shards")
@@ -355,7 +355,7 @@ def _is_counts(value: Any) -> bool:
 
 
 def _noted(note: Mapping[str, Any]) -> Tally:
-    """Return the counts that a manifest notes of a part."""
+    """Return the counts of a part from its entry in a manifest."""
     tally = Tally()
     tally.records = note["records"]
     for name in _COUNTERS:

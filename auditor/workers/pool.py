@@ -22,11 +22,11 @@ __all__ = ["InProcessPool", "NotBegunError", "WorkerPool"]
 
 
 class NotBegunError(BrokenExecutor):
-    """A worker is gone, and had not begun with what it was given."""
+    """A worker ended before it had begun the call."""
 
 
 class WorkerPool(Protocol):
-    """The workers that there are now, by name; the calls of a worker that is gone fail.
+    """The current workers, by name; the calls of a worker that is gone fail.
 
     `error`: why there will never be another worker; None as long as there may be.
     """
@@ -34,18 +34,18 @@ class WorkerPool(Protocol):
     error: AuditorError | None
 
     async def start_workers(self, changed: Callable[[], None]) -> None:
-        """Start workers; from now on `changed` is called, on the loop, when they change.
+        """Start workers; afterwards `changed` is called, on the loop, when they change.
 
-        Raises AuditorError if there can be none.
+        Raises AuditorError if none can be started.
         """
         ...
 
     def workers(self) -> Mapping[str, Executor]:
-        """Return the workers that there are now."""
+        """Return the current workers."""
         ...
 
     def exit_reason(self, name: str) -> str:
-        """Return in a few words why a worker is gone."""
+        """Return why a worker is gone, as a phrase for a message."""
         ...
 
     async def send_command(
@@ -67,23 +67,23 @@ class InProcessPool:
         self._executor = ThreadPoolExecutor(MAX_SHARDS_PER_WORKER, "auditor-shard")
 
     async def start_workers(self, changed: Callable[[], None]) -> None:
-        """Do nothing: the worker is there."""
+        """Do nothing: the worker is this process."""
 
     def workers(self) -> Mapping[str, Executor]:
         """Return the only worker."""
         return {"this process": self._executor}
 
     def exit_reason(self, name: str) -> str:
-        """Return what is never needed: with this process the caller is gone, too."""
+        """Return a text that is never shown: the caller is this process."""
         return f"{name} is gone"
 
     async def send_command(
         self, names: Collection[str], run: str, command: Command | Quota
     ) -> None:
-        """Send it to this process."""
+        """Carry out the command in this process."""
         if names:
             await asyncio.to_thread(send_command, run, command)
 
     async def end_workers(self) -> None:
-        """Let the threads end: the run has been closed before."""
+        """End the threads: the run has been closed before."""
         await asyncio.to_thread(self._executor.shutdown)

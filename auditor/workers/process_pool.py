@@ -1,8 +1,8 @@
 """A pool of worker processes on this machine.
 
 Each process is an executor of its own: if it dies, only its own shards are lost, and another
-process replaces it. It notices the end of its parent, for whatever reason, when the pipe between
-them closes.
+process replaces it. When its parent ends, for whatever reason, the pipe between them closes and the
+process ends.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ T = TypeVar("T")
 
 _log = logging.getLogger("auditor")
 
-#: How many processes in a row may end before they are ready, in each place of the pool.
+#: Processes in a row that may end before they are ready, for each place in the pool.
 _MAX_FAILED_STARTS: Final = 3
 
-#: How long a process may take to end by itself.
+#: Seconds that a process may take to end by itself.
 _EXIT_TIMEOUT_S: Final = 3.0
 
-#: For how long a message of one process is not repeated for others.
+#: Seconds during which the same message of other processes is not repeated.
 _REPEAT_INTERVAL_S: Final = 5.0
 
 
 class WorkerProcess(Executor):
-    """One process that runs what it is given, each call in a thread of its own.
+    """One process that runs calls, each in a thread of its own.
 
-    `on_end` is called, in some thread, when it has ended; by then all that it held has
-    failed with BrokenExecutor, or with NotBegunError. `on_log` is given what it logs: level,
-    text, and what a `LogRecord` has besides.
+    `on_end` is called, in some thread, when it has ended; by then all of its calls have failed
+    with BrokenExecutor, or with NotBegunError. `on_log` is given its log messages: level, text,
+    and the extra attributes of the `LogRecord`.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class WorkerProcess(Executor):
         self._lock = threading.Lock()
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            # What this process can import, the child can, and nothing else: with -c alone it
-            # would look into the working directory first, whoever can write to that.
+            # The child has the import path of this process: with -c alone it would import from
+            # the working directory first, which others may be able to write to.
             code = (
-                # As in `auditor.cli`: nothing that the import of modules makes is garbage.
+                # As in `auditor.cli`: importing modules makes no garbage.
                 "import gc; gc.set_threshold(100_000); "
                 f"import sys; sys.path[:] = {sys.path!r}; "
                 "from auditor.workers.worker_process import serve_calls; "
@@ -88,7 +88,7 @@ class WorkerProcess(Executor):
         self._reader.start()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Have the process call `fn`, which like its arguments can be pickled."""
+        """Make the process call `fn`, which must be picklable, as must its arguments."""
         future: Future[T] = Future()
         with self._lock:
             if self.exit_reason:
@@ -97,7 +97,7 @@ class WorkerProcess(Executor):
             number = next(self._numbers)
             self._futures[number] = future
             future.set_running_or_notify_cancel()
-            # If nobody listens any more, the reader says so.
+            # If the process has ended, `_read` fails the call.
             with suppress(OSError):
                 self._pipe.send_bytes(pickle.dumps((number, fn, args, kwargs)))
         return future
@@ -108,7 +108,7 @@ class WorkerProcess(Executor):
         with suppress(OSError):
             self._process.send_signal(signal.SIGCONT)
         with self._lock, suppress(OSError):
-            # It sees the end of the pipe; ours is closed when it has closed its own.
+            # The process reads the end of the pipe, and closes its end; then we close ours.
             self._half_close()
         if wait:
             self._reader.join(_EXIT_TIMEOUT_S)
@@ -189,7 +189,7 @@ class ProcessPool:
             raise self.error
 
     def workers(self) -> Mapping[str, Executor]:
-        """Return those that live."""
+        """Return the running processes."""
         return self._workers
 
     def exit_reason(self, name: str) -> str:
@@ -199,7 +199,7 @@ class ProcessPool:
     async def send_command(
         self, names: Collection[str], run: str, command: Command | Quota
     ) -> None:
-        """Send it to processes; one that ends need not take it."""
+        """Send a command to processes; one that is ending need not take it."""
         sent = [
             asyncio.wrap_future(self._workers[name].submit(send_command, run, command))
             for name in names
@@ -224,7 +224,7 @@ class ProcessPool:
         self._workers[f"process {process.pid}"] = process
 
     def _on_log(self, level: int, text: str, extra: Mapping[str, Any]) -> None:
-        """Log what a process has to say, unless another one has just said the same."""
+        """Log a message of a process, unless another has just logged the same."""
         now = time.monotonic()
         last = self._logged_at.get(text)
         self._logged_at = {
@@ -248,7 +248,8 @@ class ProcessPool:
             return
         self._failed_starts = 0 if process.ready else self._failed_starts + 1
         if self._failed_starts >= _MAX_FAILED_STARTS * self._size:
-            self.error = WorkersError(f"workers: they end before they begin: {process.exit_reason}")
+            why = process.exit_reason
+            self.error = WorkersError(f"workers: processes end before they are ready: {why}")
         if self.error is None:
             self._add()
         self._changed()

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Quotas", "pace_of"]
 
-#: Queries that a target takes as a rule: PTR, address, policy.
+#: Queries that most targets take: PTR, A or AAAA, TXT.
 _QUERIES_A_TARGET: Final = 3
 
 
 def pace_of(settings: Settings) -> float | None:
-    """Return how many targets a second a worker gets done at most, None if no rate says so."""
+    """Return the most targets per second of a worker, None without a rate limit."""
     rate = allowed_rate(settings.qps, settings.server_qps, len(settings.servers))
     return None if rate is None else rate / _QUERIES_A_TARGET / settings.workers
 
 
 class Quotas:
-    """Which workers may work, `names`, and the limits of each of them: `quota`."""
+    """The workers that may work, `names`, and the limits of each of them: `quota`."""
 
     def __init__(self, pool: WorkerPool, run: str, settings: Settings) -> None:
         self.names: AbstractSet[str] = frozenset()
@@ -69,10 +69,10 @@ class Quotas:
 
 
 def _server_qps(settings: Settings) -> float | None:
-    """Return the limit of each server; where one is public, that of public resolvers."""
+    """Return the rate limit of each server; if one is public, that of public resolvers."""
     if settings.server_qps is not None or settings.zones is not None:
         return settings.server_qps
     servers: Sequence[Server] = settings.servers
-    with suppress(AuditorError):  # the workers will say it
+    with suppress(AuditorError):  # the workers report it
         servers = servers or system_servers()
     return PUBLIC_QPS if any(map(is_public, servers)) else None

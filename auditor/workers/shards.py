@@ -1,8 +1,8 @@
 """Cuts a run into shards: contiguous, of sizes that depend only on their number.
 
 So two runs over the same input have the same shards, on any number of machines and after any
-interruption, and an existing part need not be made again. A shard carries prefixes as prefixes
-and lists of plain targets as columns: it is small, and cheap to send.
+interruption, and an existing part need not be made again. A shard has prefixes as prefixes and
+lists of plain targets as columns: it is small, and cheap to send.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Shard", "cut_shards", "digest", "shard_size", "unpack"]
 
-#: The first shards are small, so that the first record is there soon and a few thousand
-#: targets already keep several workers busy; four of each size, up to one that takes a worker
-#: about a second. Runs that go on for hours are cut into larger ones, lest there be too many.
+#: The first shards are small, so that the first record comes soon and a few thousand targets
+#: keep several workers busy; four of each size, up to one that takes a worker about a second.
+#: Runs of hours are cut into larger ones, to limit their number.
 _FIRST_SIZE_TARGETS: Final = 2048
 _SHARDS_OF_EACH_SIZE: Final = 4
 _USUAL_SIZE_TARGETS: Final = 32_768
 _LARGER_FROM: Final = ((128, 131_072), (64, 65_536))
 
-#: Where a rate says how long a shard takes, seconds that it may: nothing of it is seen before
-#: its end, and a run that is killed loses it. Longer for those of runs that go on for hours.
+#: Under a rate limit, seconds that a shard may take: it is written only at its end, and a run
+#: that is killed loses it. Longer in runs of hours.
 _SHARD_DURATION_S: Final = 2.0
 _LONGER_FROM: Final = ((1024, 60.0), (256, 10.0))
 
@@ -56,7 +56,7 @@ class Shard(NamedTuple):
     """A contiguous slice of a run's targets.
 
     `number` counts from 0; `size` is the number of targets; `shown` names the first and the
-    last of them for a person; `packed` is what `unpack` takes.
+    last of them in messages; `packed` is the form that `unpack` reads.
     """
 
     number: int
@@ -68,7 +68,7 @@ class Shard(NamedTuple):
 def shard_size(number: int, pace: float | None = None) -> int:
     """Return how many targets shard `number` has, unless it is the last.
 
-    `pace`: how many a second a worker gets done at most, None if no rate says so.
+    `pace`: the most targets per second of a worker, None without a rate limit.
     """
     size = next(
         (size for start, size in _LARGER_FROM if number >= start),
@@ -87,8 +87,8 @@ def cut_shards(
 ) -> Iterator[Shard]:
     """Yield what `TargetStream.entries` does as shards, as it is read.
 
-    With `at_waits`, a shard also ends where the input keeps us waiting, so that what has
-    arrived is audited meanwhile. Raises what the entries raise, after what was read before.
+    With `at_waits`, a shard also ends where the input is slow, so that the targets read so far
+    are audited meanwhile. Raises what the entries raise, after yielding those before.
     """
     cutter = _ShardCutter(pace)
     try:
@@ -135,7 +135,7 @@ class _ShardCutter:
                 yield self.last_shard()
 
     def last_shard(self) -> Shard:
-        """Return what has been gathered as the next shard."""
+        """Return the gathered entries as the next shard."""
         entries, self._entries = self._entries, []
         shown = _first_text(entries[0])
         if self.size > 1:
@@ -204,7 +204,7 @@ def _origin(values: tuple[Any, ...]) -> Origin:
 
 
 def unpack(shard: Shard, skip: int = 0) -> Iterator[Block]:
-    """Yield the targets of a shard but the first `skip` in blocks, all full but the last."""
+    """Yield the targets of a shard except the first `skip`, in full blocks but for the last."""
     block: Block = []
     for targets in _pieces(_packed(shard)):
         if skip:
@@ -233,7 +233,7 @@ def _packed(shard: Shard) -> list[_Packed]:
 
 
 def _pieces(packed: list[_Packed]) -> Iterator[Block]:
-    """Yield targets in order, a block's worth at a time at most."""
+    """Yield targets in order, at most a block at a time."""
     for piece in packed:
         if len(piece) == 1:
             ((text, kind, version, origin, error),) = piece

@@ -1,8 +1,8 @@
 """The worker of this process: audits the shards that it is given, of any number of runs.
 
 It has an event loop in a thread of its own, since the caller's thread serves a pipe or a cluster's
-scheduler. An engine is kept from shard to shard. When the last run is closed, neither the thread
-nor anything at module level is left.
+scheduler. An engine is kept from shard to shard. Closing the last run ends the thread and clears
+the state of the module.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ __all__ = ["audit_shard", "end_worker", "send_command"]
 
 T = TypeVar("T")
 
-#: After how long the engine of a run is closed that sends no more shards and has not said so.
+#: Seconds without shards or a `close` command after which the engine of a run is closed.
 _IDLE_TIMEOUT_S: Final = 600.0
 
-#: How long the loop may take to end.
+#: Seconds that the loop may take to end.
 _JOIN_TIMEOUT_S: Final = 2.0
 
 
 class _Worker:
-    """The runs that this process works for, and the loop that it does so on."""
+    """The runs that this process works for, and their event loop."""
 
     def __init__(self) -> None:
         self._worker_runs: dict[str, WorkerRun] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._resting: AsyncExitStack | None = None
-        #: Calls that have not come to their end, and the closing of runs that were forgotten.
+        #: Calls in progress, and the closing of runs that have ended.
         self._calls: set[Future[Any]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._loop = new_loop()
@@ -60,7 +60,7 @@ class _Worker:
         return bool(self._worker_runs or self._calls or self._closing)
 
     def run_on_loop(self, call: Coroutine[Any, Any, T]) -> Future[T]:
-        """Begin a call on the loop; the lock is held, so the worker does not end before it."""
+        """Start a call on the loop; the lock is held, so the worker does not end before it."""
         future = asyncio.run_coroutine_threadsafe(call, self._loop)
         self._calls.add(future)
         future.add_done_callback(self._on_ended)
@@ -90,7 +90,7 @@ class _Worker:
                 )
 
     async def send_command(self, run: str, command: Command | Quota) -> None:
-        """Carry out a command of a run; nothing if the run is not known here."""
+        """Carry out a command of a run; do nothing if the run is unknown."""
         worker_run = self._worker_runs.get(run)
         if worker_run is None:
             return
@@ -133,7 +133,7 @@ class _Worker:
         self.wait_for_thread()
 
     def end_thread(self) -> None:
-        """End the thread, which has nothing to do any more."""
+        """End the thread, which has no more work."""
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def wait_for_thread(self) -> None:
@@ -141,17 +141,17 @@ class _Worker:
         self._thread.join(_JOIN_TIMEOUT_S)
 
 
-#: This process's worker, as long as there is a run for it: at most one. Calls come from outside,
-#: through a pipe or by a scheduler, and share nothing else.
+#: This process's only worker, None without a run. A global, since calls come through a pipe or
+#: from a scheduler, and share nothing else.
 _current: list[_Worker] = []
-#: Held while a worker is made, given a shard, or found to have nothing to do.
+#: Held while a worker is made, given a shard, or found to be idle.
 _lock: Final = threading.RLock()
 
 
 def audit_shard(task: ShardTask) -> Result:
-    """Audit a shard in this process, and wait until that is done.
+    """Audit a shard in this process, and wait for the result.
 
-    Raises AuditorError if the engine cannot work, UsageError if the run is another version's.
+    Raises AuditorError if the engine cannot work, UsageError if the run has another version.
     """
     if task.version != __version__:
         raise UsageError(f"a worker has auditor {__version__}, the run is by {task.version}")
@@ -164,7 +164,7 @@ def audit_shard(task: ShardTask) -> Result:
 
 
 def send_command(run: str, command: Command | Quota) -> None:
-    """Have this process's worker carry out a command of a run, and wait until it has."""
+    """Make this process's worker carry out a command of a run, and wait until it has."""
     with _lock:
         if not _current:
             return
@@ -177,7 +177,7 @@ def send_command(run: str, command: Command | Quota) -> None:
 
 
 def end_worker() -> None:
-    """End this process's worker, whatever it is doing."""
+    """End this process's worker at once."""
     with _lock:
         workers, _current[:] = _current[:], []
     for worker in workers:
@@ -185,7 +185,7 @@ def end_worker() -> None:
 
 
 def _release(worker: _Worker) -> None:
-    """End a worker if it has nothing to do any more: the next shard makes another."""
+    """End a worker if it is idle: the next shard makes another."""
     with _lock:
         if not worker.busy and worker in _current:
             _current.remove(worker)

@@ -1,6 +1,6 @@
-"""What a worker process of `process_pool` does: runs calls from a pipe, ignores Ctrl-C and SIGTERM.
+"""Worker process of `process_pool`: runs calls from a pipe, ignores Ctrl-C and SIGTERM.
 
-It ends when its parent closes the pipe, or is gone.
+It ends when its parent closes the pipe or ends.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ BEGUN: Final = -3
 
 
 class _LogForwarder(logging.Handler):
-    """Passes log records on to the parent, which can show them."""
+    """Passes log records on to the parent, which shows them."""
 
     def __init__(self, send: Callable[[object], None]) -> None:
         super().__init__()
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send level, text and event; the text is no template any more."""
+        """Send level, formatted text, and event."""
         kept = ("event", "fields")
         extra = {name: getattr(record, name) for name in kept if hasattr(record, name)}
         self._send((LOGGED, (record.levelno, record.getMessage(), extra), None))
 
 
 def serve_calls(handle: int) -> None:
-    """Run the calls that the pipe brings, each in a thread, until the parent closes it.
+    """Run the calls that arrive on the pipe, each in a thread, until the parent closes it.
 
-    Ctrl-C and SIGTERM are ignored: they reach all processes at once, and the parent knows what
-    to do.
+    Ctrl-C and SIGTERM are ignored: they reach all processes at once, and the parent handles
+    them.
     """
     code = 1  # after an unhandled exception
-    # As in `auditor.cli`: the interpreter would go on to free all objects, one by one.
+    # As in `auditor.cli`: the interpreter would free all objects, one by one.
     atexit.register(lambda: os._exit(code))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -71,7 +71,7 @@ def serve_calls(handle: int) -> None:
             send((number, None, _portable(error)))
 
     _log.addHandler(_LogForwarder(send))
-    _log.setLevel(logging.INFO)  # the parent knows what anybody wants to know
+    _log.setLevel(logging.INFO)  # the parent selects the levels to show
     send((READY, None, None))
     with suppress(OSError, EOFError):
         while True:
@@ -82,7 +82,7 @@ def serve_calls(handle: int) -> None:
 
 
 def _portable(error: BaseException) -> BaseException:
-    """Return the error, or one that says the same and can be pickled."""
+    """Return the error, or one with the same message that can be pickled."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - made a moment ago
     except Exception:  # noqa: BLE001 - whatever it is that cannot be pickled

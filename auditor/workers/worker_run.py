@@ -1,4 +1,4 @@
-"""A run in a worker: one engine and one cache, shared by several shards under way.
+"""A run in a worker: one engine and one cache, shared by several shards in progress.
 
 Shards read their targets one after the other; while one waits for slow answers, the next starts.
 """
@@ -43,19 +43,19 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_SHARDS_PER_WORKER", "WorkerRun", "pack_lines"]
 
-#: Shards under way in a worker at most: one that takes in targets, others that wait for
-#: the answers of slow servers.
+#: Most shards in progress in a worker: one that reads targets, others that wait for the answers
+#: of slow servers.
 MAX_SHARDS_PER_WORKER: Final = 4
 
-#: Targets that each of them may have under way.
+#: Targets that each of them may have in progress.
 _MAX_OPEN_TARGETS: Final = 12_288
 
-#: Dense enough at the least CPU time: records are much alike.
+#: Level with the least CPU time: records are similar, so it compresses well enough.
 _ZSTD_LEVEL: Final = 1
 
 
 def pack_lines() -> LinePacker:
-    """Return what packs the lines of a shard: the same lines give the same octets."""
+    """Return a packer of the lines of a shard: the same lines give the same octets."""
     return LinePacker(zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress)
 
 
@@ -69,7 +69,7 @@ class _AdjustableEngine(Protocol):
 
 
 class WorkerRun:
-    """A run in this process: its engine, its cache, and the shards under way."""
+    """A run in this process: its engine, its cache, and the shards in progress."""
 
     def __init__(self, settings: Settings, quota: Quota) -> None:
         rule_set = RuleSet.from_settings(settings)
@@ -85,9 +85,9 @@ class WorkerRun:
         self._turn = asyncio.Lock()
         self._shards: set[asyncio.Task[Any]] = set()
         self._pipelines: set[Pipeline] = set()
-        #: Done when all that is under way is to be given back as it is.
+        #: Done when all shards are to return their finished records at once.
         self._dropped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        #: The resolvers of the shards under way.
+        #: The resolvers of the shards in progress.
         self._resolvers: set[CachingResolver] = set()
         self._closing: asyncio.Future[None] | None = None
         self._name = secrets.token_hex(8)
@@ -95,26 +95,26 @@ class WorkerRun:
         self._asked = self._cached = self._joined = 0
 
     def set_quota(self, quota: Quota) -> None:
-        """Go on under other limits, unless these are older."""
+        """Set the limits, unless those in force have a higher epoch."""
         if quota.epoch > self._quota.epoch:
             self._quota = quota
             self._limit()
 
     def finish_early(self) -> None:
-        """Take in no more targets."""
+        """Start no more targets."""
         self._stopped = True
         for pipeline in self._pipelines:
             pipeline.finish_early()
 
     def abort_shards(self) -> None:
-        """Have every shard end at once, with the records that are finished in order."""
+        """End every shard at once, with the records that are finished in order."""
         self._stopped = True
         if not self._dropped.done():
             self._dropped.set_result(None)
         for pipeline in self._pipelines:
             pipeline.abort()
         if self._started is not None and self._started.done():
-            # What else arrives would only be in the way of the end.
+            # Further replies would only delay the end.
             self._closing = self._closing or asyncio.ensure_future(self._shared.close_engine())
 
     def _limit(self) -> None:
@@ -122,7 +122,7 @@ class WorkerRun:
             self._shared.engine.set_limits(*self._quota[1:])
 
     async def audit_shard(self, shard: Shard, skip: int = 0) -> Result:
-        """Audit the targets of a shard but the first `skip`.
+        """Audit the targets of a shard except the first `skip`.
 
         Raises AuditorError if the engine cannot work at all.
         """
@@ -138,7 +138,7 @@ class WorkerRun:
             self.open -= 1
 
     async def close(self) -> None:
-        """Drop what is under way, and close the engine."""
+        """Drop the shards in progress, and close the engine."""
         if self._started is None:
             return
         for task in (self._started, *self._shards):
@@ -205,7 +205,7 @@ class WorkerRun:
         )
 
     async def _in_turn(self, shard: Shard, skip: int) -> AsyncGenerator[Block]:
-        """Yield a shard's blocks when the shards before it have taken in theirs."""
+        """Yield a shard's blocks when the shards before it have read theirs."""
         async with self._turn:
             for block in unpack(shard, skip):
                 if self._stopped:

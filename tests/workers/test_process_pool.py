@@ -175,7 +175,8 @@ def test_a_crew_that_ends_before_it_begins_is_no_crew(monkeypatch: pytest.Monkey
             while pool.error is None:
                 await news.wait()
                 news.clear()
-        assert str(pool.error) == "workers: they end before they begin: ended with status 1"
+        message = "workers: processes end before they are ready: ended with status 1"
+        assert str(pool.error) == message
         await pool.end_workers()
 
     asyncio.run(main())
