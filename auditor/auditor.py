@@ -204,7 +204,7 @@ class Auditor:
 
         `sender` is the address in MAIL FROM, one of that domain, whose local part macros may
         use; `postmaster` without it. `helo` is what the client said, for macros. Raises
-        UsageError for a text that is no address.
+        UsageError for a text that is not an address.
         """
         parsed = parse_address(str(ip))
         if parsed is None:

@@ -121,13 +121,13 @@ class ScanSession:
         """
         self._sink: FileSink | PartedOutput | StreamSink
         if overwrite and resume:
-            raise UsageError("--resume goes on with an output, --overwrite replaces it: not both")
+            raise UsageError("--resume continues an output, --overwrite replaces it: not both")
         if self._parts is not None:
             return self._open_folder(self._parts, overwrite=overwrite, resume=resume)
         path = Path(self._output)
         is_file = self._output != "-" and (path.is_file() or not path.exists())
         if resume and not (is_file or path.is_dir()):
-            raise UsageError("--resume goes on with a file: -o FILE says which")
+            raise UsageError("--resume continues a file: add -o FILE")
         if not is_file:
             self._sink = self._stream(path)
             return None

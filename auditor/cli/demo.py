@@ -84,7 +84,7 @@ def _copy(folder: Path) -> None:
     try:
         (folder / _ZONES).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise OutputError(f"{folder}: cannot be created: {error.strerror}") from error
     for name in (*zones, *_COPIED):
         with replacing(folder / name, overwrite=True) as file:
             file.write((fleet / name).read_bytes())

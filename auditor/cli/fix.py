@@ -151,7 +151,7 @@ def _expected_names(path: str | None) -> dict[str, str]:
         for target in block:
             name, where = target.origin.expected, f"{path} line {target.origin.line}"
             if target.kind != "ip":
-                fault = target.error or f"{quoted(target.text)} is no address"
+                fault = target.error or f"{quoted(target.text)} is not an address"
                 raise InputError(f"{where}: {fault}")
             if name and not is_hostname(name):
                 raise InputError(f"{where}: {quoted(name)} is no host name")

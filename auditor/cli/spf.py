@@ -144,5 +144,5 @@ def _sender(text: str, domain: str) -> str:
     """Return the sender: a local part alone is one of the domain's."""
     sender = mail_from_identity(text if "@" in text else f"{text}@{domain}")
     if not sender.endswith(f"@{domain}"):
-        raise UsageError(f"--sender: {quoted(text)} is no address of {domain}")
+        raise UsageError(f"--sender: {quoted(text)} is not an address of {domain}")
     return sender

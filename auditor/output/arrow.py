@@ -1,8 +1,8 @@
-"""pyarrow, which is optional: loaded on first need, and no more of it than it takes to write.
+"""pyarrow, which is optional: loaded on first use, and only the parts needed to write.
 
-`pyarrow.parquet` would load all kinds of file systems and `pyarrow.compute` make a Python function
-of each that Arrow has: together as much CPU time as a table of some thousand records. What they
-are made of is private to pyarrow, though: they stand in where a release has it no longer.
+`pyarrow.parquet` would load many file systems, and `pyarrow.compute` make a Python function of each
+that Arrow has: together as much CPU time as a table of some thousand records. The modules that they
+wrap are private to pyarrow, so the public ones are used if a release lacks these.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["call", "parquet_writer", "pyarrow"]
 
 
 def pyarrow() -> Any:
-    """Return the module, with what `call` and `parquet_writer` need of it.
+    """Return the module, with the parts that `call` and `parquet_writer` need loaded.
 
     Raises UsageError if it is not installed, or does not load.
     """
@@ -35,7 +35,7 @@ def pyarrow() -> Any:
 
 
 def call(name: str, *arguments: Any) -> Any:
-    """Return what a function of Arrow makes of arrays."""
+    """Return the result of a compute function of Arrow for arrays."""
     try:
         from pyarrow._compute import call_function  # noqa: PLC0415 - optional
     except ImportError:
@@ -44,7 +44,7 @@ def call(name: str, *arguments: Any) -> Any:
 
 
 def parquet_writer(*arguments: Any, **options: Any) -> Any:
-    """Return what writes tables to a file, as `pyarrow.parquet.ParquetWriter` does."""
+    """Return a writer of tables to a file, which acts as `pyarrow.parquet.ParquetWriter` does."""
     try:
         from pyarrow._parquet import ParquetWriter  # noqa: PLC0415 - optional
     except ImportError:

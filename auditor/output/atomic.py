@@ -1,7 +1,7 @@
 """Replaces a file atomically: writes a temporary file beside it, syncs and renames.
 
-Nothing that stands there is followed or written to: the new file is made by this process
-(O_EXCL), and the rename replaces a link, not what it leads to.
+Existing files and links are neither followed nor written to: this process creates the new file
+(O_EXCL), and the rename replaces a link, not its destination.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_replaceable", "nameless_file", "replace_file", "replacing", "sync_folder"]
 
-#: Characters of a name that its temporary one repeats: with the rest it has to fit a file
-#: system's 255 octets.
+#: Characters of a name that its temporary name repeats, to stay below a file system's limit of
+#: 255 octets.
 _KEPT_NAME_CHARACTERS: Final = 60
 
 
@@ -32,12 +32,12 @@ def check_replaceable(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise UsageError(f"{path}: exists already; --overwrite replaces it")
     if not path.parent.is_dir():
-        raise UsageError(f"{path}: cannot be made: there is no folder {path.parent}")
+        raise UsageError(f"{path}: cannot be created: there is no folder {path.parent}")
 
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
-    """Give a file to write, and put it at `path` at the end; after an error nothing is left.
+    """Yield a file to write, and move it to `path` at the end; after an error nothing is left.
 
     Raises UsageError as `check_replaceable` does, OutputError if it cannot be written: any
     OSError in the body counts as that.
@@ -53,18 +53,18 @@ def replacing(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
 def replace_file(
     path: Path, data: bytes, *, alone: bool = False, mode: int | None = None, sync: bool = True
 ) -> None:
-    """Replace a file, whole or not at all. Raises OSError.
+    """Replace a file atomically. Raises OSError.
 
-    `alone`: no other process writes this file, a lock says so; then its temporary name is
-    always the same, so that no more than one is left by processes that are killed. `mode`:
-    permissions, else those of any new file. Without `sync` a loss of power may undo it.
+    `alone`: a lock keeps other processes from writing this file; then its temporary name is
+    always the same, so that killed processes leave at most one. `mode`: permissions, else those
+    of any new file. Without `sync` a power failure may undo it.
     """
     with _replacement(path, alone=alone, mode=mode, sync=sync) as file:
         file.write(data)
 
 
 def nameless_file(path: Path) -> IO[bytes]:
-    """Return a new file in the folder of `path` that has no name: it goes with this process.
+    """Return a new unnamed file in the folder of `path`: it is freed when this process ends.
 
     Raises OSError.
     """
@@ -75,7 +75,7 @@ def nameless_file(path: Path) -> IO[bytes]:
 
 
 def sync_folder(path: Path) -> None:
-    """See to it that the names in a folder outlive a loss of power. Raises OSError."""
+    """Sync a folder, so that the names in it survive a power failure. Raises OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -87,7 +87,7 @@ def sync_folder(path: Path) -> None:
 def _replacement(
     path: Path, *, alone: bool = False, mode: int | None = None, sync: bool = True
 ) -> Iterator[IO[bytes]]:
-    """Give the file that will replace the one at `path`. Raises OSError."""
+    """Yield the file that will replace the one at `path`. Raises OSError."""
     if alone:
         new = path.with_name(f".{path.name}.new")
         new.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The flat tables: one row a target, or one row a finding, in columns that any tool can read.
 
-A column describes what it holds and how it is computed from records: many at a time, since that
-costs a fraction. `csv_writer.py` and `parquet.py` write them; nested facts that do not fit a
+A column has a description and a function that computes its values, many records at a time, since
+that costs a fraction. `csv_writer.py` and `parquet.py` write them; nested facts that do not fit a
 row are in Parquet's table of records.
 """
 
@@ -53,7 +53,7 @@ __all__ = [
 #: text), `address` (16 octets), `time` (in UTC), `nested` (as the JSON Schema has it).
 Kind = Literal["text", "texts", "count", "number", "labels", "address", "time", "nested"]
 
-#: What reading a record raises that has not got the form of one.
+#: What reading a record raises if it does not have the form of a record.
 MISFITS: Final = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 
 _TITLES: Final = {entry.code: entry.title for entry in ENTRIES}
@@ -67,7 +67,7 @@ Finding: TypeAlias = "Mapping[str, Any] | None"
 
 
 class Column(NamedTuple):
-    """One column; `values` takes the records and the findings that the rows are about."""
+    """One column; `values` takes the records and the findings of the rows, None for none."""
 
     name: str
     kind: Kind
@@ -76,17 +76,17 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The columns of a flat table, and the keys that the lines it is made of have."""
+    """The columns of a flat table, and the keys of the lines that it is made from."""
 
     columns: tuple[Column, ...]
     keys: frozenset[str]
 
     def with_columns(self, added: Iterable[Column]) -> Table:
-        """Return a table with more columns, behind its own."""
+        """Return a table with more columns, after its own."""
         return self._replace(columns=(*self.columns, *added))
 
     def stamped(self, stamp: RunStamp) -> Table:
-        """Return a table whose columns about the run have what its stamp says."""
+        """Return a table whose columns about the run have the values of its stamp."""
         columns = (
             column._replace(values=_constant(getattr(stamp, column.name)))
             if column in RUN_COLUMNS
@@ -97,7 +97,7 @@ class Table(NamedTuple):
 
 
 class RunStamp(NamedTuple):
-    """The run that records come from, as its manifest says; None where there is no manifest."""
+    """The run that records come from, by its manifest; None where there is no manifest."""
 
     run: str | None
     scanned_at: datetime | None
@@ -129,22 +129,22 @@ def of_finding(key: str) -> Callable[..., list[Any]]:
 
 
 def _addresses(records: Sequence[Record], _: Sequence[Finding]) -> list[bytes | None]:
-    """Return the 16 octets of each address, None for what is none."""
+    """Return the 16 octets of each address, None for other targets."""
     return [octets_of(record["target"]) if record["kind"] == "ip" else None for record in records]
 
 
 def octets_of(text: str) -> bytes:
-    """Return an address as the column `address` has it. Raises ValueError for what is none."""
+    """Return an address as in the column `address`. Raises ValueError if it is invalid."""
     try:
         if ":" in text:
             return socket.inet_pton(socket.AF_INET6, text)
         return MAPPED_PREFIX + socket.inet_pton(socket.AF_INET, text)
     except OSError:
-        raise ValueError(f"{quoted(text)} is no address") from None
+        raise ValueError(f"{quoted(text)} is not an address") from None
 
 
 def mapped_octets(version: int, number: int) -> bytes:
-    """Return an address as the column `address` has it."""
+    """Return an address as in the column `address`."""
     return number.to_bytes(16) if version == V6 else MAPPED_PREFIX + number.to_bytes(4)
 
 
@@ -157,12 +157,12 @@ def _sort_keys(records: Sequence[Record], _: Sequence[Finding]) -> list[str | No
 
 
 def sort_key_of(text: str) -> str:
-    """Return an address with all digits of IPv6. Raises ValueError for what is none."""
+    """Return an address with all digits of IPv6. Raises ValueError if it is invalid."""
     return octets_of(text).hex(":", 2)
 
 
 def prefix_of(text: str) -> str:
-    """Return the /24 or /48 of an address. Raises ValueError for what is none."""
+    """Return the /24 or /48 of an address. Raises ValueError if it is invalid."""
     octets = octets_of(text)
     if ":" not in text:
         return f"{text.rpartition('.')[0]}.0/24"
@@ -223,7 +223,7 @@ def label_column(label: str, seen: set[str]) -> Column:
 
 
 def _title_column() -> Column:
-    """Return the column that has each finding in words."""
+    """Return the column of the titles of findings."""
 
     def values(_: Sequence[Record], findings: Sequence[Finding]) -> list[str | None]:
         return [None if finding is None else _TITLES.get(finding["code"]) for finding in findings]
@@ -234,7 +234,7 @@ def _title_column() -> Column:
 def finding_columns(subject: str) -> tuple[Column, ...]:
     """Return the columns of a finding; `subject` describes the last one."""
     return (
-        Column("code", "text", "The finding; null: nothing was found", of_finding("code")),
+        Column("code", "text", "The finding; null: no finding", of_finding("code")),
         Column("severity", "text", "info, notice, warning or error", of_finding("severity")),
         _title_column(),
         Column("subject", "text", subject, of_finding("subject")),
@@ -256,12 +256,12 @@ _WHO: Final = (
 )
 _FINDING: Final = finding_columns("The name, address or domain that the finding is about")
 _FACTS: Final = (
-    Column("ptr_status", "text", "What DNS said to the PTR question", of_line("ptr.status")),
+    Column("ptr_status", "text", "Status of the PTR lookup", of_line("ptr.status")),
     Column("ptr_names", "texts", "The PTR names", of_line("ptr.names")),
     Column(
         "ptr_owner",
         "text",
-        "Where the PTR stands or must stand: the end of the chain of aliases",
+        "Owner of the PTR record, or where one must be: the end of the CNAME chain",
         of_line("ptr.owner"),
     ),
     Column(
@@ -336,8 +336,8 @@ def column_values(
 ) -> list[list[Any]]:
     """Return the values of each column: one row a record, or one a finding if `flat`.
 
-    A record without findings has one row all the same. Raises one of MISFITS if one is not like
-    a record.
+    A record without findings has one row, too. Raises one of MISFITS if one does not have the
+    form of a record.
     """
     findings: list[Finding] = []
     if flat:
@@ -349,19 +349,19 @@ def column_values(
 
 
 def check_keys(records: Iterable[Record], keys: frozenset[str] = _KEYS) -> None:
-    """Raise KeyError for a key that no column holds: nothing of a record may get lost."""
+    """Raise KeyError for a key that no column holds: no part of a record may be lost."""
     unknown = frozenset[str]().union(*records) - keys
     if unknown:
         raise KeyError(f"{min(unknown)!r} is not known to this version")
 
 
 def misfit(number: int, record: Mapping[str, Any], error: Exception) -> InputError:
-    """Return the error for the `number`th record, which is not like one."""
+    """Return the error for the `number`th record, which does not have the form of one."""
     first = str(error.args[0] if error.args else error).partition("\n")[0]
     if isinstance(error, KeyError) and " " not in first:
         first = f"{first!r} is missing"
     message = printable(first)
     return InputError(
-        f"record {number:,} ({quoted(str(record.get('target', record.get('zone'))))}) is not as "
-        f"`auditor schema` says: {message}"
+        f"record {number:,} ({quoted(str(record.get('target', record.get('zone'))))}) does not "
+        f"match `auditor schema`: {message}"
     )

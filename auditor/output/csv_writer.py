@@ -1,15 +1,14 @@
-"""Flat tables as CSV (RFC 4180), safe for spreadsheets, which may take a text for a formula.
+"""Flat tables as CSV (RFC 4180), guarded against formula injection in spreadsheets (CWE-1236).
 
 UTF-8, CRLF, a header; null is an empty cell, a list is joined by blanks, labels are JSON, a time
 is ISO 8601 in UTC.
 
-PTR names, labels and lines that are no targets come from anybody. A spreadsheet runs a cell
-that begins with `=`, `+`, `-`, `@`, `|` or `%` (CWE-1236), some also behind blanks, and one
-that expects another separator than the comma takes a part of a cell for a cell. So an
-apostrophe, which spreadsheets take for "this is text", stands before such a character, or
-before quotes and blanks of any kind and such a character, at the beginning of a text and after
-`;`, `|`, tab and line ends in it. It also stands before an apostrophe there, so that taking one
-away at each of these places gives back the text.
+PTR names, labels and invalid lines are untrusted. A spreadsheet evaluates a cell that begins with
+`=`, `+`, `-`, `@`, `|` or `%`, some even after blanks, and one that expects another separator than
+the comma takes a part of a cell for a cell. So an apostrophe, which marks text in spreadsheets, is
+put before such a character, or before quotes and blanks of any kind and such a character, at the
+beginning of a text and after `;`, `|`, tab and line ends in it. It is also put before an apostrophe
+there, so that removing one at each of these places gives back the text.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_header", "csv_rows", "csv_table", "guarded", "write_csv"]
 
-#: What makes a formula, in the wide forms of East Asian keyboards too.
+#: Characters that begin a formula, including the full-width forms of East Asian keyboards.
 _BLANK: Final = (
     r"""[\s"\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"""
 )
@@ -48,12 +47,12 @@ _RISKY: Final = rf"""(?:{_BLANK}*[=+\-@|%'\uff1d\uff0b\uff0d\uff20]|"*[\t\r\n])"
 _FIRST: Final = re.compile(_RISKY)
 _SEPARATOR: Final = r"[;|\t\r\n]"
 _INSIDE: Final = re.compile(rf"({_SEPARATOR})(?={_RISKY})")
-#: What begins so and has no separator in it needs no guard.
+#: A text that begins so and has no separator in it needs no guard.
 _HARMLESS: Final = re.compile(r"[0-9A-Za-z_][^;|\t\r\n]*")
 
 
 def csv_table(*, flat: bool, added: Iterable[Column] = ()) -> Table:
-    """Return the columns of a CSV file of records: all that a person can read.
+    """Return the columns of a CSV file of records: all that are readable as text.
 
     `added`: more columns, such as those of labels.
     """
@@ -75,8 +74,8 @@ def write_csv(
 ) -> int:
     """Write records as CSV, one row each, or one a finding if `flat`; return their number.
 
-    `table`: not that of records as they are; `stamp`: of the run of all of them. Raises InputError
-    for what is no record, OSError if `file` takes no more.
+    `table`: another one than that of plain records; `stamp`: of the run of all records. Raises
+    InputError for an invalid record, OSError if `file` cannot be written.
     """
     table = _readable(table or (FINDINGS if flat else TARGETS)).stamped(stamp)
     file.write(csv_header(table.columns))
@@ -101,7 +100,7 @@ def csv_rows(
     flat: bool,
     keys: frozenset[str] = TARGETS.keys,
 ) -> list[bytes]:
-    """Return the rows of each record, in UTF-8. Raises one of MISFITS if one is not like one."""
+    """Return the rows of each record, in UTF-8. Raises one of MISFITS for an invalid record."""
     check_keys(records, keys)
     values = column_values(records, columns, flat=flat)
     cells = [_CELLS[column.kind](value) for column, value in zip(columns, values, strict=True)]
@@ -126,7 +125,7 @@ class _Lines(list[str]):
 
 def guarded(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula."""
-    # Nearly all are names or words, which nothing takes for one.
+    # Nearly all texts are names or words, which are no formulas.
     if _HARMLESS.fullmatch(text):
         return text
     guard = "'" if _FIRST.match(text) else ""
@@ -156,7 +155,7 @@ def _numbers(values: list[Any]) -> list[Any]:
     return values
 
 
-#: Of each kind, what makes cells of values.
+#: For each kind of column, the function that turns values into cells.
 _CELLS: Final[dict[str, Callable[[list[Any]], list[Any]]]] = {
     "text": _texts,
     "texts": _lists,

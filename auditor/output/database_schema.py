@@ -1,6 +1,6 @@
 """The record's schema as table definitions for DuckDB, ClickHouse and polars.
 
-Made from the JSON Schema, so that a key of a later version is in all of them.
+Made from the JSON Schema, so that they include the keys of later versions.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ _MADE: Final[Mapping[str, Callable[[], str]]] = {
     "polars": _polars,
 }
 
-#: The databases that there are words for.
+#: The supported databases, with their generators.
 DATABASES: Final = tuple(_MADE)
 
 
 def database_schema(database: str) -> str:
-    """Return what makes or describes a table of records in a database of `DATABASES`."""
+    """Return the definition of a table of records for a database of `DATABASES`."""
     return _MADE[database]()
 
 
@@ -101,9 +101,9 @@ def _columns(dialect: _Dialect) -> dict[str, str]:
 
 
 def _type_of(schema: Mapping[str, Any], dialect: _Dialect) -> str:
-    """Return the type of what a JSON Schema describes."""
+    """Return the column type for a JSON Schema."""
     for choice in schema.get("anyOf", ()):
-        # A structure that may be null: its members are, where there is none.
+        # A structure that may be null: then its members are null.
         if choice.get("type") != "null":
             return _type_of(choice, dialect)
     kind = schema.get("type", "string")  # an enumeration is one of texts

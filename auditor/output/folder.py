@@ -1,6 +1,6 @@
 """Folder for an output in parts: on a disk, or in an object store behind a URL (fsspec).
 
-Each part appears whole or not at all, under a name that says which one it is.
+Each part is written atomically, under a name with its number.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MANIFEST: Final = "manifest.json"
 
 _LOCAL: Final = ("file://", "local://")
 
-#: Where an object is there when all of it is. Elsewhere a file is renamed when it is whole.
+#: Protocols whose objects appear only when complete. Elsewhere a complete file is renamed.
 _OBJECT_STORES: Final = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "oci", "oss", "s3", "s3a"}
 )
@@ -51,8 +51,8 @@ def is_part(name: str) -> bool:
 def listed_parts(manifest: bytes) -> list[str]:
     """Return the names of the parts that a manifest lists, in order.
 
-    Raises ValueError, for a person, if it lists none, or anything but files of its folder:
-    a manifest may have been written by anybody.
+    Raises ValueError, with a message to show, if it lists none, or anything but files of its
+    folder: a manifest is untrusted.
     """
     try:
         content = orjson.loads(manifest)
@@ -63,14 +63,15 @@ def listed_parts(manifest: bytes) -> list[str]:
         raise ValueError('no list of names under "parts"')
     for part in parts:
         if not is_part(part):
-            raise ValueError(f"{quoted(part)} is no name of a part; expected *.ndjson* beside it")
+            message = f"{quoted(part)} is not the name of a part; expected *.ndjson* beside it"
+            raise ValueError(message)
     return parts
 
 
 class Folder(Protocol):
     """A folder of files; `name` is for messages. Methods may block.
 
-    They raise OutputError; so does `write_file` for whatever the file system says.
+    They raise OutputError; so does `write_file` for any error of the file system.
     """
 
     name: str
@@ -102,7 +103,7 @@ def is_folder(output: str) -> bool:
 
 
 def open_folder(output: str) -> Folder:
-    """Return the folder of that name, made if need be. Raises UsageError if that cannot be."""
+    """Return the folder of that name, created if need be. Raises UsageError on failure."""
     for scheme in _LOCAL:
         if output.startswith(scheme):
             return LocalFolder(Path(output.removeprefix(scheme)))
@@ -110,7 +111,7 @@ def open_folder(output: str) -> Folder:
 
 
 class LocalFolder:
-    """A folder on a disk, of which one process at a time is the owner."""
+    """A folder on a disk, locked by one process at a time."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -119,14 +120,14 @@ class LocalFolder:
             path.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise UsageError(f"{path}/: cannot be made: {error.strerror}") from error
+            raise UsageError(f"{path}/: cannot be created: {error.strerror}") from error
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._handle)
             raise UsageError(f"{path}/: another run is writing to it") from None
         except OSError:
-            pass  # a file system without locks: the user must see that nobody else writes there
+            pass  # a file system without locks: the user must keep other writers out
 
     def file_names(self) -> Collection[str]:
         """Return the names of all files in it."""
@@ -137,7 +138,7 @@ class LocalFolder:
         return self._do((self._path / name).read_bytes, "read", name)
 
     def write_file(self, name: str, data: bytes) -> None:
-        """Write, sync, rename, sync: after a loss of power it is there whole, or not."""
+        """Write, sync, rename, sync: after a power failure it is complete or missing."""
         self._do(lambda: replace_file(self._path / name, data, alone=True), "written", name)
 
     def remove_file(self, name: str) -> None:
@@ -156,9 +157,9 @@ class LocalFolder:
 
 
 class RemoteFolder:
-    """A folder of an object store or another file system that fsspec knows by its URL.
+    """A folder in an object store or another file system of fsspec, by its URL.
 
-    `make`: whether it is made where folders have to be. Raises UsageError if it cannot be used.
+    `make`: whether to create it where folders exist. Raises UsageError if it cannot be used.
     """
 
     def __init__(self, url: str, *, make: bool = True) -> None:
@@ -231,6 +232,6 @@ class RemoteFolder:
 
 
 def _reason(error: Exception) -> str:
-    """Return what an exception says, in one line."""
+    """Return the message of an exception, in one line."""
     text = " ".join(str(error).split())
     return text[:300] or type(error).__name__

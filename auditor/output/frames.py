@@ -3,7 +3,7 @@
 A frame ends with the first line that ends at or after `FRAME_OCTETS` octets since its beginning.
 So the ends of frames follow from the lines alone, not from when they were written: a resumed file
 has the same octets as one written without interruption. Each frame can be read without the others,
-so a torn end costs no more than the last one.
+so a truncated file loses no more than its last frame.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ __all__ = [
     "recover_lines",
 ]
 
-#: Octets of lines in a frame, and those of the last one on top.
+#: Octets of lines in a frame, up to the end of the line that reaches them.
 FRAME_OCTETS: Final = 1 << 20
 
-#: A line or a frame that is longer than this by far is none of ours.
+#: A line or a frame much longer than this was not written by this program.
 _MAX_FRAME_OCTETS: Final = 16 << 20
 _READ_OCTETS: Final = 1 << 18
 
-#: What gzip's own program would do; Zstandard's default is several times as fast, and smaller.
+#: The default of gzip(1); Zstandard's default is several times as fast, and smaller.
 _GZIP_LEVEL: Final = 6
 _GZIP_MEMBER: Final = 16 + zlib.MAX_WBITS
 
 
 class FrameFormat(NamedTuple):
-    """A format of frames: `pack` makes one, `unpack` begins to read one.
+    """A format of frames: `pack` compresses one, `unpack` returns a reader of one.
 
-    The same lines give the same octets. `failure` is what reading a damaged one raises.
+    The same lines give the same octets. `failure`: the exception for a damaged frame.
     """
 
     pack: Callable[[bytes], bytes]
@@ -53,7 +53,7 @@ class FrameFormat(NamedTuple):
 
 
 def frame_format(path: Path) -> FrameFormat | None:
-    """Return the format that a file's name asks for; None for plain lines."""
+    """Return the format by a file's suffix; None for plain lines."""
     make = FRAME_FORMATS.get(path.suffix.lower())
     return make() if make else None
 
@@ -85,16 +85,16 @@ FRAME_FORMATS: Final[dict[str, Callable[[], FrameFormat]]] = {".gz": _gzip, ".zs
 
 
 def frame_end(lines: bytes | bytearray, size: int = FRAME_OCTETS) -> int:
-    """Return where the first frame of some whole lines ends; 0 if it lacks lines yet."""
+    """Return where the first frame of whole lines ends; 0 if there are too few lines."""
     return lines.find(b"\n", size - 1) + 1
 
 
 class RecoveredLines(NamedTuple):
-    """What can be kept of a partial file.
+    """The lines of a partial file that can be kept.
 
-    `end`: octets of whole lines or whole frames; `pending`: lines behind them, in a frame
-    that was cut short and will be written again; `torn`: octets that are of no use. `mixed`:
-    the frame with `pending` has lines of no use as well, and is counted as torn.
+    `end`: octets of whole lines or whole frames; `pending`: lines after them, in a frame that
+    was cut short and will be written again; `torn`: octets that are dropped. `mixed`: the frame
+    with `pending` also has lines that are dropped, and is counted as torn.
     """
 
     end: int
@@ -169,7 +169,7 @@ def _frames(handle: int, form: FrameFormat) -> Iterator[tuple[bytes, int]]:
 
 
 def _pieces(handle: int) -> Iterator[bytes]:
-    """Yield what a file holds, wherever it is being read or written otherwise."""
+    """Yield the content of a file without moving its offset."""
     offset = 0
     while piece := os.pread(handle, _READ_OCTETS, offset):
         offset += len(piece)
@@ -195,7 +195,7 @@ class LinePacker:
             self._pack(end)
 
     def packed_frames(self) -> tuple[bytes, ...]:
-        """Return all of them."""
+        """Return all frames, the last of them short."""
         if self._pending:
             self._pack(len(self._pending))
         return tuple(self._frames)

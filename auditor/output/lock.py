@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["is_at", "open_alone"]
 
-#: Errors of file systems without locks: there the user must see that nobody else writes.
+#: Errors of file systems without locks: there the user must keep other writers out.
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 
 def open_alone(path: Path, flags: int) -> int:
-    """Open a file to read and append to, and return the descriptor, which holds the lock.
+    """Open a file to read and append, lock it, and return the descriptor, which holds the lock.
 
-    `flags` are more of those of `os.open`. Raises UsageError if another process has it, or if
-    it is a link, or anything else that somebody may have put there to have another file
-    written; OSError for whatever else is wrong.
+    `flags` are further flags of `os.open`. Raises UsageError if another process has locked it, or
+    if it is a symbolic or hard link or no regular file, through which another file could be
+    overwritten; OSError for any other error.
     """
     while True:
         handle = _open_unlinked(path, os.O_RDWR | os.O_APPEND | flags)
@@ -44,7 +44,7 @@ def open_alone(path: Path, flags: int) -> int:
 
 
 def _open_unlinked(path: Path, flags: int) -> int:
-    """Open a regular file that has this name only, following no link."""
+    """Open a regular file that has no other name, without following links."""
     try:
         handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
@@ -56,12 +56,12 @@ def _open_unlinked(path: Path, flags: int) -> int:
         return handle
     os.close(handle)
     if stat.S_ISREG(status.st_mode):
-        raise UsageError(f"{path}: has another name, too (a hard link); remove one of them")
+        raise UsageError(f"{path}: has a second name (a hard link); remove one of the two")
     raise UsageError(f"{path}: not a regular file")
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Tell whether the file of a descriptor is the one that the path leads to."""
+    """Tell whether a path is that of a descriptor's file."""
     mine = os.fstat(handle)
     try:
         status = path.lstat()

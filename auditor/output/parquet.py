@@ -1,11 +1,12 @@
 """Records as Parquet: typed, described, compressed; pyarrow does the work and is optional.
 
 The table of records has a row for each, with the keys of the record as columns (so its types
-come from the JSON Schema), nested as they are, and more that sort and group: `address`, `sort_key`,
-`prefix`, the run, and labels. The flat one has a row for each finding. All columns may be null.
+come from the JSON Schema), nested as they are, and columns to sort and group by: `address`,
+`sort_key`, `prefix`, the run, and labels. The flat one has a row for each finding. All columns may
+be null.
 
-What differs from the JSON: `labels` is a map, `addresses_v6` a double (there are 2^128 of
-them, and no tool has an integer for that), and `trace` is null if it was not asked for.
+Differences from the JSON: `labels` is a map, `addresses_v6` a double (up to 2^128, for which no
+tool has an integer), and `trace` is null without `--trace`.
 """
 
 from __future__ import annotations
@@ -49,26 +50,26 @@ __all__ = [
     "write_parquet",
 ]
 
-#: Records that are made into Arrow at a time: first, at most, and in octets of Arrow.
+#: Records converted to Arrow at a time: at first, at most, and in octets of Arrow.
 _FIRST_BATCH_ROWS: Final = 16
 _BATCH_ROWS: Final = 512
 _BATCH_OCTETS: Final = 1 << 22
-#: What a row group holds at most, in rows and in octets of Arrow: that is what is in memory.
+#: Most rows and octets of Arrow in a row group, which is held in memory.
 _GROUP_ROWS: Final = 16_384
 _GROUP_OCTETS: Final = 1 << 26
-#: Octets of different values in a column up to which these have numbers. There are few of most
-#: columns; those of names differ in each row, and numbers for them only cost time and room.
+#: Octets of distinct values up to which a column is dictionary-encoded. Most columns have few
+#: distinct values; names differ in each row, and a dictionary of them only costs time and space.
 _DICTIONARY_OCTETS: Final = 1 << 14
 
-#: Beyond the integers of any tool: up to 2^128.
+#: The column whose values, up to 2^128, exceed the integers of any tool.
 _DOUBLE: Final = "addresses_v6"
 
 _PROPERTIES: Final[Mapping[str, Any]] = record_schema()["properties"]
-#: The columns that follow from the target.
+#: The columns computed from the target.
 OF_TARGET: Final = {column.name: column for column in (ADDRESS, SORT_KEY, PREFIX)}
 _LISTS: Final = frozenset({list, type(None)})
 
-#: What the JSON Schema need not say of a key, because its name or its parent does.
+#: Descriptions of keys that have none in the JSON Schema, where the name or the parent explains.
 _WORDS: Final = {
     "target": "The address, domain or line",
     "kind": "ip, domain or invalid",
@@ -77,22 +78,22 @@ _WORDS: Final = {
     "error": "What was wrong with an invalid line",
     "code": "A code of the catalogue: auditor explain CODE",
     "severity": "info, notice, warning or error",
-    "result": "What the check came to",
+    "result": "Result of the check",
     "name": "A DNS name, lower case, without the final dot",
-    "confirms": "Whether the name leads back to the address",
+    "confirms": "Whether the name has the address",
     "identity": "helo or mailfrom",
-    "domain": "Whose policy it is",
+    "domain": "The domain of the policy",
     "record": "The policy of the domain, as published",
     "preference": "Of the MX record; the lowest is tried first",
     "address": "An IP address",
     "type": "The type of the question",
     "server": "Which name server answered",
-    "transport": "udp, tcp or what else the engine used",
-    "attempts": "Queries it took",
+    "transport": "udp, tcp or another transport of the engine",
+    "attempts": "Queries sent for the answer",
     "rtt_ms": "Milliseconds from the last query to the answer",
     "ttl": "Seconds that the answer may be kept",
-    "cached": "Whether the answer was there already",
-    "text": "What the server says in words",
+    "cached": "Whether the answer came from the cache",
+    "text": "The server's explanation",
 }
 
 
@@ -128,9 +129,9 @@ def write_parquet(
 ) -> int:
     """Write records as Parquet, one row each, or one a finding if `flat`; return their number.
 
-    `notes` go into the metadata of the file; `table`: not that of records as they are; `stamp`: of
-    the run of all of them. Raises InputError for what is no record, OSError if `file` takes no
-    more, UsageError if pyarrow is not installed.
+    `notes` go into the metadata of the file; `table`: another one than that of plain records;
+    `stamp`: of the run of all records. Raises InputError for an invalid record, OSError if `file`
+    cannot be written, UsageError if pyarrow is not installed.
     """
     table = (table or parquet_table(flat=flat)).stamped(stamp)
     schema = arrow_schema(table)
@@ -142,7 +143,7 @@ def write_parquet(
             made = made_batch(batch, schema, table, number, flat=flat)
             groups.add_batch(made)
             number += len(batch)
-            # Where records are large, the next ones are likely to be, too.
+            # After large records, the next ones are likely to be large, too.
             take = min(_BATCH_ROWS, 1 + _BATCH_OCTETS * len(batch) // max(made.nbytes, 1))
     return number
 
@@ -175,7 +176,7 @@ class RowGroups:
             self._writer.close()
 
     def add_batch(self, batch: Any) -> None:
-        """Take a pyarrow.RecordBatch. Raises OSError if the file takes no more."""
+        """Take a pyarrow.RecordBatch. Raises OSError if the file cannot be written."""
         self._group.append(batch)
         self._rows += batch.num_rows
         self._octets += batch.nbytes
@@ -191,15 +192,15 @@ class RowGroups:
 def made_batch(
     batch: Sequence[Mapping[str, Any]], schema: Any, table: Table, before: int, *, flat: bool
 ) -> Any:
-    """Return a pyarrow.RecordBatch of records; `before` were there before them.
+    """Return a pyarrow.RecordBatch of records; `before`: the number of records before them.
 
-    Raises InputError for what is no record.
+    Raises InputError for an invalid record.
     """
     make = partial(_batch, pyarrow(), schema=schema, table=table, flat=flat)
     try:
         return make(batch)
     except MISFITS:
-        # The message names the one column at fault, which the user can fix.
+        # The message names the faulty column, which the user can fix.
         for number, record in enumerate(batch, before + 1):
             try:
                 make([record])
@@ -240,7 +241,7 @@ def column_array(pa: Any, values: Sequence[Any], kind: Any) -> Any:
 
 
 def _structs(pa: Any, values: Sequence[Any], kind: Any) -> Any:
-    """Return an array of objects, each of which has two keys or more."""
+    """Return an array of objects, each with two keys or more."""
     if all(value is None for value in values):
         return pa.nulls(len(values), kind)
     fields = [kind.field(index) for index in range(kind.num_fields)]

@@ -11,7 +11,7 @@ from auditor.output.schema_parts import list_of, object_of, or_null
 
 __all__ = ["RECORD_VERSION", "record_schema"]
 
-#: Of the form of the record: the minor number counts additions, the major one all other changes.
+#: Version of the record's form: additions raise the minor number, all other changes the major.
 RECORD_VERSION: Final = "1.0"
 
 _TEXT: Final = {"type": "string"}
@@ -21,9 +21,9 @@ _MAYBE_COUNT: Final = {"type": ["integer", "null"], "minimum": 0}
 _STATUS: Final = {
     "type": "string",
     "pattern": "^[A-Z][A-Z0-9]*$",
-    "description": "What DNS said: NOERROR, NODATA, NXDOMAIN, SERVFAIL, TIMEOUT, ...",
+    "description": "Status of the lookup: NOERROR, NODATA, NXDOMAIN, SERVFAIL, TIMEOUT, ...",
 }
-_AUTHORISED: Final = "That pass; null: no policy, or a lookup for it failed"
+_AUTHORISED: Final = "Addresses that pass; null: no policy, or a lookup for it failed"
 _SPF_RESULTS: Final = ["none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"]
 
 
@@ -35,8 +35,8 @@ def _ptr() -> dict[str, Any]:
         chain=list_of(_TEXT, "CNAME owners on the way (RFC 2317), in order"),
         owner={
             **_TEXT,
-            "description": "Where the PTR stands or must stand: what the chain leads to, the "
-            "reverse name itself without one",
+            "description": "Owner of the PTR record, or where one must be: the end of the CNAME "
+            "chain, or the reverse name without one",
         },
         zone={
             **_MAYBE_TEXT,
@@ -53,7 +53,7 @@ def _helo() -> dict[str, Any]:
         status={
             **_STATUS,
             "type": ["string", "null"],
-            "description": "null: not looked up, since the name is no fully qualified host name",
+            "description": "null: not looked up, since it is not a fully qualified host name",
         },
         addresses=list_of(_TEXT, "A or AAAA, whichever the target is, sorted"),
         confirms={"type": "boolean"},
@@ -66,7 +66,7 @@ def _iprev() -> dict[str, Any]:
         result={"enum": ["pass", "fail", "temperror", "permerror"]},
         names=list_of(
             object_of(
-                "A PTR name looked up forwards",
+                "The forward lookup of a PTR name",
                 name=_TEXT,
                 status=_STATUS,
                 addresses=list_of(_TEXT, "A or AAAA, whichever the target is, sorted"),
@@ -83,13 +83,13 @@ def _spf() -> dict[str, Any]:
         identity={"enum": ["helo", "mailfrom"]},
         domain=_TEXT,
         result={"enum": _SPF_RESULTS},
-        mechanism={**_MAYBE_TEXT, "description": "The term that decided, as published"},
+        mechanism={**_MAYBE_TEXT, "description": "The term that decided the result, as published"},
         lookups={**_COUNT, "description": "Terms evaluated that cause DNS lookups"},
         voids={**_COUNT, "description": "Lookups without an answer (section 4.6.4)"},
         record={**_MAYBE_TEXT, "description": "The policy of the domain, as published"},
         explanation={
             **_MAYBE_TEXT,
-            "description": "For fail the text of exp=; for an error what went wrong",
+            "description": "For fail the text of exp=; for an error its cause",
         },
     )
 
@@ -114,7 +114,7 @@ def _domain() -> dict[str, Any]:
             ),
         ),
         spf=object_of(
-            "The SPF record; what is wrong with it stands in the findings",
+            "The SPF record; problems with it are in the findings",
             status=_STATUS,
             record=_MAYBE_TEXT,
             lookups={**_MAYBE_COUNT, "description": "Of the longest path; null: no policy"},
@@ -156,7 +156,7 @@ def record_schema() -> dict[str, Any]:
             **_TEXT,
             "pattern": "^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$",
             "examples": [entry.code for entry in ENTRIES],
-            "description": "Of the catalogue; later versions may add some",
+            "description": "Finding code of the catalogue; later versions may add some",
         },
         severity={"enum": list(SEVERITIES)},
         subject={**_TEXT, "description": "The name, address or domain that it is about"},

@@ -8,7 +8,7 @@ __all__ = ["list_of", "object_of", "or_null"]
 
 
 def object_of(described: str, **properties: object) -> dict[str, Any]:
-    """Return the schema of an object whose keys are all there; later versions may add some."""
+    """Return the schema of an object with all of these keys; later versions may add some."""
     return {
         "type": "object",
         "description": described,
@@ -23,5 +23,5 @@ def list_of(of: object, described: str) -> dict[str, Any]:
 
 
 def or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of what may also be null."""
+    """Return the schema of a value that may also be null."""
     return {"anyOf": [schema, {"type": "null"}]}

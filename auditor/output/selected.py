@@ -19,9 +19,9 @@ _HEAD: Final = rb'\{"target":"[^"\\]*(?:\\.[^"\\]*)*","kind":"[a-z]+","verdict":
 
 
 class OnlyVerdicts:
-    """Keeps the lines of records that have one of some verdicts.
+    """Keeps the lines of records whose verdict is selected.
 
-    `texts` are verdicts, several with commas between them. Raises UsageError for anything else.
+    `texts` are verdicts, several separated by commas. Raises UsageError for anything else.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -33,6 +33,6 @@ class OnlyVerdicts:
         self._head = re.compile(_HEAD % "|".join(self.verdicts).encode())
 
     def __call__(self, lines: bytes) -> bytes:
-        """Return those of whole lines that are kept."""
+        """Return the lines that are kept, of whole lines."""
         matches = self._head.match
         return b"".join([line for line in lines.splitlines(keepends=True) if matches(line)])

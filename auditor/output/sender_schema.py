@@ -15,16 +15,16 @@ _SPF_RESULTS: Final = ["pass", "fail", "softfail", "neutral", "permerror", "temp
 
 _THROUGH: Final = list_of(
     object_of("A term of another policy", domain=_TEXT, term=_TEXT),
-    "The terms of other policies that it led to, outermost first; empty where it decides itself",
+    "The terms of included or redirect policies that match, outermost first; empty for none",
 )
 _TERM: Final = {**_TEXT, "description": "The term of the domain's own policy, as published"}
 _WAY: Final = object_of("A way to a term", term=_TERM, through=_THROUGH)
-#: Where a policy ends without a term that matches, there is none.
+#: The term is null where no term of a policy matches.
 _END: Final = {
     "term": {**_MAYBE_TEXT, "description": "The term; null for the end of the policy"},
     "through": list_of(
         object_of("A term of another policy", domain=_TEXT, term=_MAYBE_TEXT),
-        "The terms of other policies that it led to, outermost first",
+        "The terms of included or redirect policies that match, outermost first",
     ),
 }
 _BY_VERSION: Final = {"ipv4": _COUNT, "ipv6": _COUNT}
@@ -46,14 +46,14 @@ def _type(name: str) -> dict[str, Any]:
 #: The schema of each type of line.
 LINE_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "domain": object_of(
-        "A domain, and what it authorises",
+        "A domain, and the addresses that it authorises",
         type=_type("domain"),
         domain=_TEXT,
         status={
             "enum": ["policy", "none", "permerror", "temperror"],
             "description": "policy, or the result for every address where there is none",
         },
-        explanation={**_MAYBE_TEXT, "description": "What went wrong, for the errors"},
+        explanation={**_MAYBE_TEXT, "description": "The cause of an error"},
         otherwise={
             "enum": [*_SPF_RESULTS, None],
             "description": "The result for most addresses; null: undetermined, or no policy",
@@ -63,7 +63,7 @@ LINE_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
         world=list_of(_WAY, "Terms by which it authorises all addresses, or next to all"),
         undetermined=list_of(
             object_of("A term that depends on the client", **_END, why=_TEXT),
-            "Terms that depend on more than the address, which may authorise what reaches them",
+            "Terms that depend on more than the address, and may authorise addresses",
         ),
         errors=list_of(
             object_of(
@@ -72,11 +72,11 @@ LINE_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
                 **_END,
                 why=_TEXT,
             ),
-            "Errors that addresses get which nothing has matched before",
+            "Errors for addresses that no earlier term matches",
         ),
     ),
     "include": object_of(
-        "A policy that domains include or redirect to, and what it authorises for them",
+        "A policy that domains include or redirect to, and the addresses it authorises for them",
         type=_type("include"),
         include=_TEXT,
         domains={**_COUNT, "description": "Domains that authorise addresses through it"},
@@ -103,13 +103,13 @@ LINE_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
         ),
     ),
     "unauthorised": object_of(
-        "Hosts side by side that no domain authorises",
+        "Adjacent hosts that no domain authorises",
         type=_type("unauthorised"),
         **_SPAN,
         hosts=_COUNT,
         ptr={
             "enum": ["named", "generic", "missing", "undetermined", "not_audited"],
-            "description": "What PTR they have; not_audited: listed, and in no results",
+            "description": "Their kind of PTR; not_audited: listed, but in no results",
         },
     ),
     "totals": object_of(

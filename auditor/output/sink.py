@@ -1,7 +1,7 @@
 """Sinks for finished lines: a file that is renamed at the end, or an open descriptor.
 
-Writing happens in a thread, so a slow disk or reader holds up the input and never the
-answers that are on their way.
+Writing happens in a thread, so a slow disk or reader delays the input and never the answers in
+flight.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FileSink", "StreamSink", "partial_path"]
 
-#: Octets that a pipe takes at once if it takes any (`PIPE_BUF`, pipe(7)), and how often it is
-#: checked whether its reader is still waited for.
+#: Octets that a pipe with room takes at once (`PIPE_BUF`, pipe(7)), and milliseconds between
+#: checks whether the write was abandoned.
 _PIPE_WRITE_OCTETS: Final = 4096
 _POLL_INTERVAL_MS: Final = 100
 #: Octets that are written to a file at once.
@@ -36,19 +36,19 @@ _MAX_WRITE_OCTETS: Final = 1 << 24
 
 
 def partial_path(path: Path) -> Path:
-    """Return where an output grows until it is whole."""
+    """Return the path of an output until it is complete."""
     return path.with_name(path.name + ".partial")
 
 
 class FileSink:
-    """Writes `FILE.partial` and renames it to `FILE` at the end; packed, if its name says so.
+    """Writes `FILE.partial` and renames it to `FILE` at the end; compressed by its suffix.
 
-    The partial file is locked as long as the sink is open. `overwrite` replaces what is
-    there, `resume` continues it: then `recover` comes before the first `write_lines`. `frame`
-    is the size of the frames of a packed file.
+    The partial file is locked as long as the sink is open. `overwrite` replaces an existing
+    output, `resume` continues it: then `recover` comes before the first `write_lines`. `frame`
+    is the size of the frames of a compressed file, in octets of lines.
 
-    Raises UsageError if FILE or the partial one exists and neither is set, if it is no
-    regular file, or if another process writes to it; OutputError if it cannot be made.
+    Raises UsageError if FILE or the partial file exists and neither is set, if it is not a
+    regular file, or if another process writes to it; OutputError if it cannot be created.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class FileSink:
         self._partial = partial_path(path)
         self._form = frame_format(path)
         self._frame = frame
-        #: Lines that make no whole frame yet, and how many octets of them are in the file,
-        #: in a short frame that the whole one will replace.
+        #: Lines that do not fill a frame yet, and how many octets of them are in the file, in a
+        #: short frame that the full one will replace.
         self._pending = bytearray()
         self._covered = 0
         #: Octets of whole lines or frames in the file.
         self._end = 0
-        #: What a plain file had no room for.
+        #: Lines that did not fit into a plain file.
         self._refused = b""
         self._lock = threading.Lock()
         try:
@@ -77,7 +77,7 @@ class FileSink:
             if overwrite:
                 os.ftruncate(self._handle, 0)
         except OSError as error:
-            raise OutputError(f"{self._partial}: cannot be made: {error.strerror}") from error
+            raise OutputError(f"{self._partial}: cannot be created: {error.strerror}") from error
 
     def _open(self, *, overwrite: bool, resume: bool) -> int:
         for path in (self.path, self._partial):
@@ -94,11 +94,10 @@ class FileSink:
         except FileExistsError:
             os.close(open_alone(self._partial, 0))
             raise UsageError(
-                f"{self._partial}: exists already; --resume goes on with it, "
-                "--overwrite starts anew"
+                f"{self._partial}: exists already; --resume continues it, --overwrite starts anew"
             ) from None
         if self.path.exists():
-            # A run has finished since the look above; this one would replace what it has made.
+            # Another run has finished since the check above; this one would replace its output.
             self._partial.unlink(missing_ok=True)
             os.close(handle)
             raise UsageError(f"{self.path}: exists already; --overwrite replaces it")
@@ -115,7 +114,7 @@ class FileSink:
         return self._refused + bytes(self._pending[self._covered :])
 
     def recover(self, note: Callable[[bytes], bool]) -> RecoveredLines:
-        """Keep the whole lines that are there, hand each to `note`, and drop a torn end.
+        """Keep the existing whole lines, hand each to `note`, and drop a torn end.
 
         A line that `note` rejects counts as torn, with all after it. Raises OutputError.
         """
@@ -127,7 +126,7 @@ class FileSink:
                     os.ftruncate(handle, kept.end)
             except OSError as error:
                 raise OutputError(
-                    f"{self._partial}: cannot be taken up: {error.strerror}"
+                    f"{self._partial}: cannot be resumed: {error.strerror}"
                 ) from error
             self._end = kept.end
             self._pending[:] = kept.pending
@@ -137,7 +136,7 @@ class FileSink:
             return kept
 
     def _cover(self) -> None:
-        """Write the lines that make no whole frame in a short one, for the time being."""
+        """Write the lines that do not fill a frame in a short one, replaced later."""
         if self._form is not None and self._covered < len(self._pending):
             self._put(self._form.pack(bytes(self._pending)), stays=False)
             self._covered = len(self._pending)
@@ -157,31 +156,31 @@ class FileSink:
                 del self._pending[:end]
 
     def _put(self, data: bytes, *, stays: bool = True) -> None:
-        """Append whole lines, or a frame; what does not stay is replaced by the next.
+        """Append whole lines, or a frame; without `stays`, the next frame replaces it.
 
-        Raises OutputError; then what does not end whole is gone again.
+        Raises OutputError; then an incomplete line or frame is removed.
         """
         handle = self._descriptor()
         written = 0
         try:
             if self._covered:
-                # In the place of a short frame.
+                # Replaces the short frame.
                 self._covered = 0
                 os.ftruncate(handle, self._end)
             while written < len(data):
                 written += os.write(handle, memoryview(data)[written:])
         except OSError as error:
             if self._form is None:
-                # What fitted of the last lines may end in the middle of one: take that back.
+                # The lines that fitted may end in the middle of one: truncate that.
                 whole = data.rfind(b"\n", 0, written) + 1
                 self._end += whole
                 self._refused = data[whole:]
             try:
                 os.ftruncate(handle, self._end)
             except OSError:
-                state = f"the lines in its first {self._end} octets are whole"
+                state = f"the lines in its first {self._end} octets are complete"
             else:
-                state = "the lines in it are whole"
+                state = "the lines in it are complete"
             raise OutputError(
                 f"{self._partial}: cannot be written: {error.strerror}; {state}"
             ) from error
@@ -191,8 +190,8 @@ class FileSink:
     def sync(self) -> None:
         """Make the lines so far durable: they survive the process and a power failure.
 
-        Those of a packed file that make no whole frame go into a short one, for the time
-        being. Raises OutputError; also if the file is no longer where it was.
+        Lines of a compressed file that do not fill a frame go into a short one, replaced
+        later. Raises OutputError, also if the file has been moved or removed.
         """
         with self._lock:
             handle = self._descriptor()
@@ -204,14 +203,14 @@ class FileSink:
             raise OutputError(f"{self._partial}: cannot be written: {error.strerror}") from error
 
     def finish_output(self, before: Callable[[], None] | None = None) -> None:
-        """Put the file in place: on the disk first, then under its name.
+        """Sync the partial file, then rename it to its final name.
 
         `before` is called between the two, while no other process can open the file.
         """
         with self._lock:
             handle = self._descriptor()
             if self._form is not None and (self._pending or not self._end):
-                # A file of no lines has a frame, too: without any it would not be a packed one.
+                # A file of no lines has a frame, too: an empty file is not a valid compressed one.
                 self._put(self._form.pack(bytes(self._pending)))
                 self._pending.clear()
         self._check_place(handle)
@@ -230,7 +229,7 @@ class FileSink:
             self._partial.unlink(missing_ok=True)
 
     def close_output(self) -> None:
-        """Close the file, and let others have it."""
+        """Close the file, and release its lock."""
         with self._lock:
             if self._handle is not None:
                 os.close(self._handle)
@@ -239,9 +238,7 @@ class FileSink:
     def _check_place(self, handle: int) -> None:
         """Raise OutputError if the lines go to a file that has lost its name."""
         if not is_at(handle, self._partial):
-            raise OutputError(
-                f"{self._partial}: is not there any more: it was removed, renamed or replaced"
-            )
+            raise OutputError(f"{self._partial}: was removed, renamed or replaced during the run")
 
     def _descriptor(self) -> int:
         if self._handle is None:
@@ -262,7 +259,7 @@ class StreamSink:
         await asyncio.to_thread(self._append, lines)
 
     def abandon(self) -> None:
-        """Wait no longer for a reader that neither reads nor goes away."""
+        """Stop waiting for a reader that neither reads nor closes."""
         self.abandoned = True
 
     def _append(self, lines: bytes) -> None:
@@ -278,17 +275,17 @@ class StreamSink:
             raise OutputError(f"{self._name}: cannot be written: {error.strerror}") from error
 
     def _waiter(self) -> Callable[[], int]:
-        """Return what waits for room, and tells how many octets can be written without waiting."""
+        """Return a function that waits for room, and returns how many octets can be written."""
         if stat.S_ISREG(os.fstat(self._handle).st_mode):
             return lambda: _MAX_WRITE_OCTETS
-        os.write(self._handle, b"")  # one that cannot be written to would never have room
+        os.write(self._handle, b"")  # raises if it cannot be written to, and so never has room
         poll = select.poll()
         poll.register(self._handle, select.POLLOUT)
 
         def wait() -> int:
             while not poll.poll(_POLL_INTERVAL_MS):
                 if self.abandoned:
-                    raise OutputError(f"{self._name}: its reader does not read")
+                    raise OutputError(f"{self._name}: its reader has stopped reading")
             return _PIPE_WRITE_OCTETS
 
         return wait

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Tally", "is_countable"]
 
 _KINDS: Final = ("ip", "domain", "invalid")
-#: A tuple, as the others: a value that is not text may have no hash, but can be compared.
+#: A tuple, as the others: values read from a file may be unhashable, but can be compared.
 _CODES: Final = tuple(entry.code for entry in ENTRIES)
 _UNDETERMINED: Final = frozenset(entry.code for entry in ENTRIES if entry.undetermined)
 
@@ -27,9 +27,9 @@ _UNDETERMINED: Final = frozenset(entry.code for entry in ENTRIES if entry.undete
 class Tally:
     """Counts of finished records: by kind, verdict, finding and PTR status.
 
-    `findings` counts them by code and severity, with a blank between: a code has several severities
-    where a receiver's rules make them. `undetermined` counts the records that are, by what failed
-    first: the status of a lookup, or the code of a finding.
+    `findings` counts them by "CODE SEVERITY": under receivers' rules a code can have several
+    severities. `undetermined` counts the undetermined records by their first failure: the status
+    of a lookup, or the code of a finding.
     """
 
     __slots__ = ("findings", "kinds", "records", "statuses", "undetermined", "verdicts")
@@ -72,7 +72,7 @@ class Tally:
             self.undetermined[_failure(record)] += 1
 
     def uncount_record(self, record: Record) -> None:
-        """Take back one record that was counted, and did not get to where it was to go."""
+        """Subtract a record that was counted and could not be written."""
         self.records -= 1
         self.kinds[record["kind"]] -= 1
         self.verdicts[record["verdict"]] -= 1
@@ -98,7 +98,7 @@ class Tally:
         *,
         failed: str = "",
     ) -> None:
-        """Count `times` records that are equal in all that is counted.
+        """Count `times` records that are equal in all counted respects.
 
         `codes` are the findings of each as (code, severity), `status` its PTR status, `failed` the
         status of the first lookup of one of its names that failed.
@@ -115,7 +115,7 @@ class Tally:
             self.undetermined[reason] += times
 
     def add_tally(self, other: Tally) -> None:
-        """Count all that another tally has counted."""
+        """Add the counts of another tally."""
         self.records += other.records
         self.kinds.update(other.kinds)
         self.verdicts.update(other.verdicts)
@@ -125,7 +125,7 @@ class Tally:
 
 
 def _failure(record: Record) -> str:
-    """Return what failed first of what an undetermined record is made of."""
+    """Return the first failure in an undetermined record."""
     parts = (record["ptr"], record["iprev"], record["domain"])
     failed = (status for status in _statuses(parts) if status not in SETTLED)
     codes = (finding["code"] for finding in record["findings"] if finding["code"] in _UNDETERMINED)
@@ -146,7 +146,7 @@ def _statuses(value: Any) -> Iterator[str]:
 
 
 def is_countable(value: Any) -> bool:
-    """Tell whether something read from a file is a record, as far as it is counted."""
+    """Tell whether a value read from a file has the parts of a record that are counted."""
     if not isinstance(value, dict):
         return False
     findings, ptr = value.get("findings"), value.get("ptr", "")

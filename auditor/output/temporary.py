@@ -1,4 +1,4 @@
-"""Temporary folders, and what is said where there is no room for them."""
+"""Temporary folders, and the error if there is no room for them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
 
 
 def temporary_error(error: OSError) -> OutputError:
-    """Return the error for a temporary file or folder that cannot be made or written."""
+    """Return the error for a temporary file or folder that cannot be created or written."""
     try:
         where = f"{tempfile.gettempdir()}: "
-    except OSError:  # none can be written
+    except OSError:  # no directory is writable
         where = ""
-    why = f"{error.strerror}; TMPDIR=FOLDER chooses another"
+    why = f"{error.strerror}; set TMPDIR to another directory"
     return OutputError(f"{where}no room for temporary files: {why}")

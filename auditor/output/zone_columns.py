@@ -43,7 +43,7 @@ _ZONE: Final = (
     Column("zone", "text", "The apex of the zone", of_line("zone")),
     Column("parent", "text", "The zone above; null: not known", of_line("parent")),
     Column("addresses", "count", "Targets of the run that it holds", of_line("addresses")),
-    Column("mends", "text", "Who can change what is wrong: rir, isp or customer", of_line("mends")),
+    Column("mends", "text", "Who can correct the problems: rir, isp or customer", of_line("mends")),
     Column("contact", "text", "The mail address to write to; null: not known", of_line("contact")),
 )
 _FINDING: Final = finding_columns("The zone, server or owner that the finding is about")

@@ -115,7 +115,7 @@ class _Rows:
                 known[line] = template
 
     def _filled(self, template: _Template, texts: Sequence[bytes]) -> bytes | None:
-        """Return rows with texts in place of their marks, None if the target is no address."""
+        """Return rows with texts in place of their marks, None if the target is not an address."""
         try:
             _, sort_key, prefix = self._targets.of(texts[0])
         except ValueError:

@@ -201,7 +201,7 @@ def faults_of(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def split_address(text: str) -> tuple[Network, int] | None:
-    """Return the /24 or /48 of an address and its offset into it, None if it is no address."""
+    """Return the /24 or /48 of an address and its offset into it, None if it is not an address."""
     parsed = parse_address(text)
     if parsed is None:
         return None

@@ -175,7 +175,7 @@ _WRONG: Final[list[tuple[dict[str, bytes], str, str]]] = [
     (
         {},
         "spf example.net --ip 192.0.2.1 --sender me@example.org",
-        "--sender: 'me@example.org' is no address of example.net",
+        "--sender: 'me@example.org' is not an address of example.net",
     ),
 ]
 

@@ -348,7 +348,7 @@ def test_another_kind_of_table_is_refused_with_those_that_there_are(
         (["no.ndjson", "-o", "fleet.csv"], "no.ndjson: cannot be read: No such file or directory"),
         (
             ["fleet.ndjson", "-o", "no/fleet.csv"],
-            "no/fleet.csv: cannot be made: there is no folder no",
+            "no/fleet.csv: cannot be created: there is no folder no",
         ),
         (["-", "-", "-o", "x.csv"], "standard input (-) is named twice; it can be read once only"),
     ],

@@ -395,7 +395,7 @@ def test_the_proof_takes_the_local_part_of_a_sender_for_no_fault_of_the_plan(
     ("rows", "message"),
     [
         ("192.0.2.7,a.example.net\n192.0.2.700,b.example.net", "line 3: '192.0.2.700' ends in"),
-        ("example.net,a.example.net", "line 2: 'example.net' is no address"),
+        ("example.net,a.example.net", "line 2: 'example.net' is not an address"),
         ("192.0.2.7,not a host", "line 2: 'not a host' is no host name"),
         (
             "192.0.2.7,a.example.net\n192.0.2.7,b.example.net",

@@ -213,7 +213,7 @@ def test_what_permissions_forbid_is_said(here: Path, call: Callable[..., Ended])
     with _without_privileges():
         message = "auditor: list.txt: cannot be read: Permission denied\n"
         assert call(*SCAN, "-i", "list.txt") == (2, "", message)
-        message = "auditor: out.ndjson.partial: cannot be made: Permission denied\n"
+        message = "auditor: out.ndjson.partial: cannot be created: Permission denied\n"
         assert call(*SCAN, "192.0.2.1", "-o", "out.ndjson") == (2, "", message)
 
 
@@ -243,7 +243,7 @@ def test_zone_files_that_cannot_be_loaded(
     ("name", "remedy"),
     [
         ("out.ndjson", "--overwrite replaces it"),
-        ("out.ndjson.partial", "--resume goes on with it, --overwrite starts anew"),
+        ("out.ndjson.partial", "--resume continues it, --overwrite starts anew"),
     ],
 )
 def test_an_existing_output_is_not_touched(
@@ -268,7 +268,7 @@ def test_what_is_no_file_is_not_taken_for_what_an_earlier_run_left(
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("no/out.ndjson", "no/out.ndjson.partial: cannot be made: No such file or directory"),
+        ("no/out.ndjson", "no/out.ndjson.partial: cannot be created: No such file or directory"),
         (".", ".: is a directory; expected a file, or ./ for parts"),
         ("out.parquet", f"out.parquet: {FORMAT} .parquet; {CONVERT}"),
         ("out.CSV", f"out.CSV: {FORMAT} .CSV; {CONVERT}"),
@@ -276,7 +276,7 @@ def test_what_is_no_file_is_not_taken_for_what_an_earlier_run_left(
         ("out.html", f"out.html: {FORMAT} .html; {CONVERT}"),
         ("out.csv.gz", f"out.csv.gz: {FORMAT} .csv; {CONVERT}"),
         ("out.ndjson.bz2", f"out.ndjson.bz2: {FORMAT} .bz2; {CONVERT}"),
-        ("file/out", "file/out.partial: cannot be made: Not a directory"),
+        ("file/out", "file/out.partial: cannot be created: Not a directory"),
     ],
 )
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])

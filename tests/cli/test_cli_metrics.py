@@ -99,7 +99,7 @@ def test_an_output_that_cannot_be_taken_up_is_told_the_metrics(
     here: Path, call: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise OutputError("out.ndjson.partial: cannot be taken up: Input/output error")
+        raise OutputError("out.ndjson.partial: cannot be resumed: Input/output error")
 
     monkeypatch.setattr(FileSink, "recover", refuse)
     assert call(*SCAN, "-q", "198.51.100.1", "-o", "out.ndjson").code == 3

@@ -118,7 +118,7 @@ def test_no_module_of_the_working_directory_is_run(
     ("link", "message"),
     [
         ("symbolic", "is a symbolic link; remove it"),
-        ("hard", "has another name, too (a hard link); remove one of them"),
+        ("hard", "has a second name (a hard link); remove one of the two"),
     ],
 )
 def test_a_planted_lock_says_what_it_is(link: str, message: str, victim: Path) -> None:

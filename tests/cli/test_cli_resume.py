@@ -283,10 +283,10 @@ def test_more_records_than_targets_are_not_of_this_run(
     [
         (
             ("--resume", "--overwrite", "-o", "out.ndjson"),
-            "--resume goes on with an output, --overwrite replaces it: not both",
+            "--resume continues an output, --overwrite replaces it: not both",
         ),
-        (("--resume",), "--resume goes on with a file: -o FILE says which"),
-        (("--resume", "-o", "/dev/null"), "--resume goes on with a file: -o FILE says which"),
+        (("--resume",), "--resume continues a file: add -o FILE"),
+        (("--resume", "-o", "/dev/null"), "--resume continues a file: add -o FILE"),
         (("--resume", "-o", "."), ".: is a directory; expected a file, or ./ for parts"),
     ],
 )

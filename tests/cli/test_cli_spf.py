@@ -324,7 +324,10 @@ def test_the_exit_code_is_by_the_findings_that_count(
         (("example.com", "--range", "http://a.net"), "is a URL (http); expected one address, "),
         (("example.com", "--sender", "me"), "--sender says nothing without --ip or --range"),
         (("example.com", "--helo", "h.example"), "--helo says nothing without --ip or --range"),
-        (("example.com", "--ip", "192.0.2.1", "--sender", "me@example.org"), "is no address of"),
+        (
+            ("example.com", "--ip", "192.0.2.1", "--sender", "me@example.org"),
+            "is not an address of",
+        ),
     ],
 )
 def test_a_command_line_that_cannot_work_is_one_line_and_exit_2(

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.process
 
 SCAN: Final = ("scan", "--zones", ZONES, "-i", str(FLEET / "targets.txt"), "198.51.0.0/20")
 FORMS: Final = ("ndjson", "ndjson.gz", "ndjson.zst")
-GONE: Final = "is not there any more: it was removed, renamed or replaced"
+GONE: Final = "was removed, renamed or replaced during the run"
 
 
 def _limited(*arguments: str | Path, octets: int) -> Ended:
@@ -68,7 +68,7 @@ def test_a_file_that_may_not_grow_is_gone_on_with_later(
     assert ended == (
         3,
         "",
-        f"auditor: {output}.partial: cannot be written: {why}; the lines in it are whole\n",
+        f"auditor: {output}.partial: cannot be written: {why}; the lines in it are complete\n",
     )
     assert not output.exists()
     content = manifest(output)
@@ -140,7 +140,7 @@ def test_a_small_disk_is_full_and_then_larger(form: str, size: int, taken: int) 
         said = f"disk/out.{form}.run.json: cannot be written: {full}"
         left = []
     else:
-        said = f"disk/out.{form}.partial: cannot be written: {full}; the lines in it are whole"
+        said = f"disk/out.{form}.partial: cannot be written: {full}; the lines in it are complete"
         left = [f"out.{form}.partial", f"out.{form}.run.json"]
     assert ended.err == f"auditor: {said}\n"
     whole = [f"{name}.{form}{end}" for name in ("out", "whole") for end in ("", ".run.json")]
@@ -274,7 +274,7 @@ def test_where_no_file_can_be_made_nothing_begins(
     with monkeypatch.context() as read_only:
         read_only.setattr("auditor.output.lock.os.open", refuse)
         ended = call(*SCAN, "-q", "-o", "out.ndjson", *resume)
-    message = f"auditor: out.ndjson.partial: cannot be made: {os.strerror(number)}\n"
+    message = f"auditor: out.ndjson.partial: cannot be created: {os.strerror(number)}\n"
     assert ended == (code, "", message)
     assert list(here.iterdir()) == []
 
@@ -361,7 +361,7 @@ def test_a_command_without_room_for_temporary_files_says_so(
     assert (ended.code, ended.out) == (3, "")
     assert ended.err == (
         f"auditor: {tempfile.gettempdir()}: no room for temporary files: "
-        "No space left on device; TMPDIR=FOLDER chooses another\n"
+        "No space left on device; set TMPDIR to another directory\n"
     )
 
 
@@ -378,5 +378,5 @@ def test_a_machine_without_a_folder_for_temporary_files_is_told_so(
     monkeypatch.undo()
     assert str(error) == (
         "no room for temporary files: No usable temporary directory found; "
-        "TMPDIR=FOLDER chooses another"
+        "set TMPDIR to another directory"
     )

@@ -320,7 +320,7 @@ def test_a_folder_with_results_is_not_touched_without_a_word(
     ended = call(*given, "198.51.100.7")
     assert ended.code == 2
     assert ended.err == (
-        f"auditor: {here}/out/: has results in it; --resume goes on with them, "
+        f"auditor: {here}/out/: contains results; --resume continues them, "
         "--overwrite starts anew\n"
     )
     ended = call(*given, "--resume", "198.51.100.8")
@@ -435,7 +435,7 @@ def test_an_object_store_is_a_folder_as_well(
         ({"manifest.json": b"{}"}, 'memory://spoilt/manifest.json: no list of names under "parts"'),
         (
             {"manifest.json": b'{"parts": ["../a.ndjson"]}'},
-            "memory://spoilt/manifest.json: '../a.ndjson' is no name of a part",
+            "memory://spoilt/manifest.json: '../a.ndjson' is not the name of a part",
         ),
         ({"manifest.json": b'{"parts": ["a.ndjson"]}'}, "memory://spoilt/a.ndjson: cannot be read"),
         ({"a.ndjson.zst": b"{}"}, "memory://spoilt/a.ndjson.zst: no zst data in it"),
@@ -457,7 +457,7 @@ def test_results_behind_a_url_that_are_none_are_said(
     ("output", "message"),
     [
         ("nosuch://bucket/x", "nosuch://bucket/x: cannot be used: Protocol not known: nosuch"),
-        ("taken/", "taken/: cannot be made: File exists"),
+        ("taken/", "taken/: cannot be created: File exists"),
     ],
 )
 def test_a_folder_that_cannot_be_is_refused(

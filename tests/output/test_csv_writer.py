@@ -187,7 +187,7 @@ def test_whatever_a_record_may_be_has_its_rows(record: dict[str, Any]) -> None:
     ("change", "why"),
     [
         ({"novelty": 1}, "'novelty' is not known to this version"),
-        ({"target": "mail.example.net"}, "'mail.example.net' is no address"),
+        ({"target": "mail.example.net"}, "'mail.example.net' is not an address"),
         ({"ptr": {"names": []}}, "'status' is missing"),
         ({"error": 1}, "expected string"),
     ],
@@ -198,7 +198,7 @@ def test_what_is_no_record_is_named(
     wrong = {**fleet[1], **change}
     with pytest.raises(InputError) as caught:
         _written([fleet[0], wrong])
-    start = f"record 2 ('{wrong['target']}') is not as `auditor schema` says: {why}"
+    start = f"record 2 ('{wrong['target']}') does not match `auditor schema`: {why}"
     assert str(caught.value).startswith(start)
 
 

@@ -114,7 +114,7 @@ def test_a_folder_on_the_disk_has_one_owner(tmp_path: Path) -> None:
 
 def test_what_cannot_be_a_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"file/: cannot be made: File exists"):
+    with pytest.raises(UsageError, match=r"file/: cannot be created: File exists"):
         LocalFolder(tmp_path / "file")
 
 

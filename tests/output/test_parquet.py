@@ -289,7 +289,7 @@ def test_notes_stand_in_the_metadata_and_the_same_input_gives_the_same_file(
     ("change", "why"),
     [
         ({"novelty": 1}, "'novelty' is not known to this version"),
-        ({"target": "mail.example.net"}, "'mail.example.net' is no address"),
+        ({"target": "mail.example.net"}, "'mail.example.net' is not an address"),
         ({"target": 7}, ""),
         ({"findings": [1]}, ""),
         ({"ptr": "none"}, ""),
@@ -305,7 +305,7 @@ def test_what_is_no_record_is_named(
     with pytest.raises(InputError) as caught:
         _written([*fleet[1:4], wrong, *fleet[4:]], flat=flat)
     message = str(caught.value)
-    start = f"record 4 ('{wrong['target']}') is not as `auditor schema` says: {why}"
+    start = f"record 4 ('{wrong['target']}') does not match `auditor schema`: {why}"
     assert message.startswith(start)
     assert len(message) > len(start) or why
     assert "\n" not in message
@@ -314,7 +314,7 @@ def test_what_is_no_record_is_named(
 def test_a_number_beyond_64_bits_is_named(fleet: list[dict[str, Any]]) -> None:
     (record,) = [each for each in fleet if each["target"] == "example.com"]
     domain = {**record["domain"], "spf": {**record["domain"]["spf"], "lookups": 1 << 64}}
-    with pytest.raises(InputError, match=r"^record 1 \('example\.com'\) is not as "):
+    with pytest.raises(InputError, match=r"^record 1 \('example\.com'\) does not match "):
         _written([{**record, "domain": domain}])
 
 

@@ -72,7 +72,7 @@ def test_without_its_end_it_stays_a_partial_one(path: Path) -> None:
     ("partial", "message"),
     [
         (False, "exists already; --overwrite replaces it"),
-        (True, "exists already; --resume goes on with it, --overwrite starts anew"),
+        (True, "exists already; --resume continues it, --overwrite starts anew"),
     ],
 )
 def test_what_exists_is_not_touched_unless_told_to(
@@ -112,7 +112,7 @@ def test_a_folder_or_a_device_is_never_replaced(tmp_path: Path, *, overwrite: bo
 def test_a_file_that_cannot_be_made_is_one_line_that_says_why(
     tmp_path: Path, name: str, why: str
 ) -> None:
-    with pytest.raises(OutputError, match=f"cannot be made: {why}$"):
+    with pytest.raises(OutputError, match=f"cannot be created: {why}$"):
         FileSink(tmp_path / name)
 
 
@@ -152,7 +152,7 @@ def test_on_a_full_disk_the_lines_that_are_there_are_whole(
     with pytest.raises(
         OutputError,
         match=r"out\.ndjson\.partial: cannot be written: No space left on device; "
-        r"the lines in it are whole$",
+        r"the lines in it are complete$",
     ):
         _write(sink, _LINES, _LINES)
     sink.close_output()
@@ -186,7 +186,7 @@ def test_a_disk_that_cannot_even_be_cut_says_how_much_is_whole(
     monkeypatch.setattr(os, "write", _Disk(50))
     monkeypatch.setattr(os, "ftruncate", broken)
     sink = FileSink(path)
-    with pytest.raises(OutputError, match="the lines in its first 46 octets are whole"):
+    with pytest.raises(OutputError, match="the lines in its first 46 octets are complete"):
         _write(sink, _LINES)
     sink.close_output()
 
@@ -209,7 +209,7 @@ def _small_files() -> Iterator[None]:
 
 def test_a_limit_of_the_kernel_leaves_whole_lines(path: Path) -> None:
     sink = FileSink(path)
-    too_large = pytest.raises(OutputError, match="File too large; the lines in it are whole")
+    too_large = pytest.raises(OutputError, match="File too large; the lines in it are complete")
     with _small_files(), too_large:
         _write(sink, *[_LINES] * 30)
     sink.close_output()
@@ -311,7 +311,7 @@ def test_a_file_system_without_locks_is_written_to_all_the_same(
     if works:
         FileSink(path).close_output()
     else:
-        with pytest.raises(OutputError, match="cannot be made: Input/output error"):
+        with pytest.raises(OutputError, match="cannot be created: Input/output error"):
             FileSink(path)
 
 
@@ -336,7 +336,7 @@ def test_lines_that_go_nowhere_are_noticed(tmp_path: Path, how: str, end: str) -
         partial.touch()
     else:
         shutil.rmtree(folder)
-    with pytest.raises(OutputError, match=rf"^{partial}: is not there any more: it was removed"):
+    with pytest.raises(OutputError, match=rf"^{partial}: was removed, renamed or replaced"):
         getattr(sink, end)()
     assert not path.exists()
     sink.discard()  # it is not ours to remove
@@ -362,7 +362,7 @@ def test_what_a_full_disk_did_not_take_is_known(
     size = sink.size
     with monkeypatch.context() as full:
         full.setattr(os, "write", _Disk(30))
-        with pytest.raises(OutputError, match=r"the lines in it are whole$"):
+        with pytest.raises(OutputError, match=r"the lines in it are complete$"):
             _write(sink, _LINES)
     assert sink.size == size + (23 if not suffix else 0)
     assert sink.unwritten == (_LINES[23:] if not suffix else _LINES)
@@ -391,7 +391,7 @@ def test_a_file_that_cannot_be_read_back_is_named(
     partial_path(path).write_bytes(_LINES)
     sink = FileSink(path, resume=True)
     monkeypatch.setattr(os, "pread", broken)
-    with pytest.raises(OutputError, match=r"partial: cannot be taken up: Input/output error$"):
+    with pytest.raises(OutputError, match=r"partial: cannot be resumed: Input/output error$"):
         sink.recover(lambda _line: True)
     sink.close_output()
 
@@ -499,7 +499,7 @@ def test_a_reader_that_does_not_read_can_be_given_up() -> None:
             await asyncio.sleep(0)
         assert not work.done()
         sink.abandon()
-        with pytest.raises(OutputError, match=r"^the pipe: its reader does not read$"):
+        with pytest.raises(OutputError, match=r"^the pipe: its reader has stopped reading$"):
             await work
 
     asyncio.run(main())

@@ -184,7 +184,7 @@ def test_a_scheduler_that_goes_away_ends_the_run_and_resume_goes_on(
         cluster.scheduler.kill()
         _, errors = scan.communicate(timeout=_SECONDS)
         assert scan.returncode == 3
-        message = f"auditor: scheduler {cluster.address} is gone; --resume goes on"
+        message = f"auditor: scheduler {cluster.address} is gone; --resume continues"
         # The dashboard is named before, and whether its worker was late.
         assert errors.decode().splitlines()[-1] == message
     assert len(records(partial.read_text())) == 1

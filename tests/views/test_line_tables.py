@@ -171,5 +171,5 @@ def test_what_is_no_address_is_named_by_its_number(
 ) -> None:
     found = [address(f"192.0.2.{host}", "pass", "a.example") for host in range(9)]
     path = write(tmp_path / "x", [*found, {**found[0], "target": target}])
-    with pytest.raises(InputError, match=r"^record 10 \('.*'\) is not as .*no address"):
+    with pytest.raises(InputError, match=r"^record 10 \('.*'\) does not match .*not an address"):
         both(path, flat=False)

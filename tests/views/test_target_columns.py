@@ -30,7 +30,7 @@ def test_columns_are_those_of_each_address(addresses: list[str]) -> None:
 def test_what_is_no_address_is_none_beside_its_neighbours_either(text: str) -> None:
     columns = TargetColumns()
     columns.of(b"192.0.2.1")
-    with pytest.raises(ValueError, match="is no address"):
+    with pytest.raises(ValueError, match="is not an address"):
         columns.of(text.encode())
 
 
