@@ -1,23 +1,23 @@
 """Engine over aiodns (c-ares): portable.
 
-c-ares sends, retries, picks servers, falls back to TCP for truncated replies and parses.
-This file bounds the number of queries given to it at a time and turns its results into answers.
+c-ares sends, retransmits, selects servers, falls back to TCP for truncated replies and parses.
+This file bounds the queries in flight and converts results into answers.
 
-c-ares does not pass on, so neither can this engine:
+Limitations, since c-ares does not report:
 
-- of a failure or a negative answer only the code: not the aliases before it, not the SOA
-  (so no TTL), not the extended errors; not which server answered, over what, how often;
-- a referral: c-ares calls every NOERROR without answers "no data";
-- where the character-strings of a TXT record end: they come joined, so SPF_STRINGS_JOINED
+- more than the code of a failure or a negative answer: no aliases before it, no SOA (so no
+  TTL), no extended errors, no server, transport or number of attempts;
+- referrals: every NOERROR without answers is "no data";
+- the boundaries of character-strings in a TXT record: they come joined, so SPF_STRINGS_JOINED
   is never found;
 - RCODEs it has no code for: they are SERVFAIL here;
 - a bare header, as some servers from before EDNS send it with FORMERR: it is MALFORMED here.
 
-With one malformed reply c-ares gives up everything else in flight to the server. So a question
-that ended this way is asked once more, alone on a channel of its own, before it is believed.
+After one malformed reply c-ares fails everything else in flight to the server. So a question
+that ended this way is asked once more, alone on a channel of its own.
 
-It does not ask for every possible name either: names with octets that no host name has, such as
-`<script>` or a control character, it refuses by itself (EBADNAME), which is FORMERR here.
+c-ares rejects names with octets that no host name has, such as `<script>` or a control character
+(EBADNAME), which is FORMERR here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import pycares
 
 from auditor.errors import UsageError
 from auditor.resolve.answer import Answer
-from auditor.resolve.cares.liveness import LivenessWatch, ask_nowhere, try_out
+from auditor.resolve.cares.liveness import LivenessWatch, check_servers, query_nonexistent_name
 from auditor.resolve.cares.replies import CARES, read_answer
 from auditor.resolve.socket_address import socket_address
 from auditor.resolve.token_bucket import TokenBucket
@@ -66,19 +66,18 @@ if TYPE_CHECKING:
 
 __all__ = ["CaresEngine"]
 
-#: Queries in flight without `--concurrency`: the common servers keep up with it.
+#: Queries in flight without `--concurrency`: common servers keep up with these.
 _MAX_IN_FLIGHT: Final = 192
 
-#: Seconds below which c-ares does not go.
+#: The shortest timeout of c-ares, in seconds.
 _MIN_TIMEOUT_S: Final = 0.25
 
-#: c-ares keeps every answer until its TTL is over, with no bound and no switch for it here.
-#: A new channel knows nothing, so after so many queries there is one; the old one goes with
-#: its last answer.
-_FORGET_AFTER: Final = 8_000
+#: Queries before a new channel is opened: the cache of a channel is unbounded and cannot be
+#: switched off here. The old channel is closed after its last answer.
+_QUERIES_PER_CHANNEL: Final = 8_000
 
-#: Questions that are asked once more at the same time, each alone on a channel.
-_MOST_ALONE: Final = 8
+#: Most questions in flight that are asked again, each alone on a channel.
+_MAX_ALONE: Final = 8
 
 _TYPES: Final = frozenset({A, AAAA, CNAME, MX, NS, PTR, SOA, TXT})
 
@@ -96,8 +95,8 @@ _STATUSES: Final[dict[int, str]] = {
 }
 
 
-def _as_cares_writes(server: Server) -> str:
-    """Return a server with its zone ID where c-ares wants it, behind the port."""
+def _cares_address(server: Server) -> str:
+    """Return a server as c-ares expects it: the zone ID (RFC 4007 §11) after the port."""
     address, _, scope = server.address.partition("%")
     return f"{Server(address, server.port)}%{scope}" if scope else str(server)
 
@@ -105,13 +104,12 @@ def _as_cares_writes(server: Server) -> str:
 class CaresEngine:
     """An `Engine` over aiodns.
 
-    `servers`: the name servers, empty for the system's; `concurrency`: queries in flight at
-    most; `qps`: queries a second at most; `tries`: queries for one question and server, given
-    up after `tries` times `timeout` seconds, as far as c-ares keeps to that: it adapts its
-    timeouts to how servers respond; `check`: whether servers are asked for a name that cannot
-    exist first, and left out if they make up an answer or are silent; `give_up_after_s`: seconds
-    after which the run ends if none of them answers any more, None if nobody looks.
-    A query that waits for its turn has not been given to c-ares, so its time has not begun.
+    `servers`: the name servers, empty for the system's; `concurrency`: most queries in flight;
+    `qps`: most queries a second; `tries`: queries for one question and server, given up after
+    about `tries` times `timeout` seconds (c-ares adapts its timeouts to the RTT); `check`:
+    whether servers are first asked for a name that cannot exist, and left out if they make up
+    an answer or do not reply; `give_up_after_s`: seconds without any answer after which the run
+    ends, None for never. Time in the queue does not count as waiting for a server.
     """
 
     def __init__(
@@ -125,32 +123,32 @@ class CaresEngine:
         check: bool = False,
         give_up_after_s: float | None = None,
     ) -> None:
-        self._given = servers
-        self._servers = [_as_cares_writes(server) for server in servers]
-        self._most = concurrency or _MAX_IN_FLIGHT
+        self._given_servers = servers
+        self._servers = [_cares_address(server) for server in servers]
+        self._max_in_flight = concurrency or _MAX_IN_FLIGHT
         self._qps = qps
         self._check = check
         self._give_up_after_s = give_up_after_s
         self._watch: LivenessWatch | None = None
         self._fail: Callable[[AuditorError], None] | None = None
         flags = pycares.ARES_FLAG_EDNS
-        # c-ares doubles its timeout with every try. All of them together are to be as long as
-        # `tries` times `timeout`, and a lost packet is to be noticed early.
+        # c-ares doubles its timeout with every try: choose the first one so that all of them
+        # add up to `tries` times `timeout`, and a lost packet is noticed early.
         first = max(timeout * tries / ((1 << tries) - 1), min(timeout, _MIN_TIMEOUT_S))
         self._options: dict[str, Any] = {"timeout": first, "tries": tries, "flags": flags}
         self._queue: deque[tuple[Question, AnswerCallback]] = deque()
-        #: Questions that ended with a malformed reply, which may have been another's, and how
-        #: many of them are being asked alone.
+        #: Questions that ended with a malformed reply, perhaps to another question, and how
+        #: many of them are in flight again.
         self._doubtful: deque[tuple[Question, AnswerCallback]] = deque()
         self._alone = 0
         self._outstanding: set[asyncio.Future[Any]] = set()
         self._wake: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        #: Channels with the number of answers that each of them owes.
+        #: Number of queries in flight by channel.
         self._pending: dict[aiodns.DNSResolver, int] = {}
         self._closed = False
         self._asked = self._answered = self._failed = 0
-        self._until_forgotten = _FORGET_AFTER
+        self._queries_left = _QUERIES_PER_CHANNEL
 
     async def start(self) -> None:
         """Open the channel. Raises NoServerError if no server is left after the check."""
@@ -158,25 +156,25 @@ class CaresEngine:
         self._loop = loop
         self._bucket = TokenBucket(self._qps, loop.time())
         try:
-            for server in self._given:
-                socket_address(*server)  # c-ares passes over an interface that is not there
+            for server in self._given_servers:
+                socket_address(*server)  # raises for a missing interface, which c-ares ignores
             if self._check:
-                self._servers = await try_out(self._servers, self._options)
-            self._resolver = self._open()
+                self._servers = await check_servers(self._servers, self._options)
+            self._resolver = self._open_channel()
         except (pycares.AresError, aiodns.error.DNSError, OSError) as error:
-            names = ", ".join(map(str, self._given))
+            names = ", ".join(map(str, self._given_servers))
             raise UsageError(f"server: c-ares refuses {names}") from error
         if self._give_up_after_s is not None:
             self._watch = LivenessWatch(
                 self._servers,
-                probe=self._is_there,
+                probe=self._does_any_server_reply,
                 settle=self._settle,
                 again=self._ask_again,
                 fail=self._give_up,
                 give_up_after_s=self._give_up_after_s,
             )
 
-    def _open(self) -> aiodns.DNSResolver:
+    def _open_channel(self) -> aiodns.DNSResolver:
         resolver = aiodns.DNSResolver(self._servers or None, loop=self._loop, **self._options)
         self._pending[resolver] = 0
         return resolver
@@ -185,23 +183,23 @@ class CaresEngine:
         """Queue the questions; see `Engine`."""
         self._asked += len(questions)
         self._queue.extend((question, deliver) for question in questions)
-        self._pump()
+        self._send_queued()
 
     def set_limits(
         self, concurrency: int | None, qps: float | None, _server_qps: float | None
     ) -> None:
-        """Set other limits, before the start or after it."""
-        self._most = concurrency or _MAX_IN_FLIGHT
+        """Change the limits, before or after the start."""
+        self._max_in_flight = concurrency or _MAX_IN_FLIGHT
         self._qps = qps
         if hasattr(self, "_bucket"):
             self._bucket.set_rate(qps, self._loop.time())
 
     def backlog(self) -> int:
-        """Return how many questions were not given to c-ares yet."""
+        """Return how many questions have not been sent yet."""
         return len(self._queue) + len(self._doubtful)
 
     def in_flight(self) -> int:
-        """Return how many questions c-ares works on now."""
+        """Return how many questions c-ares is working on."""
         return len(self._outstanding)
 
     def on_room(self, wake: Callable[[], None]) -> None:
@@ -229,41 +227,41 @@ class CaresEngine:
         for resolver in list(self._pending):
             await resolver.close()
         if outstanding:
-            # c-ares calls back from its own thread: wait until the last call is through.
+            # c-ares calls back from its own thread: wait for the last callback.
             await asyncio.wait(outstanding)
 
-    def _pump(self) -> None:
-        """Give c-ares as many questions as the limits allow now."""
-        alone = min(len(self._doubtful), _MOST_ALONE - self._alone)
-        room = min(self._most - len(self._outstanding), len(self._queue) + alone)
+    def _send_queued(self) -> None:
+        """Send as many questions as the limits allow now."""
+        alone = min(len(self._doubtful), _MAX_ALONE - self._alone)
+        room = min(self._max_in_flight - len(self._outstanding), len(self._queue) + alone)
         if room <= 0 or self._closed:
             return
         granted = self._bucket.take_tokens(room, self._loop.time())
         for turn in range(granted):
             if turn < alone:
                 self._alone += 1
-                self._send(self._open(), *self._doubtful.popleft(), alone=True)
+                self._send(self._open_channel(), *self._doubtful.popleft(), alone=True)
             else:
                 self._ask(*self._queue.popleft())
         if granted < room and self._timer is None:
             delay = self._bucket.delay(self._loop.time())
             self._timer = self._loop.call_later(delay, self._on_timer)
-        if self._wake is not None and len(self._queue) < self._most:
+        if self._wake is not None and len(self._queue) < self._max_in_flight:
             self._wake()
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._pump()
+        self._send_queued()
 
     def _ask(self, question: Question, deliver: AnswerCallback) -> None:
         if question.rdtype not in _TYPES:
             self._failed += 1
             self._loop.call_soon(self._refuse, question, deliver)
             return
-        self._until_forgotten -= 1
-        if not self._until_forgotten:
-            self._until_forgotten = _FORGET_AFTER
-            self._let_go(self._resolver, self._open())
+        self._queries_left -= 1
+        if not self._queries_left:
+            self._queries_left = _QUERIES_PER_CHANNEL
+            self._switch_channel(self._resolver, self._open_channel())
         self._send(self._resolver, question, deliver)
 
     def _send(
@@ -274,18 +272,18 @@ class CaresEngine:
         *,
         alone: bool = False,
     ) -> None:
-        """Give a question to a channel; `alone`: to one that has no other."""
+        """Send a question over a channel; `alone`: the channel has no other."""
         self._pending[resolver] += 1
         future = resolver.query_dns(question.name, type_name(question.rdtype))
         self._outstanding.add(future)
         asked = (question, deliver, self._loop.time())
         future.add_done_callback(functools.partial(self._on_done, asked, resolver, alone))
 
-    def _let_go(self, resolver: aiodns.DNSResolver, successor: aiodns.DNSResolver) -> None:
-        """Use another channel from now on, and drop this one if nothing is owed by it."""
+    def _switch_channel(self, resolver: aiodns.DNSResolver, successor: aiodns.DNSResolver) -> None:
+        """Switch to another channel, and drop this one unless queries are in flight on it."""
         self._resolver = successor
         if not self._pending[resolver]:
-            # aiodns closes a channel without references.
+            # aiodns closes a channel that is no longer referenced.
             del self._pending[resolver]
 
     def _refuse(self, question: Question, deliver: AnswerCallback) -> None:
@@ -303,9 +301,9 @@ class CaresEngine:
         self._alone -= alone
         self._pending[resolver] -= 1
         if resolver is not self._resolver:
-            self._let_go(resolver, self._resolver)
+            self._switch_channel(resolver, self._resolver)
         if future.cancelled() or self._closed:
-            # The caller is gone; retrieved, so that asyncio does not log the exception.
+            # Nobody awaits it: retrieve the exception, so that asyncio does not log it.
             if not future.cancelled():
                 future.exception()
             return
@@ -319,7 +317,7 @@ class CaresEngine:
             self._doubtful.append((question, deliver))
         elif self._watch is None or not self._watch.holds(question, deliver, answer, asked_at):
             self._settle(question, deliver, answer)
-        self._pump()
+        self._send_queued()
 
     def _settle(self, question: Question, deliver: AnswerCallback, answer: Answer) -> None:
         if answer.status in {NODATA, NXDOMAIN, "NOERROR"}:
@@ -330,11 +328,11 @@ class CaresEngine:
 
     def _ask_again(self, question: Question, deliver: AnswerCallback) -> None:
         self._queue.append((question, deliver))
-        self._pump()
+        self._send_queued()
 
-    async def _is_there(self) -> bool:
-        nobody, _ = await ask_nowhere(self._resolver)
-        return not nobody
+    async def _does_any_server_reply(self) -> bool:
+        unreached, _ = await query_nonexistent_name(self._resolver)
+        return not unreached
 
     def _give_up(self, error: AuditorError) -> None:
         if self._fail is not None:

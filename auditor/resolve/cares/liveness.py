@@ -1,8 +1,8 @@
-"""Detects that no server answers at all, for c-ares, which does not show its servers.
+"""Detects that no server answers at all, for c-ares, which hides its servers.
 
-c-ares only says that a question was not answered: the name may be silent, or every server may be
-gone. So such an answer is believed only if some reply has come since the question was asked. If
-not, it is held back until a query for a name that cannot exist shows which of the two it is.
+c-ares only reports a timeout: because the name is silent, or because every server is down. So a
+timeout is final only if some reply has come since the question was sent. If not, it is held back
+until a query for a name that cannot exist shows which of the two it is.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
     from auditor.errors import AuditorError
     from auditor.resolve.answer import Answer, AnswerCallback, Question
 
-__all__ = ["LivenessWatch", "ask_nowhere", "try_out"]
+__all__ = ["LivenessWatch", "check_servers", "query_nonexistent_name"]
 
 _log = logging.getLogger("auditor")
 
-#: Statuses for want of any reply.
+#: Statuses of questions without any reply.
 _SILENT: Final = frozenset({TIMEOUT, UNREACHABLE})
 
-#: What c-ares also says by itself, of a name or a type that it does not ask for.
+#: Statuses that c-ares also reports without a reply, for names and types it does not send.
 _NO_PROOF: Final = frozenset({FORMERR, NOTIMP})
 
-_NOBODY: Final = {
+_UNREACHED: Final = {
     pycares.errno.ARES_ETIMEOUT: "does not answer",
     pycares.errno.ARES_ECONNREFUSED: "is not reachable",
 }
 
-#: Seconds between two looks whether a server is back, at least: a refusal comes at once.
+#: Least seconds between two probes of silent servers: a refused connection fails at once.
 _PROBE_INTERVAL_S: Final = 0.5
 
 
 class LivenessWatch:
-    """Holds back failures that may mean that every server is silent.
+    """Holds back timeouts that may mean that every server is silent.
 
-    `probe` asks for a name that cannot exist and tells whether anybody answers; `settle` hands
-    on an answer; `again` asks a question once more; `fail` ends the run, when nobody has
+    `probe` asks for a name that cannot exist and returns whether a server replies; `settle`
+    delivers an answer; `again` sends a question again; `fail` ends the run when no server has
     answered for `give_up_after_s` seconds. `servers` are named in the log.
     """
 
@@ -69,108 +69,109 @@ class LivenessWatch:
         self._fail = fail
         self._give_up_after_s = give_up_after_s
         self._loop = asyncio.get_running_loop()
-        self._heard = float("-inf")
+        self._last_reply_at = float("-inf")
         self._held: list[tuple[Question, AnswerCallback, Answer]] = []
         self._task: asyncio.Task[None] | None = None
 
     def holds(
         self, question: Question, deliver: AnswerCallback, answer: Answer, asked_at: float
     ) -> bool:
-        """Take note of an answer; tell whether it is held back for now."""
+        """Note an answer; return whether it is held back for now."""
         if answer.status not in _SILENT:
             if answer.status not in _NO_PROOF:
-                self._heard = self._loop.time()
+                self._last_reply_at = self._loop.time()
             return False
-        if self._heard >= asked_at:
+        if self._last_reply_at >= asked_at:
             return False
         self._held.append((question, deliver, answer))
         if self._task is None:
-            self._task = self._loop.create_task(self._find_out())
+            self._task = self._loop.create_task(self._probe_servers())
         return True
 
     async def drop_held(self) -> None:
-        """Forget what is held back."""
+        """Discard the answers that are held back."""
         self._held.clear()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _find_out(self) -> None:
-        """Probe until a server answers; report a failure each `give_up_after_s` without any."""
+    async def _probe_servers(self) -> None:
+        """Probe until a server answers; call `fail` every `give_up_after_s` without an answer."""
         since = self._loop.time()
         gone = False
-        while not await self._is_there():
+        while not await self._does_any_reply():
             now = self._loop.time()
             if not gone:
                 gone = True
-                self._tell("server_benched", "has stopped answering")
+                self._log_servers("server_benched", "has stopped answering")
             if now - since >= self._give_up_after_s:
                 why = "; ".join(f"{server} does not answer" for server in self._servers)
                 self._fail(NoServerError(f"no server answers any more: {why}"))
-                since = now  # questions from now on wait as long
+                since = now  # later questions wait as long
             await asyncio.sleep(_PROBE_INTERVAL_S)
-        self._heard = self._loop.time()
+        self._last_reply_at = self._loop.time()
         self._task = None
         held, self._held = self._held, []
         if gone:
-            self._tell("server_back", "")
+            self._log_servers("server_back", "")
         for question, deliver, answer in held:
             if gone:
                 self._again(question, deliver)
             else:
                 self._settle(question, deliver, answer)
 
-    async def _is_there(self) -> bool:
-        before = self._heard
-        return await self._probe() or self._heard > before
+    async def _does_any_reply(self) -> bool:
+        before = self._last_reply_at
+        return await self._probe() or self._last_reply_at > before
 
-    def _tell(self, event: str, why: str) -> None:
+    def _log_servers(self, event: str, why: str) -> None:
         for server in self._servers:
             fields = {"server": server} | ({"why": why} if why else {})
             text = f"server %s {why}: benched" if why else "server %s answers again"
             _log.warning(text, server, extra={"event": event, "fields": fields})
 
 
-async def ask_nowhere(resolver: aiodns.DNSResolver) -> tuple[str, bool]:
+async def query_nonexistent_name(resolver: aiodns.DNSResolver) -> tuple[str, bool]:
     """Ask for a name that cannot exist (RFC 6761 §6.4).
 
-    Return why that shows no server to be there, "" if one is; and whether an address was
-    made up for it.
+    Return why no server was reached, "" if one was; and whether it made up an address.
     """
     try:
-        result = await resolver.query_dns(_nowhere(), "A")
+        result = await resolver.query_dns(_nonexistent_name(), "A")
     except aiodns.error.DNSError as error:
-        return _NOBODY.get(error.args[0], ""), False
+        return _UNREACHED.get(error.args[0], ""), False
     return "", bool(result.answer)
 
 
-async def _complaint(resolver: aiodns.DNSResolver) -> str:
+async def _server_fault(resolver: aiodns.DNSResolver) -> str:
     """Return what is wrong with the only server of a resolver, "" for nothing.
 
-    It is asked for what cannot exist and for what must (`. NS`), as the bulk engine does.
+    As in the bulk engine, it is asked for a name that cannot exist and for `. NS`.
     """
-    nobody, made_up = await ask_nowhere(resolver)
-    if nobody or made_up:
-        return nobody or "makes up answers for names that do not exist"
+    unreached, made_up = await query_nonexistent_name(resolver)
+    if unreached or made_up:
+        return unreached or "makes up answers for names that do not exist"
     root = await _error_of(resolver, ".", "NS")
     if root in _DENIALS:
         return "denies what must exist (the root's name servers)"
-    if root in _NOBODY:
-        return f"{_NOBODY[root]} for the root's name servers"
+    if root in _UNREACHED:
+        return f"{_UNREACHED[root]} for the root's name servers"
     if root == pycares.errno.ARES_ESERVFAIL:
-        others = (await _error_of(resolver, name, "A") for name in (_nowhere(), "localhost"))
+        others = (
+            await _error_of(resolver, name, "A") for name in (_nonexistent_name(), "localhost")
+        )
         if {root} == {error async for error in others}:
             return "answers SERVFAIL to everything"
     return ""
 
 
-#: What denies a name, or a type at it.
+#: Errors of negative answers: no such name, or no such type.
 _DENIALS: Final = frozenset({pycares.errno.ARES_ENODATA, pycares.errno.ARES_ENOTFOUND})
 
 
 async def _error_of(resolver: aiodns.DNSResolver, name: str, rdtype: str) -> int:
-    """Ask, and return the number of the error, 0 for none."""
+    """Send a query, and return the c-ares error number, 0 for none."""
     try:
         await resolver.query_dns(name, rdtype)
     except aiodns.error.DNSError as error:
@@ -178,24 +179,24 @@ async def _error_of(resolver: aiodns.DNSResolver, name: str, rdtype: str) -> int
     return 0
 
 
-def _nowhere() -> str:
+def _nonexistent_name() -> str:
     return f"{secrets.token_hex(8)}.invalid"
 
 
-async def try_out(servers: Sequence[str], options: Mapping[str, Any]) -> list[str]:
-    """Return those of the servers that answer, and answer honestly.
+async def check_servers(servers: Sequence[str], options: Mapping[str, Any]) -> list[str]:
+    """Check the servers; return those that answer, and do not make up or deny names.
 
-    The others are named in the log. Raises NoServerError if none is left.
+    The others are logged. Raises NoServerError if none is left.
     """
 
-    async def one(server: str) -> str:
+    async def check_server(server: str) -> str:
         resolver = aiodns.DNSResolver([server], loop=asyncio.get_running_loop(), **options)
         try:
-            return await _complaint(resolver)
+            return await _server_fault(resolver)
         finally:
             await resolver.close()
 
-    verdicts = dict(zip(servers, await asyncio.gather(*map(one, servers)), strict=True))
+    verdicts = dict(zip(servers, await asyncio.gather(*map(check_server, servers)), strict=True))
     complaints = {server: why for server, why in verdicts.items() if why}
     for server, why in complaints.items():
         extra = {"event": "server_left_out", "fields": {"server": server, "why": why}}

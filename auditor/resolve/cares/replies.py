@@ -1,4 +1,4 @@
-"""Turns replies as c-ares has parsed them into answers."""
+"""Converts replies parsed by c-ares into answers."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["CARES", "read_answer"]
 
-#: Provenance of every answer of c-ares, which tells no more.
+#: Provenance of every answer: c-ares does not report servers.
 CARES: Final = Provenance(transport="cares")
 
 
 def read_answer(question: Question, result: pycares.DNSResult) -> Answer:
-    """Judge a reply that c-ares parsed, the way replies are judged everywhere."""
+    """Return the answer of a parsed reply; interpreted as in the other engines."""
     try:
         answer = tuple(_records(result.answer))
         authority = tuple(_records(result.authority))
     except WireError:
         return Answer(MALFORMED, how=CARES)
     if not answer:
-        # NOERROR without answers is ENODATA: this is an RCODE c-ares has no error for.
+        # NOERROR without answers is ENODATA, so this is an RCODE unknown to c-ares.
         return Answer(SERVFAIL, how=CARES)
     return interpret(Message(0, 0x8000, 0, (), answer, authority, (), None), question, CARES)
 
@@ -50,7 +50,7 @@ def _records(records: Sequence[pycares.DNSRecord]) -> list[Record]:
 
 
 def _name(text: str | bytes) -> str:
-    # An empty name is the root as c-ares writes it, in the exchange of a null MX for one.
+    # c-ares writes the root as an empty name, as in a null MX (RFC 7505).
     return normalise(text if isinstance(text, str) else text.decode("latin-1")) if text else "."
 
 

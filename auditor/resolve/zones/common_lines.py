@@ -1,8 +1,8 @@
 """Fast parser of the most common lines of zone files, a few thousand at a time.
 
-One record on one line, nothing escaped, no parentheses: a regular expression finds how far
-such lines go on and takes them apart. What `entry` and `rdata` would make of the same line
-is the same; a test holds them together. Everything else is left to those two.
+One record on one line, without escapes and parentheses: a regular expression finds a run of
+such lines and splits them into fields. All other lines are left to `entry` and `rdata`; a test
+checks that both parsers give the same records.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = [
     "UNREAD_WORDS",
     "Context",
     "Line",
-    "Taken",
+    "ParsedLines",
     "is_inside",
+    "parse_lines",
     "run_end",
-    "take",
 ]
 
-MAX_RUN_LINES: Final = 4096  #: the longest time that nobody can interrupt
+MAX_RUN_LINES: Final = 4096  #: bounds the time between two checks for cancellation
 _MAX_TEXT: Final = MAX_NAME - 2  # characters of a name without escapes
 
 # Parts of patterns (re.ASCII).
@@ -41,12 +41,12 @@ UNREAD_WORDS: Final = r'[^\s;"()\\@]++(?:[ \t]++[^\s;"()\\@]++)*+'
 END: Final = r"[ \t]*+(?:;[^\n]*+)?+\n"
 
 _NAME: Final = rf"{LABEL}(?:\.{LABEL})*+\.?+"
-#: Class and TTL, in either order; what is there twice is found later.
+#: Class and TTL in either order; `stated_ttl` finds repetitions.
 _WORDS: Final = r"(?:[ \t]++(?:[Ii][Nn]|\d{1,10}+[smhdwSMHDW]?+)(?=[ \t]))*+"
 
 
 def _line(group: str) -> str:
-    """Return the pattern of a line, its parts in groups of this kind."""
+    """Return the pattern of a line; `group` opens its groups: "(" or "(?:"."""
     record = (
         rf"{group}{_NAME}|@)?+{group}{_WORDS})[ \t]++(?:"
         rf"{group}(?i:PTR|CNAME|NS))[ \t]++{group}{_NAME})"
@@ -66,28 +66,28 @@ _NAME_TYPES: Final = {"PTR": PTR, "CNAME": CNAME, "NS": NS}
 #: Owner, type, TTL and record.
 Line: TypeAlias = "tuple[str, int, int, Any]"
 
-#: What cannot be read later is little, as a rule, between much that can (`lazy_lines`).
+#: Small: mostly a few lines remain between lazy runs (`lazy_lines`).
 _MAX_RUN_CHARACTERS: Final = 1 << 12
 
 
 class Context(NamedTuple):
-    """What lines refer to: the names around them, and the TTL of those that state none.
+    """The state that lines depend on: apex, origin, previous owner, and the implicit TTL.
 
-    `follows`: whether that is the last TTL that was stated.
+    `uses_last_ttl`: whether the last stated TTL is the implicit one (RFC 1035 §5.1).
     """
 
     apex: str
     origin: str
     owner: str
     ttl: int | None
-    follows: bool
+    uses_last_ttl: bool
 
 
-class Taken(NamedTuple):
-    """The lines of a run, in order; None for an empty one.
+class ParsedLines(NamedTuple):
+    """The parsed lines of a run, in order; None for an empty line.
 
-    If they are fewer than the run has, the next one wants a closer look. `owner`: of the
-    last of them; `ttl`: the last one that was stated, None if there is none.
+    If there are fewer than in the run, `entry` must read the next one. `owner`: of the last
+    line; `ttl`: the last stated TTL, None if there is none.
     """
 
     lines: list[Line | None]
@@ -96,22 +96,22 @@ class Taken(NamedTuple):
 
 
 def run_end(text: str, position: int) -> int:
-    """Return where the run of common lines that begins here ends: here, if there is none.
+    """Return the end of the run of common lines at `position`; `position` if there is none.
 
-    A run is bounded, so that little was read in vain if it turns out to be cut short.
+    The length is bounded, since the match is wasted if `parse_lines` stops early.
     """
     match = _RUN.match(text, position, position + _MAX_RUN_CHARACTERS)
     return match.end() if match else position
 
 
-def take(text: str, position: int, end: int, context: Context) -> Taken:
-    """Return the records of a run of common lines."""
-    apex, origin, owner, implicit, follows = context
+def parse_lines(text: str, position: int, end: int, context: Context) -> ParsedLines:
+    """Parse a run of common lines into records."""
+    apex, origin, owner, implicit, uses_last_ttl = context
     lines: list[Line | None] = []
     last: int | None = None
     suffix = "" if origin == "." else f".{origin}"
     if "\\" in origin or not is_inside(origin, apex):
-        return Taken(lines, owner, last)
+        return ParsedLines(lines, owner, last)
     stated: dict[str, int | None] = {"": None}
     try:
         for name, words, word, target, v4, string, other, rdata in _LINES.findall(
@@ -128,7 +128,7 @@ def take(text: str, position: int, end: int, context: Context) -> Taken:
             elif v4:
                 rdtype, record = A, v4
             else:
-                rdtype, record = _other(string, other, rdata, origin)
+                rdtype, record = _less_common(string, other, rdata, origin)
             if name and name != "@" and name[-1] != ".":
                 own = name.lower() + suffix
                 _check_length(own)
@@ -136,19 +136,19 @@ def take(text: str, position: int, end: int, context: Context) -> Taken:
                 own = _special_owner(name, context, owner)
             ttl = stated[words] if words in stated else stated_ttl(words.split())
             if ttl is None:
-                ttl = _required(implicit)
+                ttl = _require_ttl(implicit)
             else:
                 stated[words] = last = ttl
-                implicit = ttl if follows else implicit
+                implicit = ttl if uses_last_ttl else implicit
             owner = own
             lines.append((own, rdtype, ttl, record))
     except EntryError:
-        pass  # `entry` and `rdata` say what is wrong, if anything is
-    return Taken(lines, owner, last)
+        pass  # `entry` and `rdata` report the error, if it is one
+    return ParsedLines(lines, owner, last)
 
 
 def is_inside(name: str, apex: str) -> bool:
-    """Tell whether a name is in the zone of this apex."""
+    """Tell whether a name is at or below this apex."""
     return apex in {name, "."} or name.endswith(f".{apex}")
 
 
@@ -157,14 +157,14 @@ def _check_length(name: str) -> None:
         raise EntryError("a name of more than 255 octets")
 
 
-def _required(ttl: int | None) -> int:
+def _require_ttl(ttl: int | None) -> int:
     if ttl is None:
         raise EntryError("no TTL")
     return ttl
 
 
 def _special_owner(name: str, context: Context, owner: str) -> str:
-    """Return the owner where it is absolute, the origin, or that of the line before."""
+    """Return the owner of a line where it is absolute, `@`, or left out."""
     if not name:
         return owner
     if name == "@":
@@ -176,8 +176,8 @@ def _special_owner(name: str, context: Context, owner: str) -> str:
     return absolute
 
 
-def _other(string: str, mnemonic: str, rdata: str, origin: str) -> tuple[int, Any]:
-    """Return the type and the record of a line of no kind that is still more common."""
+def _less_common(string: str, mnemonic: str, rdata: str, origin: str) -> tuple[int, Any]:
+    """Return type and record of a line of one of the less common types."""
     if string:
         return TXT, (string.encode(),)
     rdtype = rdtype_of(mnemonic)

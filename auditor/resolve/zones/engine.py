@@ -1,6 +1,6 @@
 """Engine that answers from master files, without a network.
 
-Follows a question through all loaded zones; `files` finds the files, `reader` reads them, and
+Follows aliases through all loaded zones; `files` finds the files, `reader` parses them, and
 `zone` answers for one zone.
 """
 
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
 
 __all__ = ["ZoneFileEngine"]
 
-#: RFC 6672 §2.2: a substitution that is longer than a name can be.
+#: RFC 6672 §2.2: the name after DNAME substitution is too long.
 _YXDOMAIN = "YXDOMAIN"
 _MAX_TTL = 2**31 - 1  # RFC 2181 section 8
 _NOT_AUTHORITATIVE: Final = 20  # RFC 8914 §4.21
-_MAX_NAMED: Final = 3  # zones that an answer from outside of all of them names
-_MAX_PARENTS: Final = 65_536  # parents of names whose zones are remembered
+_MAX_NAMED: Final = 3  # zones that the extended error of a REFUSED answer names
+_MAX_PARENTS: Final = 65_536  # entries of the cache of zones by parent name
 
 
 class ZoneFileEngine:
-    """Answers as one authoritative server would that holds all the zones of a folder.
+    """Answers like an authoritative server that holds all the zones of a folder.
 
     `path`: the folder, a single master file, or a named.conf that lists them (`files`). One
     file is one zone, and its origin is the owner of the SOA record.
 
-    Outside of all zones the answer is REFUSED, and its extended error says which zones
-    there are. Aliases are followed through all of them; one that leads out is left to the
-    caller (`alias_of`). A delegation to a zone that is not loaded is SERVFAIL: it cannot be
-    followed here, and what is behind it is unknown; so is a record of an unknown type.
-    Implements `Engine`; nothing in it changes once it is loaded.
+    Names outside of all zones are REFUSED, with an extended error (RFC 8914) that lists the
+    zones. Aliases are followed through all of them; an alias to a name outside is left to the
+    caller (`alias_of`). A delegation to a zone that is not loaded is SERVFAIL, since it cannot
+    be followed; so is a record of an unknown type.
+    Implements `Engine`; immutable once loaded.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,9 +59,9 @@ class ZoneFileEngine:
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> Self:
-        """Return an engine that is loaded already, from master files given as text.
+        """Return a loaded engine for master files given as text.
 
-        The keys are the origins that relative names fall back to. Raises ZoneFileError.
+        The keys are the initial origins (RFC 1035 §5.1). Raises ZoneFileError.
         """
         return cls.loaded(
             _load([MasterFile(name, name, name, text.encode()) for name, text in texts.items()])
@@ -69,15 +69,15 @@ class ZoneFileEngine:
 
     @classmethod
     def loaded(cls, zones: Mapping[str, Zone]) -> Self:
-        """Return an engine that has zones already, by origin."""
+        """Return an engine for zones that are loaded already, by origin."""
         engine = cls(Path())
         engine._set_zones(zones)
         return engine
 
     def _set_zones(self, zones: Mapping[str, Zone]) -> None:
         self._zones = dict(zones)
-        #: Names that a zone is below.
-        self._divided = {above for origin in zones for above in _names_above(origin)}
+        #: Ancestors of all origins: a zone with one of these origins has loaded zones below it.
+        self._origins_above_zones = {above for origin in zones for above in _ancestors(origin)}
 
     @property
     def zones(self) -> Mapping[str, Zone]:
@@ -85,10 +85,9 @@ class ZoneFileEngine:
         return self._zones
 
     async def start(self) -> None:
-        """Load the zones, in a thread; once.
+        """Load the zones in a thread, once; cancelling stops the thread.
 
-        Raises ZoneFileError, with the file, the line and what was expected there. Whoever
-        cancels this stops the thread, too.
+        Raises ZoneFileError with the file, the line and what was expected there.
         """
         if self._zones:
             return
@@ -108,12 +107,12 @@ class ZoneFileEngine:
         pairs: list[tuple[Question, Answer]] = []
         zone: Zone | None = None
         for question in questions:
-            # Neighbours are in one zone as a rule.
+            # Consecutive names are mostly in one zone.
             answer = zone.answer(*question) if zone is not None else None
             if answer is None:
                 answer = self.answer(question)
                 zone = self._zone_of(question.name)
-                zone = None if zone is None or zone.origin in self._divided else zone
+                zone = None if zone is None or zone.origin in self._origins_above_zones else zone
             pairs.append((question, answer))
         deliver(pairs)
 
@@ -122,28 +121,30 @@ class ZoneFileEngine:
         return 0
 
     def on_room(self, wake: Callable[[], None]) -> None:
-        """Do nothing: there always is room."""
+        """Do nothing: there is always room."""
 
     def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
         """Do nothing: files do not go away."""
 
     def counters(self) -> Mapping[str, int]:
-        """Return how many questions were asked and answered, which is all of them."""
+        """Return how many questions were asked and answered: equal numbers."""
         return {"asked": self._asked, "answered": self._asked}
 
     async def close_engine(self) -> None:
-        """Do nothing: nothing is open, and nothing outstanding."""
+        """Do nothing: nothing is open or outstanding."""
 
     def answer(self, question: Question) -> Answer:
         """Return the answer to one question."""
         name, rdtype = question
         zone = self._zone_of(name)
         if zone is None:
-            return Answer(REFUSED, how=Provenance(transport="file", ede=self._outside(name)))
-        return zone.answer(name, rdtype) or self._follow(zone, name, rdtype)
+            return Answer(
+                REFUSED, how=Provenance(transport="file", ede=self._not_authoritative(name))
+            )
+        return zone.answer(name, rdtype) or self._look_up(zone, name, rdtype)
 
     def _zone_of(self, name: str) -> Zone | None:
-        """Return the zone with the longest origin that the name is in."""
+        """Return the zone that the name is in: the one with the longest matching origin."""
         zone = self._zones.get(name)
         if zone is not None or name == ".":
             return zone
@@ -156,7 +157,7 @@ class ZoneFileEngine:
             zone = known[parent] = self._zone_of(parent)
         return zone
 
-    def _outside(self, name: str) -> tuple[tuple[int, str], ...]:
+    def _not_authoritative(self, name: str) -> tuple[tuple[int, str], ...]:
         """Return the extended error for a name that no zone file covers."""
         origins = sorted(self._zones)
         listed = ", ".join(origins[:_MAX_NAMED])
@@ -164,8 +165,8 @@ class ZoneFileEngine:
             listed += f" and {len(origins) - _MAX_NAMED} more"
         return ((_NOT_AUTHORITATIVE, f"no zone file covers {name}; loaded: {listed}"),)
 
-    def _follow(self, first: Zone, name: str, rdtype: int) -> Answer:
-        """Answer what is not simply there, alias by alias through all zones."""
+    def _look_up(self, first: Zone, name: str, rdtype: int) -> Answer:
+        """Answer by full lookup: wildcards, DNAME, and aliases through all zones."""
         zone: Zone | None = first
         how = first.how
         aliases: list[tuple[str, str]] = []
@@ -179,7 +180,7 @@ class ZoneFileEngine:
                     return make_answer(_YXDOMAIN, (), aliases, None, how)
                 node = {CNAME: (node.ttl, (node.target,))}
             if node is CUT:
-                how = how._replace(ede=self._outside(name))
+                how = how._replace(ede=self._not_authoritative(name))
                 return make_answer(SERVFAIL, (), aliases, None, how)
             answer = _answer_at(node, zone, rdtype, aliases, ttl)
             if answer is not None:
@@ -191,13 +192,13 @@ class ZoneFileEngine:
             aliases.append((name, target))
             name = target
             if name in seen or len(aliases) > MAX_CHAIN:
-                break  # make_answer says what that means
+                break  # a loop or a chain too long: make_answer sets the status
             seen.add(name)
             zone = self._zone_of(name)
         return make_answer(NOERROR, (), aliases, ttl, how)
 
 
-def _names_above(name: str) -> Iterator[str]:
+def _ancestors(name: str) -> Iterator[str]:
     while name != ".":
         name = parent_of(name)
         yield name
@@ -206,7 +207,7 @@ def _names_above(name: str) -> Iterator[str]:
 def _answer_at(
     node: RRsets | None, zone: Zone, rdtype: int, aliases: Sequence[tuple[str, str]], ttl: int
 ) -> Answer | None:
-    """Return the answer where the chain of aliases has come to; None if it goes on."""
+    """Return the answer at the end of the alias chain; None if the node is another alias."""
     how = zone.how
     if node is None:
         ttl = min(ttl, zone.negative_ttl)
@@ -216,7 +217,7 @@ def _answer_at(
         return make_answer(NOERROR, records, aliases, min(ttl, own_ttl), how)
     if -rdtype in node:
         own_ttl, unread = node[-rdtype]
-        return _read_now(rdtype, unread, aliases, min(ttl, own_ttl), how)
+        return _answer_unread(rdtype, unread, aliases, min(ttl, own_ttl), how)
     if UNDETERMINED in node:
         return make_answer(SERVFAIL, (), aliases, None, how)
     if CNAME in node:
@@ -225,14 +226,14 @@ def _answer_at(
     return make_answer(NODATA, (), aliases, ttl, how, zone=zone.origin)
 
 
-def _read_now(
+def _answer_unread(
     rdtype: int,
     unread: Sequence[object],
     aliases: Sequence[tuple[str, str]],
     ttl: int,
     how: Provenance,
 ) -> Answer:
-    """Return the answer with records that were put off; SERVFAIL if they make no sense."""
+    """Parse records of types that are not parsed at load time; SERVFAIL if they are malformed."""
     found = [wire_rdata(rdtype, cast("UnreadRdata", record)) for record in unread]
     records: list[Rdata] = [record for record in found if record is not None]
     if len(records) < len(found):

@@ -1,7 +1,7 @@
-"""Entries of a master file (RFC 1035 §5.1): one record or directive, as tokens.
+"""Tokenises entries of a master file (RFC 1035 §5.1): one record or directive.
 
-Quotes, escapes, parentheses and comments are dealt with here; what the tokens mean is not.
-An escape stays as it is written, so that a token can be read as a name or as a string.
+Handles quotes, parentheses and comments. Escapes stay as written, since names and
+character-strings decode them differently.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
     "tokens_of",
 ]
 
-#: Characters of an entry at most: RDATA of 65,535 octets as escapes, with comments between.
+#: Most characters of an entry: RDATA of 65,535 octets as escapes, with comments between.
 _MAX_ENTRY: Final = 1 << 20
 _MAX_SECONDS: Final = 0xFFFF_FFFF
 
@@ -46,11 +46,11 @@ _UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 class EntryError(ValueError):
-    """An entry that cannot be read; the message is the reason, "" if there is none to give."""
+    """An entry that cannot be parsed; the message is the reason, "" for no particular one."""
 
 
 class Token(NamedTuple):
-    """A word or a quoted string, its escapes as they are written."""
+    """A word or a quoted string, escapes as written."""
 
     text: str
     is_quoted: bool = False
@@ -67,7 +67,7 @@ def read_entry(text: str, position: int) -> tuple[list[Token], int]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise EntryError(_broken(text, position, depth))
+            raise EntryError(_syntax_error(text, position, depth))
         position = match.end()
         kind = match.lastindex
         if kind == _NEWLINE:
@@ -88,7 +88,7 @@ def read_entry(text: str, position: int) -> tuple[list[Token], int]:
     return tokens, position
 
 
-def _broken(text: str, position: int, depth: int) -> str:
+def _syntax_error(text: str, position: int, depth: int) -> str:
     rest = text[position : position + _MAX_ENTRY].lstrip(" \t")
     if rest.startswith('"'):
         return "a quoted string without its end"
@@ -98,12 +98,12 @@ def _broken(text: str, position: int, depth: int) -> str:
 
 
 def tokens_of(text: str) -> list[Token]:
-    """Return the tokens of RDATA that stands in one string. Raises EntryError."""
+    """Return the tokens of RDATA given as one string. Raises EntryError."""
     return read_entry(f"{text}\n", 0)[0]
 
 
 def duration(text: str) -> int | None:
-    """Return the seconds of a TTL (`3600`, `1h30m`), or None if it is none."""
+    """Return the seconds of a TTL (`3600`, `1h30m`); None if the text is not a TTL."""
     if _SECONDS.fullmatch(text):
         seconds = int(text)
     elif _WITH_UNITS.fullmatch(text):
@@ -130,7 +130,7 @@ def stated_ttl(words: Sequence[str]) -> int | None:
 
 
 def has_final_dot(text: str) -> bool:
-    """Tell whether a name ends with a dot that is not escaped: whether it is absolute."""
+    """Tell whether a name is absolute: whether it ends with an unescaped dot."""
     if not text.endswith("."):
         return False
     backslashes = len(text) - 1 - len(text[:-1].rstrip("\\"))
@@ -138,7 +138,7 @@ def has_final_dot(text: str) -> bool:
 
 
 def absolute_name(text: str, origin: str) -> str:
-    """Return the canonical text of a name as a master file has it. Raises EntryError."""
+    """Return the canonical text of a name in a master file. Raises EntryError."""
     if text == "@":
         return origin
     if not has_final_dot(text):

@@ -1,8 +1,8 @@
-"""Finds the zone files: of a folder, a single file, or the list of a named.conf.
+"""Finds zone files: those of a folder, a single file, or those listed in a named.conf.
 
-A file of a folder counts if it holds an SOA record, whatever its name; what is passed over
-is said with the reason. `$INCLUDE` reads files of the same folder and below it, and those of
-the `directory` of a named.conf, no others.
+A file of a folder is a zone file if it holds an SOA record, whatever its name; other files are
+logged with the reason. `$INCLUDE` may read files in and below the same folder, and in and
+below the `directory` of a named.conf.
 """
 
 from __future__ import annotations
@@ -27,17 +27,15 @@ __all__ = ["files_of", "master_files"]
 _log = logging.getLogger("auditor")
 
 _MAX_NAMED: Final = 5  # files that a message names
-_LOOKED_AT: Final = (
-    1 << 20
-)  # octets at the beginning of a file in which its SOA record is looked for
+_MAX_SOA_SEARCH_OCTETS: Final = 1 << 20  # from the beginning of a file
 
-#: What is no zone file by its name. The first kind goes without saying, the second does not:
-#: somebody may have meant it.
-_NEVER: Final = (
+#: Suffixes of files that are no zone files: the first kind is skipped silently, backup copies
+#: with a warning, since one may have been intended.
+_OTHER_SUFFIXES: Final = (
     *(".jnl", ".jbk", ".key", ".private", ".state", ".swp", ".swo", ".md", ".rst", ".html"),
     *(".json", ".ndjson", ".csv", ".yaml", ".yml", ".toml", ".py", ".sh", ".tar.gz", ".tgz"),
 )
-_COPIES: Final = (
+_BACKUP_SUFFIXES: Final = (
     *(".bak", ".backup", ".orig", ".old", ".save", ".tmp", ".rpmsave", ".rpmnew", ".rpmorig"),
     *(".dpkg-old", ".dpkg-dist", ".dpkg-new", ".rej"),
 )
@@ -63,20 +61,20 @@ _OTHER_CONF: Final = re.compile(
     rb"^zone:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t-]+(?:name|domain):",
     re.MULTILINE,
 )
-#: At the beginning of a line; it is a literal character in front that is searched for quickly.
+#: At the beginning of a line; begins with a literal character, which `re` finds fast.
 _INCLUDES: Final = re.compile(rb"\$(?<![^\n]\$)INCLUDE[ \t]+\"?([^\s\";]+)", re.IGNORECASE)
 
 
 def master_files(path: Path) -> Iterator[MasterFile]:
-    """Yield the master files of a folder, of a named.conf, or the one that `path` is.
+    """Yield the master files of a folder or of a named.conf, or the single file `path`.
 
     Raises ZoneFileError.
     """
     if path.is_dir():
-        yield from _folder(path)
+        yield from _files_of_folder(path)
     elif path.is_file():
         if is_named_conf(_content(path)):
-            yield from _listed(path)
+            yield from _files_of_conf(path)
         else:
             yield _master_file(path, path.name, _origin(path.name), (path.parent,))
     else:
@@ -91,7 +89,7 @@ def master_files(path: Path) -> Iterator[MasterFile]:
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files that the zones of `path` may be read from, in a fixed order.
+    """Return all files that the zones of `path` may be read from, sorted.
 
     Raises OSError, and ZoneFileError for a named.conf that cannot be read.
     """
@@ -110,7 +108,7 @@ def files_of(path: Path) -> list[Path]:
         each = found.pop()
         if each not in seen:
             seen[each] = None
-            if each.suffix not in _NEVER:
+            if each.suffix not in _OTHER_SUFFIXES:
                 found += _included(each.read_bytes(), roots or (each.parent,))
     return sorted(seen)
 
@@ -118,12 +116,12 @@ def files_of(path: Path) -> list[Path]:
 # --- a folder ------------------------------------------------------------------------------
 
 
-def _folder(folder: Path) -> Iterator[MasterFile]:
+def _files_of_folder(folder: Path) -> Iterator[MasterFile]:
     try:
         names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
     except OSError as error:
         raise ZoneFileError(f"{folder}: cannot be read: {error.strerror}") from error
-    names = [name for name in names if not _is_hidden(name) and not name.endswith(_NEVER)]
+    names = [name for name in names if not _is_hidden(name) and not name.endswith(_OTHER_SUFFIXES)]
     passed: dict[str, str] = {}
     included: set[Path] = set()
     for name in names:
@@ -131,12 +129,12 @@ def _folder(folder: Path) -> Iterator[MasterFile]:
         data = _content(path)
         includes = _included(data, (folder,))
         included.update(includes)
-        reason = _why_not(name, names, data, includes)
+        reason = _reason_to_skip(name, names, data, includes)
         if reason:
             passed[name] = reason
     inside = {path.name for path in included if path.parent == folder}
     found = [name for name in names if name not in passed and name not in inside]
-    listed = _enumerated(
+    listed = _joined_list(
         [f"{printable(name)} ({why})" for name, why in passed.items() if name not in inside]
     )
     if not found:
@@ -154,9 +152,9 @@ def _is_hidden(name: str) -> bool:
     return name.startswith((".", "#")) or name.endswith("~")
 
 
-def _why_not(name: str, names: list[str], data: bytes, includes: list[Path]) -> str:
-    """Return why a file of a folder is no zone file of its own; "" if it is one."""
-    if name.endswith(_COPIES):
+def _reason_to_skip(name: str, names: list[str], data: bytes, includes: list[Path]) -> str:
+    """Return why a file of a folder is no zone file; "" if it is one."""
+    if name.endswith(_BACKUP_SUFFIXES):
         return "a copy, by its name"
     if name.endswith(".signed") and name.removesuffix(".signed") in names:
         return f"the signed copy of {printable(name.removesuffix('.signed'))}"
@@ -165,18 +163,18 @@ def _why_not(name: str, names: list[str], data: bytes, includes: list[Path]) -> 
         return unreadable
     if is_named_conf(data):
         return "a named.conf: give it instead of the folder"
-    if not includes and not _SOA.search(data[:_LOOKED_AT]):
+    if not includes and not _SOA.search(data[:_MAX_SOA_SEARCH_OCTETS]):
         return "no SOA record"
     return ""
 
 
 def _why_unreadable(data: bytes) -> str:
-    """Return why a file is not text as it is, and what makes it so; "" if it may be text."""
+    """Return why a file is not text and how to convert it; "" if it may be text."""
     if data.startswith(_COMPRESSED):
         return "compressed; gunzip, unxz or unzstd makes it text"
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return "UTF-16; iconv -f UTF-16 -t UTF-8 makes it text"
-    head = data[:_LOOKED_AT]
+    head = data[:_MAX_SOA_SEARCH_OCTETS]
     if b"zone:" in head and _OTHER_CONF.search(head):
         return "a configuration of NSD or Knot DNS; the folder of its zone files can be read"
     if b"\0" in head:
@@ -184,13 +182,13 @@ def _why_unreadable(data: bytes) -> str:
     return ""
 
 
-def _enumerated(items: list[str]) -> str:
+def _joined_list(items: list[str]) -> str:
     more = len(items) - _MAX_NAMED
     return ", ".join(items[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _included(data: bytes, roots: Sequence[Path]) -> list[Path]:
-    """Return the files inside of folders that a master file may include."""
+    """Return the existing files in these folders that a master file may include."""
     names = [name.decode("ascii", "surrogateescape") for name in _INCLUDES.findall(data)]
     paths = [root / name for name in dict.fromkeys(names) for root in roots]
     return [path for path in paths if path.is_file()]
@@ -211,14 +209,11 @@ def _master_file(path: Path, server: str, origin: str, roots: Sequence[Path]) ->
     unreadable = _why_unreadable(data)
     if unreadable:
         raise ZoneFileError(f"{path}: {unreadable}")
-    return MasterFile(str(path), server, origin, data, _including(roots))
+    return MasterFile(str(path), server, origin, data, _include_reader(roots))
 
 
-def _including(roots: Sequence[Path]) -> Callable[[str], tuple[str, bytes]]:
-    """Return what reads the files that `$INCLUDE` names: those in and below folders.
-
-    A name is looked for in the folders in turn.
-    """
+def _include_reader(roots: Sequence[Path]) -> Callable[[str], tuple[str, bytes]]:
+    """Return a reader of `$INCLUDE` files: those in and below these folders, tried in turn."""
 
     def include(name: str) -> tuple[str, bytes]:
         problem = EntryError("not the name of a file")
@@ -252,7 +247,7 @@ def _origin(name: str) -> str:
     return "." if name in {"root", "zone"} else name
 
 
-def _listed(path: Path) -> Iterator[MasterFile]:
+def _files_of_conf(path: Path) -> Iterator[MasterFile]:
     conf = read_named_conf(path)
     for problem in conf.problems:
         _log.warning("%s", problem)

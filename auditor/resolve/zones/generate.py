@@ -1,7 +1,7 @@
-"""`$GENERATE` as a rule that is applied when a name is asked for.
+"""`$GENERATE` as a rule that is applied when a name is looked up.
 
 The syntax is BIND's: a range, an owner name and RDATA in which `$` or `${OFFSET,WIDTH,BASE}`
-stands for the number. Nothing is unrolled, so a directive costs the same whatever its range.
+is replaced by the number. A rule is not unrolled, so its cost does not depend on the range.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_NAMES", "Rule", "Rules", "Template", "read_range", "read_template", "tokens_text"]
 
-MAX_NAMES: Final = 1 << 24  #: names that a directive makes at most: those of a /8
+MAX_NAMES: Final = 1 << 24  #: most names of a directive: those of a /8
 _MAX_COUNTER: Final = 0x7FFF_FFFF
-_MAX_WIDTH: Final = 127  # characters; what does not fit 128 octets BIND refuses
+_MAX_WIDTH: Final = 127  # characters; BIND's buffer has 128 octets
 
 _RANGE: Final = re.compile(r"([0-9]{1,10})-([0-9]{1,10})(?:/([0-9]{1,10}))?")
 _PIECE: Final = re.compile(r"([^$\\]+|\\.?)|(\$\$)|\$(?:\{([^}]*)\})?", re.DOTALL)
 _MODIFIER: Final = re.compile(r"([+-]?[0-9]{1,10})(?:,([0-9]{1,3})(?:,([doxXnN]))?)?")
 _RADIX: Final = {"d": 10, "o": 8, "x": 16, "X": 16}
-#: Types whose records change what stands below their names: no rule, but names one by one.
+#: Types that occlude names or define the zone: unrolled, never kept as a rule.
 _ALWAYS_UNROLLED: Final = frozenset({codes.NS, codes.DNAME, codes.SOA})
 
 
 class Counter(NamedTuple):
-    """The place of the number in a template: what is added to it, and how it is written."""
+    """The number in a template: its offset, minimum width in characters, and base."""
 
     offset: int = 0
     width: int = 0
     base: str = "d"
 
     def text(self, number: int) -> str:
-        """Return the number as it stands in this place. Raises EntryError."""
+        """Return the number as text. Raises EntryError."""
         value = number + self.offset
         if self.base not in "nN":
             return format(value, self.base).zfill(self.width)
@@ -56,7 +56,7 @@ Template: TypeAlias = "tuple[str | Counter, ...]"
 
 
 def _nibbles(value: int, width: int, base: str) -> str:
-    """Return hexadecimal digits, the last one first, with dots between (BIND's base `n`)."""
+    """Return hexadecimal digits, least significant first, separated by dots (BIND's base `n`)."""
     digits = format(value, "x" if base == "n" else "X")[::-1]
     digits += "0" * ((width + 1) // 2 - len(digits))
     return ".".join(digits) + ("." if 0 < width == 2 * len(digits) else "")
@@ -99,14 +99,14 @@ def _counter(modifier: str) -> Counter:
     return Counter(int(match[1]), int(match[2] or 0), match[3] or "d")
 
 
-def _filled(template: Template, number: int) -> str:
+def _expand(template: Template, number: int) -> str:
     return "".join([piece if isinstance(piece, str) else piece.text(number) for piece in template])
 
 
 class Rule:
-    """A `$GENERATE` directive: its numbers, its owner names, and the record at each of them.
+    """A `$GENERATE` directive: its numbers, its owner names, and the record at each name.
 
-    `rdtype` 0: the names are there, and nothing stands at them.
+    `rdtype` 0: the names are empty non-terminals.
     """
 
     __slots__ = ("_head", "_lengths", "_owner", "_rdata", "numbers", "origin", "rdtype", "ttl")
@@ -129,10 +129,10 @@ class Rule:
         self._rdata = rdata
         first = next((at for at, piece in enumerate(owner) if isinstance(piece, Counter)), 0)
         self._head = "".join(map(str, owner[:first])).lower()
-        self._lengths = self._digits(owner[first]) if owner else range(0)
+        self._lengths = self._number_lengths(owner[first]) if owner else range(0)
 
-    def _digits(self, counter: str | Counter) -> range:
-        """Return how many characters the first number of an owner name can have."""
+    def _number_lengths(self, counter: str | Counter) -> range:
+        """Return the range of lengths, in characters, of the first number of an owner name."""
         if isinstance(counter, str):
             return range(0)
         ends = self.numbers[0], self.numbers[-1]
@@ -141,8 +141,8 @@ class Rule:
         return range(1 if crosses else min(lengths), max(lengths) + 1)
 
     @property
-    def can_be_asked(self) -> bool:
-        """Tell whether a name leads back to its number; else the names are made one by one."""
+    def is_reversible(self) -> bool:
+        """Tell whether the number can be found from a name; if not, the rule is unrolled."""
         counters = [piece for piece in self._owner if isinstance(piece, Counter)]
         return (
             bool(counters)
@@ -153,18 +153,18 @@ class Rule:
 
     def owner_for(self, number: int) -> str:
         """Return the owner name for a number. Raises EntryError."""
-        return absolute_name(_filled(self._owner, number), self.origin)
+        return absolute_name(_expand(self._owner, number), self.origin)
 
     def rdata_text(self, number: int) -> str:
         """Return the RDATA for a number as text. Raises EntryError."""
-        return _filled(self._rdata, number)
+        return _expand(self._rdata, number)
 
     def record_for(self, number: int) -> Rdata:
         """Return the record for a number. Raises EntryError."""
         return read_rdata(self.rdtype, tokens_of(self.rdata_text(number)), self.origin)
 
     def number_of(self, name: str) -> int | None:
-        """Return the number whose owner name this is, or None if there is none."""
+        """Return the number that generates this owner name; None if there is none."""
         head = self._head
         if not name.startswith(head):
             return None
@@ -175,13 +175,13 @@ class Rule:
             except ValueError:
                 continue
             number = value - counter.offset
-            # What is written differently, or goes on differently, is another name.
+            # Compare the whole name: padding or the rest may differ.
             if number in self.numbers and self.owner_for(number) == name:
                 return number
         return None
 
     def labels(self) -> list[list[str | Counter]]:
-        """Return the template of the owner name, label by label."""
+        """Return the template of the owner name, split into labels."""
         found: list[list[str | Counter]] = [[]]
         for piece in self._owner:
             if isinstance(piece, Counter):
@@ -192,8 +192,8 @@ class Rule:
             found += [[label] for label in others]
         return found
 
-    def above(self) -> tuple[str, list[Rule]]:
-        """Return the lowest name above all owner names, and rules for the names between."""
+    def common_ancestor(self) -> tuple[str, list[Rule]]:
+        """Return the closest common ancestor of the owner names, and rules for names between."""
         labels = self.labels()
         last = max(
             at for at, label in enumerate(labels) for piece in label if isinstance(piece, Counter)
@@ -213,35 +213,35 @@ class Rule:
 
 
 class Rules:
-    """The rules of a zone, found by the names above those that they make."""
+    """The rules of a zone, indexed by the common ancestor of their names."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = list(rules)
         self._below: dict[str, list[Rule]] = {}
         for rule in self._rules:
-            parent, between = rule.above()
+            parent, between = rule.common_ancestor()
             self._below.setdefault(parent, []).extend([rule, *between])
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
     def parents(self) -> Iterable[str]:
-        """Return the names above those that rules make: they exist, too."""
+        """Return the common ancestors of generated names: they exist, too (RFC 8020)."""
         return self._below.keys()
 
     def _matching(self, name: str) -> Iterator[tuple[Rule, int]]:
-        above = name
-        while above != ".":
-            above = parent_of(above)
-            for rule in self._below.get(above, ()):
+        ancestor = name
+        while ancestor != ".":
+            ancestor = parent_of(ancestor)
+            for rule in self._below.get(ancestor, ()):
                 number = rule.number_of(name)
                 if number is not None:
                     yield rule, number
 
     def node(self, name: str, held: RRsets | None = None) -> RRsets | None:
-        """Return what rules make of a name, with what is `held` there; None if nothing.
+        """Return the generated RRsets of a name, merged with those `held`; None if none.
 
-        Records that do not go together, or that make no sense, leave the name undetermined.
+        Conflicting or malformed records make the name undetermined.
         """
         node: Any = None
         for rule, number in self._matching(name):
@@ -260,7 +260,7 @@ class Rules:
         return None if node is None else finish(node)
 
     def names(self, rdtypes: Container[int]) -> Iterator[str]:
-        """Yield the names at which rules put records of these types, each once."""
+        """Yield the names with generated records of these types, each once."""
         for rule in self._rules:
             if rule.rdtype in rdtypes:
                 for number in rule.numbers:
@@ -271,7 +271,7 @@ class Rules:
 
 
 def tokens_text(tokens: Sequence[Token]) -> str:
-    """Return the RDATA of a directive: the string, or the words, that it is written as."""
+    """Return the RDATA of a directive as text: its one string, or its words."""
     if len(tokens) == 1:
         return str(tokens[0].text)
     return " ".join([f'"{text}"' if is_quoted else text for text, is_quoted in tokens])

@@ -1,7 +1,7 @@
-"""Reads the zones of BIND's configuration: `zone "NAME" { type primary; file "FILE"; };`.
+"""Reads the zone statements of a named.conf: `zone "NAME" { type primary; file "FILE"; };`.
 
-`include`, `directory`, views and all comments are understood; everything else is passed
-over, so a configuration need not be valid to be read.
+`include`, `directory`, views and comments are supported; everything else is skipped, so the
+configuration need not be valid.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
 
 __all__ = ["ListedZone", "NamedConf", "is_named_conf", "read_named_conf"]
 
-_MAX_DEPTH: Final = 16  # of files that include one another, and of blocks
+_MAX_NESTING: Final = 16  # of files that include one another, and of blocks
 _MAX_FILES: Final = 256
 
-#: What a zone file never has at the beginning of a line.
-_SIGNS: Final = re.compile(rb'\n[ \t]*+(?:(?:zone|include|view)[ \t]+"|options[ \t\r\n]*\{)')
+#: Statements of a named.conf; no zone file has these at the beginning of a line.
+_STATEMENTS: Final = re.compile(rb'\n[ \t]*+(?:(?:zone|include|view)[ \t]+"|options[ \t\r\n]*\{)')
 _TOKEN: Final = re.compile(
     r'\s+|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)|([{};])|"([^"]*)"|([^\s{};"#]+)|.', re.DOTALL
 )
 _SECONDARY: Final = frozenset({"slave", "secondary"})
-#: Types of zones whose data is not in a file of theirs.
-_WITHOUT_DATA: Final = frozenset({"hint", "forward", "delegation-only"})
+#: Zone types without a zone file.
+_TYPES_WITHOUT_FILE: Final = frozenset({"hint", "forward", "delegation-only"})
 
-#: Words, and the statements of the block behind them, if there is one.
+#: The words of a statement, and the statements of its block, if it has one.
 _Statement: TypeAlias = "tuple[list[str], list[_Statement] | None]"
 
 
 class ListedZone(NamedTuple):
-    """A zone of a configuration, and its file."""
+    """A zone of a configuration and its file."""
 
     name: str
     path: Path
 
 
 class NamedConf(NamedTuple):
-    """What a configuration says: its zones, the files it is made of, what was passed over.
+    """A configuration: its zones, its own files, and why zones and files were skipped.
 
-    `directory`: where names of files begin.
+    `directory`: the folder that relative file names start from.
     """
 
     zones: list[ListedZone]
@@ -55,23 +55,23 @@ class NamedConf(NamedTuple):
 
 
 def is_named_conf(data: bytes) -> bool:
-    """Tell whether a file is a configuration of BIND, or a part of one."""
-    # Most zone files have neither, and are large.
-    return (b'"' in data or b"{" in data) and _SIGNS.search(b"\n" + data) is not None
+    """Tell whether a file is a BIND configuration or part of one."""
+    # Cheap test first: most zone files have neither character, and are large.
+    return (b'"' in data or b"{" in data) and _STATEMENTS.search(b"\n" + data) is not None
 
 
 def read_named_conf(path: Path) -> NamedConf:
-    """Return what a configuration lists. Raises ZoneFileError."""
+    """Return the zones that a configuration lists. Raises ZoneFileError."""
     directory = path.parent
     conf = NamedConf([], [], [], directory)
     statements = list(_statements(path, conf, 0))
     for words, block in statements:
         if words == ["options"] and block is not None:
-            directory = path.parent / (_value(block, "directory") or ".")
+            directory = path.parent / (_option_value(block, "directory") or ".")
     seen: set[str] = set()
     for words, block in _zones(statements, 0):
         name = words[1].lower().rstrip(".") or "."
-        found = _file(name, block, (directory, path.parent), conf.problems)
+        found = _zone_file(name, block, (directory, path.parent), conf.problems)
         if found is not None and name in seen:
             conf.problems.append(f"{path}: {printable(name)} is listed again: the first one counts")
         elif found is not None:
@@ -81,7 +81,7 @@ def read_named_conf(path: Path) -> NamedConf:
 
 
 def _statements(path: Path, conf: NamedConf, depth: int) -> Iterator[_Statement]:
-    """Yield the statements of a file, those of included files in their places."""
+    """Yield the statements of a file, with included files expanded in place."""
     try:
         is_file = not depth or S_ISREG(path.stat().st_mode)
         text = path.read_bytes().decode("utf-8", "surrogateescape") if is_file else ""
@@ -98,9 +98,9 @@ def _statements(path: Path, conf: NamedConf, depth: int) -> Iterator[_Statement]
     conf.files.append(path)
     for words, block in _parse(text):
         if len(words) == 2 and words[0] == "include" and block is None:  # noqa: PLR2004 - and a file
-            if depth == _MAX_DEPTH or len(conf.files) == _MAX_FILES:
+            if depth == _MAX_NESTING or len(conf.files) == _MAX_FILES:
                 raise ZoneFileError(
-                    f"{path}: expected at most {_MAX_DEPTH} files that include one another, "
+                    f"{path}: expected at most {_MAX_NESTING} files that include one another, "
                     f"and {_MAX_FILES} in all"
                 )
             yield from _statements(path.parent / words[1], conf, depth + 1)
@@ -138,23 +138,23 @@ def _zones(
             continue
         if words[0] == "zone":
             yield words, block
-        elif words[0] == "view" and depth < _MAX_DEPTH:
+        elif words[0] == "view" and depth < _MAX_NESTING:
             yield from _zones(block, depth + 1)
 
 
-def _value(block: list[_Statement], option: str) -> str:
+def _option_value(block: list[_Statement], option: str) -> str:
     for words, inner in block:
         if inner is None and len(words) > 1 and words[0] == option:
             return words[1]
     return ""
 
 
-def _file(
+def _zone_file(
     name: str, block: list[_Statement], folders: tuple[Path, ...], problems: list[str]
 ) -> Path | None:
     """Return the file of a zone, or None if it has none that can be read."""
-    kind, file = _value(block, "type").lower(), _value(block, "file")
-    if kind in _WITHOUT_DATA:
+    kind, file = _option_value(block, "type").lower(), _option_value(block, "file")
+    if kind in _TYPES_WITHOUT_FILE:
         return None
     if not file:
         problems.append(f"{printable(name)}: passed over: no file is given for this zone")

@@ -1,7 +1,7 @@
-"""RDATA of master files: text to plain values (RFC 1035 §5.1, RFC 3597 §5).
+"""Parses RDATA of master files into plain values (RFC 1035 §5.1, RFC 3597 §5).
 
-The types that an audit asks for are read here. Of all others it matters only that they exist:
-their text is kept, and read with dnspython if it is asked for.
+Only the types that an audit queries are parsed here. The text of all others is kept, and parsed
+with dnspython if they are queried.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _ESCAPE: Final = re.compile(rb"\\(?:([0-9]{3})|(.))", re.DOTALL)
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 
-#: Types that nothing here reads (the IANA registry "DNS Parameters"), by their mnemonics.
+#: Types that are not parsed here, by mnemonic (the IANA registry "DNS Parameters").
 _OTHERS: Final = """
     MD=3 MF=4 MB=7 MG=8 MR=9 NULL=10 WKS=11 HINFO=13 MINFO=14 RP=17 AFSDB=18 X25=19 ISDN=20
     RT=21 NSAP=22 NSAP-PTR=23 SIG=24 KEY=25 PX=26 GPOS=27 LOC=29 NXT=30 EID=31 NIMLOC=32
@@ -48,11 +48,11 @@ _OTHER_TYPES: Final = {
     mnemonic: int(number)
     for mnemonic, _, number in (pair.partition("=") for pair in _OTHERS.split())
 }
-_META: Final = frozenset({0, codes.OPT, *range(128, 256)})  # never in a zone (RFC 6895 §3.1)
+_META_TYPES: Final = frozenset({0, codes.OPT, *range(128, 256)})  # never in a zone (RFC 6895 §3.1)
 
 
 class UnreadRdata(NamedTuple):
-    """A record of a type that is not read here: its text, and the origin of names in it."""
+    """A record of a type that is not parsed here: its text, and the origin of names in it."""
 
     text: str
     origin: str
@@ -67,20 +67,20 @@ def rdtype_of(mnemonic: str) -> int | None:
             number = codes.type_number(upper)
         except ValueError:
             return None
-    return None if number in _META else number
+    return None if number in _META_TYPES else number
 
 
 def read_rdata(rdtype: int, tokens: Sequence[Token], origin: str) -> Rdata:
-    """Return a record of one of `READ_TYPES`, or of any type as RFC 3597 writes it.
+    r"""Parse a record of one of `READ_TYPES`, or of any type in the form `\#` (RFC 3597 §5).
 
     Raises EntryError.
     """
     if tokens and tokens[0] == (r"\#", False):
-        return _generic(rdtype, tokens)
-    return _READERS[rdtype](tokens, origin)
+        return _parse_generic(rdtype, tokens)
+    return _PARSERS[rdtype](tokens, origin)
 
 
-def _one(tokens: Sequence[Token]) -> str:
+def _single_token(tokens: Sequence[Token]) -> str:
     if len(tokens) != 1 or tokens[0].is_quoted:
         raise EntryError("")
     return tokens[0].text
@@ -98,34 +98,34 @@ def _name(token: Token, origin: str) -> str:
     return absolute_name(token.text, origin)
 
 
-def _address(tokens: Sequence[Token], _origin: str) -> str:
-    text = _one(tokens)
+def _parse_a(tokens: Sequence[Token], _origin: str) -> str:
+    text = _single_token(tokens)
     if not _IPV4.fullmatch(text) or _ZERO_FIRST.search(text):
         raise EntryError("")
     return text
 
 
-def _address6(tokens: Sequence[Token], _origin: str) -> str:
+def _parse_aaaa(tokens: Sequence[Token], _origin: str) -> str:
     try:
-        return address_text(inet_pton(AF_INET6, _one(tokens)))
+        return address_text(inet_pton(AF_INET6, _single_token(tokens)))
     except (OSError, ValueError):
         raise EntryError("") from None
 
 
-def _target(tokens: Sequence[Token], origin: str) -> str:
+def _parse_target(tokens: Sequence[Token], origin: str) -> str:
     if len(tokens) != 1:
         raise EntryError("expected one name")
     return _name(tokens[0], origin)
 
 
-def _mx(tokens: Sequence[Token], origin: str) -> tuple[int, str]:
+def _parse_mx(tokens: Sequence[Token], origin: str) -> tuple[int, str]:
     if len(tokens) != 2:  # noqa: PLR2004 - RFC 1035 §3.3.9
         raise EntryError("expected a preference and a name")
     return _number(tokens[0], 0xFFFF), _name(tokens[1], origin)
 
 
-def _strings(tokens: Sequence[Token], _origin: str) -> tuple[bytes, ...]:
-    strings = tuple([_string(token.text) for token in tokens])
+def _parse_txt(tokens: Sequence[Token], _origin: str) -> tuple[bytes, ...]:
+    strings = tuple([_character_string(token.text) for token in tokens])
     if not strings:
         raise EntryError("expected a string")
     if sum(map(len, strings)) + len(strings) > _MAX_RDATA:
@@ -133,7 +133,7 @@ def _strings(tokens: Sequence[Token], _origin: str) -> tuple[bytes, ...]:
     return strings
 
 
-def _string(text: str) -> bytes:
+def _character_string(text: str) -> bytes:
     octets = text.encode("ascii")
     if b"\\" in octets:
         octets = _ESCAPE.sub(_unescape, octets)
@@ -153,7 +153,7 @@ def _unescape(match: re.Match[bytes]) -> bytes:
     return bytes((int(digits),))
 
 
-def _soa(tokens: Sequence[Token], origin: str) -> Soa:
+def _parse_soa(tokens: Sequence[Token], origin: str) -> Soa:
     if len(tokens) != 7:  # noqa: PLR2004 - RFC 1035 §3.3.13
         raise EntryError("expected two names and five numbers")
     times = [duration(token.text) for token in tokens[3:]]
@@ -165,25 +165,25 @@ def _soa(tokens: Sequence[Token], origin: str) -> Soa:
     return Soa(mname, rname, serial, refresh, retry, expire, minimum)
 
 
-_READERS: Final[dict[int, Callable[[Sequence[Token], str], Rdata]]] = {
-    codes.A: _address,
-    codes.AAAA: _address6,
-    codes.PTR: _target,
-    codes.NS: _target,
-    codes.CNAME: _target,
-    codes.DNAME: _target,
-    codes.MX: _mx,
-    codes.TXT: _strings,
-    codes.SPF: _strings,
-    codes.SOA: _soa,
+_PARSERS: Final[dict[int, Callable[[Sequence[Token], str], Rdata]]] = {
+    codes.A: _parse_a,
+    codes.AAAA: _parse_aaaa,
+    codes.PTR: _parse_target,
+    codes.NS: _parse_target,
+    codes.CNAME: _parse_target,
+    codes.DNAME: _parse_target,
+    codes.MX: _parse_mx,
+    codes.TXT: _parse_txt,
+    codes.SPF: _parse_txt,
+    codes.SOA: _parse_soa,
 }
 
-#: The types whose records are read when a zone is loaded.
-READ_TYPES: Final = frozenset(_READERS)
+#: The types whose records are parsed when a zone is loaded.
+READ_TYPES: Final = frozenset(_PARSERS)
 
 
-def _generic(rdtype: int, tokens: Sequence[Token]) -> Rdata:
-    r"""Read `\# LENGTH HEX...` (RFC 3597 §5)."""
+def _parse_generic(rdtype: int, tokens: Sequence[Token]) -> Rdata:
+    r"""Parse `\# LENGTH HEX...` (RFC 3597 §5)."""
     if len(tokens) == 1:
         raise EntryError("expected a length")
     length = _number(tokens[1], _MAX_RDATA)
@@ -204,14 +204,14 @@ def _generic(rdtype: int, tokens: Sequence[Token]) -> Rdata:
 
 
 def unread(tokens: Sequence[Token], origin: str) -> UnreadRdata:
-    """Return a record of another type, put off."""
+    """Return a record of another type, unparsed."""
     words = [f'"{text}"' if is_quoted else text for text, is_quoted in tokens]
     return UnreadRdata(" ".join(words), origin)
 
 
 def wire_rdata(rdtype: int, record: UnreadRdata) -> bytes | None:
-    """Return the RDATA of a record that was put off, or None if there is no sense in it."""
-    # Nobody asks for these types in an audit, and dnspython takes its time to load.
+    """Return the RDATA of an unparsed record in wire format; None if it is malformed."""
+    # No audit queries these types, and dnspython is slow to import.
     import dns.name  # noqa: PLC0415 - see above
     import dns.rdata  # noqa: PLC0415 - see above
 

@@ -1,9 +1,8 @@
 """Reads master files (RFC 1035 §5) into zones.
 
-Lines of the common kind are taken in runs, most of them to be parsed later (`lazy_lines`), the
-rest at once (`common_lines`), and all others one entry at a time (`entry`); the rules for a whole
-zone are in `builder`. Here is what entries refer to: the origin, the owner and the TTL before,
-and the files that are included.
+Runs of common lines are parsed lazily (`lazy_lines`) or at once (`common_lines`), all other lines
+one entry at a time (`entry`); the rules for a whole zone are in `builder`. This file keeps the
+state that entries depend on: origin, previous owner, previous TTL, and included files.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.errors import WireError
 from auditor.resolve.zones.builder import Place, ZoneBuilder
-from auditor.resolve.zones.common_lines import Context, run_end, take
+from auditor.resolve.zones.common_lines import Context, parse_lines, run_end
 from auditor.resolve.zones.entry import (
     EntryError,
     Token,
@@ -43,21 +42,21 @@ _ENTRIES_PER_CHECK: Final = 1024  # entries
 
 # An escaped ASCII character as it is, or an octet that is not ASCII, with or without an escape.
 _NOT_ASCII = re.compile(rb"\\[\x00-\x7f]|\\?([\x80-\xff])")
-#: When a dynamic record was refreshed, in files of Windows DNS: behind the owner.
+#: The time stamp of a dynamic record in files of Windows DNS, after the owner name.
 _AGE: Final = re.compile(rb"^([^\s;\"]*[ \t]+)\[AGE:[0-9]+\](?=[ \t])", re.MULTILINE)
 _CLASSES: Final = frozenset({"IN", "CH", "CHAOS", "HS", "HESIOD", "CS"})
 _MNEMONIC = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}")
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing is wrong
-    """Loading was called off."""
+    """Loading was cancelled."""
 
 
 class MasterFile(NamedTuple):
-    """The text of a zone: what messages and answers call it, and where its names begin.
+    """The text of a zone, with its name in messages (`label`) and in answers (`server`).
 
-    `origin`: of relative names in want of an `$ORIGIN`. `include` returns what messages call
-    a file that `$INCLUDE` names, and its content, or raises EntryError.
+    `origin`: of relative names before any `$ORIGIN`. `include` returns the label and the content
+    of a file that `$INCLUDE` names, or raises EntryError.
     """
 
     label: str
@@ -68,12 +67,12 @@ class MasterFile(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What an entry refers to."""
+    """The state that the next entry depends on."""
 
     label: str
     text: str
     origin: str
-    #: Whether the origin stands in the file, and is not taken from the file's name.
+    #: Whether the origin comes from `$ORIGIN`, not from the file's name.
     is_stated: bool
     owner: str
     default_ttl: int | None = None
@@ -88,9 +87,9 @@ class _State(NamedTuple):
 
 
 def read_zone(file: MasterFile, go_on: Callable[[], bool] = lambda: True) -> Zone:
-    """Return the zone that a master file holds. Raises ZoneFileError.
+    """Return the zone in a master file. Raises ZoneFileError.
 
-    `go_on` is asked every few thousand lines; when it says no, Interrupted is raised.
+    `go_on` is called every few thousand lines; if it returns False, Interrupted is raised.
     """
     builder = ZoneBuilder(file.label)
     read_records(file, builder, go_on)
@@ -100,7 +99,7 @@ def read_zone(file: MasterFile, go_on: Callable[[], bool] = lambda: True) -> Zon
 def read_records(
     file: MasterFile, builder: ZoneBuilder, go_on: Callable[[], bool] = lambda: True
 ) -> None:
-    """Hand the records of a master file to a builder, in their order. Raises ZoneFileError."""
+    """Add the records of a master file to a builder, in order. Raises ZoneFileError."""
     try:
         origin = normalise(file.origin)
     except WireError:  # a file may have any name
@@ -108,8 +107,8 @@ def read_records(
     _Reader(file, origin, builder, go_on).read_zone()
 
 
-def _text(data: bytes) -> str:
-    """Return a master file as ASCII: any other octet stands for itself, as an escape."""
+def _ascii_text(data: bytes) -> str:
+    r"""Return a master file as ASCII, other octets as `\DDD` escapes (RFC 1035 §5.1)."""
 
     def escaped(match: re.Match[bytes]) -> bytes:
         octet = match[1]
@@ -127,7 +126,7 @@ def _text(data: bytes) -> str:
 
 
 class _Reader:
-    """Reads a zone's file, and those that it includes."""
+    """Reads a zone's file and the files that it includes."""
 
     def __init__(
         self, file: MasterFile, origin: str, builder: ZoneBuilder, go_on: Callable[[], bool]
@@ -136,29 +135,29 @@ class _Reader:
         self._include = file.include
         self._go_on = go_on
         self._entries = 0
-        #: Entries to take one by one before runs are tried again, and as many the next time.
-        self._one_by_one = 0
-        self._pause = 1
+        #: Entries to read singly before a run is tried again, and how many the next time.
+        self._single_entries = 0
+        self._backoff = 1
         self._unrolled = 0
         self._depth = 0
         self._included = 0
-        self._state = _State(file.label, _text(file.data), origin, False, origin)  # noqa: FBT003 - a record
+        self._state = _State(file.label, _ascii_text(file.data), origin, False, origin)  # noqa: FBT003 - a record
 
     def read_zone(self) -> None:
-        """Read the text that the state names. Raises ZoneFileError."""
+        """Read the text of the current state. Raises ZoneFileError."""
         text = self._state.text
         position = refused = 0
         while position < len(text):
-            if self._one_by_one:
-                self._one_by_one -= 1
+            if self._single_entries:
+                self._single_entries -= 1
             elif self.builder.apex is not None:
                 if position >= refused:
-                    position, refused = self._take_lazily(position)
-                position = self._take_run(position, run_end(text, position))
+                    position, refused = self._add_lazy_runs(position)
+                position = self._read_common_lines(position, run_end(text, position))
             if position < len(text):
-                position = self._take_entry(position)
+                position = self._read_entry(position)
 
-    def _count(self) -> None:
+    def _count_entry(self) -> None:
         self._entries += 1
         if not self._entries % _ENTRIES_PER_CHECK and not self._go_on():
             raise Interrupted
@@ -167,56 +166,56 @@ class _Reader:
         return Place(self._state.label, self._state.text, position)
 
     def _context(self) -> Context:
-        """Return what common lines refer to here."""
+        """Return the context of common lines at this point."""
         state = self._state
-        follows = state.default_ttl is None
+        uses_last_ttl = state.default_ttl is None
         apex = self.builder.apex or "."
-        return Context(apex, state.origin, state.owner, state.implicit_ttl(), follows)
+        return Context(apex, state.origin, state.owner, state.implicit_ttl(), uses_last_ttl)
 
-    def _take_lazily(self, position: int) -> tuple[int, int]:
-        """Take runs of lines that can be read later.
+    def _add_lazy_runs(self, position: int) -> tuple[int, int]:
+        """Add runs of lines that can be parsed lazily.
 
-        Returns where they end, and up to where lines that looked like it have to be read.
+        Returns where they end, and up to where the following lines must be parsed at once.
         """
         text = self._state.text
         while True:
             context = self._context()
-            end, owners, is_closed = find_run(text, position, context)
+            end, owners, is_unindexed = find_run(text, position, context)
             if end == position:
                 return position, position
             if not self._go_on():
                 raise Interrupted
             run = LazyRun(text[position:end], context)
-            if not owners or not self.builder.add_run(run, None if is_closed else owners):
+            if not owners or not self.builder.add_run(run, None if is_unindexed else owners):
                 return position, end
             state = self._state._replace(owner=owners[-1])
-            if context.follows:
+            if context.uses_last_ttl:
                 state = state._replace(last_ttl=last_ttl(run.text, context))
             self._state = state
             position = end
 
-    def _take_run(self, position: int, end: int) -> int:
-        """Take common lines up to `end`; return where an entry wants a closer look."""
+    def _read_common_lines(self, position: int, end: int) -> int:
+        """Parse common lines up to `end`; return where the first other entry begins."""
         if position == end:
             return position
         if not self._go_on():
             raise Interrupted
         state, text = self._state, self._state.text
-        lines, owner, ttl = take(text, position, end, self._context())
+        lines, owner, ttl = parse_lines(text, position, end, self._context())
         self.builder.add_lines(lines, self._place(position))
         self._state = state._replace(owner=owner, last_ttl=state.last_ttl if ttl is None else ttl)
         if text.count("\n", position, end) == len(lines):
             return end
         for _ in lines:
             position = text.index("\n", position) + 1
-        # All up to the end was looked at for a part of it: the less came of it, the later again.
-        self._pause = 1 if len(lines) > self._pause else 2 * self._pause
-        self._one_by_one = self._pause
+        # The rest of the run was matched in vain: back off the more, the less was parsed.
+        self._backoff = 1 if len(lines) > self._backoff else 2 * self._backoff
+        self._single_entries = self._backoff
         return position
 
-    def _take_entry(self, position: int) -> int:
-        """Take one record or directive; return where the next one begins. Raises ZoneFileError."""
-        self._count()
+    def _read_entry(self, position: int) -> int:
+        """Read one record or directive; return where the next begins. Raises ZoneFileError."""
+        self._count_entry()
         place = self._place(position)
         try:
             tokens, end = read_entry(place.text, position)
@@ -224,12 +223,12 @@ class _Reader:
                 return end
             first = tokens[0]
             if place.text[position] in " \t":
-                self._take_record(tokens, place)
+                self._read_record(tokens, place)
             elif first.text.startswith("$") and not first.is_quoted:
-                self._take_directive(first.text.upper(), tokens[1:], place)
+                self._read_directive(first.text.upper(), tokens[1:], place)
             else:
                 self._set_owner(first, tokens[1:], place)
-                self._take_record(tokens[1:], place)
+                self._read_record(tokens[1:], place)
         except EntryError as error:
             raise place.unreadable(str(error)) from error
         return end
@@ -245,8 +244,8 @@ class _Reader:
             _check_dots(token.text, owner, state, place)
         self._state = state._replace(owner=owner)
 
-    def _take_record(self, tokens: Sequence[Token], place: Place) -> None:
-        ttl, rdtype, rdata = self._take_type(tokens)
+    def _read_record(self, tokens: Sequence[Token], place: Place) -> None:
+        ttl, rdtype, rdata = self._split_record(tokens)
         state = self._state
         if isinstance(rdtype, str):
             self.builder.add_unknown(state.owner, rdtype, place)
@@ -260,8 +259,10 @@ class _Reader:
             raise EntryError("no TTL: neither here nor before, and no $TTL")
         self.builder.add_record(state.owner, key, ttl, record, place)
 
-    def _take_type(self, tokens: Sequence[Token]) -> tuple[int | None, int | str, Sequence[Token]]:
-        """Take TTL, class and type off; the type is its mnemonic if it is unknown."""
+    def _split_record(
+        self, tokens: Sequence[Token]
+    ) -> tuple[int | None, int | str, Sequence[Token]]:
+        """Return TTL, type and RDATA; an unknown type as its mnemonic."""
         ttl: int | None = None
         is_classed = False
         for number, (text, is_quoted) in enumerate(tokens):
@@ -284,10 +285,10 @@ class _Reader:
 
     # --- directives ------------------------------------------------------------------------
 
-    def _take_directive(self, name: str, tokens: Sequence[Token], place: Place) -> None:
+    def _read_directive(self, name: str, tokens: Sequence[Token], place: Place) -> None:
         state = self._state
         if name == "$GENERATE":
-            self._generate(tokens, place)
+            self._read_generate(tokens, place)
         elif name == "$INCLUDE":
             self._read_include(tokens)
         elif name == "$ORIGIN" and len(tokens) == 1:
@@ -317,22 +318,22 @@ class _Reader:
         origin = before.origin
         if len(tokens) > 1:
             origin = absolute_name(tokens[1].text, origin)
-        self._state = before._replace(label=label, text=_text(data), origin=origin)
+        self._state = before._replace(label=label, text=_ascii_text(data), origin=origin)
         self._depth += 1
         self.read_zone()
         self._depth -= 1
-        # Origin and owner are those of before (RFC 1035 §5.1), TTLs go on, as BIND has it.
+        # Origin and owner are restored (RFC 1035 §5.1); TTLs stay, as in BIND.
         after = self._state
         self._state = before._replace(
             default_ttl=after.default_ttl, soa_ttl=after.soa_ttl, last_ttl=after.last_ttl
         )
 
-    def _generate(self, tokens: Sequence[Token], place: Place) -> None:
-        """Take `$GENERATE RANGE OWNER [TTL] [CLASS] TYPE RDATA` as a rule, if it can be one."""
+    def _read_generate(self, tokens: Sequence[Token], place: Place) -> None:
+        """Read `$GENERATE RANGE OWNER [TTL] [CLASS] TYPE RDATA`, as a rule if possible."""
         if len(tokens) < 4:  # noqa: PLR2004 - as above
             raise EntryError("expected a range, an owner name, a type and RDATA")
         numbers, owner = read_range(tokens[0].text), read_template(tokens[1].text)
-        ttl, rdtype, rdata = self._take_type(tokens[2:])
+        ttl, rdtype, rdata = self._split_record(tokens[2:])
         if ttl is None:
             ttl = self._state.implicit_ttl()
         if isinstance(rdtype, str) or not rdata or ttl is None:
@@ -340,29 +341,29 @@ class _Reader:
         template = read_template(tokens_text(rdata))
         rule = Rule(numbers, owner, rdtype, template, ttl=ttl, origin=self._state.origin)
         self._state = self._state._replace(owner=rule.owner_for(numbers[-1]))
-        if rule.can_be_asked:
+        if rule.is_reversible:
             self.builder.add_rule(rule, place)
             return
         self._unrolled += len(numbers)
         if self._unrolled > _MAX_UNROLLED:
             raise EntryError(f"expected at most {_MAX_UNROLLED:,} names of this kind in a zone")
         for number in numbers:
-            self._count()
+            self._count_entry()
             key, record = _record(rdtype, tokens_of(rule.rdata_text(number)), rule.origin)
             self.builder.add_record(rule.owner_for(number), key, ttl, record, place)
 
 
 def _record(rdtype: int, rdata: Sequence[Token], origin: str) -> tuple[int, Any]:
-    """Return the record and its type, which is negative if it was not read."""
+    """Return type and record; the type is negative if the record was not parsed."""
     if rdtype in READ_TYPES or rdata[:1] == [Token(r"\#")]:
         return rdtype, read_rdata(rdtype, rdata, origin)
     return -rdtype, unread(rdata, origin)
 
 
 def _check_dots(text: str, owner: str, state: _State, place: Place) -> None:
-    """Refuse the owner of an SOA record that lacks its final dot.
+    """Refuse the owner of an SOA record that seems to lack its final dot.
 
-    It repeats the origin, or is a whole name below an origin that nobody has stated.
+    It repeats the origin, or has several labels although no `$ORIGIN` was stated.
     """
     origin = state.origin
     if text == "@" or has_final_dot(text) or origin == ".":

@@ -1,4 +1,4 @@
-"""Record sets of an owner name, and which types may stand beside each other."""
+"""RRsets of an owner name, and which types may coexist at it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ __all__ = ["EMPTY", "UNDETERMINED", "RRset", "RRsets", "add_record", "conflict",
 
 #: (TTL, records sorted and without duplicates)
 RRset: TypeAlias = "tuple[int, tuple[Rdata, ...]]"
-#: What stands at one owner name, by type. Records of types that are not read (`UnreadRdata`)
-#: are kept under the negative number of their type, so that nobody takes them for records.
+#: The RRsets of one owner name by type number. RRsets of types that are not parsed
+#: (`UnreadRdata`) have the negative number of their type as key.
 RRsets: TypeAlias = "dict[int, RRset]"
 
-#: An empty non-terminal: the name exists, no type does. Never changed.
+#: An empty non-terminal (RFC 8499 §7): the name exists without records. Never changed.
 EMPTY: Final[RRsets] = {}
 
-#: In place of a type: something stands at the name that nobody here understands.
+#: Key in place of a type: the name has a record that cannot be interpreted.
 UNDETERMINED: Final = 0
 
-#: What may stand beside a CNAME: RRSIG, NSEC and KEY (RFC 4035 §2.5, RFC 4034 §4).
+#: Types that may coexist with a CNAME: RRSIG, NSEC and KEY (RFC 4035 §2.5, RFC 4034 §4).
 _BESIDE_CNAME: Final = frozenset({25, 46, codes.CNAME, 47, UNDETERMINED})
 _ONE_ONLY: Final = frozenset({codes.SOA, codes.CNAME, codes.DNAME})
 
 
 def conflict(owner: str, rdtype: int, record: Any, node: RRsets) -> str:
-    """Return why no server loads this record beside those of its owner name; "" if one does."""
+    """Return why servers reject this record beside the others of its owner name; "" if valid."""
     if rdtype in _ONE_ONLY and rdtype in node and record not in node[rdtype][1]:
         return f"a second {codes.type_name(rdtype)} record at {owner}; expected one"
     if rdtype == codes.CNAME:
@@ -42,7 +42,7 @@ def conflict(owner: str, rdtype: int, record: Any, node: RRsets) -> str:
 
 
 def add_record(node: RRsets, key: int, ttl: int, record: Any) -> None:
-    """Add a record under its key; many at one name are sorted by `reader` in the end."""
+    """Add a record under its key; `finish` sorts the RRset."""
     held = node.get(key)
     if held is None:
         node[key] = (ttl, (record,))
@@ -56,7 +56,7 @@ def add_record(node: RRsets, key: int, ttl: int, record: Any) -> None:
 
 
 def finish(node: RRsets) -> RRsets:
-    """Return the node after sorting its records and dropping duplicates."""
+    """Sort the records of each RRset, drop duplicates, and return the node."""
     for key, (ttl, records) in node.items():
         if len(records) > 1:
             node[key] = (ttl, tuple(sorted(set(records))))

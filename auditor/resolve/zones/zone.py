@@ -1,8 +1,8 @@
-"""A zone in memory, and the lookup of a name in it as an authoritative server does it.
+"""A zone in memory, and authoritative name lookup in it.
 
 Plain data and the algorithm of RFC 1034 §4.3.2, with wildcards (RFC 4592), DNAME
-(RFC 6672) and empty non-terminals (RFC 8020). No file, no library and no clock here:
-`reader` makes zones, `engine` asks them.
+(RFC 6672) and empty non-terminals (RFC 8020). No I/O and no clock: `reader` makes zones,
+`engine` queries them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from auditor.resolve.answer import Answer
 from auditor.resolve.zones.generate import Rules
-from auditor.resolve.zones.lazy_lines import LazyRun, add_runs, read_run
+from auditor.resolve.zones.lazy_lines import LazyRun, index_runs, parse_run
 from auditor.resolve.zones.rrsets import EMPTY, UNDETERMINED, RRsets
 from auditor.wire.codes import CNAME, DNAME, NODATA, NOERROR, NS, SOA
 from auditor.wire.names import MAX_NAME, parent_of
@@ -34,26 +34,26 @@ _ESCAPE = re.compile(r"\\(?:[0-9]{3}|.)")
 
 
 def substitute(name: str, owner: str, target: str) -> str | None:
-    """Return `name`, which is below `owner`, moved below `target` (RFC 6672 §2.2).
+    """Return `name`, which is below `owner`, with that suffix replaced by `target`.
 
-    None if the outcome is longer than a name can be.
+    DNAME substitution (RFC 6672 §2.2); None if the result is longer than 255 octets.
     """
     prefix = name if owner == "." else name[: -len(owner) - 1]
     moved = prefix if target == "." else f"{prefix}.{target}"
-    # The octets of length stand where the dots are, one more in front; the last is the root's.
+    # On the wire: a length octet for each dot, one in front, and the root label.
     octets = len(_ESCAPE.sub("x", moved)) + 2
     return moved if octets <= MAX_NAME else None
 
 
 class Redirection(NamedTuple):
-    """The CNAME that a DNAME stands for; `target` is None if it would be too long."""
+    """The CNAME synthesised from a DNAME; `target` is None if it would be too long."""
 
     target: str | None
     ttl: int
 
 
 class ZoneRecord(NamedTuple):
-    """A record set of a zone: owner name, type, TTL, records (sorted, no duplicates)."""
+    """An RRset of a zone: owner name, type, TTL, records (sorted, no duplicates)."""
 
     owner: str
     rdtype: int
@@ -62,23 +62,22 @@ class ZoneRecord(NamedTuple):
 
 
 class Zone:
-    """One zone: its authoritative data, the cuts in it, the TTL of its negative answers.
+    """One zone: its authoritative data, its zone cuts, the TTL of its negative answers.
 
-    `nodes` holds everything in the zone by owner name, the SOA record at `origin` included, and
-    is taken over; runs of lines among it are read when one of their names is asked for.
-    `closed_runs` belong to it as well, but their owner names are not taken before any name is asked
-    for. `ends` are the owners of NS and DNAME records: what these occlude (glue, RFC 6672 §2.4) is
-    dropped, so that the closest encloser of a name is always the node that decides about it; the
-    origin is the only one if there are `closed_runs`. `rules` are the
-    `$GENERATE` directives: the names that they make are not among the nodes, unless records of
-    their own stand there too.
+    `nodes` maps owner names to their RRsets, the SOA at `origin` included; the zone keeps and
+    changes it. A `LazyRun` in it is parsed at the first lookup of one of its names;
+    `unindexed_runs` are not even indexed by owner name before the first lookup in the zone.
+    `occluders` are the owners of NS and DNAME records: names that these occlude (glue,
+    RFC 6672 §2.4) are dropped, so the closest encloser of a name always decides about it; with
+    `unindexed_runs` the origin must be the only one. `rules` are the `$GENERATE` directives:
+    generated names are not in `nodes`, unless they have other records as well.
     """
 
     __slots__ = (
-        "_closed_runs",
         "_has_all",
-        "_has_empty",
+        "_has_empty_non_terminals",
         "_nodes",
+        "_unindexed_runs",
         "how",
         "negative_ttl",
         "nodata",
@@ -91,56 +90,59 @@ class Zone:
         origin: str,
         nodes: dict[str, RRsets | LazyRun],
         how: Provenance,
-        ends: Iterable[str] = (),
+        occluders: Iterable[str] = (),
         rules: Iterable[Rule] = (),
         *,
-        closed_runs: Sequence[LazyRun] = (),
+        unindexed_runs: Sequence[LazyRun] = (),
     ) -> None:
         self.origin = origin
         self._nodes = nodes
-        self._closed_runs: Sequence[LazyRun] = ()
+        self._unindexed_runs: Sequence[LazyRun] = ()
         self.how = how
         ttl, soa = self._soa
         self.negative_ttl = min(ttl, soa.minimum)  # RFC 2308 §5
-        #: What is said of a type that does not stand at a name.
+        #: The negative answer for a name without the type (RFC 2308 §2.2).
         self.nodata = Answer(NODATA, ttl=self.negative_ttl, how=how, zone=origin)
-        #: Whether all nodes have been read, and whether the empty ones are among them.
-        self._has_all = self._has_empty = False
-        self._end_at(ends)
+        #: Whether all nodes are parsed; whether empty non-terminals are among them.
+        self._has_all = self._has_empty_non_terminals = False
+        self._drop_occluded(occluders)
         self.rules = Rules(rules)
         for parent in self.rules.parents():
             nodes.setdefault(parent, EMPTY)
-        self._closed_runs = closed_runs
+        self._unindexed_runs = unindexed_runs
 
     @property
     def nodes(self) -> dict[str, RRsets]:
-        """All that is in the zone by owner name, empty non-terminals included."""
+        """All RRsets of the zone by owner name, empty non-terminals included."""
         if not self._has_all:
-            self._add_empty_nodes()
+            self._add_empty_non_terminals()
             for name in self._nodes:
                 self.node(name)
             self._has_all = True
         return cast("dict[str, RRsets]", self._nodes)
 
     def node(self, name: str) -> RRsets | None:
-        """Return what stands at a name itself; None for nothing, perhaps with names below."""
-        if self._closed_runs:
-            self._open_runs()
+        """Return the RRsets of a name; None if it has none (it may have names below)."""
+        if self._unindexed_runs:
+            self._index_runs()
         node = self._nodes.get(name)
         if isinstance(node, LazyRun):
-            read_run(node, self._nodes)
+            parse_run(node, self._nodes)
             return self.node(name)
         return node
 
-    def _open_runs(self) -> None:
-        """Take the owner names of closed runs: somebody asks for names of this zone."""
-        runs, self._closed_runs = self._closed_runs, ()
-        add_runs(runs, self._nodes)
+    def _index_runs(self) -> None:
+        """Index the unindexed runs by owner name, at the first lookup in the zone."""
+        runs, self._unindexed_runs = self._unindexed_runs, ()
+        index_runs(runs, self._nodes)
 
     def answer(self, name: str, rdtype: int) -> Answer | None:
-        """Return what stands at a name itself; None if that is nothing, an alias or not read."""
+        """Return the answer from a name's own records.
+
+        None if it has none, is an alias, or the type is not parsed.
+        """
         node = self._nodes.get(name)
-        if self._closed_runs or isinstance(node, LazyRun):
+        if self._unindexed_runs or isinstance(node, LazyRun):
             node = self.node(name)
         if not node:
             return None
@@ -161,18 +163,18 @@ class Zone:
         ttl, (soa,) = cast("RRsets", self._nodes[self.origin])[SOA]
         return ttl, cast("Soa", soa)
 
-    def _above(self, name: str) -> Iterator[str]:
-        """Yield the names above this one, up to the origin."""
+    def _ancestors(self, name: str) -> Iterator[str]:
+        """Yield the ancestors of a name, up to the origin."""
         while name != self.origin:
             name = parent_of(name)
             yield name
 
-    def _end_at(self, ends: Iterable[str]) -> None:
-        """Make cuts of the delegations, and drop what they and the DNAMEs occlude."""
+    def _drop_occluded(self, occluders: Iterable[str]) -> None:
+        """Replace delegations by `CUT`, and drop the names below them and below DNAMEs."""
         nodes = self._nodes
         cuts = set()
         below = set()
-        for name in ends:
+        for name in occluders:
             node = self.node(name) or EMPTY
             if NS in node and name != self.origin:
                 cuts.add(name)
@@ -184,7 +186,7 @@ class Zone:
         occluded = {
             parent
             for parent in self._parents()
-            if parent in below or any(above in below for above in self._above(parent))
+            if parent in below or any(above in below for above in self._ancestors(parent))
         }
         for name in list(nodes) if occluded else ():
             if parent_of(name) in occluded and name != self.origin:
@@ -193,18 +195,18 @@ class Zone:
             nodes[name] = CUT
 
     def _parents(self) -> set[str]:
-        """Return the names above those in the zone: few, since neighbours have one parent."""
+        """Return the parents of the zone's names: few, since neighbours share one."""
         return {
             (name.partition(".")[2] or ".") if "\\" not in name else parent_of(name)
             for name in self._nodes
             if name != self.origin
         }
 
-    def _add_empty_nodes(self) -> None:
-        if self._has_empty:
+    def _add_empty_non_terminals(self) -> None:
+        if self._has_empty_non_terminals:
             return
-        self._has_empty = True
-        self._open_runs()
+        self._has_empty_non_terminals = True
+        self._index_runs()
         nodes = self._nodes
         for parent in self._parents():
             name = parent
@@ -213,16 +215,16 @@ class Zone:
                 name = parent_of(name)
 
     def find(self, name: str) -> RRsets | Redirection | None:
-        """Return what the zone says about a name in it; None if the name does not exist.
+        """Look up a name of the zone; None if it does not exist (NXDOMAIN).
 
-        RRsets are those of the name or of the wildcard that covers it; `CUT` stands for
-        all names at and below a delegation, a `Redirection` for a name below a DNAME.
+        Returns the RRsets of the name or of the wildcard that covers it; `CUT` at and below a
+        delegation; a `Redirection` below a DNAME.
         """
         node = self.node(name)
         if node is not None:
             return node
-        if not self._has_empty:
-            self._add_empty_nodes()
+        if not self._has_empty_non_terminals:
+            self._add_empty_non_terminals()
             return self.find(name)
         encloser = parent_of(name)
         while (node := self.node(encloser)) is None:
@@ -236,23 +238,23 @@ class Zone:
             made = self.rules.node(name)
             if made is not None:
                 return made
-            encloser = self._closest_made(name, encloser)
+            encloser = self._closest_encloser(name, encloser)
         # RFC 4592 §3.3.1: only the closest encloser's own asterisk is a source of synthesis.
         wildcard = "*" if encloser == "." else f"*.{encloser}"
         node = self.node(wildcard)
         return self.rules.node(wildcard) if node is None and self.rules else node
 
-    def _closest_made(self, name: str, encloser: str) -> str:
-        """Return the closest encloser of a name, where a rule may have made one."""
+    def _closest_encloser(self, name: str, encloser: str) -> str:
+        """Return the closest encloser of a name, names generated by rules included."""
         above = parent_of(name)
         while above != encloser and self.rules.node(above) is None:
             above = parent_of(above)
         return above
 
     def record_sets(self, rdtypes: Container[int]) -> Iterator[ZoneRecord]:
-        """Yield the record sets of these types, one at a time; those of rules at the end.
+        """Yield the RRsets of these types; the `$GENERATE`d ones last.
 
-        Wildcards are among them, by their own names; glue and what is occluded is not.
+        Wildcards are included under their own names; glue and occluded names are not.
         """
         for name, node in self.nodes.items():
             for rdtype, (ttl, records) in node.items():

@@ -209,7 +209,7 @@ def test_waiting_for_others_is_no_part_of_a_query_s_time() -> None:
 
 def test_c_ares_forgets_what_it_has_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """It keeps answers itself, without a bound: so it is made to forget now and then."""
-    monkeypatch.setattr(cares, "_FORGET_AFTER", 10)
+    monkeypatch.setattr(cares, "_QUERIES_PER_CHANNEL", 10)
 
     async def main(server: FaultyServer) -> list[int]:
         engine = CaresEngine([Server(server.address, server.port)])
@@ -230,7 +230,7 @@ def test_c_ares_forgets_what_it_has_kept(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_forgetting_costs_no_answer_that_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cares, "_FORGET_AFTER", 7)
+    monkeypatch.setattr(cares, "_QUERIES_PER_CHANNEL", 7)
     questions = [Question(f"{number}.example.net", A) for number in range(100)]
     with FaultyServer(ZONE) as server:
         assert asked(server, *questions, concurrency=20) == [Answer("NXDOMAIN")] * 100

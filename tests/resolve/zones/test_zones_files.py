@@ -16,7 +16,7 @@ from support.zone_texts import HEAD, ask
 
 from auditor.errors import ZoneFileError
 from auditor.resolve.zones import reader
-from auditor.resolve.zones.common_lines import Context, Taken, take
+from auditor.resolve.zones.common_lines import Context, ParsedLines, parse_lines
 from auditor.resolve.zones.engine import ZoneFileEngine
 from auditor.resolve.zones.files import files_of
 from auditor.wire.codes import NOERROR, PTR, SERVFAIL, SOA, TXT, A
@@ -226,11 +226,11 @@ def test_lines_out_of_zone_do_not_make_the_rest_be_read_again_and_again(
 ) -> None:
     taken: list[int] = []
 
-    def counted(text: str, position: int, end: int, context: Context) -> Taken:
+    def counted(text: str, position: int, end: int, context: Context) -> ParsedLines:
         taken.append(end - position)
-        return take(text, position, end, context)
+        return parse_lines(text, position, end, context)
 
-    monkeypatch.setattr(reader, "take", counted)
+    monkeypatch.setattr(reader, "parse_lines", counted)
     outside = [f"h{number}.example.net. A 192.0.2.1\n" for number in range(5000)]
     inside = [f"{number}.x PTR a.example.net.\n" for number in range(20_000)]
     text = "".join((HEAD, *outside, *inside))
@@ -466,7 +466,7 @@ def test_loading_can_be_interrupted(
     monkeypatch.setattr("auditor.resolve.zones.engine.read_zone", watched)
     monkeypatch.setattr(reader, "run_end", lambda _text, _position: 0)
     write(tmp_path, {"example": HEAD + "a A 192.0.2.1\n"})
-    monkeypatch.setattr(reader, "take", lambda *_: Taken([], "example", None))
+    monkeypatch.setattr(reader, "parse_lines", lambda *_: ParsedLines([], "example", None))
 
     async def main() -> None:
         loading = asyncio.ensure_future(ZoneFileEngine(tmp_path).start())

@@ -16,7 +16,7 @@ from support.zone_oracle import record_sets
 
 from auditor.errors import ZoneFileError
 from auditor.resolve.zones import lazy_lines, reader
-from auditor.resolve.zones.common_lines import Context, Taken, take
+from auditor.resolve.zones.common_lines import Context, ParsedLines, parse_lines
 from auditor.resolve.zones.rdata import READ_TYPES, UnreadRdata, wire_rdata
 from auditor.resolve.zones.reader import MasterFile, read_zone
 from auditor.wire.codes import PTR, TXT
@@ -267,13 +267,13 @@ def test_a_name_has_the_records_of_lines_that_nobody_has_looked_at() -> None:
 def test_only_what_is_near_a_name_asked_for_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
 
-    def counted(text: str, position: int, end: int, context: Context) -> Taken:
+    def counted(text: str, position: int, end: int, context: Context) -> ParsedLines:
         read.append(end - position)
-        return take(text, position, end, context)
+        return parse_lines(text, position, end, context)
 
     lines = [f"{fourth}.{third} 60 PTR h.example.\n" for third in range(99) for fourth in range(99)]
     file = MasterFile("label", "server", "example", (SOA + "".join(lines)).encode())
-    monkeypatch.setattr(lazy_lines, "take", counted)
+    monkeypatch.setattr(lazy_lines, "parse_lines", counted)
     zone = read_zone(file)
     assert zone.node("50.98.example") == {PTR: (60, ("h.example",))}
     assert zone.node("49.98.example") == {PTR: (60, ("h.example",))}
