@@ -1,1 +1,1 @@
-"""Asking the zones' own servers: which questions go to which of them, and what falls back."""
+"""Questions to the zones' own servers: routes, and the fallback to the resolvers."""

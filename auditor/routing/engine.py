@@ -1,9 +1,9 @@
-"""An engine that asks the zones' own servers, and the resolvers for all else.
+"""Engine for the zones' own servers (`--route`, `--direct`), with fallback to the resolvers.
 
-Routes are given (`--route`), or found for the names that are asked for (`--direct`): the zone of
-a name and its servers, from the resolvers, each of them tried first. Every server has an engine of
-its own, so windows, rates and what is known of it are as for a resolver. Whatever a server does
-not answer is asked of the resolvers.
+Routes are given (`--route`), or found for the names in questions (`--direct`): the zone of a name
+and its servers, from the resolvers; each server is tried first. Every server has an engine of its
+own, with its own window, rate and RTT, as for a resolver. Questions that a server does not answer
+go to the resolvers.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ __all__ = ["RoutedEngine"]
 
 _log = logging.getLogger("auditor")
 
-#: Queries a second to a server of other people's zones.
+#: Queries per second to a server of other people's zones.
 _FOREIGN_QPS: Final = 20.0
-#: Servers that are asked directly; groups of names, and zones, whose routes are remembered.
+#: Most servers asked directly; most groups of names, and zones, whose routes are kept.
 _MAX_SERVERS: Final = 128
 _MAX_GROUPS: Final = 65_536
 _MAX_ZONES: Final = 16_384
-#: Names below one that are asked for before it is worth finding their servers; reverse names are
-#: neighbours, so there the first is.
+#: Questions for names under the same parent before finding their servers is worth it; reverse
+#: names have many neighbours, so there one is enough.
 _WORTH_FINDING: Final = 8
-#: Answers that are kept about zones and servers.
+#: Answers about zones and servers that are cached.
 _CACHE_ENTRIES: Final = 65_536
 _RA: Final = 0x0080
 
 
 class _Route:
-    """Where questions about names go.
+    """The servers for questions about some names.
 
-    `servers`: who is asked; none: the resolvers are. `held`: questions that wait for the servers
-    to be found, None once that is done.
+    `servers`: empty for the resolvers. `held`: questions that wait until the servers are found,
+    None afterwards.
     """
 
     __slots__ = ("held", "servers")
@@ -69,7 +69,7 @@ class _Route:
 
 
 class _CountedSubmit:
-    """Counts what is asked of an engine through it."""
+    """Counts the questions that go to an engine through it."""
 
     def __init__(self, engine: Engine, counts: Counter[str]) -> None:
         self._engine = engine
@@ -106,10 +106,10 @@ class RoutedEngine:
         self._wake: Callable[[], None] | None = None
         self._direct = self._handed_back = 0
         self._limits = settings.concurrency, settings.qps, settings.server_qps
-        # Over the resolvers alone: a route is not found by itself.
+        # Over the resolvers alone: finding a route must not need the route.
         self._lookup_counts: Counter[str] = Counter()
         counted = _CountedSubmit(resolvers, self._lookup_counts)
-        # Of an engine a resolver needs no more.
+        # The only parts of an engine that a resolver needs.
         self._lookup = CachingResolver(cast("Engine", counted), Cache(_CACHE_ENTRIES))
         self._asker = ServerAsker(
             port=settings.authority_port, timeout=settings.timeout, tries=settings.tries
@@ -130,7 +130,7 @@ class RoutedEngine:
             raise
 
     def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
-        """Share the questions out among the routes; see `Engine`."""
+        """Divide the questions among the routes; see `Engine`."""
         shares: dict[_Route, list[Question]] = {}
         groups, given = self._groups, self._given
         for question in questions:
@@ -146,14 +146,14 @@ class RoutedEngine:
     def set_limits(
         self, concurrency: int | None, qps: float | None, server_qps: float | None
     ) -> None:
-        """Set other limits, before the start or after it."""
+        """Set limits, before or after the start."""
         self._limits = concurrency, qps, server_qps
         self._resolvers.set_limits(concurrency, qps, server_qps)
         for server in self._servers.values():
             server.engine.set_limits(concurrency, qps, self._qps_of(foreign=server.is_foreign))
 
     def rate(self) -> float | None:
-        """Return how many queries a second the resolvers' limits allow; None for any number."""
+        """Return the queries per second that the resolvers' limits allow; None for no limit."""
         return self._resolvers.rate()
 
     def limits_found(self) -> dict[str, dict[str, int | str]]:
@@ -170,29 +170,28 @@ class RoutedEngine:
         return self._resolvers.backlog() + sum(servers) + sum(map(len, held))
 
     def on_room(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called when little is left to be sent anywhere."""
+        """Call `wake` when few questions wait to be sent in all engines."""
         self._wake = wake
         self._resolvers.on_room(wake)
         for server in self._servers.values():
             server.engine.on_room(wake)
 
     def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
-        """Have `fail` called, once, when no resolver is left."""
+        """Call `fail`, once, when no resolver is left."""
         self._resolvers.on_failure(fail)
 
     def counters(self) -> dict[str, int]:
         """Return the counts of all engines together (see `Counters`), and those of the routes.
 
-        `direct`: questions that were put to the zones' own servers; `handed_back`: those of them
-        that the resolvers were asked for then; `server_queries`: what the servers were asked to
-        see whether they have a zone.
+        `direct`: questions sent to the zones' own servers; `handed_back`: those of them that then
+        went to the resolvers; `server_queries`: queries to find out whether servers have a zone.
         """
         total: Counter[str] = Counter(self._resolvers.counters())
         for server in self._servers.values():
-            # What has failed there is asked of the resolvers, and counted there.
+            # Questions that failed there go to the resolvers, and are counted there.
             total.update({**server.engine.counters(), "failed": 0})
         total["asked"] -= self._handed_back
-        # Nobody has asked this engine for what it asked to find servers.
+        # Questions that this engine asked to find servers do not count as asked of it.
         total.subtract(self._lookup_counts)
         return {
             **total,
@@ -202,7 +201,7 @@ class RoutedEngine:
         }
 
     async def close_engine(self) -> None:
-        """Drop what is outstanding, and free all sockets and tasks."""
+        """Drop outstanding questions, and free all sockets and tasks."""
         tasks = [*self._finding, *self._zones.values()]
         for task in tasks:
             task.cancel()
@@ -212,10 +211,10 @@ class RoutedEngine:
             await server.engine.close_engine()
         await self._resolvers.close_engine()
 
-    # --- Which way
+    # --- Choosing routes
 
     def _route_of(self, name: str, group: str) -> _Route:
-        """Return the route of a name: one that was given, one to be found, or the resolvers'."""
+        """Return the route of a name: a given one, one to be found, or that of the resolvers."""
         zone = self._given_zone(name)
         if zone is not None:
             route = self._given[zone]
@@ -241,7 +240,7 @@ class RoutedEngine:
         return route
 
     def _given_zone(self, name: str) -> str | None:
-        """Return the zone nearest to a name that a route was given for."""
+        """Return the closest zone above a name that has a given route."""
         above = name
         while self._given and above not in self._given:
             if above == ".":
@@ -272,7 +271,7 @@ class RoutedEngine:
     def _ask(
         self, server: ServerEngine, questions: Sequence[Question], deliver: AnswerCallback
     ) -> None:
-        """Ask a server, and the resolvers for what somebody else is asking it already."""
+        """Ask a server; questions in flight to it for another caller go to the resolvers."""
         twice = server.asked_already(questions)
         if twice:
             self._resolvers.submit(twice, deliver)
@@ -281,14 +280,14 @@ class RoutedEngine:
         server.submit(questions, deliver)
 
     def _hand_back(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
-        """Ask the resolvers what a server of a route has not answered."""
+        """Ask the resolvers the questions that a server of a route has not answered."""
         self._handed_back += len(questions)
         self._resolvers.submit(questions, deliver)
 
     # --- Finding servers
 
     async def _find(self, group: str, route: _Route) -> None:
-        """Find the servers for the names below a name, and send what has waited for them."""
+        """Find the servers for the names below a name, and send the held questions."""
         try:
             servers = await answer_steps(
                 find_servers(group), partial(answer_both, self._lookup, self._asker)
@@ -308,7 +307,7 @@ class RoutedEngine:
                 self._send(route, questions, deliver)
 
     async def _open(self, servers: ZoneServers) -> _Route:
-        """Open the way to the servers of a zone."""
+        """Return a route to the servers of a zone."""
         foreign = not any(_is_within(servers.zone, zone) for zone in self._own)
         opened = []
         for address in servers.addresses:
@@ -317,7 +316,7 @@ class RoutedEngine:
         return _Route([server for server in opened if server is not None])
 
     async def _given_server(self, zone: str, server: Server) -> ServerEngine | None:
-        """Open the way to a server of a route that was given; see whether it looks further."""
+        """Return the engine of a server of a given route; test whether it offers recursion."""
         asker = ServerAsker(
             port=server.port, timeout=self._settings.timeout, tries=self._settings.tries
         )
@@ -327,14 +326,14 @@ class RoutedEngine:
             await asker.close()
         if reply.message is None:
             _log.warning(
-                "route: %s does not answer (%s): the resolvers are asked", server, reply.status
+                "route: %s does not answer (%s): asking the resolvers", server, reply.status
             )
             return None
         recurse = reply.message.flags & _RA > 0
         return await self._server(server, foreign=False, recurse=recurse)
 
     async def _server(self, server: Server, *, foreign: bool, recurse: bool) -> ServerEngine | None:
-        """Return the engine of a server, None if there is no way to it or there are too many."""
+        """Return the engine of a server, None if it is unreachable or there are too many."""
         known = self._servers.get(server)
         if known is not None:
             if known.is_foreign and not foreign:
@@ -356,7 +355,7 @@ class RoutedEngine:
         try:
             await made.start()
         except AuditorError as error:
-            _log.info("%s: asked through the resolvers instead: %s", server, error)
+            _log.info("%s: asking the resolvers instead: %s", server, error)
             return None
         made.engine.set_limits(*self._limits[:2], self._qps_of(foreign=foreign))
         if self._wake is not None:
@@ -364,7 +363,7 @@ class RoutedEngine:
         return made
 
     def _qps_of(self, *, foreign: bool) -> float | None:
-        """Return how many queries a second a server gets; the workers of a run share them."""
+        """Return the queries per second for a server; the workers of a run share them."""
         server_qps = self._limits[2]
         if server_qps is None and foreign:
             return _FOREIGN_QPS / max(self._settings.workers, 1)

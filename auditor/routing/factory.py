@@ -1,4 +1,4 @@
-"""Settings to a resolver, with routes to the zones' own servers where they are asked for."""
+"""Makes the resolver of the settings, with routes to the zones' own servers if set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["make_engine", "make_resolver"]
 
 
 def make_engine(settings: Settings) -> Engine:
-    """Return the engine that the settings name, not started."""
+    """Return the engine that the settings ask for, not started."""
     engine = make_plain_engine(settings)
     if not settings.route and not settings.direct:
         return engine

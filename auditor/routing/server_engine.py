@@ -1,4 +1,4 @@
-"""One name server that is asked for its own zones; what it does not answer is handed back."""
+"""Engine for one authoritative server; questions that it does not answer are handed back."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class _OneServer(BulkEngine):
 
 
 class ServerEngine:
-    """Asks a server. `hand_back` takes what it has not answered, with who asked.
+    """Asks one server; `hand_back` takes unanswered questions with their `deliver`.
 
-    `recurse`: it looks further, and is asked to. `is_alive`: it has not fallen silent;
-    `is_foreign`: it serves no own zone.
+    `recurse`: it offers recursion, so queries have RD set. `is_alive`: it has not stopped
+    answering; `is_foreign`: it serves none of the user's own zones.
     """
 
     def __init__(
@@ -74,23 +74,23 @@ class ServerEngine:
         self.engine.on_failure(self._give_up)
 
     async def start(self) -> None:
-        """Open the sockets. Raises AuditorError if there is no way to the server."""
+        """Open the sockets. Raises AuditorError if the server is unreachable."""
         await self.engine.start()
         self.is_alive = True
 
     @property
     def load(self) -> int:
-        """How many questions it has not answered yet."""
+        """The number of outstanding questions."""
         return len(self._waiting)
 
     def asked_already(self, questions: Sequence[Question]) -> list[Question]:
-        """Return those of the questions that are on their way."""
+        """Return those of the questions that are in flight."""
         if self._waiting.keys().isdisjoint(questions):
             return []
         return [question for question in questions if question in self._waiting]
 
     def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
-        """Ask the server questions that are not on their way to it."""
+        """Ask the server questions that are not in flight to it."""
         self._waiting.update(zip(questions, repeat(deliver)))
         self.engine.submit(questions, self._on_answers)
 
@@ -110,7 +110,7 @@ class ServerEngine:
             self._hand_back(questions, deliver)
 
     def _give_up(self, error: AuditorError) -> None:
-        """Hand back everything: the server says nothing any more."""
+        """Hand back all questions: the server has stopped answering."""
         del error
         self.is_alive = False
         for deliver, questions in _by_deliver(self._waiting.items()).items():
@@ -128,6 +128,6 @@ def _by_deliver(
 
 
 def _first_alias(answer: Answer) -> Answer:
-    """Return only the first alias of an answer: where it leads another server may decide."""
+    """Return only the first alias of an answer: its target may be another server's."""
     target = answer.chain[1] if len(answer.chain) > 1 else answer.canonical
     return Answer(NOERROR, (), answer.chain[:1], target, answer.ttl, answer.how)

@@ -1,4 +1,4 @@
-"""Compares a zone as its primary has it with the answers of one of its servers. Pure."""
+"""Compares a zone as on its primary with the answers of one of its servers. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPARED_TYPES", "ServerComparison"]
 
-#: The types that are compared: those that an audit reads.
+#: The RR types that are compared: those that an audit reads.
 COMPARED_TYPES: Final = frozenset({A, AAAA, CNAME, MX, NS, PTR, TXT})
 _MAX_DIFFERENCES: Final = 1000  # of one server that are kept
 
 
 class _Difference(NamedTuple):
-    """A record set that a server has otherwise: what it should be, and what it is."""
+    """An RRset that differs on a server: as expected, and as found."""
 
     owner: str
     rdtype: int
@@ -33,10 +33,9 @@ class _Difference(NamedTuple):
 
 
 class ServerComparison:
-    """What one server of a zone answers, and where that is not what its primary has.
+    """The answers of one server of a zone, and where they differ from the primary's zone.
 
-    `serial`: of the primary's zone. `compared`, `differing` and `undetermined` count record
-    sets.
+    `serial`: of the primary's zone. `compared`, `differing` and `undetermined` count RRsets.
     """
 
     def __init__(self, row: ServerRow, serial: int) -> None:
@@ -47,7 +46,7 @@ class ServerComparison:
 
     @property
     def is_alike(self) -> bool | None:
-        """Whether it serves the zone just as its primary has it; None if nobody has asked."""
+        """Whether it serves the zone exactly as its primary; None if it was not asked."""
         row = self.row
         if row.status == NOT_ASKED:
             return None
@@ -55,7 +54,7 @@ class ServerComparison:
         return row.serves and has_serial and not self.differing
 
     def compare_reply(self, record_set: ZoneRecord, reply: ServerReply) -> None:
-        """Take what the server says about a record set."""
+        """Take the server's reply about an RRset."""
         self.compared += 1
         owner, rdtype, _, records = record_set
         answer = Answer(reply.status)
@@ -73,7 +72,7 @@ class ServerComparison:
                 self.differences.append(_Difference(owner, rdtype, answer.status, *texts))
 
     def as_json(self, zone: str) -> dict[str, Any]:
-        """Return it as a line of `auditor compare --json`."""
+        """Return the comparison as a line of `auditor compare --json`."""
         row = self.row
         return {
             "zone": zone,

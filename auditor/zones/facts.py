@@ -1,4 +1,4 @@
-"""Facts about one zone: its delegation, its servers, what each of them answers."""
+"""Facts about one zone: its delegation, its servers, and the answers of each of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_NAMES", "Asked", "DelegationRow", "Replied", "ServerRow", "SurveySteps", "ZoneFact"]
 
-#: Servers of a zone that are looked at.
+#: Most servers of a zone that are asked.
 MAX_NAMES: Final = 13
 
 #: A question for the resolver, or for one server.
@@ -27,10 +27,10 @@ SurveySteps: TypeAlias = Generator[Sequence[Asked], Sequence[Replied], T]
 
 
 class DelegationRow(NamedTuple):
-    """What a server of the parent zone says of the delegation.
+    """The delegation on a server of the parent zone.
 
     `ns`: the names that it delegates to. `address` is None for a name without one, and
-    `status` that of its lookup. `is_proxy`: it does not speak for itself (RA without AA).
+    `status` that of its lookup. `is_proxy`: a proxy answers in its place (RA without AA).
     """
 
     name: str
@@ -42,11 +42,11 @@ class DelegationRow(NamedTuple):
 
 
 class ServerRow(NamedTuple):
-    """What a server of the zone says of it.
+    """The zone on one of its servers.
 
     `soa` is None unless it answered with one; `aa`: with authority. `is_alias`: its name is
-    an alias. `only`: the owners of PTR records that it gives and others do not, None if
-    nobody asked. `is_proxy` as in `DelegationRow`.
+    an alias. `only`: the owners of PTR records that only this server has, None if it was not
+    asked. `is_proxy` as in `DelegationRow`.
     """
 
     name: str
@@ -61,17 +61,17 @@ class ServerRow(NamedTuple):
 
     @property
     def serves(self) -> bool:
-        """Whether it has the zone: an SOA record, with authority."""
+        """Whether it serves the zone: an SOA record, with authority."""
         return self.aa and self.soa is not None
 
 
 class ZoneFact(NamedTuple):
     """One zone, or a name that should be one and is not delegated (`denied`).
 
-    `parent`: the apex of the zone above, "" if it is not known. `differing`: owners whose PTR
-    records differ from server to server. `hidden`: names that exist, since there are names
-    below them, and that a server denies. `parent_rname`: whom to write to about the zone above,
-    if a server of it denies this one.
+    `parent`: the apex of the zone above, "" if unknown. `differing`: owners whose PTR records
+    differ between servers. `hidden`: empty non-terminals (names without records, above existing
+    names) that a server denies. `parent_rname`: the contact of the zone above, if a server of it
+    denies this one.
     """
 
     zone: str

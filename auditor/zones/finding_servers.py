@@ -25,8 +25,8 @@ class ZoneServers(NamedTuple):
 def find_servers(name: str) -> SurveySteps[ZoneServers]:
     """Find the servers of the zone that a name is in.
 
-    None of a zone that registries delegate in, of one that fails, and where something else
-    answers in place of its servers.
+    No servers for a zone in which registries delegate, for a zone that fails, and where a proxy
+    answers in place of the servers.
     """
     apex = yield from find_apex(name)
     if apex.failed or not apex.zone or is_registry(apex.zone):

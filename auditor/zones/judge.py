@@ -22,7 +22,7 @@ __all__ = ["judge_zone", "responsible_party", "zone_line"]
 #: Findings that are about the parent's zone.
 _OF_PARENT: Final = frozenset({"DELEGATION_MISSING", "DELEGATION_PARTIAL"})
 _SILENT: Final = frozenset({TIMEOUT, UNREACHABLE})
-#: Owners whose answers differ that become findings of their own.
+#: Most owners with differing answers that become findings of their own.
 _MOST_DIFFERING: Final = 100
 
 
@@ -58,9 +58,9 @@ def judge_zone(fact: ZoneFact, rule_set: RuleSet) -> list[Finding]:
 
 
 def _fault(row: ServerRow, fact: ZoneFact) -> str | None:
-    """Return the code of the fault of a server, None if there is none, or it is not known."""
+    """Return the code of the fault of a server, None if there is none or it is unknown."""
     if row.address is None:
-        # Without glue nobody finds the servers of a zone whose names are in it.
+        # Servers whose names are in the zone cannot be found without glue.
         is_circular = f".{row.name}".endswith(f".{fact.zone}") and not any(
             row.address for row in fact.servers
         )
@@ -87,7 +87,7 @@ def responsible_party(fact: ZoneFact, findings: list[Finding]) -> str:
 
 
 def zone_line(fact: ZoneFact, addresses: int, rule_set: RuleSet) -> dict[str, Any]:
-    """Return the line of a zone, as it stands in `FILE.zones.ndjson`; `addresses`: targets."""
+    """Return the line of a zone in `FILE.zones.ndjson`; `addresses`: its number of targets."""
     findings = judge_zone(fact, rule_set)
     soa = fact.soa
     rname = fact.parent_rname or (soa.rname if soa else ".")

@@ -1,7 +1,7 @@
 """Groups the owner names of a run by their parent, one lookup a group.
 
-The addresses of a /24 have their PTR records under one name, so they are in one zone unless
-there are cuts between, and those show in the aliases (RFC 2317) or in negative answers.
+The PTR records of a /24 are under one name, so they are in one zone unless there are zone cuts
+below it, and these show in the aliases (RFC 2317) or in negative answers.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ __all__ = ["Group", "Owners", "group_name"]
 #: Labels of an IPv6 owner below its /64, and in all.
 _HOST_NIBBLES: Final = 16
 _NIBBLES: Final = 32
-#: Owners of a group that are asked for where a server denies the name above them.
+#: Owners of a group that are looked up where a server denies the name above them.
 _SAMPLES_PER_GROUP: Final = 4
-#: What records of earlier versions lack.
+#: Keys that records of earlier versions lack.
 _NO_PTR: Final[dict[str, Any]] = {"chain": (), "zone": None}
 
 
 class Group:
     """Owner names below one name.
 
-    `count`: targets. `samples`: some of the owners, those that have PTR records first.
-    `aliased`: an alias led here. `denied`: there was nothing but NXDOMAIN. `owners`: all of
-    them, if they are wanted.
+    `count`: targets. `samples`: some of the owners, those with PTR records first. `aliased`: an
+    alias leads here. `denied`: all answers were NXDOMAIN. `owners`: all of them, if kept.
     """
 
     __slots__ = ("aliased", "count", "denied", "labels", "name", "samples")
@@ -67,21 +66,21 @@ class Owners:
             self.note_address(record["target"], PtrFact(**{**_NO_PTR, **record["ptr"]}))
 
     def note_domain(self, domain: str) -> None:
-        """Take a domain: its zone is the one that has its name."""
+        """Take a domain: its own name is the owner."""
         self._add(domain, domain)
 
     def note_address(self, address: str, ptr: PtrFact) -> None:
-        """Take an address and what is known of its PTR records."""
+        """Take an address and its PTR fact."""
         reverse = reverse_name(address)
         group = self._add(ptr.owner, group_name(ptr.owner), named=bool(ptr.names))
         group.denied = group.denied and ptr.status == NXDOMAIN
         if ptr.owner != reverse:
             group.aliased = True
-            # The zone of the alias is on the way of every look-up, too.
+            # Every lookup needs the zone of the alias, too.
             self._add(reverse, group_name(reverse)).denied = False
 
     def _add(self, owner: str, name: str, *, named: bool = False) -> Group:
-        """Take an owner name of the group `name`."""
+        """Add an owner name to the group `name`."""
         group = self.groups.get(name)
         if group is None:
             group = self.groups[name] = Group(name)

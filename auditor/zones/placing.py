@@ -1,4 +1,4 @@
-"""Finds the zone that a name is in, from SOA records."""
+"""Finds the zone apex of a name from SOA records."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["Apex", "Placed", "find_apex", "is_registry", "place"]
 
 _IN_ADDR: Final = ".in-addr.arpa"
 _IP6: Final = ".ip6.arpa"
-#: Reverse zones that the registries serve: up to a /8, and what is above a /32.
+#: Reverse zones that the registries serve: IPv4 down to a /8, IPv6 above a /32.
 _REGISTRY_OCTETS: Final = 1
 _LOCAL_NIBBLES: Final = 8
 
 
 class Placed(NamedTuple):
-    """The zone that a name is in, and the one above; "" for what is not known.
+    """The zone that a name is in, and the zone above; "" if unknown.
 
-    `denied`: there is no such zone, and there ought to be one.
+    `denied`: the zone does not exist, and should.
     """
 
     zone: str
@@ -50,7 +50,7 @@ def place(group: Group) -> SurveySteps[Placed]:
     name = group.name
     apex = yield from find_apex(name)
     if apex.failed:
-        # A zone that does not answer: what is above it does.
+        # The zone does not answer, but a zone above it does.
         return Placed(apex.failed, apex.zone)
     if not apex.zone:
         return Placed(name, "")

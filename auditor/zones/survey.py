@@ -1,7 +1,7 @@
 """Surveys a zone: asks the servers of its parent and its own servers, as steps without I/O.
 
 Bounded, whatever the servers answer: `MAX_NAMES` names of servers with `MAX_ADDRESSES` addresses
-each, two rounds of names, and nothing that a server sends is followed any further.
+each, two rounds of names, and no further names from replies are followed.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ __all__ = [
     "survey",
 ]
 
-#: Addresses of each server that are looked at.
+#: Most addresses of each server that are asked.
 MAX_ADDRESSES: Final = 4
-#: Names without records of their own that are looked at in a zone.
+#: Most empty non-terminals that are checked in a zone.
 _MAX_GROUPS: Final = 4096
 _RA: Final = 0x0080
 
 
 def survey(placed: Placed, groups: Sequence[Group], *, every: bool) -> SurveySteps[ZoneFact]:
-    """Return what is known of a zone that holds the owners of `groups`.
+    """Return the facts of a zone that holds the owners of `groups`.
 
     `every`: ask each of its servers for each PTR record, too.
     """
@@ -156,12 +156,12 @@ def _is_proxy(message: Message) -> bool:
 def ask_servers(
     zone: str, names: Iterable[str], glue: Mapping[str, set[str]]
 ) -> SurveySteps[list[ServerRow]]:
-    """Ask each server what it has of a zone; `glue`: addresses that the parent gives."""
+    """Ask each server for a zone's SOA and NS records; `glue`: addresses from the parent."""
     places = yield from _addresses(names, glue)
     asked = [(name, address, alias) for name, address, _, alias in places if address is not None]
     replies = yield [ServerQuestion(address, Question(zone, SOA)) for _, address, _ in asked]
     heads = [cast("ServerReply", reply) for reply in replies]
-    # Most servers put the NS records beside the SOA record; only the others are asked for them.
+    # Most servers send NS records with the SOA record; only the others are asked for them.
     lacking = [place for place, head in enumerate(heads) if _has_soa(head) and not _ns(head, zone)]
     replies = yield [ServerQuestion(asked[place][1], Question(zone, NS)) for place in lacking]
     named = {
@@ -186,7 +186,7 @@ def _has_soa(reply: ServerReply) -> bool:
 
 
 def _ns(reply: ServerReply, zone: str) -> tuple[str, ...]:
-    """Return the servers that a server with the zone names for it."""
+    """Return the NS names of a zone from the reply of a server that has it."""
     message = reply.message
     return _targets(message, zone) if message is not None and message.authoritative else ()
 
@@ -217,7 +217,7 @@ def _addresses(
 ) -> SurveySteps[list[tuple[str, str | None, str, bool]]]:
     """Look up servers: (name, address, status, whether the name is an alias) for each address.
 
-    A name without an address has None, and what was said of it.
+    A name without an address has None, and the status of its lookup.
     """
     wanted = sorted(names)[:MAX_NAMES]
     answers = yield [Question(name, rdtype) for name in wanted for rdtype in (A, AAAA)]
@@ -249,9 +249,9 @@ def _by_family(address: str) -> tuple[bool, int]:
 def _find_hidden(
     rows: Sequence[ServerRow], zone: str, groups: Sequence[Group]
 ) -> SurveySteps[tuple[str, ...]]:
-    """Return the names above owners of PTR records that a server of the zone denies.
+    """Return empty non-terminals above PTR owners that a server of the zone denies.
 
-    NXDOMAIN says that nothing is below a name either (RFC 8020 §2).
+    NXDOMAIN means that no name is below it either (RFC 8020 §2).
     """
     below = [group for group in groups if group.name != zone and group.samples][:_MAX_GROUPS]
     asked = [(row, group) for row in rows if row.serves and row.address for group in below]
@@ -309,9 +309,9 @@ def _compare(
 def differing_contents(
     known: Sequence[tuple[int, Answer]],
 ) -> list[tuple[int, tuple[Rdata, ...]]]:
-    """Return what servers, by number, have of an owner where they differ, [] where they agree.
+    """Return the contents of an owner, by server number, where they differ; [] if they agree.
 
-    An alias is what a server must have; where it leads, only one says that has that zone, too.
+    Every server must have the alias; its destination only a server that has that zone, too.
     """
     ends = [(place, answer) for place, answer in known if answer.records or answer.zone]
     for said in ([(place, _own_data(answer)) for place, answer in known], ends):
@@ -321,14 +321,14 @@ def differing_contents(
 
 
 def _own_data(answer: Answer) -> Answer:
-    """Return an answer as it is without following aliases: what the first one leads to."""
+    """Return an answer without following aliases: the target of the first one."""
     if not answer.chain:
         return answer
     return Answer(NOERROR, (answer.chain[1] if len(answer.chain) > 1 else answer.canonical,))
 
 
 def _ptr(reply: object, owner: str) -> Answer:
-    """Return a server's reply about a PTR record as an answer; aliases are not followed."""
+    """Return a server's reply about a PTR record as an answer, without following aliases."""
     server_reply = cast("ServerReply", reply)
     if server_reply.message is None:
         return Answer(server_reply.status)
