@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-# With -m the working directory comes first on the path, whoever can write to it: unless the
-# program itself lies there, no module is looked for in it.
+# With -m the working directory comes first on the import path, and others may be able to write to
+# it: unless the program itself is there, no module is imported from it.
 _HERE = Path(__file__).parent.parent
 if not sys.flags.safe_path and sys.path[0] == os.getcwd() != str(_HERE):  # noqa: PTH109 - as text
     del sys.path[0]

@@ -30,13 +30,13 @@ __all__ = ["scan", "scan_blocking"]
 #: Chunks of finished lines that wait for a slow consumer, each of a block or more.
 _MAX_CHUNKS_WAITING: Final = 4
 
-#: Seconds until a thread that waits for a slow consumer looks whether it is still there.
+#: Seconds after which a thread that waits for a slow consumer checks whether it still exists.
 _CONSUMER_CHECK_S: Final = 0.1
 
 #: Finished lines, what ended the run, or None for its end.
 _Item: TypeAlias = "bytes | BaseException | None"
 
-# What engines report of servers is for the program to show, or not (`auditor` is the logger).
+# Whether to show the engines' log events is up to the program (`auditor` is the logger).
 logging.getLogger("auditor").addHandler(logging.NullHandler())
 
 
@@ -46,7 +46,7 @@ async def scan(targets: Targets, settings: Settings | None = None) -> AsyncGener
     `targets` are texts as on the command line (addresses, prefixes, ranges, domains, zones) or
     `Target`s; they are read as they are needed, in a thread, so an endless generator is
     fine, and so is an asynchronous one. Records are plain dictionaries of the shape in
-    `auditor schema`. With `workers` or `scheduler` in the settings, others do the work.
+    `auditor schema`. With `workers` or `scheduler` in the settings, worker processes audit.
 
     Leaving the loop early stops the scan: `async with contextlib.aclosing(scan(...))`
     makes that happen at once. Raises AuditorError for settings that cannot work, zone
@@ -91,7 +91,7 @@ def scan_blocking(
         try:
             run_loop(feed())
             put(None)
-        except BaseException as error:  # noqa: BLE001 - raised again where it is seen
+        except BaseException as error:  # noqa: BLE001 - raised again in the consumer
             put(error)
 
     thread = threading.Thread(target=work, name="auditor-scan", daemon=True)

@@ -1,4 +1,4 @@
-"""`Auditor`, for programs with many calls: one engine, one cache and one rate for all of them."""
+"""`Auditor`, for programs with many calls: they share one engine, one cache and one rate limit."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ __all__ = ["Auditor", "CheckResult", "Targets"]
 
 T = TypeVar("T")
 
-#: What a scan reads its targets from: texts as on the command line, or `Target`s.
+#: Sources of targets: texts as on the command line, or `Target`s.
 Targets: TypeAlias = "Iterable[str | Target] | AsyncIterable[str | Target]"
 
-#: Targets of an asynchronous source that are audited together, and the seconds that those which
-#: are there wait for more.
+#: Most targets of an asynchronous source that are audited together, and the seconds that the
+#: first of them waits for more.
 _MAX_GATHERED: Final = 256
 _GATHER_S: Final = 0.005
 
@@ -81,15 +81,15 @@ class CheckResult(NamedTuple):
 
 
 class Auditor:
-    """One engine, one cache and one set of limits for all that a program asks.
+    """One engine, one cache and one set of limits for all calls of a program.
 
         async with auditor.Auditor(auditor.Settings(qps=100)) as a:
             result = await a.check("192.0.2.1")
             async for record in a.scan(["198.51.100.0/24"]):
                 ...
 
-    Calls may run side by side, and keep to the limits together. `resolver` answers the questions
-    instead of the servers that the settings name, for a program's own tests:
+    Calls may run concurrently, and share the limits. `resolver` answers the questions instead of
+    the servers of the settings, for a program's own tests:
 
         class Canned:
             async def resolve_many(self, questions):
@@ -99,7 +99,7 @@ class Auditor:
             assert (await a.check("192.0.2.1")).verdict == "fail"
 
     Raises AuditorError: at the start for settings that cannot work, later when no server has
-    answered for ten seconds; calls after that ask again. Without `async with` every method raises
+    answered for ten seconds; calls after that try again. Without `async with` every method raises
     RuntimeError.
     """
 
@@ -136,8 +136,8 @@ class Auditor:
     async def scan(self, targets: Targets) -> AsyncGenerator[Record, None]:
         """Audit targets and yield one record for each, in their order; see `auditor.scan`.
 
-        An asynchronous source is read in the event loop; what it has yielded is audited without
-        waiting for more.
+        An asynchronous source is read in the event loop; its targets are audited without waiting
+        for more.
         """
         async with contextlib.aclosing(self.scan_lines(targets)) as chunks:
             async for lines in chunks:
@@ -170,7 +170,7 @@ class Auditor:
                 yield lines
 
     async def check(self, target: str | Target) -> CheckResult:
-        """Audit one target, and explain what is found: titles, reasons, remedies, lines to publish.
+        """Audit one target, and explain its findings: titles, reasons, remedies, DNS records.
 
         Raises UsageError for a text that is several targets, such as a prefix.
         """
@@ -186,7 +186,7 @@ class Auditor:
             helo = single.origin.helo or self._settings.helo or ""
             known = yield from follow_up(record, helo, single.origin.expected)
             findings = [explain_finding(record, finding, known) for finding in record["findings"]]
-            # Lists and dictionaries only, as those of a scan.
+            # Lists and dictionaries only, as in the records of a scan.
             (plain,) = records_of(orjson.dumps(record))
             return CheckResult(plain, tuple(findings))
 
@@ -200,11 +200,11 @@ class Auditor:
         helo: str = "unknown",
         sender: str = "",
     ) -> SpfFact:
-        """Return what the SPF policy of a domain says about an address (RFC 7208 §4).
+        """Return the result of `check_host()` for an address and a domain (RFC 7208 §4).
 
-        `sender` is the address in MAIL FROM, one of that domain, whose local part macros may
-        use; `postmaster` without it. `helo` is what the client said, for macros. Raises
-        UsageError for a text that is not an address.
+        `sender` is the MAIL FROM address, at that domain, whose local part macros may use;
+        `postmaster` without it. `helo` is the client's HELO name, for macros. Raises UsageError
+        for a text that is not an address.
         """
         parsed = parse_address(str(ip))
         if parsed is None:
@@ -218,10 +218,10 @@ class Auditor:
     async def check_range(
         self, prefix: str | IPv4Network | IPv6Network, domain: str
     ) -> tuple[RangeResult, ...]:
-        """Return what the SPF policy of a domain says about all addresses of a prefix.
+        """Return the SPF results of a domain for all addresses of a prefix, as ranges.
 
-        In order, disjoint, covering the prefix. A part is not `decided` where the policy depends
-        on the sender, the HELO name or the single address. Raises UsageError for what is no prefix.
+        In order, disjoint, covering the prefix. A range is not `decided` where the policy depends
+        on the sender, the HELO name or the single address. Raises UsageError if `prefix` is none.
         """
         try:
             network = ip_network(prefix)
@@ -260,7 +260,7 @@ class Auditor:
 
 
 async def _blocks_of(targets: Targets, settings: Settings) -> AsyncGenerator[Block, None]:
-    """Read targets as blocks: in a thread if reading may block, else as they come."""
+    """Read targets as blocks: in a thread if reading may block, else as they arrive."""
     zones = ZoneTargets(settings)
     if not isinstance(targets, AsyncIterable):
         stream = TargetStream.from_items(targets, max_targets=settings.max_targets, zones=zones)
@@ -281,7 +281,7 @@ async def _blocks_of(targets: Targets, settings: Settings) -> AsyncGenerator[Blo
 
 
 async def _gathered(targets: AsyncIterable[T]) -> AsyncGenerator[list[T], None]:
-    """Yield the items of an asynchronous source in lists; none waits long for the next."""
+    """Yield the items of an asynchronous source in lists, none delayed for long."""
     source = aiter(targets)
     following: asyncio.Future[T] | None = None
     batch: list[T] = []

@@ -5,16 +5,16 @@
     ├── InputError             input that cannot be read                   exit 2
     │   ├── TargetError        one line that is not a target (never leaves the reader)
     │   ├── TooManyTargetsError  more than --max-targets
-    │   └── TransferError      a zone that no server gives
+    │   └── TransferError      a zone that no server transfers
     ├── ZoneFileError          a zone file that cannot be loaded           exit 2
     ├── NoServerError          no server answers                           exit 3
     ├── OutputError            the output cannot be written                exit 3
-    │   └── ClosedOutputError  nobody reads what a command prints          exit 0
+    │   └── ClosedOutputError  the reader of standard output has closed it exit 0
     ├── WorkersError           workers or their scheduler are gone         exit 3
     └── WireError              bytes that are not a DNS message (never leaves the resolver)
 
-`exit_code` is what the command line ends with; the message is one line
-for a person: what is wrong, where, and what was expected.
+`exit_code` is the exit code of the command; the message is one line:
+what is wrong, where, and what was expected.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ __all__ = [
 ]
 
 
-#: Exit codes beside those of errors: finished, and a finding is what `--fail-on` names; not
-#: finished, or finished with more that is undetermined than is allowed.
+#: Exit codes besides those of errors: finished, with findings that `--fail-on` selects; not
+#: finished, or finished with more undetermined records than allowed.
 FINDINGS_FOUND: Final = 1
 NOT_FINISHED: Final = 3
 
@@ -66,7 +66,7 @@ class TooManyTargetsError(InputError):
 
 
 class TransferError(InputError):
-    """A zone that no server gives."""
+    """A zone that no server transfers."""
 
 
 class ZoneFileError(AuditorError):
@@ -74,7 +74,7 @@ class ZoneFileError(AuditorError):
 
 
 class NoServerError(AuditorError):
-    """No name server is left that answers."""
+    """No name server answers any more."""
 
     exit_code = NOT_FINISHED
 
@@ -86,7 +86,7 @@ class OutputError(AuditorError):
 
 
 class ClosedOutputError(OutputError):
-    """Standard output was closed by its reader, such as `head`: it has seen enough."""
+    """Standard output was closed by its reader, such as `head`."""
 
     exit_code = 0
 
@@ -98,9 +98,9 @@ class WorkersError(AuditorError):
 
 
 class WireError(AuditorError):
-    """Bytes that are not what RFC 1035 says.
+    """Bytes that are not a DNS message or name by RFC 1035.
 
-    `offset` is where in the message the trouble was noticed, in octets.
+    `offset` is where in the message the fault was found, in octets.
     """
 
     def __init__(self, message: str, offset: int = 0) -> None:

@@ -1,12 +1,12 @@
 """Public suffix list: top-level domains and registrable domains, offline.
 
-From the ICANN section of the public suffix list, as the package `publicsuffixlist` carries
-it. Its own parser reads and encodes all rules, of which a run touches few, and answers 20
-times as slowly; here the rules of a top-level domain are read when a name in it is first
-looked up, and an A-label is decoded then. A test holds both to one answer.
+From the ICANN section of the Public Suffix List in the package `publicsuffixlist`. The
+package's own parser encodes all rules, of which a run uses few, and is 20 times as slow; here
+the rules of a top-level domain are read when a name in it is first looked up, and an A-label
+is decoded then. A test compares the two.
 
-Who runs a name is asked of the registries' rules only: the list's private section (hosting
-and dynamic DNS providers) would make every customer of a provider a domain of its own.
+The list's private section (hosting and dynamic DNS providers) is left out: it would make
+every customer of a provider a registrable domain.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Final, NamedTuple
 
 __all__ = ["is_public", "registrable"]
 
-#: In the list or in wide use, but not to be found in the public DNS: RFC 6761 §6, RFC 6762
-#: §3, RFC 7686 §2, RFC 9476 §2, and `internal`, which ICANN keeps for private use.
+#: In the list or in wide use, but not in the public DNS: RFC 6761 §6, RFC 6762 §3,
+#: RFC 7686 §2, RFC 9476 §2, and `internal`, which ICANN reserves for private use.
 _SPECIAL_USE: Final = frozenset(
     {"alt", "example", "internal", "invalid", "local", "localhost", "onion", "test"}
 )
-#: The one special-use domain below a public TLD (RFC 8375); its delegation leads nowhere.
+#: The only special-use domain below a public TLD (RFC 8375), delegated to a black hole.
 _HOME: Final = "home.arpa"
 
 _MARKS: Final = (b"// ===BEGIN ICANN DOMAINS===", b"// ===END ICANN DOMAINS===")
 _COMMENT: Final = "//"
 
-#: Top-level domains whose rules are kept: there are fewer than 1,500 of them.
+#: Most top-level domains whose rules are kept: all of them, fewer than 1,500.
 _MAX_TLDS: Final = 2048
 
 
@@ -81,7 +81,7 @@ def _rules(tld: str) -> _Rules:
 
 @lru_cache(maxsize=1024)
 def _decoded(label: str) -> str:
-    """Return an A-label as the list writes it, any other label (or a broken one) as it is."""
+    """Return an A-label in Unicode, as in the list; any other or broken label unchanged."""
     if label[:4] != "xn--":
         return label
     try:
@@ -93,8 +93,8 @@ def _decoded(label: str) -> str:
 def is_public(name: str) -> bool:
     """Whether the name lies below a top-level domain of the public DNS.
 
-    `name` as everywhere: lower case, A-labels, no final dot. The special-use names
-    (`local`, `test`, `home.arpa`, ...) do not, although some are in the list.
+    `name` is in lower case, with A-labels, without final dot. Special-use names (`local`,
+    `test`, `home.arpa`, ...) do not, although some are in the list.
     """
     tld = name[name.rfind(".") + 1 :]
     if tld == "arpa":
@@ -103,10 +103,10 @@ def is_public(name: str) -> bool:
 
 
 def registrable(name: str) -> str | None:
-    """Return the domain that a registry gave out for the name: the public suffix and a label.
+    """Return the registrable domain of a name: the public suffix and one label.
 
     None if the name is itself a public suffix, or has empty or escaped labels. An unknown
-    top-level domain counts as a public suffix, as the list's rule `*` has it.
+    top-level domain counts as a public suffix, by the list's default rule `*`.
     """
     if "\\" in name:
         return None
@@ -115,13 +115,13 @@ def registrable(name: str) -> str | None:
         return None if start < 0 else name[start:]
     text = ".".join(_decoded(label) for label in name.split("."))
     start = _start(text)
-    # The same number of labels, which have other lengths.
+    # The same number of labels, with other lengths.
     return None if start < 0 else ".".join(name.split(".")[text.count(".", 0, start) :])
 
 
 def _start(name: str) -> int:
     """Return where the registrable domain begins in a Unicode name, or -1 without one."""
-    dot = public = name.rfind(".")  # the dots before what was looked at, and before the suffix
+    dot = public = name.rfind(".")  # the dots before the labels checked so far, and the suffix
     parent = name[dot + 1 :]
     _, suffixes, wildcards, exceptions, nodes = _rules(parent)
     while dot > 0 and parent in nodes:
@@ -131,7 +131,7 @@ def _start(name: str) -> int:
         if rest in exceptions:  # the parent of an exception is the suffix
             public = above
             break
-        # What a wildcard stands under is itself no one's to register.
+        # The parent of a wildcard cannot be registered itself.
         if rest in suffixes or rest in wildcards or parent in wildcards:
             public = dot
         parent = rest

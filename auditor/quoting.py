@@ -6,19 +6,19 @@ from typing import Final
 
 __all__ = ["printable", "printable_json", "printable_line", "quoted"]
 
-#: Characters of an invalid line that are kept: enough to find it again.
+#: Characters of an invalid line that a record keeps: enough to find it again.
 _MAX_KEPT_CHARACTERS: Final = 200
-#: Characters of it that a message quotes.
+#: Characters of a text that a message quotes.
 _MAX_QUOTED_CHARACTERS: Final = 80
 _SURROGATES: Final = range(0xDC80, 0xDD00)  # bytes that were not UTF-8 (PEP 383)
 _BYTE, _BMP = 0xFF, 0xFFFF
 
 
 def printable(text: str, limit: int = _MAX_KEPT_CHARACTERS) -> str:
-    r"""Return `text` with what does not print as `\x1b` or `\u202e`, cut to `limit`.
+    r"""Return `text` with unprintable characters as `\x1b` or `\u202e`, cut to `limit`.
 
-    Characters that print are kept in any script; a cut ends in three dots. Bytes that
-    were not UTF-8, decoded with `surrogateescape`, come out as the bytes they were.
+    Printable characters of any script are kept; a cut ends in three dots. Bytes that were not
+    UTF-8, decoded with `surrogateescape`, are shown as bytes (`\xff`).
     """
     shown = text[: limit + 1]
     if not shown.isprintable():
@@ -27,15 +27,15 @@ def printable(text: str, limit: int = _MAX_KEPT_CHARACTERS) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return `text` as a message quotes it: printable, short, between quotes."""
+    """Return `text` for a message: printable, short, in single quotes."""
     return f"'{printable(text, _MAX_QUOTED_CHARACTERS)}'"
 
 
 def printable_json(text: str) -> str:
-    r"""Return JSON with what does not print escaped, so that a terminal can show it.
+    r"""Return JSON with unprintable characters escaped, safe to show on a terminal.
 
-    The same values, spelt otherwise: `\\u009b` for the character. JSON itself escapes the
-    controls of ASCII only. Line feeds between values stay.
+    The values stay the same: `\\u009b` for the character. JSON itself escapes only the control
+    characters of ASCII. Line feeds between values stay.
     """
     if text.isprintable():
         return text
@@ -46,8 +46,8 @@ def printable_json(text: str) -> str:
 
 
 def printable_line(line: bytes) -> bytes:
-    """Return a line of JSON as `printable_json` has it."""
-    # Nearly all are plain ASCII, whose controls JSON escapes, but for DEL.
+    """Return a line of JSON as `printable_json` does."""
+    # Nearly all lines are ASCII, whose control characters JSON escapes, except DEL.
     if line.isascii() and b"\x7f" not in line:
         return line
     return printable_json(line.decode()).encode()

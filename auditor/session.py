@@ -48,25 +48,25 @@ _log = logging.getLogger("auditor")
 
 FINISHED: Final = "finished"
 
-#: How often the output is synced and the manifest brought up to date: what a power failure or a
-#: SIGKILL may cost.
+#: Seconds between syncs of the output and updates of the manifest: a power failure or a SIGKILL
+#: loses at most that much.
 _SYNC_INTERVAL_S: Final = 10.0
 
-#: Formats that somebody might expect by the name of an output, and not get.
+#: Suffixes of formats that an output cannot have.
 _NOT_NDJSON: Final = frozenset(
     {".7z", ".arrow", ".avro", ".br", ".bz2", ".csv", ".feather", ".htm", ".html", ".lz4", ".ods"}
     | {".orc", ".parquet", ".pdf", ".tar", ".tgz", ".tsv", ".xls", ".xlsx", ".xml", ".xz", ".zip"}
 )
-#: Compressions that an output may have, at the end of its name.
+#: Suffixes of the compressions that an output may have.
 _COMPRESSIONS: Final = frozenset({".gz", ".zst"})
 
 
 class ScanSession:
-    """One stretch of a scan, from opening or resuming its output to an exit code.
+    """One session of a scan, from opening or resuming its output to an exit code.
 
-    `output` is a path or `-`; `make_reporter` returns the reporter of the scan; `only`: the
-    records that are written, all of them without it; `began` is when the command did, by
-    `clock`, in seconds. Raises UsageError for metrics that cannot be.
+    `output` is a path or `-`; `make_reporter` returns the reporter of the scan; `only`: selects
+    the records to write, all of them without it; `began` is when the command began, by `clock`,
+    in seconds. Raises UsageError for metrics that cannot be written.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ScanSession:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        #: The parts of an output that is a folder.
+        #: Set if the output is a folder.
         self._parts: PartedOutput | None = None
         if is_folder(output):
             from auditor.workers.parts import PartedOutput  # noqa: PLC0415 - for few runs
@@ -100,7 +100,7 @@ class ScanSession:
         self._began = clock() if began is None else began
         self._inputs: dict[str, Any] = {}
         self._device: int | None = None
-        #: Of an output that is a file: who writes to it and to its manifest.
+        #: Set if the output is a file: its sink and the writer of its manifest.
         self._file: FileSink | PartedOutput | None = None
         self._manifest_writer: ManifestWriter | None = None
         self._ended_how = FINISHED
@@ -109,13 +109,13 @@ class ScanSession:
         self._begun = self._over = self._discarded = self._is_empty = False
 
     def describe(self, identity: Identity, files: Sequence[str]) -> None:
-        """Note what the run is about, for the manifest; `files` are its inputs."""
+        """Note the identity of the run for the manifest; `files` are its inputs."""
         self._files = files
         self._identity = identity
         self._inputs = {**self._identity.inputs, "targets": self._scan.stream.total}
 
     def open_output(self, *, overwrite: bool, resume: bool) -> int | None:
-        """Open the output, before anything is asked; an exit code if all is done already.
+        """Open the output, before any query; return an exit code if it is complete already.
 
         Raises UsageError if it cannot be opened, OutputError if there is no room for it.
         """
@@ -134,7 +134,7 @@ class ScanSession:
         name = path.with_suffix("") if path.suffix.lower() in _COMPRESSIONS else path
         if name.suffix.lower() in _NOT_NDJSON:
             raise UsageError(
-                f"{path}: the output is NDJSON, as it is or as .gz or .zst, not {name.suffix}; "
+                f"{path}: the output is NDJSON, plain or as .gz or .zst, not {name.suffix}; "
                 "auditor convert makes other formats of it"
             )
         opened = open_output(
@@ -173,14 +173,14 @@ class ScanSession:
         if path.is_dir():
             raise UsageError(f"{path}: is a directory; expected a file, or {path}/ for parts")
         try:
-            # A pipe or a device takes the lines; nothing can be put in its place.
+            # A pipe or a device takes the lines; it cannot be replaced by rename.
             self._device = os.open(path, os.O_WRONLY)
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
         return StreamSink(self._device, str(path))
 
     def _done_before(self, done: FinishedOutput) -> int:
-        """Report that nothing is left to do; return the exit code of the run that did it.
+        """Report that the output is complete; return the exit code of the run that wrote it.
 
         Raises UsageError if zone facts are asked for that this run has not made.
         """
@@ -216,7 +216,7 @@ class ScanSession:
                     self._leave_partial()
         except AuditorError as error:
             self._ended_how, ending = str(error), Outcome(error.exit_code)
-            with contextlib.suppress(OutputError):  # what ended the run is what matters
+            with contextlib.suppress(OutputError):  # the error that ended the run matters more
                 self._leave_partial()
             raise
         finally:
@@ -255,7 +255,7 @@ class ScanSession:
             await keeping
 
     async def _write(self, lines: bytes) -> None:
-        """Write lines, those of targets that were given up after it has been noted."""
+        """Write lines; targets that were given up are in the manifest before their lines."""
         if self._manifest_writer is not None and len(self._scan.given_up) > self._given_up:
             self._given_up = len(self._scan.given_up)
             await self._note(self._manifest_writer)
@@ -266,20 +266,20 @@ class ScanSession:
             await self._sink.write_lines(kept)
 
     async def _note(self, manifest_writer: ManifestWriter) -> None:
-        """Bring the manifest up to date, one after the other. Raises OutputError."""
+        """Update the manifest, one update at a time. Raises OutputError."""
         async with self._noting:
             await asyncio.to_thread(
                 manifest_writer.write_manifest, manifest_writer.content(RUNNING)
             )
 
     def _recover(self, file: FileSink) -> None:
-        """Count the records that earlier sessions have left. In a thread."""
+        """Count the records of earlier sessions. Runs in a thread."""
         tally, done = self._scan.tally, self._scan.done
         sound = self._manifest_writer.sound if self._manifest_writer is not None else None
 
         def note(line: bytes) -> bool:
             if self._over:
-                raise OutputError("nobody waits for it any more")
+                raise OutputError("the run has ended")
             if tally.records == sound:
                 # Targets that were given up are audited again, and all after them.
                 return False
@@ -303,7 +303,7 @@ class ScanSession:
         kept, torn = self._scan.done.length, self._torn
         dropped = f", a torn end of {torn:,} octets is dropped" if torn else ""
         if torn and self._manifest_writer is not None and kept == self._manifest_writer.sound:
-            dropped = ", those of targets that were given up and all behind them are made anew"
+            dropped = "; those of targets given up, and all after them, are made anew"
         _log.warning(
             "%s: %s records are kept%s",
             partial,
@@ -330,16 +330,16 @@ class ScanSession:
             except OutputError:
                 scanning.cancel()
                 raise
-            with contextlib.suppress(OutputError):  # there is the one from before
+            with contextlib.suppress(OutputError):  # the last manifest stays
                 await self._note(manifest_writer)
 
     async def _finish(self) -> None:
-        """Put the output in its place. Raises OutputError."""
+        """Rename the output to its final name. Raises OutputError."""
         file, manifest_writer = self._file, self._manifest_writer
         if file is None or manifest_writer is None:
             return
         content = manifest_writer.content(FINISHED)
-        # Before the file has its name: then it may be somebody else's.
+        # Before the file has its final name: afterwards another run may replace it.
         await asyncio.to_thread(file.finish_output, lambda: manifest_writer.conclude(content))
 
     def _leave_partial(self) -> None:
@@ -348,7 +348,7 @@ class ScanSession:
         if file is None or manifest_writer is None:
             return
         if not self._begun or (self._failed() and (self._is_empty or not self._scan.tally.records)):
-            # It has not really begun: leave nothing that is in the way of the next try.
+            # Nothing was written: leave no file that would block the next run.
             if not file.size or (self._is_empty and isinstance(file, FileSink)):
                 self._discarded = True
                 file.discard()
@@ -374,7 +374,7 @@ class ScanSession:
         return isinstance(self._sink, StreamSink) and self._sink.abandoned
 
     def _require_target(self) -> None:
-        """Raise InputError if there has not been one target: a pipe is known by its end only."""
+        """Raise InputError if there was no target: for a pipe, known only at its end."""
         tally = self._scan.tally
         self._is_empty = tally.records == tally.kinds["invalid"]
         if self._is_empty:

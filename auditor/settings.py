@@ -4,8 +4,8 @@ A field says how its value is read, what is allowed, and its help text. The key 
 `AUDITOR_*` variable, the command-line flag, the validation, and what `auditor config` and the
 manifest show all follow from it. To add an option, add a field here.
 
-Whatever is wrong with a value raises `UsageError` with one line that names the setting, its value
-and what was expected.
+An invalid value raises `UsageError` with one line that names the setting, its value and what was
+expected.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Settings(DeclaredSettings):
     """Everything that decides what a run does: the table of options.
 
     A value may also be text, as in a settings file: `Settings(zones="zones", helo="example.org")`.
-    `Settings.load()` reads files and variables. What each means says its `help`. None is the
-    engine's own choice, no limit, or "not asked for". `helo` and `mail_from` are kept with their
+    `Settings.load()` reads files and variables. The `help` of each field describes it. None is the
+    engine's own choice, no limit, or "not set". `helo` and `mail_from` are kept with their
     domains in lower-case A-labels.
     """
 
@@ -170,7 +170,7 @@ class Settings(DeclaredSettings):
         metavar="ZONE",
         repeatable=True,
         needs_trust=True,
-        help="A zone of your own: that it is not delegated is a finding, and with --direct its "
+        help="A zone of your own: a missing delegation is a finding, and with --direct its "
         "servers are asked as fast as they answer, others 20 times a second; repeatable.",
     )
     transfer_from: tuple[Server, ...] = option(
@@ -251,7 +251,7 @@ class Settings(DeclaredSettings):
         metavar="PERCENT",
         limits=(0, 100),
         in_records=False,
-        unset="anything but all",
+        unset="all of them",
         help="Exit 3 if more of the records are undetermined, such as 5%.  "
         "[default: if all of them are]",
     )
@@ -280,7 +280,7 @@ class Settings(DeclaredSettings):
         flag="--severity",
         metavar="CODE=SEVERITY",
         repeatable=True,
-        help="Weigh a finding differently, as in PTR_GENERIC=error; repeatable.",
+        help="Change the severity of a finding, as in PTR_GENERIC=error; repeatable.",
     )
     receivers: tuple[str, ...] = option(
         (),
@@ -290,7 +290,7 @@ class Settings(DeclaredSettings):
         metavar="NAME[,...]",
         repeatable=True,
         unset="none",
-        help="Let the published rules of these receivers make verdict and severities, and "
+        help="Let the published rules of these receivers decide verdict and severities, and "
         "--fail-on with them (`auditor receivers` lists them); repeatable.",
     )
     receivers_file: Path | None = option(
@@ -317,7 +317,7 @@ class Settings(DeclaredSettings):
         limits=(1, 10_000_000),
         in_records=False,
         unset="none",
-        help="Stop after this time, such as 5h30m; exit 3, and --resume goes on.",
+        help="Stop after this time, such as 5h30m, with exit code 3; --resume continues.",
     )
     quiet: bool = option(
         False,
@@ -333,7 +333,7 @@ class Settings(DeclaredSettings):
         parse_text,
         choices=("text", "json"),
         in_records=False,
-        help="For people, or JSON with one event a line.",
+        help="Text for people, or JSON with one event a line.",
     )
     metrics: Path | None = option(
         None,
@@ -367,9 +367,9 @@ class Settings(DeclaredSettings):
     )
 
     def __post_init__(self) -> None:
-        """Read texts as a settings file has them; check each value, and what several say."""
+        """Read texts as a settings file has them; check each value, and their combinations."""
         for declared in OPTIONS.values():
-            # The one way to set what a frozen object derives from its own values.
+            # The only way to set a derived value of a frozen object.
             object.__setattr__(self, declared.attribute, declared.read(self))
         if self.zones is not None and self.servers:
             raise UsageError("zones: answers come from files or from servers, not from both")
@@ -389,7 +389,7 @@ class Settings(DeclaredSettings):
                 object.__setattr__(self, "helo", helo_identity(self.helo))
             object.__setattr__(self, "mail_from", tuple(map(mail_from_identity, self.mail_from)))
 
-    if TYPE_CHECKING:  # what dataclass makes of the fields takes texts as well
+    if TYPE_CHECKING:  # the generated __init__ takes texts as well
 
         def __init__(self, **given: Unpack[GivenSettings]) -> None: ...
 

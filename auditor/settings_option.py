@@ -23,13 +23,13 @@ T = TypeVar("T")
 class Group(Enum):
     """Options that the same commands take. Their order is that of `--help`."""
 
-    SERVERS = "whom to ask"
-    IDENTITIES = "about which SPF identities"
-    TRANSFERS = "where zones are transferred from"
-    AUTHORITY = "about the zones' own servers"
-    SCAN = "how fast, how many, for how long, and what is reported meanwhile"
+    SERVERS = "name servers"
+    IDENTITIES = "SPF identities"
+    TRANSFERS = "zone transfers"
+    AUTHORITY = "the zones' own servers"
+    SCAN = "rates, limits, deadline and progress reports"
     FINDINGS = "which findings count"
-    RECEIVERS = "whose published rules make the verdict"
+    RECEIVERS = "receivers whose published rules make the verdict"
 
 
 class Option(NamedTuple):
@@ -42,9 +42,10 @@ class Option(NamedTuple):
     commas separate its values in a variable. `choices` and `limits`: the values allowed.
     `bare_value` is that of a flag without a value, which otherwise follows an equals sign.
 
-    `needs_trust`: it says who is asked, which files are used or what is started, and comes only
-    from files that nobody else can have written. `in_records`: it decides what records say; a run
-    is resumed only with the same value. `displaces`: the setting whose place it takes.
+    `needs_trust`: it decides which servers are asked, which files are used or what is started,
+    and is accepted only from files that nobody else can have written. `in_records`: it decides
+    the content of records; a run is resumed only with the same value. `displaces`: the setting
+    that it replaces.
     `unset`: what `auditor config` shows for an empty value.
     """
 

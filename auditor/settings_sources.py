@@ -4,8 +4,8 @@
 `AUDITOR_CONFIG`) names, then the other variables, then the flags. A setting has one name
 everywhere: `cache-size` in a file is `AUDITOR_CACHE_SIZE` and `--cache-size`.
 
-Anybody may have written to the working directory. So an `auditor.toml` that was not named may
-set servers, files and workers only if nobody but the user can have written it.
+The working directory may be writable by others. So an `auditor.toml` that was found there and not
+named may set servers, files and workers only if nobody but the user can have written it.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ S = TypeVar("S", bound="DeclaredSettings")
 #: By the keys of a settings file.
 _Options: TypeAlias = "Mapping[str, Option]"
 
-#: Read if it is there and nothing says otherwise.
+#: Read from the working directory if it exists.
 DEFAULT_FILE: Final = Path("auditor.toml")
 
 _PREFIX: Final = "AUDITOR_"
 
-#: How similar a variable's name must be to a setting's to be taken for a misspelling: other
-#: programs, and Kubernetes for a service called auditor, have variables of that prefix too.
+#: Similarity from which a variable's name counts as a misspelt setting: other programs, and
+#: Kubernetes for a service called auditor, have variables with that prefix too.
 _MIN_SIMILARITY: Final = 0.8
 
-#: What Kubernetes sets in every container of a namespace that has a service called auditor.
+#: Variables that Kubernetes sets in every container for a service called auditor.
 _OF_KUBERNETES: Final = r"AUDITOR_(SERVICE_(HOST|PORT(_.*)?)|PORT(_[0-9]+_[A-Z]+(_.*)?)?)"
 
 _Texts: TypeAlias = str | list[str] | tuple[str, ...]
@@ -110,16 +110,16 @@ class Source(NamedTuple):
     where: str = ""
 
     def __str__(self) -> str:
-        """Return it for a person: `default`, the file's path, the variable, the flag."""
+        """Return a text to show: `default`, the file's path, the variable, the flag."""
         return printable(self.where) or self.kind
 
 
 class Loaded(NamedTuple, Generic[S]):
     """Settings, the files that were read, and where each value comes from.
 
-    `found` is the file among them that was not named, if any. `origins` is by the
-    names of the flags; of severities each code has its own, as `severities.PTR_GENERIC`.
-    What is not in it is a default. `ignored`: AUDITOR_* variables that are no setting.
+    `found` is the file among them that was found, not named, if any. `origins` is by the names of
+    the flags; each code of severities has its own, as `severities.PTR_GENERIC`; defaults are not
+    in it. `ignored`: AUDITOR_* variables that are not settings.
     """
 
     settings: S
@@ -129,7 +129,7 @@ class Loaded(NamedTuple, Generic[S]):
     ignored: tuple[str, ...] = ()
 
     def blamed(self, error: UsageError) -> UsageError:
-        """Return an error about a setting with the file or variable that it comes from."""
+        """Return an error about a setting, with the file or variable of the setting added."""
         return _blamed(error, self.origins)
 
 
@@ -140,10 +140,10 @@ class DeclaredSettings:
 
     @classmethod
     def load(cls, config: Path | str | None = None, **given: Unpack[GivenSettings]) -> Self:
-        """Return settings from files, `AUDITOR_*` variables and what is given, as the command does.
+        """Return settings from files, `AUDITOR_*` variables and keywords, as the command does.
 
         `config` names a TOML file; an `auditor.toml` of the working directory is read as well.
-        `given` wins: `Settings.load("audit.toml", qps=100, servers="192.0.2.53")`. Raises
+        Keywords win: `Settings.load("audit.toml", qps=100, servers="192.0.2.53")`. Raises
         UsageError.
         """
         keys = {option.attribute: key for key, option in declared_options(cls).items()}
@@ -163,7 +163,7 @@ class DeclaredSettings:
 
 
 def ignored_text(name: str) -> str:
-    """Return the message about an `AUDITOR_*` variable that is no setting."""
+    """Return the message about an `AUDITOR_*` variable that is not a setting."""
     return f"{printable(name)}: no setting has this variable; it is ignored"
 
 
@@ -190,7 +190,7 @@ def load(
     sources.append(({key: Source("variable", _variable(key)) for key in variables}, variables))
     sources.append(({key: Source("flag", options[key].flag) for key in flags}, flags))
     for source_of, given in sources:
-        # Drop the settings in whose place others are put here, such as `server` for `zones`.
+        # Drop the settings that others replace here, such as `server` for `zones`.
         for displaced in filter(None, [options[key].displaces for key in given]):
             values.pop(displaced, None)
             origins.pop(displaced, None)
@@ -239,10 +239,10 @@ def _blamed(error: UsageError, origins: Mapping[str, Source]) -> UsageError:
 
 
 def _files(config: Path | None, environ: Mapping[str, str]) -> tuple[Path | None, Path | None]:
-    """Return the file that is found, unless it is the one that is named, and the one named."""
+    """Return the file found, unless it is the named one, and the named one."""
     variable = environ.get(f"{_PREFIX}CONFIG", "")
     named = config or (Path(variable) if variable else None)
-    # A working directory that may not be looked into has none: cron and sudo start in such.
+    # An unreadable working directory has none: cron and sudo may start in one.
     with contextlib.suppress(OSError):
         status = DEFAULT_FILE.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -273,7 +273,7 @@ def _suggestion(key: str, known: Iterable[str]) -> str:
 
 
 def _nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the name that is meant, most likely: the same letters before all others."""
+    """Return the most similar name; a name with the same letters before all others."""
     import difflib  # noqa: PLC0415 - only for an error message
 
     names = tuple(names)
@@ -288,16 +288,16 @@ def _variable(key: str) -> str:
 def _environment(
     environ: Mapping[str, str], options: _Options
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return what the variables say, and those that say nothing.
+    """Return the settings of the variables, and the names of ignored variables.
 
-    Raises UsageError for one whose name is a slip.
+    Raises UsageError for a misspelt name.
     """
     known = {_variable(key): key for key in options}
     known_endings = [name.removeprefix(_PREFIX) for name in known]
     values: dict[str, Any] = {}
     ignored: list[str] = []
     for name, value in environ.items():
-        # An empty variable is one that somebody means to unset.
+        # An empty variable counts as unset.
         if not name.startswith(_PREFIX) or not value or name == f"{_PREFIX}CONFIG":
             continue
         if name not in known:
@@ -318,10 +318,10 @@ def _environment(
 
 
 def _check_trust(path: Path, table: Iterable[str], options: Mapping[str, Option]) -> None:
-    """Refuse settings of a file that was found by itself if others can have written it.
+    """Refuse settings of a file that was found, not named, if others can have written it.
 
-    The rule of git's `safe.directory`, and more: the file and its folder belong to the user or
-    to root, and nobody else can write to them.
+    As git's `safe.directory`, and stricter: the file and its folder must belong to the user or to
+    root, and nobody else may be able to write to them.
     """
     keys = [key for key, option in options.items() if option.needs_trust and key in table]
     if not keys:
@@ -331,7 +331,7 @@ def _check_trust(path: Path, table: Iterable[str], options: Mapping[str, Option]
         why = _whose(status)
         if why:
             raise UsageError(
-                f"{path}: {keys[0]} is not taken from a file that nobody named: "
+                f"{path}: {keys[0]} is not accepted from a file that was not named: "
                 f"{subject} {why}; --config {path} takes it"
             )
 

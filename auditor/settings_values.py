@@ -43,7 +43,7 @@ __all__ = [
     "read_toml",
 ]
 
-#: What `--authority` can be; without a value it is the first.
+#: The values of `--authority`; without a value it is the first.
 AUTHORITY_MODES: Final = ("servers", "every")
 
 _PORTS: Final = range(1, 65536)
@@ -79,7 +79,7 @@ class Route(NamedTuple):
 
 
 def parse_routes(value: Any) -> tuple[Route, ...]:
-    """Return the routes that `ZONE=ADDR[:PORT][,...]` texts name.
+    """Return the routes in texts of the form `ZONE=ADDR[:PORT][,...]`.
 
     Commas separate the servers of a zone, and those of one zone from the next zone.
     """
@@ -103,17 +103,17 @@ def parse_zone_names(value: Any) -> tuple[str, ...]:
 
 
 def _zone_name(text: str) -> str:
-    """Return the name of a zone. Raises ValueError for what is none."""
-    from auditor.wire.names import normalise  # noqa: PLC0415 - for the few who name zones
+    """Return the name of a zone. Raises ValueError if it is invalid."""
+    from auditor.wire.names import normalise  # noqa: PLC0415 - for few runs
 
     try:
         return normalise(text.strip())
     except WireError as error:
-        raise ValueError(f"{text!r} is no name of a zone: {error}") from None
+        raise ValueError(f"{text!r} is not the name of a zone: {error}") from None
 
 
 def parse_server_list(value: Any) -> tuple[Server, ...]:
-    """Return the servers that one or several texts name, each as for `parse_servers`."""
+    """Return the servers in one or several texts, each as for `parse_servers`."""
     if isinstance(value, tuple) and all(isinstance(item, Server) for item in value):
         return value
     items = value if isinstance(value, list | tuple) and not isinstance(value, Server) else (value,)
@@ -124,10 +124,9 @@ def parse_server_list(value: Any) -> tuple[Server, ...]:
 
 
 def parse_server(text: str) -> Server:
-    """Return the server that `ADDR`, `ADDR:PORT`, `V6` or `[V6]:PORT` names.
+    """Return the server of `ADDR`, `ADDR:PORT`, `V6` or `[V6]:PORT`.
 
-    Raises UsageError for anything else, a host name included: resolving the resolver's
-    own name would need a resolver.
+    Raises UsageError for anything else, even a host name: resolving it would need a resolver.
     """
     host, port = text.strip(), "53"
     if host.startswith("["):
@@ -147,7 +146,7 @@ def parse_server(text: str) -> Server:
 
 
 def parse_servers(text: str) -> tuple[Server, ...]:
-    """Return the servers that a text names: several with commas, or those in `@FILE`.
+    """Return the servers in a text: several separated by commas, or those in `@FILE`.
 
     A file has one a line; `#` begins a comment. Raises UsageError as `parse_server` does, and
     for a file that cannot be read.
@@ -189,7 +188,8 @@ def parse_duration(value: Any) -> float:
     stripped = value.strip().lower()
     match = re.fullmatch(_DURATION, stripped) if len(stripped) <= _MAX_DURATION_CHARACTERS else None
     if match is None or not any(match.groups()):
-        raise ValueError(f"{quoted(value)} is no duration; expected one such as 5h30m, 90s or 2d")
+        message = f"{quoted(value)} is not a duration; expected one such as 5h30m, 90s or 2d"
+        raise ValueError(message)
     parts = zip(match.groups(), _SECONDS_OF_UNIT.values(), strict=True)
     return sum(float(number) * seconds for number, seconds in parts if number)
 
@@ -204,13 +204,13 @@ def parse_texts(value: Any) -> tuple[str, ...]:
 
 
 def parse_codes(value: Any) -> tuple[str, ...]:
-    """Return finding codes or their beginnings; commas separate them, too."""
+    """Return finding codes or prefixes of codes; commas separate them, too."""
     parts = (part.strip() for text in parse_texts(value) for part in text.split(","))
     return tuple(part for part in parts if part)
 
 
 def parse_text(value: Any) -> str:
-    """Return a text without the white space around it."""
+    """Return a text without surrounding white space."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
     return value.strip()
@@ -220,7 +220,7 @@ def parse_path(value: Any) -> Path:
     """Return a path that is not empty."""
     text = parse_text(str(value) if isinstance(value, Path) else value)
     if not text:
-        raise ValueError("'' is no path")
+        raise ValueError("'' is not a path")
     return Path(text)
 
 
@@ -231,7 +231,7 @@ def parse_key_path(value: Any) -> Path:
     path = parse_path(value)
     if read_key(str(path)) is not None and not path.exists():
         raise ValueError(
-            "expected the name of a file that holds the key: others see what is in a command line"
+            "expected the name of a file that holds the key: other users can see command lines"
         )
     return path
 
@@ -274,7 +274,7 @@ def parse_percent(value: Any) -> float:
 
 
 def parse_bool(value: Any) -> bool:
-    """Return true or false; text may be 1, yes, 0 or no, too."""
+    """Return true or false; a text may also be 1, yes, 0 or no."""
     if isinstance(value, bool):
         return value
     known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -310,7 +310,7 @@ def parse_severities(value: Any) -> dict[str, str]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file holds. Raises UsageError with the name of the file."""
+    """Return the content of a TOML file. Raises UsageError with the name of the file."""
     import tomllib  # noqa: PLC0415 - only if there is a file
 
     name = printable(str(path))

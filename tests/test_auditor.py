@@ -286,7 +286,7 @@ def test_settings_are_read_from_texts() -> None:
     assert auditor.Settings(servers=server).servers == (server,)
     with pytest.raises(auditor.UsageError, match="server 'mail': expected an address"):
         auditor.Settings(servers="mail")
-    with pytest.raises(auditor.UsageError, match="deadline: 'soon' is no duration"):
+    with pytest.raises(auditor.UsageError, match="deadline: 'soon' is not a duration"):
         auditor.Settings(deadline="soon")
 
 

@@ -172,7 +172,7 @@ def test_a_new_option_that_needs_trust_is_not_taken_from_a_planted_file(
     (tmp_path / "auditor.toml").write_text("hop-limit = 3\n")
     (tmp_path / "auditor.toml").chmod(0o666)
     (refused,) = _run(extended, tmp_path, "config").values()
-    assert "auditor.toml: hop-limit is not taken from a file that nobody named" in refused.err
+    assert "auditor.toml: hop-limit is not accepted from a file that was not named" in refused.err
 
 
 def test_a_new_option_is_in_the_manifest_and_the_identity_of_a_run(

@@ -302,7 +302,7 @@ def test_what_others_may_have_written_is_taken_only_where_it_is_named(
     path.chmod(modes[0])
     here.chmod(modes[1])
     if why:
-        with pytest.raises(UsageError, match=rf"^auditor\.toml: {key} is not taken .*: {why}; "):
+        with pytest.raises(UsageError, match=rf"^auditor\.toml: {key} is not accepted .*: {why}; "):
             _load()
     else:
         assert _loaded().found == Path("auditor.toml")

@@ -277,7 +277,7 @@ def test_a_planted_file_neither_writes_nor_connects(here: Path, call: Callable[.
     ended = call("scan", "198.51.100.1")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        "auditor: auditor.toml: zones is not taken from a file that nobody named: "
+        "auditor: auditor.toml: zones is not accepted from a file that was not named: "
         "its folder can be written by everybody; --config auditor.toml takes it\n"
     )
     assert not (here / "planted.prom").exists()

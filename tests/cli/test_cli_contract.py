@@ -56,7 +56,7 @@ _WRONG: Final[list[tuple[dict[str, bytes], str, str]]] = [
     (
         {},
         "scan 192.0.2.1 --deadline soon",
-        "--deadline: 'soon' is no duration; expected one such as 5h30m, 90s or 2d",
+        "--deadline: 'soon' is not a duration; expected one such as 5h30m, 90s or 2d",
     ),
     ({}, "scan 192.0.2.1 --deadline 0s", "deadline: 0.0 is not within 1 and 10,000,000"),
     ({}, "scan 192.0.2.1 --workers two", "--workers: 'two' is not a whole number"),
@@ -313,7 +313,7 @@ _TREE: Final = Path(auditor.__file__).parent
 
 #: Messages that no user can meet, and why.
 _NOT_MET: Final = {
-    "nobody waits for it any more": "ends a thread of a run that is over",
+    "the run has ended": "ends a thread of a run that is over",
     "more records than targets": "would be a mistake in the program",
 }
 

@@ -135,7 +135,7 @@ scan --engine cares --server 127.0.0.1 --server-qps 1 a.example
 """
 
 
-FORMAT = "the output is NDJSON, as it is or as .gz or .zst, not"
+FORMAT = "the output is NDJSON, plain or as .gz or .zst, not"
 CONVERT = "auditor convert makes other formats of it"
 
 NO_ZONES = "expected a folder of zone files, a zone file or a named.conf"

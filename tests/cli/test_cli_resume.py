@@ -125,8 +125,8 @@ def test_targets_that_were_given_up_are_done_again_with_all_behind_them(
     ended = scan("--resume", output=name)
     assert ended.code == 0
     assert ended.err.splitlines()[0] == (
-        f"auditor: {partial.name}: {given_up} records are kept, "
-        "those of targets that were given up and all behind them are made anew"
+        f"auditor: {partial.name}: {given_up} records are kept; "
+        "those of targets given up, and all after them, are made anew"
     )
     made = (here / name).read_bytes()
     assert (gzip.decompress(made) if name.endswith("gz") else made) == whole

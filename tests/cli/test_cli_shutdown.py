@@ -206,7 +206,7 @@ def test_a_deadline_may_be_over_before_the_scan_has_begun(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("soon", "'soon' is no duration; expected one such as 5h30m, 90s or 2d"),
+        ("soon", "'soon' is not a duration; expected one such as 5h30m, 90s or 2d"),
         ("0s", "deadline: 0.0 is not within 1 and 10,000,000"),
     ],
 )
