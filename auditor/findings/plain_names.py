@@ -59,7 +59,8 @@ def _are_labels(heads: Sequence[str]) -> bool:
 
 def _odd_parents(parents: set[str]) -> set[str]:
     """Return those parents whose names must be judged one by one."""
-    new = parents - _known_parents.keys()
+    # `-` of the keys would walk past all that are known.
+    new = {parent for parent in parents if parent not in _known_parents}
     if len(_known_parents) + len(new) > _MAX_KNOWN_PARENTS:
         _known_parents.clear()
         new = parents
