@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CachingResolver", "PendingBatch"]
 
-#: Seconds: the least that the rest of a batch is given before it counts as late, and how
-#: long a batch waits for the first half of its answers before it is looked at again.
-_MIN_PATIENCE_S: Final = 0.01
+#: Seconds: the least that the rest of a batch is given before it counts as late (more than it takes
+#: to ask again for what was lost on a short path), and how long a batch waits for the first half of
+#: its answers before it is looked at again.
+_MIN_PATIENCE_S: Final = 0.1
 _FIRST_PATIENCE_S: Final = 0.25
 
 

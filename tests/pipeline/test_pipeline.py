@@ -137,7 +137,7 @@ def test_stragglers_leave_the_others_their_pace() -> None:
     async def main(*, stragglers: bool) -> float:
         def delay(question: Question) -> float:
             number = int(question.name.split(".")[1])
-            return 5.0 if stragglers and number % 100 == 0 else 0.02
+            return 25.0 if stragglers and number % 100 == 0 else 0.1
 
         pipeline, tally = make_pipeline(
             TimedEngine(delay), Writer(), make_audit(2), open_targets=1024
