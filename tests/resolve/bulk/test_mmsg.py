@@ -114,7 +114,7 @@ class Watched:
         monkeypatch.setattr(self.libc, "sendmmsg", self._sendmmsg)
 
     def _sendmmsg(self, handle: int, vector: Any, count: int, flags: int) -> int:
-        cut = self.libc.out_cut <= vector < self.libc.out_cut + BATCH
+        cut = self.libc.out_segmented <= vector < self.libc.out_segmented + BATCH
         (self.cut if cut else self.whole).append(count)
         if cut and self.errors:
             self.libc.ffi.errno = self.errors.pop(0)
@@ -125,7 +125,7 @@ class Watched:
 @pytest.fixture
 def cutting(server: socket.socket) -> Iterator[BatchDatagrams]:
     with closing(BatchDatagrams(open_socket(*server.getsockname()[:2]))) as client:
-        if not client._cuts:
+        if not client._segments_supported:
             pytest.skip("this kernel does not cut datagrams (UDP_SEGMENT)")
         yield client
 
@@ -175,7 +175,7 @@ def test_without_room_for_many_none_of_them_leaves(
 def test_a_kernel_that_cuts_nothing_is_known_at_once() -> None:
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with far, closing(BatchDatagrams(near)) as client:
-        assert not client._cuts
+        assert not client._segments_supported
         assert client.send_packets(*packed([b"abc"] * 3)) == Sent(3, 0)
         assert [far.recv(SLOT_OCTETS) for _ in range(3)] == [b"abc"] * 3
 

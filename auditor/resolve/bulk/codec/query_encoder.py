@@ -1,6 +1,6 @@
-"""Encodes the common kinds of queries fast, a batch at a time.
+"""Fast encoder of common queries, a batch at a time.
 
-`QueryEncoder` leaves all other questions to `wire`; a test checks that both give the same octets.
+`QueryEncoder` leaves all other names to `wire`; a test checks that both give the same octets.
 """
 
 from __future__ import annotations
@@ -30,43 +30,42 @@ _MAX_LABEL_OCTETS: Final = 63
 _MAX_OCTET_DIGITS: Final = 3  # characters of an octet's label in a reverse zone
 _CASE_SHIFT: Final = 5  # of a digit that is 0 or 1, to the bit that is the case of a letter
 _NO_CASE: Final = repeat(0)
-#: A name of 255 octets (RFC 1035 §2.3.4), less the root, a length, and a first label of 63 with its
-#: own: what would leave no room for a longest label is not worth a short path.
+#: A name of 255 octets (RFC 1035 §2.3.4), less the root, a length octet, and a first label of 63
+#: with its own: longer parents would need a check of each name.
 _MAX_PARENT_CHARACTERS: Final = 255 - 2 - 64
 
 
 class QueryEncoder:
-    """Owner names to the question section of a query, in one letter case of many.
+    """Encodes names into question sections, in lower or random letter case.
 
     Neighbours share their parent (a /24 its reverse zone, hosts their domain), so that is
-    encoded once. Where the server returns names as they were sent, each parent and each
-    first label gets letters in random case (draft-vixie-dnsext-dns0x20): an answer that
-    nobody saw the question of would have to guess them.
+    encoded once. For servers that return names as sent, each parent and each first label
+    gets letters in random case (draft-vixie-dnsext-dns0x20), which an off-path forger would
+    have to guess.
     """
 
     __slots__ = (
-        "_mixed",
+        "_case_tables",
+        "_digit_labels",
         "_mixed_parents",
-        "_octets",
         "_parents",
         "_random",
     )
 
     def __init__(self, seed: random.Random | None = None) -> None:
         self._random = seed or random.SystemRandom()
-        #: By what follows the first label: that, encoded. Names are asked for addresses and for
-        #: policies, with the same letters for each type.
+        #: Encoded parents by their text. In random case a parent keeps its letters for all types.
         self._parents: dict[str, bytes] = {}
         self._mixed_parents: dict[str, bytes] = {}
-        self._mixed = [self._table() for _ in range(64)]
-        #: First labels that have no letters, by their text.
-        self._octets: dict[str, bytes] = {}
+        self._case_tables = [self._random_case_table() for _ in range(64)]
+        #: Encoded first labels of up to three digits, by their text.
+        self._digit_labels: dict[str, bytes] = {}
 
     def question(self, name: str, rdtype: int, case: int | None = None) -> bytes:
         """Return name, type and class in wire format, as in a query.
 
-        `case`: any number to have letters in mixed case, None for lower case. Raises
-        WireError for text that is not a name.
+        `case`: any number for random case, None for lower case. Raises WireError for text that
+        is not a name.
         """
         (encoded,) = self.questions([Question(name, rdtype)], None if case is None else [case])
         if not encoded:
@@ -76,13 +75,13 @@ class QueryEncoder:
     def questions(
         self, batch: Sequence[Question], cases: Iterable[int] | None = None
     ) -> list[bytes]:
-        """Return what `question` does for each; empty for text that is not a name.
+        """Encode a batch as `question` does; empty octets for text that is not a name.
 
-        `cases`: a number each, as `question` takes it; None for lower case.
+        `cases`: a number for each question; None for lower case.
         """
         encoded: list[bytes] = []
-        octets = self._octets
-        mixed = self._mixed if cases is not None else None
+        octets = self._digit_labels
+        mixed = self._case_tables if cases is not None else None
         parents = self._parents if cases is None else self._mixed_parents
         rdtype, type_class = -1, b""
         ahead = 1
@@ -93,40 +92,42 @@ class QueryEncoder:
             label = octets.get(head) or self._label(head, mixed[case & 63] if mixed else None)
             parent = parents.get(rest)
             if parent is None:
-                # The more are new, the more of those that follow are so as well.
+                # After each new parent look further ahead for others to encode with it.
                 start = len(encoded)
                 following = batch[start : start + ahead]
-                self._learn_parents(following, parents, mixed=mixed is not None)
+                self._encode_new_parents(following, parents, mixed=mixed is not None)
                 parent = parents[rest]
                 ahead *= 8
-            encoded.append(label + parent + type_class if label and parent else _whole(name, kind))
+            encoded.append(
+                label + parent + type_class if label and parent else _encode_general(name, kind)
+            )
         return encoded
 
     def _label(self, head: str, mixed: bytes | None) -> bytes:
-        """Return a first label with its length; nothing if it is none, or none so simple."""
+        """Return a first label with its length octet; empty if invalid, escaped or not ASCII."""
         if not head or len(head) > _MAX_LABEL_OCTETS or not head.isascii() or "\\" in head:
             return b""
         label = _LENGTH_OCTETS[len(head)] + head.encode()
-        # Those of reverse zones are all there are of this kind; others are seldom met again.
+        # Only the labels of reverse zones recur.
         if len(head) <= _MAX_OCTET_DIGITS and head.isdigit():
-            self._octets[head] = label
-        # The length before the characters is below any letter.
+            self._digit_labels[head] = label
+        # The length octet is below any letter.
         return label.translate(mixed)
 
-    def _learn_parents(
+    def _encode_new_parents(
         self, batch: Sequence[Question], parents: dict[str, bytes], *, mixed: bool
     ) -> None:
-        """Encode what follows the first labels of a batch and is not yet among `parents`."""
+        """Encode the parents of a batch that are not among `parents` yet."""
         rests = dict.fromkeys([question.name.partition(".")[2] for question in batch])
         new = [rest for rest in rests if rest not in parents]
         if len(parents) + len(new) > _MEMO_ENTRIES:
             parents.clear()
-        parents.update(zip(new, self._encode(new, mixed=mixed), strict=True))
+        parents.update(zip(new, self._encode_parents(new, mixed=mixed), strict=True))
 
-    def _encode(self, parents: Sequence[str], *, mixed: bool) -> list[bytes]:
-        """Return what follows first labels in wire format; nothing where that is not simple."""
+    def _encode_parents(self, parents: Sequence[str], *, mixed: bool) -> list[bytes]:
+        """Encode parents; empty for those that need the general encoder."""
         text = f"..{'..'.join(parents)}.."
-        # The empty label behind each of them is the root.
+        # The empty label after each parent is the root.
         labels = text.encode(errors="replace")[2:-1].split(b".")
         sizes = list(map(len, labels))
         if (
@@ -139,7 +140,9 @@ class QueryEncoder:
         ):
             if len(parents) == 1:
                 return [b""]
-            return [wire for parent in parents for wire in self._encode([parent], mixed=mixed)]
+            return [
+                wire for parent in parents for wire in self._encode_parents([parent], mixed=mixed)
+            ]
         parts = [b""] * (2 * len(labels))
         parts[::2] = map(_LENGTH_OCTETS.__getitem__, sizes)
         parts[1::2] = labels
@@ -154,21 +157,21 @@ class QueryEncoder:
         """Return encoded names with each letter in random case."""
         size = len(plain)
         lower = int.from_bytes(plain, "big")
-        # The lengths of labels are below any letter.
+        # Length octets are below any letter.
         case_bits = lower ^ int.from_bytes(plain.upper(), "big")
-        # A binary digit for each octet, of which the last bit differs.
+        # A digit 0 or 1 for each octet: they differ in the last bit.
         digits = f"{self._random.getrandbits(size):0{size}b}".encode()
         chosen = int.from_bytes(digits, "big") << _CASE_SHIFT & case_bits
         return (lower ^ chosen).to_bytes(size, "big")
 
-    def _table(self) -> bytes:
+    def _random_case_table(self) -> bytes:
         drawn = self._random.getrandbits(len(ascii_lowercase))
         chosen = "".join(letter for at, letter in enumerate(ascii_lowercase) if drawn >> at & 1)
         return bytes.maketrans(chosen.encode(), chosen.upper().encode())
 
 
-def _whole(name: str, rdtype: int) -> bytes:
-    """Encode a name that is not so simple; nothing for what is none."""
+def _encode_general(name: str, rdtype: int) -> bytes:
+    """Encode any name with the general encoder; empty for an invalid one."""
     try:
         return encode_name(name) + _TYPE_CLASS.pack(rdtype, IN)
     except WireError:

@@ -1,4 +1,4 @@
-"""Replies without records: NODATA and NXDOMAIN, decoded for all names with the same parent."""
+"""Decodes negative answers, NODATA and NXDOMAIN (RFC 2308), for all names with the same parent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["decode_negative"]
 
 _TYPE_CLASS_OCTETS: Final = 4
-_COUNTS: Final = {b"\0\1\0\0": False, b"\0\1\0\1": True}  # an SOA alone, or with an OPT record
+_COUNTS: Final = {b"\0\1\0\0": False, b"\0\1\0\1": True}  # only an SOA, or with an OPT record
 _FIXED: Final = Struct("!HHHIH")  # the owner, which is a pointer, type, class, TTL, RDLENGTH
 _MINIMUM: Final = Struct("!I")
 _NUMBERS_OCTETS: Final = 20  # of an SOA record, behind its names
@@ -36,20 +36,21 @@ _NAME_ERROR: Final = 3
 def decode_negative(
     data: bytes, asked: bytes, suffix: Callable[[bytes], str | None]
 ) -> Answer | None:
-    """Return what a reply to `asked` without records means: to each name with the same parent.
+    """Return the negative answer of a reply to `asked`, valid for each name with the same parent.
 
-    None where the first label matters. The counts, but for authority and additional records, are
-    known to be right. `suffix`: ".example.net" for the octets behind a first label, None for what
-    is no such name.
+    None if it depends on the first label. The caller has checked the counts of questions and
+    answers. `suffix`: from the octets after a first label to ".example.net", None if they are
+    not a plain name.
     """
-    return _with_soa(data, asked, suffix) or _by_any_means(data)
+    return _decode_soa_only(data, asked, suffix) or _decode_general(data)
 
 
-def _with_soa(data: bytes, asked: bytes, suffix: Callable[[bytes], str | None]) -> Answer | None:
-    """Return the same for a reply with nothing but the SOA record of a zone above the name.
+def _decode_soa_only(
+    data: bytes, asked: bytes, suffix: Callable[[bytes], str | None]
+) -> Answer | None:
+    """Decode a reply with only the SOA record of a zone above the name.
 
-    Its owner is a pointer into the question. What stands in the record is looked at only as far
-    as it has to be well-formed.
+    Its owner must be a compression pointer into the question; its RDATA is only validated.
     """
     has_opt = _COUNTS.get(data[8:HEADER_OCTETS])
     at = HEADER_OCTETS + len(asked)
@@ -66,7 +67,7 @@ def _with_soa(data: bytes, asked: bytes, suffix: Callable[[bytes], str | None]) 
         or ttl > _MAX_TTL_S
         or end > len(data)
         or len(asked) + size > _MAX_NAME_OCTETS  # so no name in it is longer than that
-        or not _is_end(data, end, has_opt=has_opt)
+        or not _is_valid_opt(data, end, has_opt=has_opt)
     ):
         return None
     for _ in range(2):
@@ -80,9 +81,9 @@ def _with_soa(data: bytes, asked: bytes, suffix: Callable[[bytes], str | None]) 
 
 
 def _end_of_name(data: bytes, at: int, names: set[int]) -> int:
-    """Return where a name ends, adding where its labels begin to `names`; 0 if it may be none.
+    """Return the end of a name, 0 if it is invalid; add the offsets of its labels to `names`.
 
-    It may end with a pointer to one of `names`.
+    It may end with a compression pointer to one of `names`.
     """
     labels: list[int] = []
     while 0 < at < len(data):
@@ -99,8 +100,8 @@ def _end_of_name(data: bytes, at: int, names: set[int]) -> int:
     return 0
 
 
-def _is_end(data: bytes, at: int, *, has_opt: bool) -> bool:
-    """Whether there is an OPT record if there should be, without the upper half of an RCODE."""
+def _is_valid_opt(data: bytes, at: int, *, has_opt: bool) -> bool:
+    """Tell whether the OPT record, if there must be one, is valid and extends no RCODE."""
     if not has_opt:
         return True
     options = int.from_bytes(data[at + _OPT_OCTETS - 2 : at + _OPT_OCTETS])
@@ -111,12 +112,12 @@ def _is_end(data: bytes, at: int, *, has_opt: bool) -> bool:
     )
 
 
-def _by_any_means(data: bytes) -> Answer | None:
-    """Return the same by the general decoder."""
+def _decode_general(data: bytes) -> Answer | None:
+    """Decode a negative answer with the general decoder."""
     label = data[HEADER_OCTETS]
     start = HEADER_OCTETS + 1
-    # Read with characters that no name has: a zone with these is that of one name alone, as
-    # one may be that denies nothing here, and a pointer into the label leads nowhere.
+    # Decode with a first label that no name has: if it shows up in the zone, the answer holds
+    # for this name only; a compression pointer into the label becomes invalid.
     other = data[:start] + b"\xff" * label + data[start + label :]
     try:
         message = decode_message(other)

@@ -1,9 +1,9 @@
-"""Decodes runs of similar replies: their common octets once, by comparing the whole run.
+"""Decodes runs of similar replies at once: the octets that all of them share only once.
 
 Replies for neighbours in a zone differ only in the ID, the question, and an address or the first
-label of a name. So the octets of a run of one length are predicted from the questions, these
-varying octets, and the rest of the first reply: if exactly these octets have arrived, all of the
-replies mean what the first one means.
+label of a name in RDATA. So the octets of a run of equally long replies are predicted from the
+questions, these varying octets, and the rest of the first reply: if exactly these octets have
+arrived, all replies have the same structure as the first one.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ __all__ = [
     "POINTER",
     "WORD_CHARACTERS",
     "RunDecoder",
-    "made",
-    "remember",
+    "make_answers",
+    "memoise",
 ]
 
 T = TypeVar("T")
 
 HEADER_OCTETS: Final = 12
-POINTER: Final = b"\xc0\x0c"  #: to the question's name, as the owner of a record
+POINTER: Final = b"\xc0\x0c"  #: compression pointer to the question's name (RFC 1035 §4.1.4)
 WORD_CHARACTERS: Final = (ascii_lowercase + ascii_uppercase + "0123456789-_").encode()
 
 #: Entries of a memo before it is emptied: a bound, far above what one run's zones need.
 MEMO_ENTRIES: Final = 4096
 
-#: Octets of a reply that is remembered, at most: over TCP they come in any size.
+#: Most octets of a memoised reply: over TCP replies may have any size.
 MEMO_REPLY_OCTETS: Final = 1232
 
-#: Addresses: octets of RDATA, and how they are read.
+#: Address types: octets of RDATA, and the function from RDATA to text.
 ADDRESS_OCTETS: Final = {A: 4, AAAA: 16}
 ADDRESS_READERS: Final = {A: inet_ntoa, AAAA: address_text}
 
@@ -56,14 +56,14 @@ _TYPE_TO_RDLENGTH_OCTETS: Final = 10  # octets of a record from its type to RDLE
 _POINTER_BITS: Final = 0xC000
 _new_tuple: Final = tuple.__new__
 
-#: Octets of RDATA that may differ in a run, where it is not the label of a name.
+#: Octets of RDATA that may differ in a run; for PTR the first label of the name.
 _VARYING_OCTETS: Final = {**ADDRESS_OCTETS, TXT: 0, PTR: 0}
 
 
-class _Shared(NamedTuple):
-    """What the replies of a run share: the records' type, and their names but for the labels.
+class _Structure(NamedTuple):
+    """The decoded common part of a run: the records' type, and the suffixes of their names.
 
-    `answer` is that of all of them, if nothing but their questions differs.
+    `answer` is the answer of each reply if only the questions differ.
     """
 
     rdtype: int
@@ -71,81 +71,81 @@ class _Shared(NamedTuple):
     answer: Answer
 
 
-class _Cut(NamedTuple):
-    """A reply in parts: `before` the question; `fixed`, around and between what varies behind it.
+class _SplitReply(NamedTuple):
+    """A reply split into parts: `before` the question; after it the `fixed` octets around `spans`.
 
-    `spans`: where what varies begins and ends, of each record. `end`: what all questions end with:
-    type and class, and all behind the first label if there is no record, since the rest may point
-    into it. `in_full`: the owner of the record is written out, its letters in lower case.
-    `places`: what pointers may be counted from, as far as there are any.
+    `spans`: start and end of the varying octets of each record. `end`: the common end of all
+    questions: type and class; without records all after the first label, since the rest may point
+    into it. `is_uncompressed`: the record's owner is not compressed, its letters are in lower case.
+    `places`: offsets that compression pointers may depend on.
     """
 
     before: bytes
     fixed: tuple[bytes, ...]
     spans: tuple[tuple[int, int], ...]
     end: bytes
-    in_full: bool
+    is_uncompressed: bool
     places: tuple[object, ...]
 
     @property
     def key(self) -> tuple[object, ...]:
-        """All that the replies of a run share."""
-        return self.before, self.fixed, self.end, self.in_full, self.places
+        """All octets and offsets that the replies of a run share."""
+        return self.before, self.fixed, self.end, self.is_uncompressed, self.places
 
 
 class RunDecoder:
-    """Runs of replies to answers: those with records of one kind, and those with none."""
+    """Decodes runs of replies: with records of one type, or without records."""
 
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], _Shared] = {}
+        self._known: dict[tuple[object, ...], _Structure] = {}
 
     def decode_run(self, packets: Sequence[bytes], asked: Sequence[bytes]) -> list[Answer] | None:
-        """Return the answers of replies of one length; None if they are no run that is known.
+        """Return the answers of equally long replies; None if they are not a known run.
 
-        `asked` are the question sections as sent; that each reply repeats its own is seen here.
+        `asked`: the question sections as sent; this checks that each reply repeats its own.
         """
-        cut = _cut(packets[0], asked[0])
-        known = self._known.get(cut.key) if cut is not None else None
-        if cut is None or known is None:
+        split = _split_reply(packets[0], asked[0])
+        known = self._known.get(split.key) if split is not None else None
+        if split is None or known is None:
             return None
-        varied = [[data[start:stop] for data in packets] for start, stop in cut.spans]
-        if not _are_alike(packets, asked, cut, varied):
+        varied = [[data[start:stop] for data in packets] for start, stop in split.spans]
+        if not _have_same_structure(packets, asked, split, varied):
             return None
-        return _answers(known, varied) if varied else [known.answer] * len(packets)
+        return _answers_of_run(known, varied) if varied else [known.answer] * len(packets)
 
     def learn_reply(self, data: bytes, asked: bytes, answer: Answer) -> None:
-        """Remember what a reply came to that was read in another way, by what others share.
+        """Memoise the structure of a reply that was decoded otherwise, for runs like it.
 
-        If it has no record, that is known not to depend on its question's first label.
+        The answer of a reply without records must not depend on the question's first label.
         """
-        cut = _cut(data, asked) if len(data) <= MEMO_REPLY_OCTETS else None
+        split = _split_reply(data, asked) if len(data) <= MEMO_REPLY_OCTETS else None
         records = answer.records
-        if cut is None or answer.canonical or len(records) != int.from_bytes(cut.before[4:6]):
+        if split is None or answer.canonical or len(records) != int.from_bytes(split.before[4:6]):
             return
         rdtype = int.from_bytes(asked[-_TYPE_CLASS_OCTETS:-2])
         names = {str(name).partition(".")[0]: str(name) for name in records if rdtype == PTR}
-        suffixes = _suffixes(data, cut.spans, names) if names else ()
+        suffixes = _suffixes(data, split.spans, names) if names else ()
         if suffixes is not None:
-            remember(self._known, cut.key, _Shared(rdtype, suffixes, answer))
+            memoise(self._known, split.key, _Structure(rdtype, suffixes, answer))
 
 
-def _cut(data: bytes, asked: bytes) -> _Cut | None:
-    """Return a reply's parts; None if it is too short for records of the type asked for."""
+def _split_reply(data: bytes, asked: bytes) -> _SplitReply | None:
+    """Split a reply; None if it is cut off, or of a type or form that is not decoded in runs."""
     end = HEADER_OCTETS + len(asked)
     before = data[2:HEADER_OCTETS]
     count = int.from_bytes(before[4:6])
     if not count:
         ending = asked[asked[0] + 1 :]
-        return _Cut(before, (data[end:],), (), ending, in_full=False, places=(end,))
+        return _SplitReply(before, (data[end:],), (), ending, is_uncompressed=False, places=(end,))
     type_class = asked[-_TYPE_CLASS_OCTETS:]
     rdtype = int.from_bytes(type_class[:2])
-    in_full = not data.startswith(POINTER, end)
-    if (in_full and count > 1) or rdtype not in _VARYING_OCTETS:
+    is_uncompressed = not data.startswith(POINTER, end)
+    if (is_uncompressed and count > 1) or rdtype not in _VARYING_OCTETS:
         return None
-    at = begin = end + len(asked) if in_full else end
-    owner_octets = -_TYPE_CLASS_OCTETS if in_full else len(POINTER)
+    at = begin = end + len(asked) if is_uncompressed else end
+    owner_octets = -_TYPE_CLASS_OCTETS if is_uncompressed else len(POINTER)
     fixed: list[bytes] = []
     spans: list[tuple[int, int]] = []
     for _ in range(count):
@@ -166,13 +166,13 @@ def _cut(data: bytes, asked: bytes) -> _Cut | None:
         return None
     fixed.append(data[begin:])
     places = tuple(spans) if count > 1 else ()
-    return _Cut(before, tuple(fixed), tuple(spans), type_class, in_full, places)
+    return _SplitReply(before, tuple(fixed), tuple(spans), type_class, is_uncompressed, places)
 
 
 def _suffixes(
     data: bytes, spans: Sequence[tuple[int, int]], names: Mapping[str, str]
 ) -> tuple[str, ...] | None:
-    """Return what follows the labels in these places; None if that depends on what varies.
+    """Return the suffixes after the varying labels; None if one depends on varying octets.
 
     `names`: the names of the records by their first labels.
     """
@@ -186,7 +186,7 @@ def _suffixes(
             return None
         suffix = name[len(label) :]
         tail = data[stop : _rdata_end(data, start)]
-        # Written out it takes an octet more: the root.
+        # Uncompressed it is one octet longer: the root label.
         is_whole = len(tail) == len(suffix) + 1
         if not is_whole and not shared <= int.from_bytes(tail[-2:]) - _POINTER_BITS < shared_end:
             return None
@@ -195,19 +195,19 @@ def _suffixes(
 
 
 def _rdata_end(data: bytes, label: int) -> int:
-    """Return where the RDATA ends whose first label's characters are there."""
+    """Return the end of the RDATA whose first label's characters begin at `label`."""
     start = label - 1
     return start + int.from_bytes(data[start - 2 : start])
 
 
-def _answers(shared: _Shared, varied: Sequence[Sequence[bytes]]) -> list[Answer] | None:
-    """Return the answers of replies that differ in these octets; None if they hold no words."""
+def _answers_of_run(shared: _Structure, varied: Sequence[Sequence[bytes]]) -> list[Answer] | None:
+    """Return the answers of a run; None if a label has characters other than WORD_CHARACTERS."""
     columns: list[Iterable[str]] = []
     if shared.rdtype != PTR:
         columns = [map(ADDRESS_READERS[shared.rdtype], column) for column in varied]
     for column, suffix in zip(varied, shared.suffixes, strict=False):
         text = b"\n".join(column)
-        # Nothing but what separates them may be left.
+        # Only the separators may be left.
         if len(text.translate(None, WORD_CHARACTERS)) != len(column) - 1:
             return None
         names = text.lower().decode().replace("\n", suffix + "\n") + suffix
@@ -215,31 +215,30 @@ def _answers(shared: _Shared, varied: Sequence[Sequence[bytes]]) -> list[Answer]
     records: Iterable[tuple[str, ...]] = zip(*columns, strict=True)
     if len(columns) > 1:
         records = [tuple(sorted({*each})) for each in records]
-    return made(records, repeat(shared.answer.ttl))
+    return make_answers(records, repeat(shared.answer.ttl))
 
 
-def _are_alike(
+def _have_same_structure(
     packets: Sequence[bytes],
     asked: Sequence[bytes],
-    cut: _Cut,
+    split: _SplitReply,
     varied: Sequence[Sequence[bytes]],
 ) -> bool:
-    """Tell whether all replies are the first one but for ID, question and what varies."""
+    """Tell whether all replies equal the first but for ID, question and varying octets."""
     size, length = len(packets[0]), len(asked[0])
     if set(map(len, asked)) != {length}:
         return False
     columns: list[Any] = [asked]
-    if cut.in_full:
+    if split.is_uncompressed:
         columns.append(map(bytes.lower, asked))
-    for fixed, column in zip(cut.fixed, varied, strict=False):
+    for fixed, column in zip(split.fixed, varied, strict=False):
         columns += [repeat(fixed, len(packets)), column]
-    # The last one is what stands behind one reply and before the question of the next, but
-    # for its ID.
-    columns.append(repeat(cut.fixed[-1] + b"\0\0" + cut.before, len(packets)))
+    # The end of one reply, and the header of the next with an empty ID.
+    columns.append(repeat(split.fixed[-1] + b"\0\0" + split.before, len(packets)))
     parts = [b""] * (len(columns) * len(packets))
     for number, column in enumerate(columns):
         parts[number :: len(columns)] = column
-    expected = bytearray(b"\0\0" + cut.before + b"".join(parts))
+    expected = bytearray(b"\0\0" + split.before + b"".join(parts))
     del expected[-HEADER_OCTETS:]
     arrived = b"".join(packets)
     if len(expected) != len(arrived):
@@ -247,17 +246,17 @@ def _are_alike(
     expected[::size], expected[1::size] = arrived[::size], arrived[1::size]
     if expected != arrived:
         return False
-    if cut.places and not cut.spans:
-        return all(map(bytes.endswith, asked, repeat(cut.end)))
-    # All ask for the type that the records are of.
+    if split.places and not split.spans:
+        return all(map(bytes.endswith, asked, repeat(split.end)))
+    # All questions have the type of the records.
     place = HEADER_OCTETS + length - _TYPE_CLASS_OCTETS
     return all(
         arrived[at::size].count(arrived[at]) == len(packets) for at in range(place, place + 2)
     )
 
 
-def made(records: Iterable[tuple[Rdata, ...]], ttls: Iterable[int | None]) -> list[Any]:
-    """Return an answer for the records of each, a list of `Answer`."""
+def make_answers(records: Iterable[tuple[Rdata, ...]], ttls: Iterable[int | None]) -> list[Any]:
+    """Return a list of `Answer`, one for the records of each reply."""
     parts = zip(
         repeat(NOERROR),
         records,
@@ -271,8 +270,8 @@ def made(records: Iterable[tuple[Rdata, ...]], ttls: Iterable[int | None]) -> li
     return list(map(_new_tuple, repeat(Answer), parts))
 
 
-def remember(memo: dict[Any, T], key: object, value: T) -> None:
-    """Keep an entry, or it alone if there are too many."""
+def memoise(memo: dict[Any, T], key: object, value: T) -> None:
+    """Add an entry to a memo, which is emptied first if it is full."""
     if len(memo) >= MEMO_ENTRIES:
         memo.clear()
     memo[key] = value

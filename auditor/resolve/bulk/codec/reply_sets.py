@@ -1,7 +1,7 @@
-"""Replies with several records of the question's own name, decoded one by one.
+"""Decodes replies with an RRset of several records at the question's own name.
 
-Read are addresses, and names as servers write them: whole, or a label and a pointer into the first
-of them.
+Supported are addresses, and names uncompressed or compressed with a pointer into the first one
+(RFC 1035 §4.1.4).
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _Span: TypeAlias = tuple[int, int, int]
 
 
 def decode_set(data: bytes, asked: bytes, suffix: Callable[[bytes], str | None]) -> Answer | None:
-    """Return the answer of a reply to `asked` with NOERROR and several records, else None.
+    """Return the answer of a NOERROR reply to `asked` with several records, None if unsupported.
 
-    The first may be an alias that leads to all others. `suffix`: ".example.net" for the octets
-    behind a first label, None for what is no such name.
+    The first may be a CNAME to the owner of all others. `suffix`: from the octets after a first
+    label to ".example.net", None if they are not a plain name.
     """
     end, count = HEADER_OCTETS + len(asked), int.from_bytes(data[6:8])
     owner, type_class = POINTER, asked[-_TYPE_CLASS_OCTETS:]
@@ -82,9 +82,9 @@ def decode_set(data: bytes, asked: bytes, suffix: Callable[[bytes], str | None])
 
 
 def _spans(data: bytes, at: int, count: int, owner: bytes) -> list[_Span]:
-    """Return the spans of so many records; none if one is of another kind.
+    """Return the spans of `count` records; empty if one has another owner, type or class.
 
-    `owner`: what all of them begin with, up to the class.
+    `owner`: the octets that each record begins with: owner, type and class.
     """
     spans = []
     for _ in range(count):
@@ -102,7 +102,7 @@ def _spans(data: bytes, at: int, count: int, owner: bytes) -> list[_Span]:
 def _name(
     rdata: bytes, before: bytes, place: int, suffix: Callable[[bytes], str | None]
 ) -> str | None:
-    """Return a name that is whole, or ends with a pointer to what stands `before`, at `place`."""
+    """Return a name: uncompressed, or ending with a pointer into `before`, which is at `place`."""
     size = rdata[0] if rdata else 0
     label, tail = rdata[1 : 1 + size], rdata[1 + size :]
     if tail[-1:] != b"\0":

@@ -1,7 +1,7 @@
-"""One TCP connection: octets in, octets out, whole messages cut from the stream.
+"""One TCP connection: octets in and out, and framing of messages (RFC 1035 §4.2.2).
 
-A non-blocking socket on the event loop, without task and without transport: to close it is
-one call, and then nothing is left of it. What the messages are about is not known here.
+A non-blocking socket on the event loop, without asyncio task or transport, so closing is one
+immediate call. Messages are not decoded here.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Frames", "TcpConnection"]
 
-_LENGTH: Final = 2  # octets before each message that say how long it is (RFC 1035 §4.2.2)
+_LENGTH: Final = 2  # octets of the length field before each message (RFC 1035 §4.2.2)
 
-#: Octets read in one turn of the loop before others get theirs. They are read as messages, too,
-#: and one of 64 KiB with 3,000 names takes some 20 ms.
-_OCTETS_A_TURN: Final = 65536
+#: Most octets read in one turn of the loop, to be fair to others: decoding a message of 64 KiB
+#: with 3,000 names takes some 20 ms.
+_MAX_OCTETS_PER_TURN: Final = 65536
 
 
 class Frames:
-    """The octets of a stream, cut into messages. A message has at most 65,535 octets."""
+    """Splits a stream of octets into messages of at most 65,535 octets."""
 
     __slots__ = ("_rest",)
 
@@ -38,16 +38,16 @@ class Frames:
 
     @property
     def is_partial(self) -> bool:
-        """Whether a message has begun that is not whole yet."""
+        """Whether part of an incomplete message is buffered."""
         return bool(self._rest)
 
     def split_messages(self, data: bytes) -> list[bytes]:
-        """Take what arrived; return the messages that are whole now, empty ones too."""
+        """Add octets that arrived; return the messages complete now, empty ones included."""
         rest = self._rest
         if rest:
             rest += data
             if len(rest) < _LENGTH + (rest[0] << 8 | rest[1] if len(rest) >= _LENGTH else 0):
-                # A long message that comes in drops is not copied with every drop.
+                # Do not copy a long message with every small piece that arrives.
                 return []
             data = bytes(rest)
             rest.clear()
@@ -64,23 +64,23 @@ class Frames:
 
 
 class Connection(Protocol):
-    """What is needed of a connection; it ends once, by itself or by `close`."""
+    """A connection; it ends once, by itself or by `close_connection`."""
 
     def send_octets(self, data: bytes) -> None:
-        """Write, now or as soon as there is room."""
+        """Send octets, now or as soon as there is room."""
         ...
 
     def close_connection(self) -> None:
-        """End it. Nothing is called back any more."""
+        """Close it; no callback is called any more."""
         ...
 
 
 class TcpConnection:
-    """A connection to a name server, being opened when this returns.
+    """A connection to a name server; created while it is still being opened.
 
-    `on_open` is called when it stands, `on_data` with what arrives, `on_end` once when it was
-    refused, reset or closed by the server: none of them from within a call of these methods.
-    Raises OSError if the system knows at once that it cannot be.
+    `on_open` is called when it is established, `on_data` with octets that arrive, `on_end` once
+    when it was refused, reset or closed by the server: never from within these methods.
+    Raises OSError if connecting fails at once.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class TcpConnection:
         self._sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             self._sock.settimeout(0)
-            # Small queries must not wait for the answers to earlier ones (Nagle).
+            # Small queries must not wait for acknowledgements of earlier ones (Nagle).
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with suppress(BlockingIOError):
                 self._sock.connect(socket_address(server.address, server.port))
@@ -135,7 +135,7 @@ class TcpConnection:
         except BlockingIOError:
             sent = 0
         except OSError:
-            # The connection is gone, and reading will say so.
+            # The connection is broken: reading will find its end.
             sent = len(self._unsent)
         self._unsent = self._unsent[sent:]
         if bool(self._unsent) is not self._writing:
@@ -146,7 +146,7 @@ class TcpConnection:
                 self._loop.remove_writer(self._sock)
 
     def _writable(self) -> None:
-        """Go on writing; the first time it means that the connection stands, or does not."""
+        """Continue sending; the first call means that connecting succeeded or failed."""
         if self._on_open is not _opened:
             error = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error == errno.EINPROGRESS:
@@ -166,7 +166,7 @@ class TcpConnection:
             self._readable()
 
     def _readable(self) -> None:
-        left = _OCTETS_A_TURN
+        left = _MAX_OCTETS_PER_TURN
         while left > 0:
             try:
                 data = self._sock.recv(left)
@@ -181,12 +181,12 @@ class TcpConnection:
             self._on_data(data)
             if self._closed:
                 return
-        # libuv reports an error once: what is left is looked for without waiting for it. Once
-        # a turn, however often the loop says that there is more.
+        # libuv reports an error only once, so read again without waiting for the loop; once a
+        # turn at most.
         if self._next_read is None:
-            self._next_read = self._loop.call_soon(self._go_on)
+            self._next_read = self._loop.call_soon(self._read_again)
 
-    def _go_on(self) -> None:
+    def _read_again(self) -> None:
         self._next_read = None
         if not self._closed:
             self._readable()
@@ -197,4 +197,4 @@ class TcpConnection:
 
 
 def _opened() -> None:
-    """Stand for `on_open` when it has been called."""
+    """Replace `on_open` after it has been called."""

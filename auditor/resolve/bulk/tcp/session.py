@@ -1,9 +1,9 @@
-"""TCP sessions of one server: its connections, what is in flight on each, what is known of it.
+"""TCP sessions of one server: its connections, and the queries in flight on each.
 
-Decisions only (RFC 7766): no socket, no clock, no loop in here; `transport` has those. Many
-questions are in flight on a connection at a time, and answered in any order (§6.2.1.1, §7);
-few connections are opened, the next one only when the others are full (§6.2.2); a server
-may close one whenever it likes, and what was outstanding is asked again (§6.2.4).
+Decisions only (RFC 7766), without I/O and clock, which `transport` has. Queries are pipelined
+on a connection, and answered in any order (§6.2.1.1, §7); few connections are opened, the next
+one only when the others are full (§6.2.2); a server may close one at any time, and outstanding
+queries are sent again (§6.2.4).
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
 
 __all__ = ["IDLE_S", "Outstanding", "TcpQuery", "TcpServer", "TcpSession"]
 
-#: Connections to one server at most, and questions in flight on one: at first, and at most.
+#: Most connections to one server; first and largest number of queries in flight on one.
 _MAX_CONNECTIONS: Final = 4
-_FIRST_QUESTIONS: Final = 16
-_MAX_QUESTIONS: Final = 100
+_FIRST_QUERIES: Final = 16
+_MAX_QUERIES: Final = 100
 
-#: Seconds for which a connection with nothing in flight is kept.
+#: Seconds after which a connection with nothing in flight is closed.
 IDLE_S: Final = 3.0
 
-#: Seconds after a connection that came to nothing until the next one; doubled with each.
+#: Seconds between a connection without any answer and the next; doubled with each.
 _BACKOFF_S: Final = 0.05
 #: Seconds between two attempts at a server without working TCP.
-_GIVEN_UP_S: Final = 5.0
+_GIVEN_UP_RETRY_S: Final = 5.0
 
-#: How often a connection may break off before the same question is answered.
+#: How often connections may break off at the same question before it fails.
 _MAX_CUTS: Final = 2
 
-#: Messages that reply to nothing on one connection, until it is closed: it is not DNS.
+#: Messages on a connection that match no query, after which it is closed: it is not DNS.
 _MAX_STRAYS: Final = 16
 
-#: A server that closes after so many answers is asked no more than that on a connection.
-#: When that went well so often, it is asked twice as many; from here on, without limit.
+#: A server that closes after N answers is sent at most N queries on a connection. N doubles after
+#: so many connections that ended well; from `_UNLIMITED_ANSWERS` on there is no limit.
 _GOOD_CONNECTIONS: Final = 8
 _UNLIMITED_ANSWERS: Final = 4096
 
@@ -60,16 +60,16 @@ _COMPLAINTS: Final = {
     MALFORMED: "what comes back is no DNS",
 }
 
-#: Statuses for want of a reply.
+#: Statuses of questions without a valid reply.
 _UNREPLIED: Final = frozenset(_COMPLAINTS)
 
 
 class TcpQuery:
-    """A query on its way over TCP.
+    """A query sent over TCP.
 
-    `failed`: numbers of the servers that gave no answer. `plain`: without EDNS. `cuts`: how
-    often a connection broke off when this was what the server had to answer next. `spent`:
-    seconds waited for servers that were no help. `best`: the answer if nobody is.
+    `failed`: numbers of the servers that failed it. `plain`: without EDNS. `cuts`: how often a
+    connection broke off when this was the next to be answered. `spent`: seconds waited for
+    servers that failed. `best`: the answer if all servers fail.
     """
 
     __slots__ = ("best", "cuts", "failed", "plain", "query", "spent")
@@ -84,11 +84,11 @@ class TcpQuery:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the answer is still to be found: a late datagram may have brought it."""
+        """Whether the question is still open: a late datagram may have answered it."""
         return self.query.state is QueryState.OVER_TCP
 
     def note_answer(self, server: int, answer: Answer) -> None:
-        """Note the outcome at a server: replies come before their absence."""
+        """Note a failure at a server: as `best`, a reply is preferred to none."""
         self.failed.add(server)
         self.cuts = 0
         if self.best is None or self.best.status in _UNREPLIED:
@@ -96,7 +96,7 @@ class TcpQuery:
 
 
 class Outstanding(NamedTuple):
-    """A question in flight: what the reply must echo, when it was sent, whether without EDNS."""
+    """A query in flight: its question section, when it was sent, whether without EDNS."""
 
     asking: TcpQuery
     wire: bytes
@@ -105,16 +105,15 @@ class Outstanding(NamedTuple):
 
 
 class TcpSession:
-    """What is in flight on one connection, by ID, in the order it was sent.
+    """The queries in flight on one connection, by ID, in the order sent.
 
-    `left`: questions that may still be asked on it. `heard`: when a reply last came, or when
-    the connection was begun; `received`: when anything did. `ordered`: whether replies come in
-    the order of the questions, as far as is known: then nothing is late because of what stands
-    before it.
+    `left`: queries that may still be sent on it. `heard`: when the last reply came, or the
+    connection was begun; `received`: when any octets came. `ordered`: whether all replies so far
+    came in the order of the queries: then a query's wait begins with the reply before it.
     """
 
     __slots__ = (
-        "_forgotten",
+        "_late_ids",
         "_next",
         "answers",
         "asked",
@@ -139,26 +138,26 @@ class TcpSession:
         self.asked = self.answers = self.strays = 0
         self.frames = Frames()
         self.outstanding: dict[int, Outstanding] = {}
-        self._forgotten: set[int] = set()
+        self._late_ids: set[int] = set()
         self._next = random.getrandbits(16)  # TCP: no spoofing by guessed IDs
 
     def room(self, depth: int) -> int:
-        """Return how many more questions may be put on it."""
+        """Return how many more queries may be sent on it, up to `depth` in flight."""
         return min(depth - len(self.outstanding), self.left) if self.is_open else 0
 
     def send_query(self, asking: TcpQuery, now: float, *, plain: bool, recurse: bool) -> bytes:
-        """Put a question in flight and return it as it is sent.
+        """Note a query as in flight, and return it in wire format with its length.
 
-        `plain`: without EDNS; `recurse`: the server is to look further.
+        `plain`: without EDNS; `recurse`: with the RD flag.
         """
         while self._next in self.outstanding:
             self._next = (self._next + 1) & 0xFFFF
-        place = self._next
-        self._next = (place + 1) & 0xFFFF
+        query_id = self._next
+        self._next = (query_id + 1) & 0xFFFF
         name, rdtype = asking.query.question
         wire = encode_name(name)
         packet = encode_query(
-            place,
+            query_id,
             wire,
             rdtype,
             recurse=recurse,
@@ -166,74 +165,74 @@ class TcpSession:
             checking_disabled=asking.query.check is Check.DISABLED,
         )
         section = packet[HEADER_OCTETS : HEADER_OCTETS + len(wire) + 4]
-        self.outstanding[place] = Outstanding(asking, section, now, plain)
+        self.outstanding[query_id] = Outstanding(asking, section, now, plain)
         self.left -= 1
         self.asked += 1
         return len(packet).to_bytes(2) + packet
 
     def receive(self, data: bytes, now: float) -> list[bytes]:
-        """Take octets that arrived; return the messages that are whole now."""
+        """Add octets that arrived; return the messages that are complete now."""
         self.received = now
         return self.frames.split_messages(data)
 
     def match(self, data: bytes, now: float) -> Outstanding | None:
-        """Return what a message replies to, in flight no more; None if to nothing."""
-        place = data[0] << 8 | data[1] if len(data) >= HEADER_OCTETS else -1
-        entry = self.outstanding.get(place)
+        """Return the query that a message replies to, no longer in flight; None if none."""
+        query_id = data[0] << 8 | data[1] if len(data) >= HEADER_OCTETS else -1
+        entry = self.outstanding.get(query_id)
         if (
             entry is None
             or not is_response(data)
             or not (echoes(data, entry.wire) or refusal(data, plain=entry.plain))
         ):
-            self.strays += place not in self._forgotten
-            self._forgotten.discard(place)
+            self.strays += query_id not in self._late_ids
+            self._late_ids.discard(query_id)
             return None
         self.heard = now
-        if self.ordered and place != next(iter(self.outstanding)):
+        if self.ordered and query_id != next(iter(self.outstanding)):
             self.ordered = False
-        del self.outstanding[place]
+        del self.outstanding[query_id]
         self.answers += 1
         return entry
 
-    def forget_query(self, place: int) -> None:
-        """Wait no longer for a reply; should it come, it is late and no stray."""
-        del self.outstanding[place]
-        self._forgotten.add(place)
+    def forget_query(self, query_id: int) -> None:
+        """Stop waiting for a reply; a late one does not count as a stray."""
+        del self.outstanding[query_id]
+        self._late_ids.add(query_id)
 
     @property
     def is_spoilt(self) -> bool:
-        """Whether so much came that replies to nothing that the rest is not worth reading."""
+        """Whether too many messages matched no query."""
         return self.strays >= _MAX_STRAYS
 
     def overdue(self, least: float, now: float) -> Iterator[tuple[int, Outstanding, float]]:
-        """Yield what has waited for `least` seconds or longer: ID, flight, seconds."""
-        for place, entry in self.outstanding.items():
+        """Yield queries that have waited at least `least` seconds: ID, query, seconds."""
+        for query_id, entry in self.outstanding.items():
             waited = now - (max(entry.sent, self.heard) if self.ordered else entry.sent)
             if waited < least:
                 return
-            yield place, entry, waited
+            yield query_id, entry, waited
 
     def is_stalled(self, timeout: float, now: float) -> bool:
-        """Tell whether it has given nothing at all, or no more for so long.
+        """Tell whether no answer has come at all, or nothing for `timeout` seconds.
 
-        NSD can stop in the middle of many large answers. Not if what is owed has been passed
-        over: those names are slow. A server that looks things up goes on doing so meanwhile.
+        NSD can stop in the middle of many large answers. Replies out of order show a resolver
+        that is still working, on slow names.
         """
         stops = self.ordered or self.frames.is_partial
         return not self.answers or (stops and now - self.received >= timeout)
 
     def is_idle(self, now: float) -> bool:
-        """Tell whether the connection is of no use any more."""
+        """Tell whether the connection should be closed: used up, or idle for long."""
         used_up = self.left <= 0 and self.answers > 0
         return self.is_open and not self.outstanding and (used_up or now - self.heard >= IDLE_S)
 
 
 class TcpServer:
-    """A server, asked over TCP.
+    """A server with its TCP sessions.
 
-    `queue`: what waits to be put on a connection. `strikes`: connections in a row that came
-    to nothing, `why` the status that the last one left; with as many as there are tries TCP
-    is given up for, but for a look now and then.
+    `queue`: queries to be sent. `strikes`: consecutive connections without any answer, `why`:
+    the status of the last one; after `tries` of them TCP is given up, except for an attempt
+    every few seconds.
     """
 
     def __init__(self, nameserver: NameServer, tries: int) -> None:
@@ -243,11 +242,11 @@ class TcpServer:
         self.strikes = 0
         self.why = UNREACHABLE
         self._tries = tries
-        self._depth = _FIRST_QUESTIONS
-        self._most = _MAX_CONNECTIONS
+        self._depth = _FIRST_QUERIES
+        self._max_connections = _MAX_CONNECTIONS
         self._quota = _UNLIMITED_ANSWERS
-        self._went_well = 0
-        self._next_try = 0.0
+        self._good_connections = 0
+        self._retry_at = 0.0
         self._complained = False
 
     @property
@@ -260,15 +259,15 @@ class TcpServer:
         return sum([len(session.outstanding) for session in self.sessions])
 
     def is_shut(self, now: float) -> bool:
-        """Tell whether a question need not be brought here: TCP has been given up for.
+        """Tell whether TCP has been given up, so that no query is queued here.
 
-        Now and then it is not, for one question that may show the contrary.
+        False now and then, to try one query.
         """
         given_up = self.strikes >= self._tries
-        return given_up and (now < self._next_try or bool(self.queue or self.sessions))
+        return given_up and (now < self._retry_at or bool(self.queue or self.sessions))
 
-    def talk_with_room(self) -> tuple[TcpSession, int] | None:
-        """Return a connection that questions may be put on, and how many."""
+    def session_with_room(self) -> tuple[TcpSession, int] | None:
+        """Return a session with room for more queries, and for how many."""
         for session in self.sessions:
             room = session.room(self._depth)
             if room > 0:
@@ -276,65 +275,64 @@ class TcpServer:
         return None
 
     def may_connect(self, now: float) -> bool:
-        """Tell whether one more connection may be opened; one at a time is."""
+        """Tell whether one more connection may be opened: one at a time."""
         opening = any(not session.is_open for session in self.sessions)
-        return not opening and len(self.sessions) < self._most and now >= self._next_try
+        return not opening and len(self.sessions) < self._max_connections and now >= self._retry_at
 
     def begin_session(self, now: float) -> TcpSession:
-        """Return the talk for a connection that is being opened."""
+        """Return the session of a connection that is being opened."""
         session = TcpSession(self._quota if self._quota < _UNLIMITED_ANSWERS else 1 << 62, now)
         self.sessions.append(session)
         return session
 
     def on_answers(self, count: int) -> None:
-        """Note that replies came: TCP works here."""
+        """Note replies: TCP works with this server."""
         self.strikes = 0
-        self._depth = min(self._depth + count, _MAX_QUESTIONS)
+        self._depth = min(self._depth + count, _MAX_QUERIES)
 
     def retire(self, session: TcpSession) -> None:
-        """Note that a connection with nothing in flight is closed from this side."""
+        """Remove a session with nothing in flight, which this side closes."""
         self.sessions.remove(session)
         if session.left <= 0:
-            self._went_well += 1
-            if self._went_well == _GOOD_CONNECTIONS:
-                self._went_well = 0
+            self._good_connections += 1
+            if self._good_connections == _GOOD_CONNECTIONS:
+                self._good_connections = 0
                 self._quota *= 2
 
     def on_end(self, session: TcpSession, status: str, now: float) -> list[TcpQuery]:
-        """Note that a connection is over, and why; return what it owes, first come first.
+        """Remove a session whose connection has ended with this status; return unanswered queries.
 
-        What the server had to answer next may be what broke it off: a cut, if nothing else was
-        answered since it was sent. (With others before or beside it, fewer are asked the next
-        time, until it stands alone.)
+        The first of them may have made the server close: this counts as a cut if nothing was
+        answered since it was sent. (Otherwise fewer are sent the next time, until it is alone.)
         """
         self.sessions.remove(session)
-        owed = [entry.asking for entry in session.outstanding.values()]
-        if owed and session.heard <= next(iter(session.outstanding.values())).sent:
-            owed[0].cuts += 1
+        unanswered = [entry.asking for entry in session.outstanding.values()]
+        if unanswered and session.heard <= next(iter(session.outstanding.values())).sent:
+            unanswered[0].cuts += 1
         session.outstanding.clear()
         if session.answers:
-            if owed and status != MALFORMED:
-                # Perhaps as many as it answers on one connection (NSD's tcp-query-count).
+            if unanswered and status != MALFORMED:
+                # Perhaps the server's limit per connection (NSD's tcp-query-count).
                 self._quota = session.answers
-                self._went_well = 0
+                self._good_connections = 0
         elif any(other.answers for other in self.sessions):
-            # It takes no more connections than these.
-            self._most = len(self.sessions)
+            # The server accepts no more connections than these.
+            self._max_connections = len(self.sessions)
         elif session.asked or not session.is_open:
             self._strike(status, now)
         else:
-            self._next_try = now + _BACKOFF_S
-        return owed
+            self._retry_at = now + _BACKOFF_S
+        return unanswered
 
     def _strike(self, status: str, now: float) -> None:
         self.strikes += 1
         self.why = status
         self._depth = 1
         pause = _BACKOFF_S * 2 ** (self.strikes - 1)
-        self._next_try = now + (pause if self.strikes < self._tries else _GIVEN_UP_S)
+        self._retry_at = now + (pause if self.strikes < self._tries else _GIVEN_UP_RETRY_S)
 
     def complaint(self) -> str | None:
-        """Return why TCP has just been given up for this server, the first time it has."""
+        """Return why TCP has just been given up for this server, once; None otherwise."""
         if self._complained or self.strikes < self._tries:
             return None
         self._complained = True
@@ -342,5 +340,5 @@ class TcpServer:
 
 
 def is_cut_off(asking: TcpQuery) -> bool:
-    """Tell whether connections broke off too often when this was to be answered next."""
+    """Tell whether connections broke off too often when this was the next to be answered."""
     return asking.cuts > _MAX_CUTS

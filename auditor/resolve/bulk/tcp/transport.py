@@ -1,8 +1,7 @@
-"""TCP (RFC 7766), for what does not fit a datagram.
+"""TCP transport (RFC 7766), for questions with a truncated reply (TC), or response rate limiting.
 
-For questions with a truncated reply, or from a server that limits the rate of its datagrams. They
-go to the server that was asked last, over connections that are kept and shared, and to another one
-if that does not help. The same code reads the replies of either transport.
+Queries go to the server that was asked last, over connections that are kept and shared, and to
+another one if that fails. Replies are decoded by the same code as those over UDP.
 """
 
 from __future__ import annotations
@@ -41,16 +40,16 @@ _log = logging.getLogger("auditor")
 #: Seconds between two checks for late replies and idle connections.
 _TICK_S: Final = 0.05
 
-#: The least time until more tokens are asked for.
-_LEAST_WAIT_S: Final = 0.001
+#: Least seconds before rate tokens are requested again.
+_MIN_WAIT_S: Final = 0.001
 
 
 class TcpTransport:
-    """Asks the questions of queries over TCP. `on_answers` is given the outcomes.
+    """Sends queries over TCP, and calls `on_answers` with the outcomes.
 
-    `grant` is asked before queries are sent: how many may be to a server now, and after how
-    many seconds (0: when something else has happened) to ask again. `connect` opens a
-    connection. `trace`: whether answers say how they were obtained.
+    `grant` is called before sending; it returns how many queries may go to a server now, and
+    the seconds until it should be called again (0: after another event). `connect` opens a
+    connection. `trace`: whether answers carry their provenance.
     """
 
     def __init__(
@@ -72,37 +71,37 @@ class TcpTransport:
         self._trace = trace
         self._open = connect
         self._servers: dict[int, TcpServer] = {}
-        self._found: list[tuple[PendingQuery, Answer]] = []
+        self._outcomes: list[tuple[PendingQuery, Answer]] = []
         self._replies = ReplyDecoder()
         self._ticker: asyncio.TimerHandle | None = None
         self._pause: asyncio.TimerHandle | None = None
 
     def queue_query(self, query: PendingQuery) -> None:
-        """Take a query, to be asked with the next `send_queued`."""
-        self._bring(TcpQuery(query), query.tries[-1].server, asyncio.get_running_loop().time())
+        """Queue a query for the next `send_queued`."""
+        self._enqueue(TcpQuery(query), query.tries[-1].server, asyncio.get_running_loop().time())
 
     def backlog(self) -> int:
-        """Return how many questions have not been sent yet."""
+        """Return how many queries have not been sent yet."""
         return sum(len(server.queue) for server in self._servers.values())
 
     @property
     def in_flight(self) -> int:
-        """How many questions are in flight, all servers together."""
+        """How many queries are in flight, all servers together."""
         return sum([server.in_flight() for server in self._servers.values()])
 
     def send_queued(self, now: float) -> None:
-        """Send what connections and limits allow, and hand over what could not be asked."""
-        if not self._servers and not self._found:
+        """Send queries as connections and limits allow, and deliver outcomes."""
+        if not self._servers and not self._outcomes:
             return  # as nearly always
         servers = list(self._servers.values())
         for server in filter(lambda server: server.queue, servers):
-            self._serve(server, now)
+            self._send_to_server(server, now)
         if self._ticker is None and any(server.queue or server.sessions for server in servers):
-            self._ticker = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
+            self._ticker = asyncio.get_running_loop().call_later(_TICK_S, self._check_sessions)
         self._hand_over()
 
     def close(self) -> None:
-        """Close all connections and drop what is outstanding."""
+        """Close all connections and drop outstanding queries."""
         for timer in (self._ticker, self._pause):
             if timer is not None:
                 timer.cancel()
@@ -114,8 +113,8 @@ class TcpTransport:
 
     # --- Which server
 
-    def _bring(self, asking: TcpQuery, preferred: int, now: float) -> None:
-        """Queue a question for a server; it is over when there is none to help."""
+    def _enqueue(self, asking: TcpQuery, preferred: int, now: float) -> None:
+        """Queue a query for the best server; deliver the best outcome so far if none is left."""
         server = self._choose(asking, preferred, now)
         if server is not None:
             server.queue.append(asking)
@@ -124,24 +123,24 @@ class TcpTransport:
         if answer is None:
             given_up = self._servers.get(preferred)
             why = given_up.why if given_up is not None else UNREACHABLE
-            answer = self._nothing(self._nameservers[preferred], why)
-        self._found.append((asking.query, answer))
+            answer = self._no_reply(self._nameservers[preferred], why)
+        self._outcomes.append((asking.query, answer))
 
-    def _nothing(self, nameserver: NameServer, status: str) -> Answer:
-        """Return what is said of a question when a server says nothing."""
+    def _no_reply(self, nameserver: NameServer, status: str) -> Answer:
+        """Return the answer for a query without a reply."""
         return Answer(status, how=Provenance(nameserver.name, "tcp") if self._trace else None)
 
     def _in_health(self, health: Health) -> list[NameServer]:
         return [nameserver for nameserver in self._nameservers if nameserver.health is health]
 
     def _choose(self, asking: TcpQuery, preferred: int, now: float) -> TcpServer | None:
-        """Return the best server for a question: the preferred one if TCP works there."""
+        """Return the best server for a query (the preferred one if TCP works there), or None."""
         server = self._servers.get(preferred)
         if server is not None and not asking.failed and not server.strikes and server.is_good:
             return server
         if len(asking.failed) >= self._policy.tries:
             return None
-        # Over TCP a suspended one may answer; one that was left out at the start is no choice.
+        # A suspended server may answer over TCP; those left out by the check are never used.
         usable = self._in_health(Health.GOOD) or self._in_health(Health.SUSPENDED)
         servers = [self._server(ns) for ns in usable if ns.number not in asking.failed]
         return min(
@@ -160,20 +159,20 @@ class TcpTransport:
             server = self._servers[nameserver.number] = TcpServer(nameserver, self._policy.tries)
         return server
 
-    def _no_help(self, asking: TcpQuery, server: TcpServer, answer: Answer, now: float) -> None:
-        """Take a failure for one server's word, and see whether another one knows more."""
+    def _on_failure(self, asking: TcpQuery, server: TcpServer, answer: Answer, now: float) -> None:
+        """Note a server's failure, and queue the query for another server."""
         asking.note_answer(server.nameserver.number, answer)
-        self._bring(asking, server.nameserver.number, now)
+        self._enqueue(asking, server.nameserver.number, now)
 
     # --- Sending
 
-    def _serve(self, server: TcpServer, now: float) -> None:
-        """Send as many questions as a server's connections have room for; open one if needed."""
+    def _send_to_server(self, server: TcpServer, now: float) -> None:
+        """Send as many queries as a server's connections have room for; open one if needed."""
         while server.queue:
             if not server.queue[0].is_wanted:
                 server.queue.popleft()
                 continue
-            free = server.talk_with_room()
+            free = server.session_with_room()
             if free is None:
                 if server.may_connect(now):
                     self._connect(server, now)
@@ -181,15 +180,15 @@ class TcpTransport:
             session, room = free
             granted, delay = self._grant(server.nameserver, min(room, len(server.queue)), now)
             if granted:
-                self._put(server, session, granted, now)
+                self._send(server, session, granted, now)
             elif delay and self._pause is None:
                 loop = asyncio.get_running_loop()
-                self._pause = loop.call_later(max(delay, _LEAST_WAIT_S), self._resume)
+                self._pause = loop.call_later(max(delay, _MIN_WAIT_S), self._resume)
             if not granted:
                 return
 
-    def _put(self, server: TcpServer, session: TcpSession, count: int, now: float) -> None:
-        """Send up to `count` questions on a connection, in one piece."""
+    def _send(self, server: TcpServer, session: TcpSession, count: int, now: float) -> None:
+        """Send up to `count` queries on a connection, in one write."""
         packets: list[bytes] = []
         while server.queue and len(packets) < count:
             asking = server.queue.popleft()
@@ -211,7 +210,7 @@ class TcpTransport:
                 on_end=partial(self._on_end, server, session),
             )
         except OSError:
-            self._go_on_without(server, session, UNREACHABLE, now)
+            self._requeue(server, session, UNREACHABLE, now)
 
     def _resume(self) -> None:
         self._pause = None
@@ -226,7 +225,7 @@ class TcpTransport:
         self.send_queued(now)
 
     def _on_data(self, server: TcpServer, session: TcpSession, data: bytes) -> None:
-        """Take what arrived on a connection."""
+        """Handle octets that arrived on a connection."""
         now = asyncio.get_running_loop().time()
         messages = session.receive(data, now)
         replies: list[tuple[Outstanding, bytes]] = []
@@ -238,30 +237,30 @@ class TcpTransport:
         self._count.tcp_accepted += len(replies)
         if replies:
             server.on_answers(len(replies))
-            for (entry, _), answer in zip(replies, self._read(server, replies, now), strict=True):
-                self._take(server, entry, answer, now)
+            for (entry, _), answer in zip(replies, self._decode(server, replies, now), strict=True):
+                self._on_reply(server, entry, answer, now)
         if session.is_spoilt:
-            self._lose(server, session, MALFORMED, now)
+            self._abandon(server, session, MALFORMED, now)
         elif session.is_idle(now):
-            self._retire(server, session)
+            self._close_idle(server, session)
         self.send_queued(now)
 
-    def _take(self, server: TcpServer, entry: Outstanding, answer: Answer, now: float) -> None:
-        """Take the answer to a question, or what a server said instead of one."""
+    def _on_reply(self, server: TcpServer, entry: Outstanding, answer: Answer, now: float) -> None:
+        """Handle the reply to a query: an answer, a refusal of EDNS, or a failure."""
         asking = entry.asking
         if answer.status in SETTLED:
-            self._found.append((asking.query, answer))
+            self._outcomes.append((asking.query, answer))
         elif answer.status in {FORMERR, NOTIMP} and not entry.plain:
-            # As over UDP: it may be from before EDNS (RFC 6891 §7).
+            # As over UDP: the server may not support EDNS (RFC 6891 §7).
             asking.plain = True
             server.queue.appendleft(asking)
         else:
-            self._no_help(asking, server, answer, now)
+            self._on_failure(asking, server, answer, now)
 
-    def _read(
+    def _decode(
         self, server: TcpServer, replies: Sequence[tuple[Outstanding, bytes]], now: float
     ) -> list[Answer]:
-        """Read replies the way that datagrams are read: the common ones at once."""
+        """Decode replies as over UDP: common ones in a batch."""
         exact = [
             data.startswith(entry.wire, HEADER_OCTETS) and not self._trace
             for entry, data in replies
@@ -273,12 +272,12 @@ class TcpTransport:
             )
         )
         return [
-            (next(common) if is_exact else None) or self._read_one(server, entry, data, now)
+            (next(common) if is_exact else None) or self._decode_one(server, entry, data, now)
             for (entry, data), is_exact in zip(replies, exact, strict=True)
         ]
 
-    def _read_one(self, server: TcpServer, entry: Outstanding, data: bytes, now: float) -> Answer:
-        """Read a reply the long way."""
+    def _decode_one(self, server: TcpServer, entry: Outstanding, data: bytes, now: float) -> Answer:
+        """Decode a reply with the general decoder."""
         question = entry.asking.query.question
         how = None
         if self._trace:
@@ -293,58 +292,58 @@ class TcpTransport:
         return interpret(message, question, how)
 
     def _on_end(self, server: TcpServer, session: TcpSession) -> None:
-        """Take the end of a connection that this side did not close."""
+        """Handle a connection that the server closed or refused."""
         now = asyncio.get_running_loop().time()
-        self._lose(server, session, MALFORMED if session.strays else UNREACHABLE, now)
+        self._abandon(server, session, MALFORMED if session.strays else UNREACHABLE, now)
         self.send_queued(now)
 
     def _hand_over(self) -> None:
-        if self._found:
-            outcomes, self._found = self._found, []
+        if self._outcomes:
+            outcomes, self._outcomes = self._outcomes, []
             self._on_answers(outcomes)
 
-    # --- What is late, and what is over
+    # --- Timeouts, and connections that end
 
-    def _tick(self) -> None:
-        """Look after what is late."""
+    def _check_sessions(self) -> None:
+        """Check timeouts of queries and connections."""
         self._ticker = None
         now = asyncio.get_running_loop().time()
         for server in list(self._servers.values()):
             for session in server.sessions.copy():
-                self._look_at(server, session, now)
+                self._check_session(server, session, now)
         self.send_queued(now)
 
-    def _look_at(self, server: TcpServer, session: TcpSession, now: float) -> None:
+    def _check_session(self, server: TcpServer, session: TcpSession, now: float) -> None:
         timeout = self._policy.timeout
         if not session.is_open:
             if now - session.heard >= timeout:
-                self._lose(server, session, TIMEOUT, now)
+                self._abandon(server, session, TIMEOUT, now)
             return
         if session.is_idle(now):
-            self._retire(server, session)
+            self._close_idle(server, session)
             return
         overdue = list(session.overdue(timeout, now))
         serves = any(other.answers for other in server.sessions)
         if overdue and serves and session.is_stalled(timeout, now):
-            # The server has let it in and does not serve it, or has stopped halfway.
-            self._lose(server, session, TIMEOUT, now)
+            # The server accepted the connection but does not serve it, or has stopped midway.
+            self._abandon(server, session, TIMEOUT, now)
             return
         late = [
-            (place, entry, waited)
-            for place, entry, waited in overdue
-            if waited >= self._patience(entry.asking, server, now)
+            (query_id, entry, waited)
+            for query_id, entry, waited in overdue
+            if waited >= self._timeout_of(entry.asking, server, now)
         ]
-        for place, entry, waited in late:
-            session.forget_query(place)
+        for query_id, entry, waited in late:
+            session.forget_query(query_id)
             entry.asking.spent += waited
-            self._no_help(entry.asking, server, self._nothing(server.nameserver, TIMEOUT), now)
+            self._on_failure(entry.asking, server, self._no_reply(server.nameserver, TIMEOUT), now)
         if late and now - session.heard >= late[0][2]:  # the server may be gone
-            self._lose(server, session, TIMEOUT, now)
+            self._abandon(server, session, TIMEOUT, now)
 
-    def _patience(self, asking: TcpQuery, server: TcpServer, now: float) -> float:
-        """Return the seconds that a server is given for one question.
+    def _timeout_of(self, asking: TcpQuery, server: TcpServer, now: float) -> float:
+        """Return the seconds that a server has for one query.
 
-        Where there is another server to ask one `timeout`; for the last one all that is left.
+        One `timeout` if there is another server to ask; all that is left for the last one.
         """
         timeout, tries = self._policy.timeout, self._policy.tries
         known = asking.failed | {server.nameserver.number}
@@ -354,22 +353,20 @@ class TcpTransport:
         )
         return timeout if others else max(tries * timeout - asking.spent, timeout)
 
-    def _retire(self, server: TcpServer, session: TcpSession) -> None:
+    def _close_idle(self, server: TcpServer, session: TcpSession) -> None:
         server.retire(session)
         session.connection.close_connection()
 
-    def _lose(self, server: TcpServer, session: TcpSession, status: str, now: float) -> None:
+    def _abandon(self, server: TcpServer, session: TcpSession, status: str, now: float) -> None:
         session.connection.close_connection()
-        self._go_on_without(server, session, status, now)
+        self._requeue(server, session, status, now)
 
-    def _go_on_without(
-        self, server: TcpServer, session: TcpSession, status: str, now: float
-    ) -> None:
-        """Ask again what a connection owes that is over."""
-        owed = server.on_end(session, status, now)
-        for asking in reversed(owed):
+    def _requeue(self, server: TcpServer, session: TcpSession, status: str, now: float) -> None:
+        """Requeue the unanswered queries of a connection that has ended."""
+        unanswered = server.on_end(session, status, now)
+        for asking in reversed(unanswered):
             if is_cut_off(asking):
-                self._no_help(asking, server, self._nothing(server.nameserver, status), now)
+                self._on_failure(asking, server, self._no_reply(server.nameserver, status), now)
             else:
                 server.queue.appendleft(asking)
         complaint = server.complaint()
@@ -382,16 +379,16 @@ class TcpTransport:
                 extra={"event": "server_no_tcp", "fields": {"server": name, "why": complaint}},
             )
         if server.strikes:
-            self._leave(server, status, now)
+            self._move_queue(server, status, now)
 
-    def _leave(self, server: TcpServer, status: str, now: float) -> None:
-        """Let what waits for a server without TCP go to others; all of it, if TCP is given up."""
+    def _move_queue(self, server: TcpServer, status: str, now: float) -> None:
+        """Move the queue of a server without TCP to others; all of it, if TCP is given up."""
         given_up = server.strikes >= self._policy.tries
         waiting = server.queue.copy()
         server.queue.clear()
         for asking in waiting:
             other = None if given_up else self._choose(asking, server.nameserver.number, now)
             if given_up:
-                self._no_help(asking, server, self._nothing(server.nameserver, status), now)
+                self._on_failure(asking, server, self._no_reply(server.nameserver, status), now)
             else:
                 (other or server).queue.append(asking)

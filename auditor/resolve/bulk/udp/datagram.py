@@ -1,8 +1,8 @@
-"""Datagrams in batches: what a socket of the bulk engine does, and the portable one.
+"""UDP sockets that send and receive in batches: the protocol, and the portable implementation.
 
-There are two kinds, which behave the same and are tested by the same tests: `LoopDatagrams`
-works everywhere, `BatchDatagrams` (in `mmsg`) needs Linux. No event loop in here: the owner of
-the socket waits for it to be readable, and sends again later what the kernel did not take.
+`LoopDatagrams` works everywhere, `BatchDatagrams` (in `mmsg`) needs Linux; both pass the same
+tests. No event loop in here: the owner of the socket waits for it to be readable, and sends
+packets again that the kernel did not accept.
 """
 
 from __future__ import annotations
@@ -29,35 +29,34 @@ __all__ = [
     "packed",
 ]
 
-#: Datagrams in one system call at most.
+#: Most datagrams in one system call.
 BATCH: Final = 256
 
-#: Octets of one datagram that are kept: above what any reply to EDNS 1232 has. A longer one
-#: arrives cut to this length, and may be longer still whenever it has it.
+#: Octets kept of one datagram: more than any reply to EDNS 1232 has. A datagram of this length
+#: may have been cut.
 SLOT_OCTETS: Final = 2048
 
-#: A burst of replies must fit while Python is elsewhere; the kernel gives what it may.
+#: Room for a burst of replies while Python is busy; the kernel may grant less.
 _RECEIVE_BUFFER_OCTETS: Final = 4 << 20
 
-#: The kernel has no room now: the same packet may be sent later.
+#: Errors of a full send buffer: the same packet may be sent later.
 NO_ROOM_ERRORS: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM})
 
-#: What ICMP said about earlier packets. The kernel reports it once, on whatever call comes
-#: next, and that call then did nothing.
+#: ICMP errors of earlier packets. The kernel reports each once, on the next call, which then has
+#: no effect.
 ICMP_ERRORS: Final = frozenset(
     {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 )
 
-#: What a packet filter on this machine makes of a packet.
+#: Errors of a packet dropped by the packet filter of this machine.
 _FILTER_ERRORS: Final = frozenset({errno.EPERM, errno.EACCES})
 
 
 class Sent(NamedTuple):
-    """What became of a batch: the first `taken` packets were taken by the kernel.
+    """The result of sending a batch: the kernel accepted the first `taken` packets.
 
-    `error`: 0; an errno of "no room now" (EAGAIN, ENOBUFS); one of the network that did not
-    go away (ENETUNREACH); or one that concerns the packet at `taken` itself (EMSGSIZE,
-    EPERM), which sending again would only repeat.
+    `error`: 0; the errno of a full buffer (EAGAIN, ENOBUFS); of a network error that persists
+    (ENETUNREACH); or of the packet at `taken` itself (EMSGSIZE, EPERM), which is permanent.
     """
 
     taken: int
@@ -65,22 +64,22 @@ class Sent(NamedTuple):
 
     @property
     def later(self) -> bool:
-        """The kernel had no room: send the rest when there is some."""
+        """Whether the send buffer was full: send the rest later."""
         return self.error in NO_ROOM_ERRORS
 
     @property
     def reported(self) -> bool:
-        """The network says that the server cannot be reached: true of every packet to it."""
+        """Whether the network reports the server as unreachable, for any packet to it."""
         return self.error in ICMP_ERRORS
 
     @property
     def refused(self) -> bool:
-        """The packet at `taken` cannot be sent; those behind it were not tried."""
+        """Whether the packet at `taken` cannot be sent; later ones were not tried."""
         return self.error != 0 and not self.later and not self.reported
 
     @property
     def unreachable(self) -> bool:
-        """ICMP, or this machine's packet filter, reports that there is no server."""
+        """Whether ICMP or this machine's packet filter makes the server unreachable."""
         return self.reported or self.error in _FILTER_ERRORS
 
 
@@ -88,23 +87,23 @@ class Datagrams(Protocol):
     """A connected, non-blocking UDP socket."""
 
     sock: socket.socket
-    #: Errors that the network reported of packets sent before (ECONNREFUSED after ICMP),
-    #: however they came to light; whoever looks sets it to 0.
+    #: Number of ICMP errors about earlier packets (ECONNREFUSED), found while sending or
+    #: receiving; the reader resets it to 0.
     reported: int
 
     def send_packets(self, data: bytes, sizes: Sequence[int]) -> Sent:
-        """Send up to `BATCH` packets in order; stop at the first that is not taken.
+        """Send up to `BATCH` packets in order; stop at the first that the kernel rejects.
 
-        `data` holds them one after the other, of these sizes: see `packed`. An error about
-        earlier packets does not count as one: the packet is tried again.
+        `data`: the packets joined, `sizes`: octets of each, see `packed`. After an error about
+        earlier packets the packet is tried again.
         """
         ...
 
     def receive(self) -> list[bytes]:
-        """Return what has arrived, up to `BATCH` packets; none if nothing has.
+        """Return the packets that have arrived, up to `BATCH`.
 
-        Fewer than `BATCH` means that there was no more, or an error that is then in
-        `reported`. A datagram without octets is a packet like any other.
+        Fewer than `BATCH` means that there were no more, or an error counted in `reported`. An
+        empty datagram is a packet, too.
         """
         ...
 
@@ -131,7 +130,7 @@ def open_socket(address: str, port: int) -> socket.socket:
 
 
 def packed(packets: Sequence[bytes]) -> tuple[bytes, list[int]]:
-    """Return packets as `Datagrams.send_packets` takes them: joined, and their sizes."""
+    """Return the arguments of `Datagrams.send_packets`: the packets joined, and their sizes."""
     return b"".join(packets), list(map(len, packets))
 
 

@@ -1,9 +1,9 @@
-"""Many packets a system call: `sendmmsg` and `recvmmsg` through cffi, in ABI mode (Linux).
+"""UDP sockets with many packets a system call: `sendmmsg` and `recvmmsg` through cffi (Linux).
 
-Nothing is compiled: libc is opened as the process has it. Neighbours in a batch that are of
-one length leave as a single large packet, which the kernel cuts to that length at the far end
-of its network stack (UDP_SEGMENT, Linux 4.18): the way through the stack is most of what a
-packet costs. Queries for the names of one zone are of a few lengths only.
+ABI mode: nothing is compiled, libc is opened as the process has it. Consecutive packets of one
+length are sent as one large packet, which the kernel segments at the far end of its network
+stack (UDP generic segmentation offload, UDP_SEGMENT, Linux 4.18), since the stack is most of the
+cost of a packet. Queries for the names of one zone have few different lengths.
 """
 
 from __future__ import annotations
@@ -37,34 +37,33 @@ _WORD_TYPECODE: Final = "L"  #: an unsigned machine word as `array` calls it
 _INT_OCTETS: Final = 4  #: octets of C's int
 _SHORT_OCTETS: Final = 2
 
-#: From <linux/udp.h>: the option, also as control data, and the pieces that all of Linux takes.
+#: From <linux/udp.h>: the option, also in control data, and the segments that all kernels accept.
 _UDP_SEGMENT: Final = 103
 _MAX_SEGMENTS: Final = 64
 
-#: What is said of a packet that cannot be cut here at all: by an old kernel, or by a network
-#: device that leaves checksums to others.
+#: Errors where segmentation is not supported: by an old kernel, or by a network device without
+#: checksum offload.
 _UNABLE_ERRORS: Final = frozenset({errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
 
-_DONT_WAIT: Final = getattr(socket, "MSG_DONTWAIT", 0)
+_MSG_DONTWAIT: Final = getattr(socket, "MSG_DONTWAIT", 0)
 _SLOT_STARTS: Final = range(0, BATCH * SLOT_OCTETS, SLOT_OCTETS)
 
 
 class _Libc:
     """libc's two calls and the buffers for one batch each way, shared by a thread's sockets.
 
-    Sharing is safe: a batch is copied in and out between two points where nothing else of
-    this thread runs, and a socket is used by one thread. The kernel's structures are read
-    and written as arrays of integers, a whole batch at a time: touching each of them
-    through cffi costs more than the packet does.
+    Sharing is safe: a batch is copied in and out without a switch to other code of the thread,
+    and a socket is used by one thread. The kernel's structures are read and written as arrays of
+    integers, a whole batch at a time: accessing each through cffi would cost more than the packet.
     """
 
     def __init__(self) -> None:
-        # For this engine alone, and only where cffi is.
+        # Imported only for this engine, where cffi is installed.
         from auditor.resolve.bulk.udp._mmsg_ffi import ffi  # noqa: PLC0415 - see above
 
         lib: Any = ffi.dlopen(None)
         self.ffi: Any = ffi
-        # A libc without the calls fails here, at the look-up, and not at the first packet.
+        # A libc without the calls raises here, not at the first packet.
         self.sendmmsg: Any = lib.sendmmsg
         self.recvmmsg: Any = lib.recvmmsg
         # iov_base, iov_len, iov_base, iov_len, ...: pointer and size_t are both one word.
@@ -74,17 +73,17 @@ class _Libc:
         self.out_view = ffi.buffer(self.out_buffer)
         self._vectors = ffi.from_buffer("struct iovec[]", self.out_words)
         self.out = self._messages(self._vectors)
-        self.out_cut = self._messages(self._vectors)
+        self.out_segmented = self._messages(self._vectors)
         self._segments = ffi.new("struct segment[]", BATCH)
         for index in range(BATCH):
-            segment, header = self._segments[index], self.out_cut[index].msg_hdr
+            segment, header = self._segments[index], self.out_segmented[index].msg_hdr
             segment.cmsg_len = ffi.offsetof("struct segment", "size") + _SHORT_OCTETS
             segment.cmsg_level, segment.cmsg_type = socket.IPPROTO_UDP, _UDP_SEGMENT
             header.msg_control = self._segments + index
             header.msg_controllen = ffi.sizeof("struct segment")
         step = ffi.sizeof("struct segment") // _SHORT_OCTETS
         first = ffi.offsetof("struct segment", "size") // _SHORT_OCTETS
-        self.cuts = memoryview(ffi.buffer(self._segments)).cast("H")[first::step]
+        self.segment_sizes = memoryview(ffi.buffer(self._segments)).cast("H")[first::step]
         self.in_buffer = ffi.new("char[]", BATCH * SLOT_OCTETS)
         self.in_view = ffi.buffer(self.in_buffer)
         self.in_vectors = ffi.new("struct iovec[]", BATCH)
@@ -108,7 +107,7 @@ _thread: Final = threading.local()
 
 
 def _load_libc() -> _Libc:
-    """Return this thread's. Raises what says that the system has no such calls."""
+    """Return this thread's `_Libc`. Raises if the system lacks cffi or the calls."""
     libc: _Libc | None = getattr(_thread, "libc", None)
     if libc is None:
         libc = _thread.libc = _Libc()
@@ -116,14 +115,14 @@ def _load_libc() -> _Libc:
 
 
 class BatchDatagrams:
-    """A batch of packets in one system call; those of one length as one packet to be cut."""
+    """Sends a batch of packets in one system call, those of one length as segments of one."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.reported = 0
         self._handle = sock.fileno()
         self._libc = _load_libc()
-        self._cuts = _can_cut(sock)
+        self._segments_supported = _supports_segments(sock)
 
     def send_packets(self, data: bytes, sizes: Sequence[int]) -> Sent:
         """See `Datagrams`."""
@@ -134,41 +133,41 @@ class BatchDatagrams:
             data = data[: sum(sizes)]
         if len(data) > BATCH * SLOT_OCTETS:
             return LoopDatagrams(self.sock).send_packets(data, sizes)
-        # One after the other, so that one copy takes the whole batch.
+        # The packets are contiguous: one copy for the whole batch.
         self._libc.out_view[0 : len(data)] = data
-        if not self._cuts or max(sizes) > SLOT_OCTETS:
-            return self._send(sizes)
-        return self._send_cut(sizes)
+        if not self._segments_supported or max(sizes) > SLOT_OCTETS:
+            return self._send_singly(sizes)
+        return self._send_segmented(sizes)
 
-    def _send_cut(self, sizes: Sequence[int]) -> Sent:
-        """Send what lies in the buffer, neighbours of one length together."""
+    def _send_segmented(self, sizes: Sequence[int]) -> Sent:
+        """Send the packets in the buffer, consecutive ones of one length as segments."""
         runs: list[int] = []
         lengths: list[int] = []
         for size, same in groupby(sizes):
             count = len(list(same))
-            # What has no octets leaves nothing to cut.
+            # Empty packets cannot be segments.
             most = _MAX_SEGMENTS if size else 1
             for start in range(0, count, most):
                 runs.append(min(count - start, most))
                 lengths.append(size)
         libc = self._libc
-        libc.cuts[: len(runs)] = array("H", lengths)
-        done, error = self._call(libc.out_cut, list(map(mul, lengths, runs)))
+        libc.segment_sizes[: len(runs)] = array("H", lengths)
+        done, error = self._sendmmsg(libc.out_segmented, list(map(mul, lengths, runs)))
         taken = sum(runs[:done])
         if not error or error in NO_ROOM_ERRORS or error in ICMP_ERRORS:
             return Sent(taken, error)
         if error in _UNABLE_ERRORS and runs[done] > 1:
-            self._cuts = False
-        # Which of them it is about shows when they are sent one by one.
-        sent = self._send(sizes[taken:], sum(sizes[:taken]))
+            self._segments_supported = False
+        # Send singly to find the packet that caused the error.
+        sent = self._send_singly(sizes[taken:], sum(sizes[:taken]))
         return sent._replace(taken=taken + sent.taken)
 
-    def _send(self, sizes: Sequence[int], start: int = 0) -> Sent:
-        """Send what lies in the buffer from `start`, packet by packet."""
-        return Sent(*self._call(self._libc.out, sizes, start))
+    def _send_singly(self, sizes: Sequence[int], start: int = 0) -> Sent:
+        """Send the packets in the buffer from octet `start` on, unsegmented."""
+        return Sent(*self._sendmmsg(self._libc.out, sizes, start))
 
-    def _call(self, messages: Any, sizes: Sequence[int], start: int = 0) -> tuple[int, int]:
-        """Have the kernel take messages of these sizes; return how many it took, and an errno."""
+    def _sendmmsg(self, messages: Any, sizes: Sequence[int], start: int = 0) -> tuple[int, int]:
+        """Call sendmmsg for messages of these sizes; return how many were accepted, and errno."""
         libc = self._libc
         count = len(sizes)
         starts = array(_WORD_TYPECODE, accumulate(sizes, initial=libc.out_base + start))
@@ -181,8 +180,8 @@ class BatchDatagrams:
                 self._handle, messages + done if done else messages, count - done, 0
             )
             if sent > 0:
-                # A call that took some says nothing of what stopped it. If the next call
-                # goes on there, it was about earlier packets (or room was made just then).
+                # A partial send reports no error. If the next call succeeds, the error was about
+                # earlier packets (or room was made just then).
                 self.reported += failed == done
                 done += sent
                 failed = done
@@ -199,9 +198,9 @@ class BatchDatagrams:
         """See `Datagrams`."""
         libc = self._libc
         arrived = libc.arrived
-        got = libc.recvmmsg(self._handle, arrived, BATCH, _DONT_WAIT, libc.ffi.NULL)
+        got = libc.recvmmsg(self._handle, arrived, BATCH, _MSG_DONTWAIT, libc.ffi.NULL)
         while got < 0 and libc.ffi.errno == errno.EINTR:
-            got = libc.recvmmsg(self._handle, arrived, BATCH, _DONT_WAIT, libc.ffi.NULL)
+            got = libc.recvmmsg(self._handle, arrived, BATCH, _MSG_DONTWAIT, libc.ffi.NULL)
         if got < 0:
             self.reported += libc.ffi.errno in ICMP_ERRORS
             return []
@@ -216,8 +215,8 @@ class BatchDatagrams:
         self.sock.close()
 
 
-def _can_cut(sock: socket.socket) -> bool:
-    """Tell whether the kernel knows UDP_SEGMENT; 0 is what the option is anyway."""
+def _supports_segments(sock: socket.socket) -> bool:
+    """Tell whether the kernel supports UDP_SEGMENT, by setting its default 0."""
     try:
         sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
     except OSError:
@@ -226,7 +225,7 @@ def _can_cut(sock: socket.socket) -> bool:
 
 
 def open_datagrams(address: str, port: int) -> Datagrams:
-    """Return a socket connected to a server, batched where the system can. Raises OSError."""
+    """Return a socket connected to a server, batched where supported. Raises OSError."""
     sock = open_socket(address, port)
     make: Callable[[socket.socket], Datagrams] = LoopDatagrams
     if sys.platform == "linux":
@@ -234,6 +233,6 @@ def open_datagrams(address: str, port: int) -> Datagrams:
             _load_libc()
             make = BatchDatagrams
         except (ImportError, OSError, AttributeError):
-            # A libc without the calls: the loop does the same, slower.
+            # Without cffi or the calls: the portable loop, slower.
             make = LoopDatagrams
     return make(sock)
