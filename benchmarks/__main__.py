@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PARTS: Final = {
-    "a": "CPU and wall time per PTR lookup, beside the peers, on every server",
-    "b": "the same through Unbound, cold and warm",
-    "c": "the whole scan beside massdns making the same lookups",
+    "a": "CPU and wall time per PTR lookup, compared with the peers, on every server",
+    "b": "PTR lookups through Unbound, cold and warm",
+    "c": "the whole scan compared with massdns making the same lookups",
     "d": "delay and loss",
     "e": "targets that are slow or silent",
     "f": "memory and time by the number of targets",
     "g": "resolvers at their limits",
     "direct": "a block through a cold recursor, and from its zones' own servers",
-    "transfer": "a reverse zone by AXFR, beside dnspython's",
-    "work": "the work that users have, beside what is wanted",
+    "transfer": "a reverse zone by AXFR, compared with dnspython",
+    "work": "users' workloads, measured against goals",
     "start": "starting up, and checking one address",
 }
 _RUNS: Final = 5
@@ -38,7 +38,7 @@ _RUNS: Final = 5
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="auditor beside its peers, against the same servers on loopback.",
+        description="auditor compared with its peers, against the same servers on loopback.",
         epilog="\n".join(f"{name:>5}  {about}" for name, about in _PARTS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,22 +47,21 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer names")
     parser.add_argument("--huge", action="store_true", help="also 16,777,216 targets in (f)")
     parser.add_argument(
-        "--profile", action="store_true", help="where the time goes, in (a) and (c)"
+        "--profile", action="store_true", help="profiles of the time, in (a) and (c)"
     )
     parser.add_argument(
         "--row",
         action="append",
         default=[],
         metavar="TEXT",
-        help="only rows of (g), and servers of (direct), whose names have TEXT in them; again for"
-        " more",
+        help="only rows of (g), and servers of (direct), whose names contain TEXT; repeatable",
     )
     parser.add_argument("--write", action="store_true", help=f"write {NAME}")
     parser.add_argument(
         "--peers",
         default=sys.executable,
         metavar="PYTHON",
-        help="the Python that has blastdns and presolv (default: this one)",
+        help="the Python with blastdns and presolv (default: this one)",
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.part) - set(_PARTS):
@@ -77,7 +76,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _head(part: str, options: Options) -> str:
-    """Return how a section begins: what it is about, and what printed it."""
+    """Return the head of a section: its subject, and the command that printed it."""
     shown = ", ".join(f"{name} {version}" for name, version in versions(options.peers).items())
     command = " ".join(["python -m benchmarks", *_shown_arguments()])
     return f"""{heading(part)}: {_PARTS[part]}
@@ -89,7 +88,7 @@ Printed by `{command}` on {machine()}, {datetime.now(UTC):%d %B %Y}.
 
 
 def _shown_arguments() -> list[str]:
-    """Return the command line without the path of an interpreter, which is nobody's business."""
+    """Return the command line without the path of an interpreter, which is private."""
     given = sys.argv[1:]
     hidden = {place + 1 for place, text in enumerate(given) if text == "--peers"}
     return ["PYTHON" if place in hidden else text for place, text in enumerate(given)]

@@ -1,4 +1,4 @@
-"""Sections as RESULTS.md has them: like tables as one, versions last, profiles left out."""
+"""Condenses sections for RESULTS.md: merges similar tables, puts versions last, moves profiles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GOAL: Final = "goal"
 
 @dataclass
 class _Part:
-    """What stands below one heading: its texts, and its tables as rows of cells."""
+    """The content below one heading: its texts, and its tables as rows of cells."""
 
     title: str
     texts: list[str] = field(default_factory=list)
@@ -23,7 +23,7 @@ class _Part:
 
 
 def condensed(section: str) -> tuple[str, str]:
-    """Return a section in short, and its profiles as a section of their own ("" for none)."""
+    """Return a condensed section, and its profiles as a section of their own ("" for none)."""
     head, *rest = re.split(r"^(?=## )", section, flags=re.MULTILINE)
     title, *notes = _paragraphs(head)
     profiles = [each.strip() for each in rest if _PROFILE in each.partition("\n")[0]]
@@ -51,7 +51,7 @@ def _part(text: str) -> _Part:
 
 
 def _merged(parts: list[_Part]) -> list[str]:
-    """Return the texts of all parts once, then tables that are alike as one, goals last."""
+    """Return the texts of all parts once, then similar tables merged, goals last."""
     places = _places([part.title for part in parts])
     texts: dict[str, list[str]] = {}
     tables: dict[tuple[str, ...], list[list[str]]] = {}
@@ -77,7 +77,7 @@ def _merged(parts: list[_Part]) -> list[str]:
 
 
 def _places(titles: list[str]) -> list[str]:
-    """Return what tells titles apart, "" for a single one."""
+    """Return the differing parts of titles, "" for a single one."""
     if len(titles) == 1:
         return [""]
     shared = 0
@@ -88,7 +88,7 @@ def _places(titles: list[str]) -> list[str]:
 
 
 def _goals(goals: dict[str, dict[str, str]], places: list[str]) -> str:
-    """Return a row for each goal, and what was measured: a column for each place, or one."""
+    """Return a row for each goal with its measurements: a column for each place, or one."""
     if any(len(each) > 1 for each in goals.values()):
         rows = [["goal", *places], ["---", *("--:" for _ in places)]]
         rows += [[goal, *(each.get(at, "") for at in places)] for goal, each in goals.items()]
@@ -99,7 +99,7 @@ def _goals(goals: dict[str, dict[str, str]], places: list[str]) -> str:
 
 
 def _markdown(rows: list[list[str]]) -> str:
-    """Return a table whose second row says how columns are aligned."""
+    """Return a table whose second row has the alignment of the columns."""
     _, rule, *_ = rows
     others = [row for row in rows if row is not rule]
     widths = [max(map(len, column)) for column in zip_longest(*others, fillvalue="")]

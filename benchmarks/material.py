@@ -1,8 +1,8 @@
-"""What is asked: hosts, their zones, and lists of names.
+"""Material of the benchmarks: hosts, their zones, and lists of names.
 
 Every address of 20.0.0.0/8 has a host whose name is letters only, two to every four bits of
 the address, so that no finding fires: 20.30.1.2 is `sobacobaduba.isp.net`. The range is
-global and never leaves loopback.
+global; no packet for it leaves loopback.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def reverse_names() -> Iterator[str]:
 
 
 def write_zones(folder: Path, *, txt: str | None = None, server: str = "20.30.0.1") -> Path:
-    """Write the zones of `BLOCK`: PTR and A for every address, and this TXT if there is one.
+    """Write the zones of `BLOCK`: PTR and A for every address, and the TXT record `txt` if given.
 
     `server`: the address of their name server.
     """

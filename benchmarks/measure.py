@@ -1,7 +1,7 @@
-"""Run a child, and read what it used: CPU (user and system), wall time, peak memory.
+"""Run a child process, and read its CPU (user and system), wall time and peak memory.
 
-The figures are the kernel's own for that process and its threads (wait4), so nothing of the
-servers, the proxy or the benchmark itself is in them.
+The figures are the kernel's for that process and its threads (wait4), without the servers, the
+proxy and the benchmark itself.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 
 _START_SECONDS: Final = 20
 
-#: A program that is installed has its modules compiled once, and not anew in every run.
+#: Modules are compiled once, as those of an installed program are, and not in every run.
 _ENVIRONMENT: Final = {
     name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
 }
 
 
 class BenchError(Exception):
-    """A program that was measured failed, or did not come to an end."""
+    """A measured program failed, or did not end in time."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one child used, and how many of its questions it got answered.
+    """Resource usage of one child, and how many of its questions were answered.
 
-    `cpu`, `wall`: seconds of the whole process; `work_cpu`, `work_wall`: those without its
-    start, where it says so itself, else the same; `peak`: bytes of memory.
+    `cpu`, `wall`: seconds of the whole process; `work_cpu`, `work_wall`: without its start, if
+    it reports them, else the same; `peak`: bytes of memory.
     """
 
     cpu: float
@@ -118,14 +118,14 @@ def run(command: Sequence[str], *, limit: float = 600.0, codes: Sequence[int] = 
 def _last_line(file: IO[bytes]) -> str:
     file.seek(0)
     lines = file.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:300] if lines else "said nothing"
+    return lines[-1][:300] if lines else "no message"
 
 
 class Helper:
     """A process of the benchmark's own beside the servers: the proxy, the responder.
 
-    It prints one JSON line when it listens (with its `port`), and another when it is told
-    to end: what it saw.
+    It prints one JSON line when it listens (with its `port`), and another with its counts when it
+    is ended.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -140,7 +140,7 @@ class Helper:
         return values
 
     def stop(self) -> dict[str, Any]:
-        """End it and return what it saw."""
+        """End it and return its counts."""
         self._process.terminate()
         seen = self._line()
         self._process.wait(_START_SECONDS)
@@ -149,7 +149,7 @@ class Helper:
 
 @contextmanager
 def helper(module: str, *arguments: str) -> Iterator[Helper]:
-    """Run `benchmarks.<module>` as a helper process; it is gone when the context is left."""
+    """Run `benchmarks.<module>` as a helper process, which ends with the context."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:

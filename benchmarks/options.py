@@ -1,4 +1,4 @@
-"""What a run of the benchmarks was asked for."""
+"""Options of a run of the benchmarks."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Options"]
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says.
+    """Options from the command line.
 
     `runs`: rounds; `quick`: fewer and smaller; `huge`: also 16,777,216 targets in (f);
-    `profile`: where the time of the scan goes; `peers`: a Python that has blastdns and presolv;
-    `rows`: parts of the names of those wanted, all without any; `folder`: for zones, lists and
-    results, gone afterwards.
+    `profile`: profile the scan; `peers`: a Python with blastdns and presolv; `rows`: parts of
+    the names of the selected rows, all without any; `folder`: for zones, lists and results,
+    removed afterwards.
     """
 
     runs: int
@@ -36,5 +36,5 @@ class Options:
         return not self.rows or any(part.lower() in row.lower() for part in self.rows)
 
     def say(self, text: str) -> None:
-        """Tell the person who waits."""
+        """Print progress."""
         print(text, file=sys.stderr, flush=True)

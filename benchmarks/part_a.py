@@ -32,11 +32,11 @@ _ABOUT: Final = """\
 PTR lookups of {block} by name, from a file. CPU is user and system time of the client process
 per question asked, after its imports (for massdns and dnsperf: all of it); "with start" is
 the whole process. Slow clients ask fewer names, and are shown per lookup. massdns runs in one
-process with JSON output: once with the number of lookups at a time with which it does best,
-once as it comes (`-s {default}`). dnsperf decodes nothing and shows what the server can do.
+process with JSON output: once with its best number of concurrent lookups, once with its default
+(`-s {default}`). dnsperf decodes nothing and shows the capacity of the server.
 """
 
-#: Clients with how many of the /16's names they ask: all, or fewer where that takes long.
+#: Clients with the number of names of the /16 that they ask: all, or fewer for slow clients.
 _CLIENTS: Final = {
     "auditor bulk": None,
     "massdns": None,
@@ -129,14 +129,13 @@ def _table(title: str, about: str, samples: Samples, left_out: list[str]) -> Tab
 
 
 def _profile(options: Options, place: Place, names: Path, kind: str) -> Table:
-    """Say in which files the bulk engine's time goes."""
+    """Return the bulk engine's time by source file."""
     path = options.folder / "a.profile"
     client("auditor bulk", place, names, "PTR", profile=path)
     title = f"(a) Where the bulk engine's time goes, {TITLES[kind]}"
     table = Table(title, ["file", "share of time", "calls"])
     table.about = (
-        "By cProfile, own time, imports and waits included; it makes calls look dearer than"
-        " they are."
+        "By cProfile, own time, imports and waits included; it exaggerates the cost of calls."
     )
     for name, share, calls in shares(path):
         table.add(f"`{name}`", percent(share), count(calls))

@@ -1,8 +1,8 @@
-"""(b) The same through Unbound: cold, and with everything in its cache.
+"""(b) The lookups of (a) through Unbound: cold, and with everything in its cache.
 
-In front of Knot DNS, and of NSD, whose rate limit meets Unbound as it meets anyone: to find a
-zone's servers Unbound asks for names between (RFC 9156), which are NODATA, and of those NSD
-answers 200 a second.
+Unbound is in front of Knot DNS, and of NSD, whose rate limit applies to Unbound, too: with QNAME
+minimisation (RFC 9156) Unbound asks for the names in between, which are NODATA, and NSD answers 200
+of these a second.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ __all__ = ["run"]
 _UPSTREAMS: Final = ("knot", "nsd")
 _CLIENTS: Final = ("auditor bulk", "massdns", "auditor cares", "dnsperf")
 
-#: Unbound keeps 4 MiB of answers as Debian ships it: no /16 fits, this many names do.
+#: Unbound on Debian caches 4 MiB of answers by default: a /16 does not fit, this many names do.
 _WARM: Final = 8_192
 _COLD: Final = 65_536
 _COLD_CARES: Final = 16_384
 
 _ABOUT: Final = {
     "cold": "Unbound is started anew for every run, so each name is fetched from {upstream}."
-    " Whatever Unbound answers SERVFAIL counts as unanswered: dnsperf shows how much that is.",
-    "warm": "Each name was asked before; {names} names, which fit the 4 MiB that Unbound keeps"
-    " as it comes.",
+    " A SERVFAIL of Unbound counts as unanswered: dnsperf shows how many there are.",
+    "warm": "Each name was asked before; {names} names, which fit the 4 MiB of Unbound's cache"
+    " by default.",
 }
 _MASSDNS_SHARE: Final = 0.8
 
 
 class _Case(NamedTuple):
-    """What Unbound asks, whether it has to, about which names; and massdns's window."""
+    """The server behind Unbound, a cold or warm cache, the names; and massdns's window."""
 
     upstream: str
     temper: str
@@ -96,7 +96,7 @@ def _measure(options: Options, unbound: Server, clients: list[str], case: _Case)
 
 
 def _warm(place: Place, names: Path) -> None:
-    """Ask for everything once, with what is at hand."""
+    """Ask for everything once, with an available client."""
     if missing("dnsperf", place.peers):
         client("auditor bulk", place, names, "PTR")
     else:

@@ -1,4 +1,4 @@
-"""(c) The whole scan of a /16 beside massdns making the same lookups, and nothing else."""
+"""(c) The whole scan of a /16, compared with massdns making only the same lookups."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JSON to files, whole processes too. SPF: {spf}."""
 
 
 class _Variant(NamedTuple):
-    """A server, what its hosts publish, and massdns's window if not the one that does best."""
+    """A server, the SPF records of its hosts, and massdns's window if not the best one."""
 
     server: str
     spf: str
@@ -42,10 +42,10 @@ _VARIANTS: Final = (
     _Variant("knot", "no host publishes any, so TXT is NODATA", None),
     _Variant(
         "nsd",
-        "no host publishes any, so TXT is NODATA, which NSD as it comes answers 200 times a"
+        "no host publishes any, so TXT is NODATA, which NSD by default answers 200 times a"
         " second and drops or truncates beyond (RRL)",
         None,
-        # What is dropped waits half a second in the window: it has to be large.
+        # Dropped queries stay in the window for half a second: it has to be large.
         DEFAULT_WINDOW,
     ),
 )
@@ -54,12 +54,12 @@ _NO_SPF: Final = "auditor scan --no-spf"
 _SHARE: Final = 1.0
 _TARGETS: Final = 65_536
 
-#: Seconds after which a client is left alone: NSD's rate limit can hold one up for long.
+#: Seconds after which a client is ended: NSD's rate limit can delay one for long.
 _PATIENCE: Final = 240.0
 
 
 class _Lists(NamedTuple):
-    """The names that massdns is given, by type."""
+    """The names for massdns, by type."""
 
     ptr: Path
     hosts: Path
@@ -174,16 +174,14 @@ def _judge(table: Table, samples: Samples) -> None:
 
 
 def _profile(options: Options, variant: _Variant, place: Place) -> Table:
-    """Say in which files the scan's time goes; the profiler makes calls look dearer."""
+    """Return the scan's time by source file; the profiler exaggerates the cost of calls."""
     path = options.folder / "scan.prof"
     server = f"{place.address}:{place.port}"
     output = place.folder / "scan.ndjson"
     scan(output, "--server", server, material.BLOCK, profile=path)
     spf = variant.txt or "no SPF"
     table = Table(f"(c) Where the scan's time goes, {spf}", ["file", "share of time", "calls"])
-    table.about = (
-        "By cProfile, own time and waits, which makes functions look dearer than they are."
-    )
+    table.about = "By cProfile, own time and waits, which exaggerates the cost of calls."
     for name, share, calls in shares(path):
         table.add(name, percent(share), count(calls))
     return table

@@ -1,4 +1,4 @@
-"""(d) Delay and loss: a proxy in between."""
+"""(d) Delay and loss, by a proxy between client and server."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ __all__ = ["run"]
 
 _ABOUT: Final = """\
 PTR lookups from Knot DNS through a UDP proxy of the benchmark's own, default settings. An
-exchange is lost with the given chance, on either way; losses are seeded, and differ from
+exchange is lost with the given chance, in either direction; losses are seeded, and differ from
 round to round. massdns runs with `-s {window}`, with which it was fastest without loss, and
-tries up to 50 times where auditor tries 5 times. {ceiling}"""
+tries up to 50 times, auditor up to 5 times. {ceiling}"""
 _RTT_MS: Final = 20
 _LOSSES: Final = (0.0, 0.01, 0.05, 0.20)
 _TRIES: Final = 5
@@ -35,7 +35,7 @@ _NAMES: Final = 65_536
 
 
 class _Link(NamedTuple):
-    """A server behind the proxy: what is lost on the way, and the seed of that."""
+    """A server behind the proxy: the chance of loss, and its seed."""
 
     port: int
     loss: float
@@ -47,7 +47,7 @@ class _Link(NamedTuple):
 
 
 def run(options: Options) -> Iterator[Table]:
-    """Measure each loss, with the delay; and how much the proxy can carry."""
+    """Measure each loss, with the delay; and the capacity of the proxy."""
     zones = material.write_zones(options.folder / "d")
     size = _NAMES // 4 if options.quick else _NAMES
     names = material.write_lines(options.folder / "d.txt", islice(material.reverse_names(), size))
@@ -69,10 +69,10 @@ def run(options: Options) -> Iterator[Table]:
 
 
 def _ceiling(options: Options, port: int, names: Path) -> str:
-    """Measure what the proxy carries without delay and loss, by dnsperf."""
+    """Measure the capacity of the proxy without delay and loss, by dnsperf."""
     why = missing("dnsperf", options.peers)
     if why:
-        return f"What the proxy can carry was not measured ({why})."
+        return f"The capacity of the proxy was not measured ({why})."
     with _Link(port, 0.0, 1).proxy(rtt_ms=0) as proxy:
         through = dnsperf(Place(proxy.port, options.folder), names, "PTR")
     rate = through.answered / through.work_wall
@@ -116,7 +116,7 @@ def _table(loss: float, samples: Samples, about: str, size: int) -> Table:
             seconds(samples.median(name, lambda r: r.work_wall)),
             count(samples.median(name, lambda r: r.answered / r.work_wall)),
         )
-    # What is left after all tries, and three standard deviations of chance.
+    # The expected number of queries lost in all tries, plus three standard deviations.
     expected = size * loss**_TRIES
     allowed = 0.0 if loss <= 0.05 else expected + 3 * expected**0.5
     worst = max(run.asked - run.answered for run in samples["auditor bulk"])

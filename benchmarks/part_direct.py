@@ -1,6 +1,6 @@
 """(direct) A block with its forward zone: through a cold recursor, and from its own servers.
 
-In front of Knot DNS, and of NSD, whose rate limit meets Unbound as it meets anyone (see (b)).
+Unbound is in front of Knot DNS, and of NSD, whose rate limit applies to Unbound, too (see (b)).
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _PEER_SECONDS: Final = 600.0
 _ABOUT: Final = """\
 `auditor scan {block}` (PTR, forward, SPF), the zones served by {upstream}: through Unbound,
 started anew for every run, and with `--direct --own 20.in-addr.arpa --own isp.net` beside the same
-Unbound. The peers look up just the PTR records, through the same Unbound, cold as well. Lookups a
-second are those of the records; massdns with `-s {window}`, zdns and dnsx as they come."""
+Unbound. The peers look up only the PTR records, through the same Unbound, cold as well. Lookups a
+second are those of the records; massdns with `-s {window}`, zdns and dnsx with their defaults."""
 
 
 class _Material(NamedTuple):
-    """The zones that are served, the names and addresses that peers look up, and how many."""
+    """The zones served, the names and addresses that peers look up, and their number."""
 
     zones: Path
     names: Path
@@ -54,7 +54,7 @@ class _Material(NamedTuple):
 
 
 def run(options: Options) -> Iterator[Table]:
-    """Scan through Unbound, then past it; and have the peers ask it."""
+    """Scan through Unbound, then past it; and run the peers through it."""
     size = _QUICK_SIZE if options.quick else _SIZE
     zones = material.write_zones(options.folder / "direct", server="127.0.0.1")
     names = material.write_lines(

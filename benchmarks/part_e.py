@@ -1,4 +1,4 @@
-"""(e) Some targets are slow or silent: what becomes of the others."""
+"""(e) Some targets are slow or silent: the rate of the others."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["run"]
 
 _ABOUT: Final = """\
 `auditor scan --server … {block}` ({targets} targets) from a responder of the benchmark's own,
-for which a share of the targets is ill: `servfail` is said after 5 s, `mute` never answers.
-`zones`: the ill ones are whole /24s; `scattered`: single addresses in every /24, of which no
-zone can be learnt. The rate of the rest is that of healthy targets from their first question
-to the last one of 99 % of them, as the responder saw it ("all after": of all of them); the
-wall time of the scan ends with the last straggler."""
+in which a share of the targets fails: `servfail` answers SERVFAIL after 5 s, `silent` never
+answers. `zones`: whole /24s fail; `scattered`: single addresses in every /24, so that no dead zone
+can be detected. The rate of the rest is that of healthy targets from their first question to the
+last one of 99 % of them, as the responder saw it ("all after": of all of them); the wall time of
+the scan ends with the last straggler."""
 
 _BLOCKS: Final = {True: ("20.30.0.0/16", 65_536), False: ("20.30.0.0/15", 131_072)}
 _LEAST: Final = {1: 0.8, 10: 0.5}
@@ -32,7 +32,7 @@ _UNDISTURBED: Final = "undisturbed"
 
 
 class _Case(NamedTuple):
-    """What is wrong, with how many, and where."""
+    """Which failure, of which share of the targets, and where."""
 
     kind: str
     layout: str
@@ -44,11 +44,11 @@ class _Case(NamedTuple):
 
 
 def run(options: Options) -> Iterator[Table]:
-    """Measure the undisturbed scan and each way of being disturbed."""
+    """Measure the undisturbed scan and each kind of failure."""
     block, targets = _BLOCKS[options.quick]
-    cases = [_Case("mute", "zones", 0)] + [
+    cases = [_Case("silent", "zones", 0)] + [
         _Case(kind, layout, share)
-        for kind in ("servfail", "mute")
+        for kind in ("servfail", "silent")
         for layout in ("zones", "scattered")
         for share in _LEAST
     ]
@@ -89,13 +89,13 @@ def _rate(run: Run) -> float:
 
 
 def _last(run: Run) -> float:
-    """Return when the last healthy target was done with, in seconds."""
+    """Return when the last healthy target was finished, in seconds."""
     return float(run.detail["seen"]["seconds"])
 
 
 def _table(samples: Samples, cases: list[_Case], about: str) -> Table:
     columns = [
-        "ill targets",
+        "failing targets",
         "n",
         "rate of the rest",
         "÷ undisturbed",
@@ -103,7 +103,7 @@ def _table(samples: Samples, cases: list[_Case], about: str) -> Table:
         "scan wall s",
     ]
     table = Table(
-        "(e) Stragglers", [*columns, "CPU s", "peak MB", "queries for ill", "healthy"], about
+        "(e) Stragglers", [*columns, "CPU s", "peak MB", "queries for failing", "healthy"], about
     )
     table.left_out += [f"{row}: {why}" for row, why in samples.failed.items()]
     rows = [str(case) for case in cases if str(case) in samples]

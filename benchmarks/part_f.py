@@ -17,7 +17,7 @@ __all__ = ["run"]
 
 _ABOUT: Final = """\
 `auditor scan --zones … BLOCK` over zones in which a wildcard gives every address the same
-name; whole process. Time a target is without what the smallest empty scan takes to start."""
+name; whole process. The time per target is without the start of the smallest scan."""
 _SIZES: Final = {
     65_536: "20.30.0.0/16",
     1_048_576: "20.16.0.0/12",

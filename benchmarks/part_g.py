@@ -1,4 +1,4 @@
-"""(g) Resolvers at their limits: whether anything is lost, and what finding the limit costs."""
+"""(g) Resolvers at their limits: whether answers are lost, and the cost of finding the limit."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = ["run"]
 _ABOUT: Final = """\
 `auditor scan --server … {block}` ({targets} targets, default settings) through a resolver with
 an authority {delay} ms away behind it. Right: records that are octet for octet those of a scan
-without a limit. Queries: sent for each question that had to be asked. Arithmetic: what the
-questions take as many at a time as the limit allows, or as many a second. dnsperf: what they take
-with 96 % of that many at a time, known beforehand (`-q`), since the resolver has its own cost: BIND
-misses 0.2 % of its authority's answers, waits 1.2 s for each, and counts them meanwhile. ÷ limit:
-the scan by the longer of the two. massdns asks for the PTR records alone; shares answered
-at `-s` 100, 1000 and 10000."""
+without a limit. Queries: sent for each question not in the cache. Arithmetic: the time of the
+questions at exactly the limit, of concurrency or of rate. dnsperf: their time with 96 % of the
+limit's concurrency, known beforehand (`-q`), since the resolver has its own cost: BIND misses 0.2 %
+of its authority's answers, waits 1.2 s for each, and counts them meanwhile. ÷ limit: the scan
+divided by the longer of the two. massdns asks only for the PTR records; shares answered at `-s`
+100, 1000 and 10000."""
 
 _DROPPER: Final = "1,024 a second, the rest dropped"
 _DROPPER_MOST: Final = 1024
@@ -39,20 +39,20 @@ _WINDOWS: Final = ("100", "1000", "10000")
 _LONGEST_S: Final = 1800.0
 _MASSDNS_LONGEST_S: Final = 120.0
 
-#: Questions of a scan by target; and the most that dnsperf asks: the time of more is by proportion.
+#: Questions of a scan by target; and the most that dnsperf asks: longer times are extrapolated.
 _QUESTIONS_A_TARGET: Final = 3
 _MAX_DNSPERF_QUESTIONS: Final = 32_768
 
 #: The share of the limit that dnsperf uses, so that nothing fails.
 _DNSPERF_SHARE: Final = 0.96
 
-#: Queries a question at most, where so many at a time are the limit, or so many a second.
+#: Most queries for a question under a limit of concurrency, and under one of rate.
 _MOST_QUERIES: Final = {True: 1.5, False: 2.0}
 _MOST_TIME: Final = 1.3
 
 
 class _Setting(NamedTuple):
-    """How much is scanned, and how far away the authority is."""
+    """The block to scan, and the delay of the authority."""
 
     block: str
     targets: int
@@ -66,13 +66,13 @@ _SETTINGS: Final = {
 
 
 class _Limit(NamedTuple):
-    """What a server bears: so many `at_a_time`, or so many `a_second`."""
+    """The limit of a server: queries `at_a_time`, or `a_second`."""
 
     at_a_time: int | None
     a_second: int | None
 
     def seconds(self, questions: int, delay: float) -> float:
-        """Return how long so many questions take, 0 without a limit."""
+        """Return the seconds that `questions` take, 0 without a limit."""
         if self.a_second is not None:
             return questions / self.a_second
         return 0.0 if self.at_a_time is None else questions * delay / self.at_a_time
@@ -92,7 +92,7 @@ def run(options: Options) -> Iterator[Table]:
 
 def _measure(options: Options, setting: _Setting) -> Samples:
     right, output = options.folder / "right.ndjson", options.folder / "g.ndjson"
-    with helper("responder", "mute", "zones", "0") as responder:
+    with helper("responder", "silent", "zones", "0") as responder:
         scan(right, "--server", f"127.0.0.1:{responder.port}", setting.block)
     names = islice(material.reverse_names(), setting.targets)
     ptr_names = material.write_lines(options.folder / "g.txt", names)
@@ -116,7 +116,7 @@ def _measure(options: Options, setting: _Setting) -> Samples:
                 fixed = _fixed_window_seconds(options, row, setting, dnsperf_names)
                 shares = []
                 for window in windows:
-                    # A server of its own for each: what was asked before is in its cache.
+                    # A new server for each, since earlier answers would be in its cache.
                     with _served(row, setting.delay_ms) as port:
                         place = Place(port, options.folder)
                         shares.append(_massdns_share(place, ptr_names, window))
@@ -143,7 +143,7 @@ def _fixed_window_seconds(options: Options, row: str, setting: _Setting, names: 
     with _served(row, setting.delay_ms) as port:
         window = int(window * _DNSPERF_SHARE)
         done = dnsperf(Place(port, options.folder), names, "PTR", window=window)
-    # What is not answered is waited for five seconds: that is not the limit's doing.
+    # dnsperf waits five seconds for unanswered queries, which the limit does not cause.
     return done.work_wall / done.asked if done.share == 1 else 0.0
 
 
@@ -157,7 +157,7 @@ def _massdns_share(place: Place, names: Path, window: str) -> str:
 @contextmanager
 def _served(row: str, delay_ms: int) -> Iterator[int]:
     """Yield the port of a server with a limit."""
-    sound = ("responder", "mute", "zones", "0", str(delay_ms))
+    sound = ("responder", "silent", "zones", "0", str(delay_ms))
     if row == _DROPPER:
         with helper(*sound, str(_DROPPER_MOST)) as responder:
             yield responder.port
@@ -190,7 +190,7 @@ def _fixed(run: Run) -> float:
 
 
 def _factor(row: str, setting: _Setting, run: Run) -> float:
-    """Return how much longer a scan took than the limit allows."""
+    """Return the time of a scan as a multiple of that at the limit."""
     return run.wall / max(_arithmetic(row, setting, run), _fixed(run))
 
 

@@ -1,4 +1,4 @@
-"""Starting up: what `import auditor` and `auditor check` of one address cost."""
+"""Starting up: the cost of `import auditor`, and of `auditor check` of one address."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_CHECK: Final = 0.300
 
 
 def run(options: Options) -> Iterator[Table]:
-    """Start programs often; the interpreter's own start is measured beside them."""
+    """Start programs repeatedly; the interpreter's own start is measured as well."""
     zones = material.write_zones(options.folder / "start", txt="v=spf1 a -all")
     samples = Samples()
     with serve("knot", zones) as server:

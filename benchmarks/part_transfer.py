@@ -1,4 +1,4 @@
-"""Transfers: a reverse zone of 65,536 PTR records by AXFR, beside dnspython's."""
+"""Transfers: a reverse zone of 65,536 PTR records by AXFR, compared with dnspython."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["run"]
 
 _ORIGIN: Final = "30.20.in-addr.arpa"
 _OCTETS: Final = {True: 16, False: 256}  # third octets of the zone, with and without --quick
-_SERVER: Final = "powerdns"  # as it comes, it lets loopback transfer
+_SERVER: Final = "powerdns"  # by default, it allows transfers to loopback
 _AUDITOR: Final = "auditor"
 _DNSPYTHON: Final = "dnspython"
 _CLIENTS: Final = {

@@ -1,4 +1,4 @@
-"""The work that users have, beside what is wanted: names of all kinds, domains, tables, start."""
+"""Users' workloads, measured against goals: names of all kinds, domains, tables, start."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DUCKDB_CODE: Final = (
 
 
 class _Row(NamedTuple):
-    """A row of the table: what is measured, in which unit, and the most that is wanted."""
+    """A row of the table: the workload, its unit, and the goal as a maximum."""
 
     work: str
     unit: str
@@ -42,7 +42,7 @@ class _Row(NamedTuple):
 
 
 def _micros(samples: Samples, row: str, number: int) -> float:
-    """Return microseconds of CPU of each of `number` targets, start left out."""
+    """Return microseconds of CPU for each of `number` targets, without the start."""
     cpu = samples.median(row, lambda run: run.cpu) - samples.median(_ONE, lambda run: run.cpu)
     return cpu / number * 1e6
 
@@ -52,7 +52,7 @@ def _times(samples: Samples, row: str, other: str = "clean") -> float:
 
 
 def _a_lookup(samples: Samples, row: str) -> float:
-    """Return the CPU of a lookup beside that of the clean block."""
+    """Return the CPU of a lookup as a multiple of that of the clean block."""
     share = samples[row][-1].asked / samples["clean"][-1].asked
     return _times(samples, row) / share
 
@@ -71,7 +71,7 @@ _NAMES: Final = (
     _Row("scan of one address", "ms", 110, lambda s: _seconds(s, _ONE) * 1e3),
     _Row("the clean block by --zones", "times server", 1.0, lambda s: _times(s, "zones", "clean")),
 )
-#: Wanted seconds are of _RECORDS records.
+#: Goals in seconds, for _RECORDS records.
 _TABLES: Final = {
     "records to Parquet": 9.0,
     "records to flat Parquet": 13.0,
@@ -88,7 +88,7 @@ _LARGE_ZONE: Final = _Row(
 
 
 def run(options: Options) -> Iterator[Table]:
-    """Measure scans, then what is done with results."""
+    """Measure scans, then commands over their results."""
     zones = write_work_zones(options.folder / "work")
     samples = Samples()
     with serve("knot", zones) as server:
@@ -153,7 +153,7 @@ def _tables_of_results(options: Options) -> Table:
     duckdb = samples.median(_DUCKDB, lambda r: r.cpu)
     about = (
         f"{number:,} records of mixed /16s (`benchmarks.view_material`); CPU of the whole process."
-        f" What is wanted is by the record.\n{_DUCKDB}, which looks at nothing: {duckdb:.1f} s."
+        f" Goals are by the record.\n{_DUCKDB}, without checking records: {duckdb:.1f} s."
     )
     return _table("Tables, report, diff", about, rows, samples)
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["shares"]
 
-#: Files below this share are not worth a line.
+#: Files below this share are left out.
 _LEAST: Final = 0.01
 
 
 def shares(path: Path) -> Iterator[tuple[str, float, int]]:
-    """Yield (file or built-in, share of the whole time, calls), the dearest first."""
+    """Yield (file or built-in, share of the whole time, calls), largest share first."""
     stats = cast("Any", pstats.Stats(str(path)))
     times: Counter[str] = Counter()
     calls: Counter[str] = Counter()

@@ -2,10 +2,10 @@
 
     python -m benchmarks.proxy SERVER_PORT DELAY_MS LOSS SEED
 
-DELAY_MS is the whole way there and back, half of it each way; LOSS the chance that an exchange
-fails, half of the losses on each way. Every socket of a client gets its own towards the
-server, so that what the server says finds its way; and both are connected, so that packets
-go through in batches. It prints its port, and what it saw when it is told to end.
+DELAY_MS is the round-trip time, half of it in each direction; LOSS the chance that an exchange
+fails, half of the losses in each direction. Every socket of a client gets a socket of its own
+towards the server, so that replies find their client; both are connected, so that packets are
+passed in batches. It prints its port, and its counts when it ends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _Batch: TypeAlias = "tuple[Datagrams, list[bytes]]"
 
 
 class _Way:
-    """One direction: what of a batch survives goes on after the delay."""
+    """One direction: packets that are not lost are passed on after the delay."""
 
     def __init__(self, seconds: float, loss: float, seed: int) -> None:
         self.seen = 0
@@ -43,7 +43,7 @@ class _Way:
         self._delay: Delay[_Batch] = Delay(seconds, self._pass)
 
     def put(self, packets: list[bytes], onward: Datagrams) -> None:
-        """Take a batch that is to go out of a socket."""
+        """Take a batch to send from a socket."""
         self.seen += len(packets)
         if self._loss:
             chance, loss = self._random.random, self._loss
@@ -56,12 +56,12 @@ class _Way:
     def _pass(self, batch: _Batch) -> None:
         onward, packets = batch
         sent = onward.send_packets(*packed(packets))
-        # What the kernel has no room for is lost, as on any router.
+        # Packets that do not fit into the socket's buffer are lost, as on any router.
         self.refused += len(packets) - sent.taken
 
 
 class _Proxy:
-    """The socket that new clients find, and a pair of connected ones for each."""
+    """The socket for new clients, and a pair of connected ones for each client."""
 
     def __init__(self, server_port: int, delay: float, loss: float, seed: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -84,7 +84,7 @@ class _Proxy:
         return sock
 
     def _greet(self, sock: socket.socket) -> None:
-        """Pass on what came from clients that have no socket of their own yet."""
+        """Pass on packets of clients that have no socket of their own yet."""
         with suppress(BlockingIOError, ConnectionRefusedError):
             while True:
                 packet, client = sock.recvfrom(2048)
@@ -113,7 +113,7 @@ class _Proxy:
                 return
 
     def seen(self) -> dict[str, int]:
-        """Return what went through so far."""
+        """Return the counts of packets so far."""
         ways = {"queries": self._there, "replies": self._back}
         counts = {name: way.seen for name, way in ways.items()}
         counts |= {f"lost_{name}": way.lost for name, way in ways.items()}

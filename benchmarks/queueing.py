@@ -1,4 +1,4 @@
-"""Things to be done after a fixed delay: a queue, and one timer at its head."""
+"""Delays items by a fixed time: a queue, and one timer at its head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Delay"]
 
 T = TypeVar("T")
 
-#: The loop's timers have a resolution of a millisecond: whatever is due within it goes.
+#: The resolution of the loop's timers: items due within it are released.
 _NEAR = 0.0005
 
 

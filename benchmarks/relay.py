@@ -1,10 +1,10 @@
-"""A UDP relay in front of a server on loopback, whose weather changes while it runs.
+"""A UDP relay in front of a server on loopback, whose delay and loss change while it runs.
 
     python -m benchmarks.relay SERVER_PORT SEED
 
-Each line on its standard input is the weather from now on: `DELAY_MS LOSS`, the delay of a
-reply and the chance that a packet is lost, on either way. It prints its port as JSON, and what
-it saw when its input ends. Unlike `proxy` it is made for change and not for speed.
+Each line on its standard input sets the conditions: `DELAY_MS LOSS`, the delay of a reply and the
+chance that a packet is lost, in either direction. It prints its port as JSON, and the packets seen
+and lost when its input ends. Unlike `proxy` it is made for change and not for speed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Final, cast
 _HOST: Final = "127.0.0.1"
 
 
-class _Weather:
-    """What becomes of packets; `seen` and `lost` count them."""
+class _Conditions:
+    """Delay and loss of packets; `seen` and `lost` count them."""
 
     def __init__(self, seed: int) -> None:
         self.delay = self.loss = 0.0
         self.seen = self.lost = 0
-        self._random = random.Random(seed)  # noqa: S311 - the same weather in every run
+        self._random = random.Random(seed)  # noqa: S311 - the same conditions in every run
 
     def is_lost(self) -> bool:
         """Tell whether a packet gets lost."""
@@ -37,27 +37,27 @@ class _Weather:
 class _Far(asyncio.DatagramProtocol):
     """The server's side of one client: its replies go back, later."""
 
-    def __init__(self, weather: _Weather, near: _Near, client: tuple[str, int]) -> None:
-        self._weather = weather
+    def __init__(self, conditions: _Conditions, near: _Near, client: tuple[str, int]) -> None:
+        self._conditions = conditions
         self._near = near
         self._client = client
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Send a reply to the client that it is for."""
+        """Send a reply to its client."""
         del addr
-        if not self._weather.is_lost():
+        if not self._conditions.is_lost():
             loop = asyncio.get_running_loop()
-            loop.call_later(self._weather.delay, self._near.reply, data, self._client)
+            loop.call_later(self._conditions.delay, self._near.reply, data, self._client)
 
     def error_received(self, exc: Exception) -> None:
-        """Say nothing: to the client a server that is being restarted is a silent one."""
+        """Do nothing: a server that is being restarted is silent to the client."""
 
 
 class _Near(asyncio.DatagramProtocol):
     """The clients' side: each client gets a socket of its own towards the server."""
 
-    def __init__(self, weather: _Weather, server_port: int) -> None:
-        self._weather = weather
+    def __init__(self, conditions: _Conditions, server_port: int) -> None:
+        self._conditions = conditions
         self._server = (_HOST, server_port)
         self._transport: asyncio.DatagramTransport | None = None
         self._ways: dict[tuple[str, int], asyncio.DatagramTransport] = {}
@@ -70,7 +70,7 @@ class _Near(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Send a query on."""
-        if self._weather.is_lost():
+        if self._conditions.is_lost():
             return
         if (way := self._ways.get(addr)) is not None:
             way.sendto(data)
@@ -85,7 +85,7 @@ class _Near(asyncio.DatagramProtocol):
     async def _open(self, client: tuple[str, int]) -> None:
         loop = asyncio.get_running_loop()
         way, _ = await loop.create_datagram_endpoint(
-            lambda: _Far(self._weather, self, client), remote_addr=self._server
+            lambda: _Far(self._conditions, self, client), remote_addr=self._server
         )
         self._ways[client] = way
         for data in self._early.pop(client):
@@ -99,17 +99,17 @@ class _Near(asyncio.DatagramProtocol):
 
 async def _main(server_port: int, seed: int) -> None:
     loop = asyncio.get_running_loop()
-    weather = _Weather(seed)
+    conditions = _Conditions(seed)
     transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Near(weather, server_port), local_addr=(_HOST, 0)
+        lambda: _Near(conditions, server_port), local_addr=(_HOST, 0)
     )
     print(json.dumps({"port": transport.get_extra_info("sockname")[1]}), flush=True)
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():
         delay, loss = line.split()
-        weather.delay, weather.loss = float(delay) / 1000, float(loss)
-    print(json.dumps({"seen": weather.seen, "lost": weather.lost}), flush=True)
+        conditions.delay, conditions.loss = float(delay) / 1000, float(loss)
+    print(json.dumps({"seen": conditions.seen, "lost": conditions.lost}), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,18 +21,18 @@ __all__ = ["page_table"]
 _BLOCK: Final = 1 << 16
 _MOST_MB: Final = 5.0
 _MOST_SECONDS: Final = 2.0
-#: What the records of the first /16 begin with.
+#: The beginning of the records of the first /16.
 _FIRST: Final = b'{"target":"20.0.'
 _READY: Final = "html[data-ready]"
 
 
 def page_table(folder: Path, runs: int) -> Table:
-    """Return what the report of a /16 takes, from the material in `folder`."""
+    """Return the table of the report of a /16, from the material in `folder`."""
     columns = ["page", "n", "records", "CPU s", "wall s", "peak MB", "page MB", "usable s"]
     table = Table("Report", columns)
     table.about = (
         "`auditor report` of the records of a /16, whole processes. Usable: from opening the file"
-        " in\nheadless Chromium, a new one each time, to maps and tables that answer."
+        " in\nheadless Chromium, a new one each time, until maps and tables respond."
     )
     for name in (OLD, NEW):
         _first(folder / name, folder / f"block-{name}")
@@ -56,7 +56,7 @@ def page_table(folder: Path, runs: int) -> Table:
 
 
 def _first(source: Path, target: Path) -> None:
-    """Write what there is of the first /16 in a file of records."""
+    """Write the records of the first /16 in a file of records."""
     with source.open("rb") as lines, target.open("wb") as file:
         file.writelines(line for line in islice(lines, _BLOCK) if line.startswith(_FIRST))
 
@@ -66,7 +66,7 @@ def _opened(page: Path, runs: int) -> float | None:
     program = shutil.which("chromium")
     if program is None:
         return None
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it takes its time
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - slow to import
 
     taken = []
     with sync_playwright() as playwright:

@@ -1,14 +1,13 @@
-"""A name server of the benchmark's own for 20.0.0.0/8, some of whose zones are ill.
+"""A name server of the benchmark's own for 20.0.0.0/8, with failures for some of its names.
 
     python -m benchmarks.responder KIND LAYOUT PERCENT [DELAY_MS [MOST]]
 
 It has the hosts of `material`: PTR for each address, A for each name, no TXT. PERCENT of the
-addresses are ill in a way: KIND `servfail` says SERVFAIL after five seconds, as a recursor
-does that tried in vain; `mute` says nothing. LAYOUT `zones` makes whole /24s ill, `scattered`
-single addresses, evenly in each /24. Sound replies take DELAY_MS. Of each second's queries all
-but the first MOST are dropped. It prints its port, and when it is told to end, how long it took
-from the first question about a healthy address to the last one of all and to the last one of
-99 % of them.
+addresses fail: KIND `servfail` answers SERVFAIL after five seconds, as a recursor does whose
+queries time out; `silent` does not answer. LAYOUT `zones` makes whole /24s fail, `scattered`
+single addresses, evenly in each /24. Other replies take DELAY_MS. Of each second's queries all but
+the first MOST are dropped. It prints its port, and at its end, how long it took from the first
+question about a healthy address to the last one of all and to the last one of 99 % of them.
 """
 
 from __future__ import annotations
@@ -57,15 +56,15 @@ _LETTERS: Final = {str(octet).encode(): pair.encode() for octet, pair in enumera
 _OCTETS: Final = {pair.encode(): bytes([octet]) for octet, pair in enumerate(PAIRS)}
 
 
-class _Illness(NamedTuple):
-    """Which addresses are ill: `percent` of them, in whole /24s or one by one."""
+class _Failing(NamedTuple):
+    """Which addresses fail: `percent` of them, in whole /24s or one by one."""
 
     kind: str
     layout: str
     percent: int
 
     def has(self, second: int, third: int, fourth: int) -> bool:
-        """Whether 20.`second`.`third`.`fourth` is ill."""
+        """Whether 20.`second`.`third`.`fourth` fails."""
         place = fourth + third if self.layout == "scattered" else third + 256 * second
         # Evenly: as often as the running share of `percent` passes a whole number.
         return (place + 1) * self.percent // 100 > place * self.percent // 100
@@ -74,14 +73,14 @@ class _Illness(NamedTuple):
 class _Responder:
     """One socket, and a reply made for each question."""
 
-    def __init__(self, illness: _Illness, delay: float = 0.0, most: int = 0) -> None:
+    def __init__(self, failing: _Failing, delay: float = 0.0, most: int = 0) -> None:
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.settimeout(0)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
         self._sock.bind((_HOST, 0))
         self.port: int = self._sock.getsockname()[1]
-        self._illness = illness
+        self._failing = failing
         self._most = most
         self._second = self._taken = 0
         self._late: Delay[tuple[bytes, tuple[str, int]]] = Delay(_LATE, self._send)
@@ -91,7 +90,7 @@ class _Responder:
             for second in (30, 31)
             for third in range(256)
             for fourth in range(256)
-            if illness.has(second, third, fourth)
+            if failing.has(second, third, fourth)
         }
         #: When each healthy host was last asked about, by the letters of its name.
         self.asked: dict[bytes, float] = {}
@@ -114,7 +113,7 @@ class _Responder:
         try:
             self._sock.sendto(*reply)
         except (BlockingIOError, ConnectionRefusedError):
-            return  # lost, as it would be on the way
+            return  # lost, as on a network
 
     def _answer(self, packet: bytes, client: tuple[str, int]) -> None:
         self.queries += 1
@@ -122,7 +121,7 @@ class _Responder:
             return
         end = packet.find(b"\x00", 12) + 5
         question = packet[12:end]
-        # The case of letters is the client's to choose; it is given back as it came.
+        # The case of the letters is echoed, as the client chose it (0x20).
         name, kind = question[:-4].lower(), question[-4:]
         if name.endswith(_REVERSE):
             reply = self._reverse(packet, question, name, kind, client)
@@ -130,14 +129,14 @@ class _Responder:
             self.asked[name[1 : 1 + _LABEL]] = self._now()
             reply = _forward(packet, question, name, kind)
         elif name == b"\x00":
-            reply = packet[:2] + _REFUSED + question  # it is no root server
+            reply = packet[:2] + _REFUSED + question  # it is not a root server
         else:
             reply = packet[:2] + _NXDOMAIN + question + _FORWARD + _SOA
         if reply:
             self._sound.put((reply, client))
 
     def _is_too_much(self) -> bool:
-        """Count a query; tell whether it is beyond what is taken in this second."""
+        """Count a query; tell whether it exceeds the limit of this second."""
         second = int(self._now())
         if second != self._second:
             self._second, self._taken = second, 0
@@ -161,7 +160,7 @@ class _Responder:
         fourth, third, second = labels
         if (int(second), int(third), int(fourth)) in self._ill:
             self.ill_queries += 1
-            if self._illness.kind == "servfail":
+            if self._failing.kind == "servfail":
                 self._late.put((packet[:2] + _SERVFAIL + question, client))
             return b""
         letters = _LETTERS[second] + _LETTERS[third] + _LETTERS[fourth]
@@ -185,8 +184,8 @@ def _forward(packet: bytes, question: bytes, name: bytes, kind: bytes) -> bytes:
 
 async def _main() -> None:
     kind, layout, percent, delay, most = [*sys.argv[1:], "0", "0"][:5]
-    illness = _Illness(kind, layout, int(percent))
-    responder = _Responder(illness, float(delay) / 1000, int(most))
+    failing = _Failing(kind, layout, int(percent))
+    responder = _Responder(failing, float(delay) / 1000, int(most))
     end = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
     print(json.dumps({"port": responder.port}), flush=True)

@@ -18,16 +18,16 @@ _ABOUT: Final = """\
 # Results
 
 Against servers on loopback that the benchmarks started themselves. Absolute times differ from
-machine to machine, and on this one by the hour; ratios within one run are what counts. Figures are
+machine to machine, and on this one by the hour; compare ratios within one run. Figures are
 medians of n interleaved runs, ratios the median of the ratios of each round; shares answered are
 the worst of all runs. Each section was printed by the command that it names, in one run; the commit
-stands behind the version. Goals without a word are met. Where the time goes:
+follows the version. Goals without a remark are met. Profiles:
 [PROFILES.md](PROFILES.md)."""
 _ABOUT_PROFILES: Final = """\
 # Where the time goes
 
-Printed with the figures of [RESULTS.md](RESULTS.md), in the same run, by cProfile, which makes
-calls look dearer than they are."""
+Printed with the figures of [RESULTS.md](RESULTS.md), in the same run, by cProfile, which
+exaggerates the cost of calls."""
 
 _PARTS: Final = ("work", "start", "a", "b", "c", "d", "e", "f", "g", "direct", "transfer")
 #: The sections in their order, as their headings begin. The first one is written by hand.
@@ -39,12 +39,12 @@ _ORDER: Final = (
 
 
 def heading(part: str) -> str:
-    """Return how the heading of a part of `python -m benchmarks` begins."""
+    """Return the beginning of the heading of a part of `python -m benchmarks`."""
     return f"# ({part})"
 
 
 def put(text: str) -> None:
-    """Put a section, which begins with its heading, in the place of the one before."""
+    """Replace the section with the same heading."""
     section, profile = condensed(text)
     _put(_FILE, _ABOUT, section)
     if profile:
@@ -67,5 +67,5 @@ def _put(path: Path, about: str, text: str) -> None:
 
 
 def _place(text: str) -> int:
-    """Return where a section belongs; -1 for what is none."""
+    """Return the index of a section; -1 for an unknown one."""
     return next((at for at, begins in enumerate(_ORDER) if text.startswith(begins)), -1)

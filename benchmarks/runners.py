@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Place", "best_window", "client", "dnsperf", "massdns", "missing", "scan"]
 
-#: What `massdns -s` is tried with: one process, lookups at a time; 10,000 is its default.
+#: Values of `massdns -s` to try: concurrent lookups of one process; 10,000 is its default.
 WINDOWS: Final = ("64", "128", "256", "1000", "2000", "10000")
 DEFAULT_WINDOW: Final = "10000"
 
-#: Clients that `PYTHON` runs and that of `--peers`.
+#: Clients run by `PYTHON`, and by the Python of `--peers`.
 _OWN: Final = {
     "auditor bulk": ("engine", "bulk"),
     "auditor cares": ("engine", "cares"),
@@ -36,7 +36,7 @@ _TOOK: Final = re.compile(r"Run time \(s\):\s+([\d.]+)")
 
 
 class Place(NamedTuple):
-    """Where a client asks, and where it may write."""
+    """The server that a client asks, and the folder it may write to."""
 
     port: int
     folder: Path
@@ -91,7 +91,7 @@ def _line_count(path: Path) -> int:
 
 
 def massdns(place: Place, names: Path, rdtype: str, window: str, *, limit: float = 180.0) -> Run:
-    """Run massdns with JSON output, which has the records decoded, in one process."""
+    """Run massdns in one process, with JSON output, so that it decodes the records."""
     resolvers = place.folder / "resolvers.txt"
     resolvers.write_text(f"{place.address}:{place.port}\n", "ascii")
     output = place.folder / "massdns.ndjson"
@@ -105,9 +105,9 @@ def massdns(place: Place, names: Path, rdtype: str, window: str, *, limit: float
 
 
 def best_window(place: Place, names: Path, *, far: bool = False) -> str:
-    """Return the `-s` with which massdns uses the least CPU and loses nothing.
+    """Return the `-s` with which massdns uses the least CPU and leaves nothing unanswered.
 
-    `far`: the server is far away, so it is the least wall time that counts.
+    `far`: the server is far away, so the least wall time is best.
     """
     tried = [(massdns(place, names, "PTR", window), window) for window in WINDOWS]
     tried.sort(key=lambda pair: (-round(pair[0].share, 4), pair[0].wall if far else pair[0].cpu))
@@ -123,7 +123,7 @@ def dnsperf(place: Place, names: Path, rdtype: str, *, window: int = 100) -> Run
     done = run([*command, "-d", str(data), "-n", "1", "-c", "1", "-T", "1", "-q", str(window)])
     sent, took = _SENT.search(done.output), _TOOK.search(done.output)
     if not (sent and took):
-        raise BenchError(f"dnsperf said something else: {done.output[-300:]}")
+        raise BenchError(f"dnsperf: unexpected output: {done.output[-300:]}")
     answered = sum(int(number) for number in _ANSWERS.findall(done.output))
     return replace(done, asked=int(sent[1]), answered=answered, work_wall=float(took[1]))
 

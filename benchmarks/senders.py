@@ -1,11 +1,11 @@
-"""SPF turned round for 100,000 domains with shared includes: CPU time, memory, and correctness.
+"""Reverse view of SPF for 100,000 domains with shared includes: CPU time, memory, correctness.
 
     python -m benchmarks.senders [--domains N] [--seed N]
 
-Answers are at hand: no network, no cache. Every domain has terms of its own (a, mx, networks) and
-includes some of 40 providers, the first far more often than the last, each with three more
-policies of 20 networks inside. At random addresses the rows are compared with `check_host()`
-of random domains.
+Answers are in memory: no network, no cache. Every domain has terms of its own (a, mx, networks) and
+includes some of 40 providers, the first far more often than the last, each with three more nested
+policies of 20 networks. At random addresses the rows are compared with `check_host()` of random
+domains.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _most_mb() -> float:
 
 
 def _differing(fleet: _Fleet, rows: list[tuple[int, int, frozenset[str]]], rnd: Random) -> int:
-    """Return at how many random addresses a random domain is told wrongly."""
+    """Return the number of wrong results for random domains at random addresses."""
     firsts = [first for first, _, _ in rows]
     differing = 0
     for _ in range(_COMPARED):
@@ -126,7 +126,7 @@ def _differing(fleet: _Fleet, rows: list[tuple[int, int, frozenset[str]]], rnd: 
 
 
 def main() -> None:
-    """Measure, print, and say whether the goals are met."""
+    """Measure, and print the figures and whether the goals are met."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.senders", description=__doc__)
     parser.add_argument("--domains", type=int, default=100_000, help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
@@ -148,7 +148,7 @@ def main() -> None:
         ranges += line["type"] == "range"
         last = line
     swept, most = time.process_time(), _most_mb()
-    # All names of a row are had for the comparison only: there are millions of them.
+    # All names of a row, millions in total, are needed for the comparison only.
     some = facts[:: max(1, len(facts) // 2000)]
     fleet.domains = [fact.domain for fact in some]
     rows = [
@@ -164,10 +164,10 @@ def main() -> None:
     whole = swept - started
     print(f"{arguments.domains:,} domains, {last['domains']['errors']:,} of them with an error")
     print(f"evaluated: {evaluated - started:.1f} s of CPU, looking answers up included")
-    print(f"turned round: {swept - evaluated:.1f} s, {ranges:,} ranges, {lines:,} lines")
+    print(f"swept: {swept - evaluated:.1f} s, {ranges:,} ranges, {lines:,} lines")
     print(f"in all {whole:.1f} s (goal: {_GOAL_S:g}), {most:.0f} MB at most, of which the")
     print(f"answers {before:.0f} (goal: {_GOAL_MB})")
-    print(f"otherwise than check_host: {differing} of {_COMPARED:,} domains at addresses")
+    print(f"different from check_host: {differing} of {_COMPARED:,} domains at addresses")
     if differing or whole > _GOAL_S or most > _GOAL_MB:
         raise SystemExit("a goal is missed")
 

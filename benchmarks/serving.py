@@ -37,28 +37,28 @@ RESOLVERS = limited_resolvers.RESOLVERS
 
 @contextmanager
 def serve(name: str, zones: Path) -> Iterator[Server]:
-    """Run one of `AUTHORITIES` with a folder's zones. Raises BenchError if it cannot be."""
+    """Run one of `AUTHORITIES` with a folder's zones. Raises BenchError if that fails."""
     with _outcomes(), _AUTHORITIES[name](zones) as server:
         yield server
 
 
 @contextmanager
 def serve_unbound(upstream: Server, zones: Path) -> Iterator[Server]:
-    """Run Unbound in front of a server. Raises BenchError if it cannot be."""
+    """Run Unbound in front of a server. Raises BenchError if that fails."""
     with _outcomes(), servers.unbound(upstream.port, zones) as server:
         yield server
 
 
 @contextmanager
 def serve_resolver(name: str, authority: int) -> Iterator[Server]:
-    """Run one of `RESOLVERS` in front of an authority. Raises BenchError if it cannot be."""
+    """Run one of `RESOLVERS` in front of an authority. Raises BenchError if that fails."""
     with _outcomes(), limited_resolvers.resolver(name, authority) as server:
         yield server
 
 
 @contextmanager
 def _outcomes() -> Iterator[None]:
-    """Turn what the tests' servers say to pytest into an error."""
+    """Turn pytest's skips and failures of the tests' servers into BenchError."""
     try:
         yield
     except (pytest.skip.Exception, pytest.fail.Exception) as outcome:

@@ -1,8 +1,8 @@
-"""What shards and workers cost: `python -m benchmarks.shards [--runs N] [--blocks N] [--write]`.
+"""The cost of shards and workers: `python -m benchmarks.shards [--runs N] [--blocks N] [--write]`.
 
 The same addresses are scanned by one process, by one process shard by shard, and by two
-workers, in turn, each time against the same two NSD processes. `--write` puts the section
-into its place in RESULTS.md.
+workers, interleaved, each time against the same two NSD processes. `--write` replaces the section
+of RESULTS.md.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _OVERHEAD: Final = 0.05
 _ABOUT: Final = """\
 Printed by `{command}` on {machine}.
 `auditor scan` of {targets} addresses with PTR, A and SPF records (`v=spf1 a -all`), against
-two NSD processes, all of it on the same cores: so the CPU time is what counts, and wall time
-says little. CPU is that of all processes of the scan, per lookup; "without start" leaves out
-what a scan of one address with as many workers takes. The first record is timed from the
+two NSD processes, all of it on the same cores: compare the CPU time, since wall time depends on
+the servers. CPU is that of all processes of the scan, per lookup; "without start" is without the
+CPU of a scan of one address with as many workers. The first record is timed from the
 start of the program, its output a pipe. A shard costs {shard} ms of CPU. A record takes
-{plain} octets, and {packed} in a part; real names are not made up by rule, and pack less well."""
+{plain} octets, and {packed} in a part; real names are less regular, and compress less well."""
 
 
 class _Way(NamedTuple):
@@ -129,7 +129,7 @@ def _measured(folder: Path, nets: Sequence[str], servers: Sequence[str], runs: i
 
 
 def _octets(folder: Path, targets: int) -> tuple[float, float]:
-    """Return the octets of a record, as it is and in a part."""
+    """Return the octets of a record, plain and in a part."""
     plain = (folder / "scan.ndjson").stat().st_size
     packed = sum(path.stat().st_size for path in (folder / "parts").glob("part-*"))
     return plain / targets, packed / targets

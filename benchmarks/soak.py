@@ -1,11 +1,11 @@
-"""A scan that goes on and on, against servers that do not behave.
+"""A long scan against servers with faults.
 
     python -m benchmarks.soak [--minutes N] [--qps N] [--seed N] [--write]
 
 One `auditor scan` reads the addresses of a /16 from a pipe, again and again, and asks NSD and Knot
-DNS, each behind a relay. All the while one of the two is restarted, stopped for some seconds,
-made slow or made lossy. Its records are read as they come, and compared with what was asked;
-memory and descriptors are looked at every second. It ends with status 1 if a goal is missed.
+DNS, each behind a relay. Time and again one of the two is restarted, stopped for some seconds,
+made slow or made lossy. The records are compared with the targets as they arrive; memory and
+descriptors are sampled every second. It ends with status 1 if a goal is missed.
 """
 
 from __future__ import annotations
@@ -44,31 +44,31 @@ _QPS: Final = 3_000.0
 _SERVERS: Final = ("nsd", "knot")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
-#: Answers kept: few, so that the cache is full soon and memory ought to stand still.
+#: Answers in the cache: few, so that it is full soon and memory should stay flat.
 _CACHE: Final = 20_000
 
-#: Seconds between two troubles, and of one that ends by itself.
+#: Seconds between two faults, and the duration of one that ends by itself.
 _CALM: Final = (2.0, 6.0)
 _TROUBLE: Final = (2.0, 5.0)
 
-#: The time is cut into so many parts; the first of them is for warming up.
+#: Parts of the time; the first of them is for warming up.
 _PARTS: Final = 10
 
 _WIDTH: Final = 98
 
-#: What counts as flat.
+#: Largest growth of memory that counts as flat.
 _GROWTH: Final = 1.05
 _SLACK: Final = 4e6
 _MOST_MEMORY: Final = 200e6
-#: The share of targets of which a lookup may have failed: what a lossy server drops may have
-#: been asked of the other one while that was in trouble.
+#: Largest share of targets with a failed lookup: a query that a lossy server drops may have been
+#: repeated to the other server while that had a fault.
 _UNKNOWN: Final = 0.001
-#: Descriptors that come and go: a file that is opened for a moment.
+#: Descriptors that are open for a moment: short-lived files.
 _SPARE: Final = 2
 
 
 class _Sample(NamedTuple):
-    """What the scan held at a moment, in seconds since the start."""
+    """Memory and descriptors of the scan at a time, in seconds since the start."""
 
     when: float
     memory: int
@@ -78,18 +78,18 @@ class _Sample(NamedTuple):
 
 @dataclass
 class _Seen:
-    """What came of the scan."""
+    """Results of the scan."""
 
     fed: int = 0
     records: int = 0
     wrong: str = ""
     verdicts: Counter[str] = field(default_factory=Counter)
     samples: list[_Sample] = field(default_factory=list)
-    troubles: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
 
 
 class _Relay:
-    """A relay in front of a server, and the weather there."""
+    """A relay in front of a server."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -99,14 +99,14 @@ class _Relay:
         values: dict[str, Any] = json.loads(_pipe(self._process.stdout).readline() or "{}")
         return values
 
-    def weather(self, delay_ms: float, loss: float) -> None:
-        """Change the weather."""
+    def conditions(self, delay_ms: float, loss: float) -> None:
+        """Set delay and loss."""
         pipe = _pipe(self._process.stdin)
         pipe.write(f"{delay_ms} {loss}\n")
         pipe.flush()
 
     def stop(self) -> dict[str, Any]:
-        """End it, and return what it saw."""
+        """End it, and return its counts."""
         _pipe(self._process.stdin).close()
         return self._line()
 
@@ -136,9 +136,9 @@ def _addresses() -> Iterator[str]:
 
 
 def _feed(pipe: IO[bytes], until: float, seen: _Seen) -> None:
-    """Write addresses until the time is over; the pipe holds back what is too much."""
+    """Write addresses until the time is over; the pipe applies back-pressure."""
     addresses = _addresses()
-    # The scan may end before its time: whoever reads its records says so.
+    # The scan may end early: `_read` reports it.
     with suppress(BrokenPipeError), pipe:
         while time.monotonic() < until:
             pipe.write("".join(f"{next(addresses)}\n" for _ in range(64)).encode())
@@ -161,7 +161,7 @@ def _verdict(line: bytes) -> str:
 
 
 def _sample(pid: int, began: float, over: threading.Event, seen: _Seen) -> None:
-    """Look every second at what the scan holds (proc(5))."""
+    """Sample the memory and descriptors of the scan every second (proc(5))."""
     while not over.wait(1.0):
         try:
             resident = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * _PAGE
@@ -175,30 +175,30 @@ def _sample(pid: int, began: float, over: threading.Event, seen: _Seen) -> None:
 def _disturb(
     chance: random.Random, ways: list[tuple[Server, _Relay]], over: threading.Event, seen: _Seen
 ) -> None:
-    """Make trouble, for one server at a time, until it is over."""
+    """Cause faults, for one server at a time, until the scan is over."""
     while not over.wait(chance.uniform(*_CALM)):
         server, relay = chance.choice(ways)
-        trouble = chance.choice(("restarted", "silent", "slow", "lossy", "slow and lossy"))
-        seen.troubles[trouble] += 1
-        if trouble == "restarted":
+        fault = chance.choice(("restarted", "silent", "slow", "lossy", "slow and lossy"))
+        seen.faults[fault] += 1
+        if fault == "restarted":
             server.stop()
             over.wait(chance.uniform(0.0, 3.0))
             server.start()
-        elif trouble == "silent":
+        elif fault == "silent":
             server.pause()
             over.wait(chance.uniform(*_TROUBLE))
             server.resume()
         else:
-            delay = chance.uniform(20, 400) if "slow" in trouble else 0
-            loss = chance.uniform(0.01, 0.15) if "lossy" in trouble else 0
-            relay.weather(delay, loss)
+            delay = chance.uniform(20, 400) if "slow" in fault else 0
+            loss = chance.uniform(0.01, 0.15) if "lossy" in fault else 0
+            relay.conditions(delay, loss)
             over.wait(chance.uniform(*_TROUBLE))
-            relay.weather(0, 0)
+            relay.conditions(0, 0)
 
 
 def _soak(arguments: argparse.Namespace, folder: Path, seen: _Seen) -> dict[str, Any]:
-    """Scan for as long as it is to be, and return the event that ended the scan."""
-    chance = random.Random(arguments.seed)  # noqa: S311 - the same troubles for the same seed
+    """Scan for the given time, and return the event that ended the scan."""
+    chance = random.Random(arguments.seed)  # noqa: S311 - the same faults for the same seed
     zones = material.write_zones(folder / "zones", txt="v=spf1 a -all")
     with ExitStack() as stack:
         ways = []
@@ -225,19 +225,19 @@ def _soak(arguments: argparse.Namespace, folder: Path, seen: _Seen) -> dict[str,
         stir = threading.Thread(target=_disturb, args=(chance, ways, over, seen), daemon=True)
         for thread in (feed, look, stir):
             thread.start()
-        # A scan that ends too soon closes its output, too.
+        # A scan that ends early closes its output, too.
         _read(_pipe(scan.stdout), seen)
         over.set()
         stir.join()
         look.join()
-        seen.troubles["code"] = scan.wait()
+        seen.faults["code"] = scan.wait()
         return _last_event(log)
 
 
 def _last_event(log: Path) -> dict[str, Any]:
     lines = log.read_bytes().splitlines()
     if not lines:
-        raise BenchError("the scan said nothing")
+        raise BenchError("the scan logged no event")
     event: dict[str, Any] = json.loads(lines[-1])
     if event.get("event") != "end":
         raise BenchError(f"the scan ended with {lines[-1][:300]!r}")
@@ -245,15 +245,15 @@ def _last_event(log: Path) -> dict[str, Any]:
 
 
 def _table(arguments: argparse.Namespace, seen: _Seen, end: dict[str, Any]) -> Table:
-    code = seen.troubles.pop("code")
-    troubles = ", ".join(f"{name} ({number})" for name, number in seen.troubles.most_common())
+    code = seen.faults.pop("code")
+    faults = ", ".join(f"{name} ({number})" for name, number in seen.faults.most_common())
     programs = ", ".join(f"{name} {version}" for name, version in _versions().items())
     about = (
         f"`python -m benchmarks.soak --minutes {arguments.minutes:g} --qps {arguments.qps:g} "
         f"--seed {arguments.seed}` on {machine()}, {programs}: one scan of {count(seen.records)} "
-        f"targets at {arguments.qps:g} queries a second. All the while one of the two servers was "
-        f"in trouble, so many times each: {troubles or 'never'}. Memory and descriptors are "
-        "medians of each part, and `most` its largest."
+        f"targets at {arguments.qps:g} queries a second. Time and again one of the two servers had "
+        f"a fault, with these counts: {faults or 'none'}. Memory and descriptors are medians of "
+        "each part, and `most` its largest."
     )
     about = textwrap.fill(about, _WIDTH, break_on_hyphens=False, break_long_words=False)
     table = Table(
@@ -300,8 +300,8 @@ def _goals(
 ) -> None:
     early, late = ([s for part in some for s in part] for some in (parts[1:5], parts[-3:]))
     if not early or not late:
-        raise BenchError("too short to say anything: give more --minutes")
-    # A stall fills buffers, and what was held once is not all given back: that is reached early.
+        raise BenchError("too short for a result: give more --minutes")
+    # A stall fills buffers, and not all of their memory is freed: its peak is reached early.
     first = max(sample.memory for sample in early)
     last = median(sample.memory for sample in late)
     grown = f"{last / first:.3f} ({(last - first) / 1e6:+.1f} MB)"
@@ -337,7 +337,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=about)
     parser.add_argument("--minutes", type=float, default=_MINUTES, help="(default: %(default)g)")
     parser.add_argument("--qps", type=float, default=_QPS, help="queries a second (%(default)g)")
-    parser.add_argument("--seed", type=int, default=1, help="of the troubles (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the faults (%(default)s)")
     parser.add_argument("--write", action="store_true", help=f"put it into {NAME}")
     arguments = parser.parse_args()
     seen = _Seen()

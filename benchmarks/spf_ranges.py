@@ -1,10 +1,10 @@
-"""SPF for ranges beside pyspf one by one, over answers already fetched: no network, no cache.
+"""SPF for ranges, compared with pyspf for each address, over answers already fetched.
 
     python -m benchmarks.spf_ranges [--runs N]
 
-A /12 against a policy with nine includes, one inside the other; what an address costs once
-the table of a domain is there; and what a whole scan of a /16 over zone files pays for one
-`--mail-from`. CPU time; medians of several interleaved runs.
+A /12 against a policy with nine nested includes; the cost of an address once the table of a domain
+exists; and the cost of one `--mail-from` in a scan of a /16 over zone files. CPU time without
+network or cache; medians of several interleaved runs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ T = TypeVar("T")
 _DOMAIN: Final = "example.net"
 _BLOCK: Final = ip_network("10.16.0.0/12")
 _DEPTH: Final = 9
-_NETWORKS: Final = 40  # a level
+_NETWORKS: Final = 40  # in each level
 _LOOKED_UP: Final = 1 << 16
 _ONE_BY_ONE: Final = 256
 _SCANNED: Final = "20.30.0.0/16"
@@ -44,7 +44,7 @@ _GOAL_US: Final = 1.5
 
 
 def _zone() -> dict[Question, Answer]:
-    """Return nine includes inside of each other, each with some networks."""
+    """Return the answers for nine nested includes, each with some networks."""
     answers = {}
     for level in range(_DEPTH + 1):
         name = f"l{level}.{_DOMAIN}" if level else _DOMAIN
@@ -70,7 +70,7 @@ def _finish(steps: Steps[T], answers: dict[Question, Answer]) -> T:
 
 
 def _write_zones(folder: Path) -> None:
-    """Write a /16 without names, whose SPF is checked all the same, and the policy."""
+    """Write a /16 without names, whose SPF is checked nevertheless, and the policy."""
     head = "$TTL 300\n@ IN SOA ns.example.net. host.example.net. 1 3600 600 86400 300\n"
     head += "@ IN NS ns.example.net.\n"
     reverse = "$ORIGIN 30.20.in-addr.arpa.\n" + head
@@ -101,7 +101,7 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measure, print, and say whether the goals are met."""
+    """Measure, and print the figures and whether the goals are met."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.spf_ranges", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="rounds (default: %(default)s)")
     runs = parser.parse_args().runs

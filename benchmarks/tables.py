@@ -16,25 +16,25 @@ __all__ = ["Goal", "Samples", "Table", "count", "percent", "seconds"]
 
 
 def percent(share: float) -> str:
-    """Write a share; 100 % only if it is all of it."""
+    """Return a share as percent; 100 % only if it is exactly 1."""
     if share in {0.0, 1.0}:
         return f"{share:.0%}"
     return f"{min(share, 0.99999) * 100:.3f} %" if share > 0.99 else f"{share * 100:.2f} %"
 
 
 def seconds(value: float) -> str:
-    """Write a duration in seconds."""
+    """Return a duration as text, in seconds."""
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
 def count(value: float) -> str:
-    """Write a whole number with thousands set apart."""
+    """Return a whole number as text, with thousands separators."""
     return f"{value:,.0f}"
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure that was promised: what, by what was measured, and whether that is within."""
+    """A goal: its text, the measured figure, and whether it is met."""
 
     goal: str
     measured: str
@@ -43,7 +43,7 @@ class Goal:
 
 @dataclass
 class Table:
-    """Rows under a heading, with the goals that they show met or missed."""
+    """Rows under a heading, with the goals for them."""
 
     title: str
     columns: Sequence[str]
@@ -91,7 +91,7 @@ def _grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 class Samples:
-    """Runs by row, taken in rounds (A B C, A B C, …), so that a slow moment hits all alike."""
+    """Runs by row, interleaved in rounds (A B C, A B C, …), so that slow moments hit all rows."""
 
     def __init__(self) -> None:
         self._runs: defaultdict[str, list[Run]] = defaultdict(list)
@@ -125,11 +125,11 @@ class Samples:
         return median(figure(first) / figure(second) for first, second in pairs)
 
     def shown_ratio(self, row: str, other: str) -> str:
-        """Write the ratio of CPU per question, if there is another row to compare with."""
+        """Return the ratio of CPU per question as text, "-" without the other row."""
         return f"{self.ratio(row, other, lambda run: run.micros):.2f}" if other in self else "-"
 
     def latest(self, row: str) -> str:
-        """Say what came out of the last run of a row."""
+        """Return the result of the last run of a row as text."""
         if row in self.failed:
             return f"  {row}: {self.failed[row]}"
         last = self._runs[row][-1]

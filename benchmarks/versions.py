@@ -1,4 +1,4 @@
-"""Which versions of what were measured."""
+"""Versions of the measured programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["machine", "program", "versions"]
 _PACKAGES: Final = ("aiodns", "pycares", "dnspython", "uvloop", "cffi", "orjson", "pyspf")
 _PEERS: Final = ("blastdns", "presolv")
 
-#: How each program is asked for its version.
+#: The command for each program's version.
 _PROGRAMS: Final = {
     "NSD": ["nsd", "-v"],
     "Knot DNS": ["knotd", "--version"],
@@ -35,7 +35,7 @@ _NUMBER: Final = re.compile(r"v?\d+\.\d+[\w.+-]*")
 
 
 def program(name: str) -> str | None:
-    """Return where a program is, also in sbin, which is not on every user's path."""
+    """Return the path of a program; sbin, which is not on every user's PATH, is searched, too."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     return shutil.which(name, path=path)
 
@@ -66,9 +66,9 @@ def _commit() -> str:
 
 
 def versions(peers: str) -> dict[str, str]:
-    """Return name and version of everything that takes part and is installed.
+    """Return name and version of every installed program and library that is measured.
 
-    `peers`: the Python that has those peers which are not dependencies.
+    `peers`: the Python with the peers that are not dependencies.
     """
     found: dict[str, str | None] = {"auditor": auditor.__version__ + _commit()}
     found["Python"] = platform.python_version()
@@ -82,6 +82,6 @@ def versions(peers: str) -> dict[str, str]:
 
 
 def machine() -> str:
-    """Return what the figures were measured on: cores, kernel, architecture."""
+    """Return the description of the machine: cores, kernel, architecture."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cores} cores, {platform.system()} {platform.release()}, {platform.machine()}"

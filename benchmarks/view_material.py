@@ -1,11 +1,10 @@
-"""Results to look at: `python -m benchmarks.view_material FOLDER --records N`.
+"""Records for the benchmarks of views: `python -m benchmarks.view_material FOLDER --records N`.
 
-A /16 as an ISP has it is scanned from zone files, and its records are used again and again for
-other blocks, with the octets changed. Of 32 addresses 20 have generic names, 5 have none, 4 are
-mail hosts with an SPF record, one has a name without address, one a name with another address,
-and one has two names. Written are OLD and NEW (of which one record in a hundred says something
-else, one in two hundred is gone, and as many are there for the first time), NEW in
-another order, and that with another verdict everywhere.
+A /16 like that of an ISP is scanned from zone files, and its records are repeated for other
+blocks, with the octets changed. Of 32 addresses 20 have generic names, 5 have none, 4 are mail
+hosts with an SPF record, one has a name without address, one a name with another address, and one
+has two names. It writes OLD and NEW (in which one record in a hundred differs, one in two hundred
+is missing, and as many are new), NEW in another order, and that with another verdict everywhere.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _HEAD: Final = (
 )
 _BLOCK: Final = 1 << 16
 _SECOND: Final = 30
-#: One record in so many differs in NEW, is not in NEW, is not in OLD.
+#: One record in this many differs in NEW, is missing in NEW, is missing in OLD.
 _CHANGED: Final = 100
 _MOVED: Final = 200
 _OTHER: Final = {b"pass": b"warn", b"warn": b"fail", b"fail": b"unknown", b"unknown": b"pass"}
@@ -136,7 +135,7 @@ def make(folder: Path, records: int) -> None:
 
 
 def main() -> None:
-    """Make what the command line asks for."""
+    """Write the files that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.view_material")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--records", type=int, required=True)

@@ -1,8 +1,7 @@
-"""What people look at, timed: `python -m benchmarks.views [--records N] [--runs N] [--write]`.
+"""Times the views: `python -m benchmarks.views [--records N] [--runs N] [--write]`.
 
-Each measurement is a function in MEASUREMENTS: it runs a command on files that
-`view_material` made, in a process of its own, and returns what that used. `--write` puts the
-table into its place in RESULTS.md.
+Each of MEASUREMENTS is a command run on files from `view_material`, in a process of its own.
+`--write` puts the table into its section of RESULTS.md.
 """
 
 from __future__ import annotations
@@ -32,11 +31,10 @@ _TITLE: Final = "# Views"
 
 
 class Measurement(NamedTuple):
-    """A row of the table: what is run, on how many records, and what was promised.
+    """A row of the table: the command, its number of records, and its goal.
 
-    `command` are the arguments of `auditor` in a folder of material. `records` says how many
-    records it reads, given how many there are. `rate` is the least number of them a second
-    of CPU.
+    `command` returns the arguments of `auditor` for a folder of material, `records` how many
+    records it reads, given their number in a file. `rate`: the least records per second of CPU.
     """
 
     what: str
@@ -137,7 +135,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="auditor-bench-") as name:
         folder = Path(name)
-        # In a process of its own: the memory of this one would count for its children.
+        # In a process of its own: peak memory of this one would count for its children.
         command = [sys.executable, "-m", "benchmarks.view_material", name]
         measure.run([*command, "--records", str(arguments.records)])
         samples = _measured(folder, arguments.runs)

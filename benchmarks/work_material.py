@@ -1,9 +1,9 @@
-"""Targets as users have them: names in domains of their own, two names, aliases, mixed, domains.
+"""Users' kinds of targets: names in domains of their own, two names, aliases, mixed, domains.
 
-20.30.0.0/16 is cut into four /18s: clean (a name each in one domain), names each in a domain of its
+20.30.0.0/16 has four /18s: clean (a name each in one domain), names each in a domain of its
 own, two names in one domain, and PTR records behind an alias (RFC 2317). 20.31.0.0/18 is mixed: of
 64 addresses 16 have no name, 18 a generic one, 20 a name in a customer's domain with a policy, 4 a
-name that leads nowhere, 2 one that leads elsewhere, 2 two names and 2 an alias.
+name without address, 2 a name with another address, 2 two names and 2 an alias.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MIXED: Final = (
     *("two",) * 2,
     *("alias",) * 2,
 )
-#: Odd, so that the kinds lie side by side as in a real block.
+#: Odd, so that the kinds alternate as in a real block.
 _STEP: Final = 37
 
 

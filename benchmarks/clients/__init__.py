@@ -1,4 +1,4 @@
-"""The clients that are measured, each a program of its own.
+"""The measured clients, each a program of its own.
 
     python -m benchmarks.clients.NAME ADDRESS PORT FILE TYPE [LIMIT]
 

@@ -1,4 +1,4 @@
-"""blastdns (Rust), its batch call. Run by the Python that has it, which may have nothing else."""
+"""blastdns (Rust), its batch call. Run by the Python of `--peers`, which may lack all else."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """auditor's engines, alone: `python -m benchmarks.clients.engine … ENGINE`.
 
-Garbage is collected as seldom as `auditor scan` does it.
+Garbage is collected as rarely as in `auditor scan`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from auditor.resolve.answer import Answer
 
-#: As the pipeline does: blocks, and no more than this many questions waiting to be sent.
+#: As in the pipeline: blocks, and at most this many questions waiting to be sent.
 _BLOCK = 256
 _BACKLOG = 512
 
-#: How the pipeline makes its questions, too.
+#: Makes questions as the pipeline does.
 _NEW = tuple.__new__
 
 
@@ -62,8 +62,7 @@ async def _main(task: Task, engine_name: str) -> None:
 
 
 if __name__ == "__main__":
-    # What is imported when it is first used: have that done before the clock starts, as it is
-    # for the other clients.
+    # Lazy imports happen before the clock starts, as they do for the other clients.
 
     new_loop().close()
 

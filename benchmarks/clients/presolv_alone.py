@@ -1,4 +1,4 @@
-"""presolv (Rust). Run by the Python that has it, which may have nothing else."""
+"""presolv (Rust). Run by the Python of `--peers`, which may lack all else."""
 
 from __future__ import annotations
 

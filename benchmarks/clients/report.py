@@ -1,4 +1,4 @@
-"""What a client says about itself. Standard library only: peers run where nothing else is."""
+"""Report of a client's run. Standard library only: the Python of `--peers` may lack all else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Task:
             self.names = file.read().split()[:limit]
 
     def finish(self, **detail: Any) -> None:
-        """Print the report; a question with one of DNS's own answers counts as answered."""
+        """Print the report; a question with NOERROR, NODATA or NXDOMAIN counts as answered."""
         answered = sum(self.statuses[name] for name in ("NOERROR", "NODATA", "NXDOMAIN"))
         report = {
             "asked": len(self.names),
