@@ -35,7 +35,7 @@ class _Rules(NamedTuple):
     """The rules of a top-level domain, in Unicode and lower case.
 
     `suffixes` are the plain ones, `wildcards` and `exceptions` without their marks; `nodes`
-    are all names that a rule ends in, so a walk from the TLD down knows when to stop.
+    are all suffixes of the rules, so that a walk down from the TLD can stop early.
     """
 
     is_listed: bool

@@ -48,8 +48,8 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _CACHE: Final = 20_000
 
 #: Seconds between two faults, and the duration of one that ends by itself.
-_CALM: Final = (2.0, 6.0)
-_TROUBLE: Final = (2.0, 5.0)
+_CALM_S: Final = (2.0, 6.0)
+_FAULT_S: Final = (2.0, 5.0)
 
 #: Parts of the time; the first of them is for warming up.
 _PARTS: Final = 10
@@ -176,7 +176,7 @@ def _disturb(
     chance: random.Random, ways: list[tuple[Server, _Relay]], over: threading.Event, seen: _Seen
 ) -> None:
     """Cause faults, for one server at a time, until the scan is over."""
-    while not over.wait(chance.uniform(*_CALM)):
+    while not over.wait(chance.uniform(*_CALM_S)):
         server, relay = chance.choice(ways)
         fault = chance.choice(("restarted", "silent", "slow", "lossy", "slow and lossy"))
         seen.faults[fault] += 1
@@ -186,13 +186,13 @@ def _disturb(
             server.start()
         elif fault == "silent":
             server.pause()
-            over.wait(chance.uniform(*_TROUBLE))
+            over.wait(chance.uniform(*_FAULT_S))
             server.resume()
         else:
             delay = chance.uniform(20, 400) if "slow" in fault else 0
             loss = chance.uniform(0.01, 0.15) if "lossy" in fault else 0
             relay.conditions(delay, loss)
-            over.wait(chance.uniform(*_TROUBLE))
+            over.wait(chance.uniform(*_FAULT_S))
             relay.conditions(0, 0)
 
 

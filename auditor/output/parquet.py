@@ -270,7 +270,7 @@ def _lists(pa: Any, values: Sequence[Any], kind: Any) -> Any:
 def _validity(pa: Any, values: Sequence[Any]) -> Any:
     """Return the bitmap of the values that are not null, None if all are.
 
-    Of a mask pyarrow would make it, once it has loaded all of `pyarrow.compute`.
+    pyarrow could make it from a mask, but would load all of `pyarrow.compute` for that.
     """
     known = [value is not None for value in values]
     return None if all(known) else pa.array(known, pa.bool_()).buffers()[1]
@@ -305,7 +305,7 @@ def _field(pa: Any, name: str, schema: Mapping[str, Any]) -> Any:
 
 def _type(pa: Any, schema: Mapping[str, Any]) -> Any:
     """Return the Arrow type for a JSON Schema without `anyOf`."""
-    # An enumeration is of texts, and the other type of a list of two is null.
+    # An enumeration has texts, and of two types the other is null.
     named = schema.get("type", "string")
     named = named if isinstance(named, str) else named[0]
     if named == "array":

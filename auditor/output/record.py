@@ -1,8 +1,8 @@
 """The record: one object per target, every key always present.
 
-Built from facts and nothing else, so the same answers give the same bytes.
-`schema.py` says the same in JSON Schema, `record_types.py` in types; tests hold the three together.
-Here tuples stand for lists, since JSON has no other.
+Built only from facts, so the same answers give the same bytes.
+`schema.py` describes it in JSON Schema, `record_types.py` in types; tests compare the three. Tuples
+are used for lists: in JSON they are the same.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def domain_record(
 
 
 def invalid_record(target: Target, verdict: Verdict, findings: Sequence[Finding]) -> Record:
-    """Return the record of a line that is not a target; `error` says where it stands."""
+    """Return the record of an invalid line; `error` has its source, line and fault."""
     return {
         "target": target.text,
         "kind": "invalid",
@@ -107,7 +107,7 @@ def invalid_record(target: Target, verdict: Verdict, findings: Sequence[Finding]
 
 
 def invalid_text(target: Target) -> str:
-    """Return where a line stands that is not a target, and what is wrong with it."""
+    """Return the source, the line number and the fault of an invalid line."""
     origin = target.origin
     line = f" line {origin.line}" if origin.line else ""
     return f"{origin.source}{line}: {target.error}"
@@ -123,14 +123,14 @@ def with_findings(record: Record, verdict: Verdict, findings: Sequence[Finding])
 
 
 def spf_entry(fact: SpfFact) -> Any:
-    """Return an SPF fact as it stands in a record."""
+    """Return an SPF fact in the form of a record."""
     entry = fact._asdict()
     del entry["differs"]
     return entry
 
 
 def trace_entry(question: Question, answer: Answer) -> Lookup:
-    """Return one lookup as `--trace` shows it."""
+    """Return one lookup in the form of `--trace`."""
     how = answer.how
     return {
         "name": question.name,
@@ -147,9 +147,9 @@ def trace_entry(question: Question, answer: Answer) -> Lookup:
 
 
 def _as_double(number: int | None) -> float | None:
-    """Return a number of IPv6 addresses as a double, whether or not it is a small one.
+    """Return a number of IPv6 addresses as a double, even if it is small.
 
-    Readers take the type of a column from its first lines, and no integer holds 2^128.
+    Readers infer the type of a column from its first lines, and no integer type holds 2^128.
     """
     return None if number is None else float(number)
 

@@ -1,7 +1,7 @@
-"""The types of a record, to the leaves, as `auditor schema` describes it.
+"""The types of a record and all of its parts, as in `auditor schema`.
 
-For programs and their type checkers, and for pydantic, which makes a model of them. A test holds
-them to the JSON Schema, which has the words; keys of a later version may be added.
+For programs and their type checkers, and for pydantic, which can make a model of them. A test
+compares them with the JSON Schema, which has the descriptions; later versions may add keys.
 """
 
 import sys
@@ -11,7 +11,7 @@ from auditor.findings.entry import Severity, Verdict
 
 if sys.version_info >= (3, 12):
     from typing import NotRequired, TypedDict
-else:  # pydantic reads no other
+else:  # pydantic needs this one
     from typing import NotRequired
 
     from typing_extensions import TypedDict
@@ -43,7 +43,7 @@ SpfResult: TypeAlias = Literal[
 
 
 class Finding(TypedDict):
-    """A judgement on the facts: a code of the catalogue, and what it is about."""
+    """A judgement on the facts: a code of the catalogue, and its subject."""
 
     code: str
     severity: Severity
@@ -70,7 +70,7 @@ class HeloLookup(TypedDict):
 
 
 class ForwardLookup(TypedDict):
-    """A PTR name looked up forwards."""
+    """The forward lookup of a PTR name."""
 
     name: str
     status: str
@@ -141,7 +141,7 @@ class DomainSpf(TypedDict):
 
 
 class DomainFacts(TypedDict):
-    """What a domain publishes."""
+    """The records that a domain publishes."""
 
     addresses: DomainAddresses
     mx: DomainMx
@@ -156,7 +156,7 @@ class ExtendedError(TypedDict):
 
 
 class Lookup(TypedDict):
-    """One lookup, as `trace` shows it."""
+    """One lookup, in `trace`."""
 
     name: str
     type: str
@@ -171,7 +171,7 @@ class Lookup(TypedDict):
 
 
 class Record(TypedDict):
-    """One audited target. `trace` is there if it was asked for."""
+    """One audited target. `trace` is present with the setting `trace`."""
 
     target: str
     kind: Literal["ip", "domain", "invalid"]

@@ -40,7 +40,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 async def garbage_collected_by_clock() -> AsyncIterator[None]:
     """Collect cyclic garbage by the clock instead of by the number of objects.
 
-    A scan makes hundreds of objects a target and next to no cycles, yet the collector would
+    A scan makes hundreds of objects a target and hardly any cycles, yet the collector would
     walk over the cache again and again: a third of all CPU time. For the command line, whose
     process is its own; a library leaves its host's collector alone.
     """

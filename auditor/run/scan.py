@@ -136,13 +136,13 @@ class AnyScan(Protocol):
 
     @property
     def open_targets(self) -> int:
-        """How many targets are under way."""
+        """The number of targets in progress."""
 
     async def audit_targets(self, write: Callable[[bytes], Awaitable[None]]) -> None:
         """Audit every target and hand the lines to `write`, in input order."""
 
     def finish_early(self) -> None:
-        """Start no more targets; finish those under way."""
+        """Start no more targets; finish those in progress."""
 
     def abort(self) -> None:
         """Send and read nothing more: `audit_targets` is about to be cancelled."""
@@ -159,7 +159,7 @@ class Scan:
     """One run over a stream of targets.
 
     `tally` counts while it goes on; `finish_early()` lets it end early: no more targets are taken
-    in, what is under way is finished and written. `done`: the targets whose records an
+    in, those in progress are finished and written. `done`: the targets whose records an
     earlier session has left, counted in `tally` already; they are skipped.
     """
 
@@ -228,7 +228,7 @@ class Scan:
                 raise InputError("the input has changed since it was counted")
 
     def finish_early(self) -> None:
-        """Start no more targets; finish those under way."""
+        """Start no more targets; finish those in progress."""
         self.stopped = True
         if self._pipeline is not None:
             self._pipeline.finish_early()
@@ -260,7 +260,7 @@ class Scan:
 
     @property
     def open_targets(self) -> int:
-        """How many targets are under way."""
+        """The number of targets in progress."""
         return self._pipeline.open_targets if self._pipeline else 0
 
     def _rate(self) -> float | None:

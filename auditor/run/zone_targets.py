@@ -86,7 +86,7 @@ class ZoneTargets:
         return self._found[name]
 
     def _read(self, name: str) -> _Content:
-        """Return the addresses in a zone, or the prefix that stands in for it."""
+        """Return the addresses in a zone, or the prefix that replaces it."""
         settings = self._settings
         try:
             ((zone, source),) = _run_anywhere(read_zones([name], settings, settings.zones))

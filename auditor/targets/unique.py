@@ -29,7 +29,7 @@ _SLOT_NUMBERS: Final = 1 << _SLOT_BITS
 _MIN_DENSE_MEMBERS: Final = _SLOT_NUMBERS // 16
 
 _DIGEST_OCTETS: Final = 10
-#: Octets of a digest that choose where it is kept, and those that are kept.
+#: Octets of a digest that select its bucket, and octets stored in the bucket.
 _KEY_OCTETS: Final = 2
 _KEPT_OCTETS: Final = _DIGEST_OCTETS - _KEY_OCTETS
 

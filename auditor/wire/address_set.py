@@ -1,7 +1,7 @@
 """Sets of addresses as sorted, disjoint intervals of integers, both ends included.
 
-A set is a list of (first, last) pairs with a gap between each two neighbours. What an
-operation costs grows with the number of intervals, never with that of addresses.
+A set is a list of (first, last) pairs with a gap between neighbours. The cost of an operation
+grows with the number of intervals, never with that of addresses.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def union(ranges: Iterable[Interval]) -> list[Interval]:
 
 
 def take_range(ranges: list[Interval], first: int, last: int) -> list[Interval]:
-    """Take out of a set, in place, what lies from `first` to `last`, and return that."""
+    """Remove the addresses from `first` to `last` from a set, in place, and return them."""
     start = bisect_left(ranges, (first,))
     if start and ranges[start - 1][1] >= first:
         start -= 1
@@ -72,7 +72,7 @@ def take_range(ranges: list[Interval], first: int, last: int) -> list[Interval]:
 
 
 def add_range(ranges: list[Interval], first: int, last: int) -> None:
-    """Add to a set, in place, what lies from `first` to `last`."""
+    """Add the addresses from `first` to `last` to a set, in place."""
     start = bisect_left(ranges, (first,))
     if start and ranges[start - 1][1] >= first - 1:
         start -= 1
@@ -83,7 +83,7 @@ def add_range(ranges: list[Interval], first: int, last: int) -> None:
 
 
 def overlaps(ranges: list[Interval], first: int, last: int) -> list[Interval]:
-    """Return the part of a set that lies from `first` to `last`."""
+    """Return the part of a set from `first` to `last`."""
     start = bisect_left(ranges, (first,))
     if start and ranges[start - 1][1] >= first:
         start -= 1
@@ -107,7 +107,7 @@ def intersection(some: list[Interval], others: list[Interval]) -> list[Interval]
 
 
 def uncovered(ranges: list[Interval], first: int, last: int) -> list[Interval]:
-    """Return what lies from `first` to `last` and in no range of a set."""
+    """Return the addresses from `first` to `last` that are in no range of a set."""
     gaps = []
     for low, high in overlaps(ranges, first, last):
         if first < low:
@@ -124,7 +124,7 @@ def address_count(ranges: Iterable[Interval]) -> int:
 def by_version(networks: Iterable[IPv4Network | IPv6Network]) -> dict[int, list[Interval]]:
     """Return the addresses of networks by IP version; IPv4-mapped ones are IPv4.
 
-    RFC 7208 §5 has it so. A version without addresses is left out.
+    As in SPF (RFC 7208 §5). A version without addresses is left out.
     """
     by_ip: dict[int, list[Interval]] = {4: [], 6: []}
     for network in networks:

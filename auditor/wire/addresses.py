@@ -1,8 +1,8 @@
 """Addresses as octets, as numbers and as text: one canonical text for each.
 
 RFC 5952 for IPv6. An IPv4-mapped address ends in dotted form (RFC 5952 §5). The form
-`::a.b.c.d` for the other addresses in ::/96 is deprecated (RFC 4291 §2.5.5.1): those are
-written in hex like the rest, where the C library writes them with dots.
+`::a.b.c.d` for other addresses in ::/96 is deprecated (RFC 4291 §2.5.5.1): these are written
+in hex like the rest, unlike in the C library.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ZEROS: Final = bytes(12)
 _THIS_NETWORK_OR_WHOLLY_SPECIAL: Final = frozenset(
     {"0", "10", "127", *map(str, range(224, 256))}  # multicast, class E, broadcast
 )
-#: First octet → (mask, value) of the special blocks that start with it, of the next two octets.
+#: First octet → (mask, value) for the next two octets, of the special blocks that start with it.
 _SPECIAL_V4: Final = {
     "100": ((0xC000, 0x4000),),  # 100.64.0.0/10: carrier-grade NAT (RFC 6598)
     "169": ((0xFF00, 0xFE00),),  # 169.254.0.0/16: link-local (RFC 3927)
@@ -64,12 +64,12 @@ def format_address(version: int, number: int) -> str:
 
 
 def number_of(address: str) -> int:
-    """Return the number of an address. Raises OSError if the text is none."""
+    """Return an address as a number. Raises OSError if the text is not an address."""
     return int.from_bytes(inet_pton(AF_INET6 if ":" in address else AF_INET, address))
 
 
 def parse_address(text: str) -> tuple[int, int] | None:
-    """Return (version, number) of an address, None if `text` is none.
+    """Return (version, number) of an address, None if `text` is not an address.
 
     An IPv4-mapped address is the IPv4 address in it: it stands for an IPv4 connection
     seen through an IPv6 socket, its PTR record is in in-addr.arpa, and SPF "MUST" treat
@@ -104,7 +104,7 @@ def is_global(address: str, version: int) -> bool:
         second, third, _ = rest.split(".")
         octets = int(second) << 8 | int(third)
         return all(octets & mask != value for mask, value in blocks)
-    # Only 2000::/3 is given out as global unicast (RFC 4291 §2.4, IANA).
+    # Only 2000::/3 is assigned as global unicast (RFC 4291 §2.4, IANA).
     if address[4:5] != ":" or address[0] not in "23":
         return False
     if not address.startswith("2001:"):

@@ -66,7 +66,7 @@ _TYPE_NAMES: Final[dict[int, str]] = {
 }
 _TYPE_NUMBERS: Final = {name: number for number, name in _TYPE_NAMES.items()}
 
-# What the DNS said about one question.
+# Statuses of the answer to one question.
 NOERROR: Final = "NOERROR"
 NODATA: Final = "NODATA"  # the name exists, the type does not (RFC 2308 §2.2)
 NXDOMAIN: Final = "NXDOMAIN"
@@ -74,11 +74,11 @@ SERVFAIL: Final = "SERVFAIL"
 REFUSED: Final = "REFUSED"
 FORMERR: Final = "FORMERR"
 NOTIMP: Final = "NOTIMP"
-TIMEOUT: Final = "TIMEOUT"  # no server said anything in time
-UNREACHABLE: Final = "UNREACHABLE"  # the network or the host said no
+TIMEOUT: Final = "TIMEOUT"  # no server answered in time
+UNREACHABLE: Final = "UNREACHABLE"  # refused by the host, or an error of the network
 MALFORMED: Final = "MALFORMED"  # a reply that is not a DNS message
-TRUNCATED: Final = "TRUNCATED"  # cut short, and TCP did not help
-BOGUS: Final = "BOGUS"  # SERVFAIL by a resolver that validates (RFC 4035 §5.5); there with CD set
+TRUNCATED: Final = "TRUNCATED"  # truncated (TC), and TCP failed
+BOGUS: Final = "BOGUS"  # SERVFAIL of a validating resolver (RFC 4035 §5.5) that answers with CD set
 
 _RCODE_NAMES: Final[dict[int, str]] = {
     0: NOERROR,
@@ -103,7 +103,7 @@ _RCODE_NAMES: Final[dict[int, str]] = {
     23: "BADCOOKIE",
 }
 
-#: The statuses that settle a question; with any other one the answer is unknown, not absent.
+#: The statuses that settle a question; with any other, the records are unknown, not absent.
 SETTLED: Final = frozenset({NOERROR, NODATA, NXDOMAIN})
 
 #: The IANA registry "Extended DNS Error Codes".
@@ -168,6 +168,6 @@ def type_number(name: str) -> int:
 
 
 def extended_error(code: int, text: str = "") -> str:
-    """Return an extended error in words: what its number means, and what the server adds."""
+    """Return an extended error as text: the meaning of its code, and the server's EXTRA-TEXT."""
     name = _EXTENDED_ERRORS[code] if code < len(_EXTENDED_ERRORS) else "unknown"
     return f"extended error {code} ({name})" + (f": {text}" if text else "")

@@ -1,8 +1,8 @@
 r"""Records as lines of a master file (RFC 1035 §5.1): names and texts escaped, owners absolute.
 
 Names and texts may hold any octets, and some have a meaning in a master file: `;` begins a
-comment, `(` a group, `"` a text, `$` a directive, `@` is the origin. So everything but the usual
-characters of names is escaped, as `\X` or `\DDD`, and no line depends on its place in the file.
+comment, `(` a group, `"` a text, `$` a directive, `@` is the origin. So all octets but the usual
+characters of names are escaped, as `\X` or `\DDD`, and no line depends on its place in the file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PLAIN_IN_TEXTS: Final = frozenset((0x20, *_PRINTABLE)) - frozenset(b'"\\')
 def absolute_name(name: str) -> str:
     """Return a name (any presentation form) with its final dot, as any zone may hold it.
 
-    Raises WireError for what is no name.
+    Raises WireError if it is not a name.
     """
     labels = ["".join(_escaped(label, _PLAIN_IN_NAMES)) for label in labels_of(name)]
     return ".".join((*labels, "")) if labels else "."
@@ -41,17 +41,17 @@ def absolute_name(name: str) -> str:
 def quoted_text(text: bytes) -> str:
     """Return the text of a TXT record as one or several strings in quotes.
 
-    No string is longer than the 255 octets that it has room for; verifiers join them as they
-    are (RFC 7208 §3.3), so a cut may be anywhere.
+    No string is longer than 255 octets; SPF verifiers concatenate them without spaces (RFC 7208
+    §3.3), so a cut may be anywhere.
     """
     strings = [text[at : at + MAX_STRING] for at in range(0, len(text), MAX_STRING)] or [b""]
     return " ".join(map(_quoted, strings))
 
 
 def rdata_text(rdtype: int, rdata: Rdata) -> str:
-    """Return the RDATA of a record as a master file has it, all names absolute.
+    """Return the RDATA of a record in master file format, all names absolute.
 
-    RDATA that is octets is written as that of an unknown type (RFC 3597 §5). Raises WireError.
+    Raw octets are written as the RDATA of an unknown type (RFC 3597 §5). Raises WireError.
     """
     if isinstance(rdata, bytes):
         return f"\\# {len(rdata)} {rdata.hex()}".rstrip()

@@ -5,11 +5,11 @@ question. Reading is bounded: a message has at most 65,535 octets and `MAX_RECOR
 255 octets, and anything that breaks the format raises `WireError` with the offset. Three things
 are tolerated:
 
-- authority and additional sections that break off: the answer section is whole, and
-  `Message.incomplete` says that the rest is not;
-- octets after the last record, as BIND and Unbound do: everything before them is whole;
-- a record cut off in a message that says it is truncated (TC). Nobody may draw
-  conclusions from the data of such a message, but it must be known to be truncated.
+- authority and additional sections that break off: the answer section is complete, and
+  `Message.incomplete` is true;
+- octets after the last record, as in BIND and Unbound: everything before them is complete;
+- a record cut off in a message with TC set. The data of such a message must not be used, but
+  the caller must learn that it is truncated.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ __all__ = [
 
 #: UDP payload size that is announced, in octets (the DNS flag day of 2020).
 EDNS_SIZE: Final = 1232
-MAX_MESSAGE: Final = 0xFFFF  #: octets: what the length field of TCP can say (RFC 1035 §4.2.2)
-#: A message full of A records, the smallest that anyone asks for, holds 4,094.
+MAX_MESSAGE: Final = 0xFFFF  #: octets: the limit of the length field of TCP (RFC 1035 §4.2.2)
+#: A message full of A records, the smallest records queried, holds 4,094.
 MAX_RECORDS: Final = 4096
 
 _QR: Final = 0x8000
@@ -64,16 +64,16 @@ _HEADER: Final = struct.Struct("!6H")
 _QUESTION: Final = struct.Struct("!2H")
 _SHORT: Final = struct.Struct("!H")
 _SMALLEST_QUESTION: Final = 1 + _QUESTION.size
-_COUNTS: Final = 4  # where the four counts stand in the header
+_COUNTS: Final = 4  # offset of the four counts in the header
 
 
 class Message(NamedTuple):
     """A decoded message, names canonical.
 
     `flags`: the second 16 bits of the header as sent. `rcode`: 12 bits, the upper eight from
-    the OPT record, which stands in `edns` and in none of the sections. `question`: (name,
-    type, class) each. `incomplete`: the authority or the additional section is broken, and
-    they hold what stands before the fault; or neither was read.
+    the OPT record, which is in `edns` and in none of the sections. `question`: (name, type,
+    class) each. `incomplete`: the authority or the additional section is broken, and they hold
+    the records before the fault; or neither was read.
     """
 
     id: int
@@ -98,12 +98,12 @@ class Message(NamedTuple):
 
     @property
     def authoritative(self) -> bool:
-        """AA: the server has the zone that the question's name is in."""
+        """AA: the server is authoritative for the name of the question."""
         return self.flags & _AA != 0
 
     @property
     def truncated(self) -> bool:
-        """TC: something is missing, and what is there may be any part of it."""
+        """TC: records are missing, and those present may be any part of them."""
         return self.flags & _TC != 0
 
 
@@ -128,7 +128,7 @@ def encode_query(
 
 @lru_cache(maxsize=64)
 def _around_name(rdtype: int, flags: int, edns_size: int | None) -> tuple[bytes, bytes]:
-    """Return what stands between the ID and the name of a query, and what follows the name."""
+    """Return the octets between the ID and the name of a query, and those after the name."""
     head = struct.pack("!5H", flags, 1, 0, 0, int(edns_size is not None))
     tail = _QUESTION.pack(rdtype, IN)
     if edns_size is not None:
@@ -137,9 +137,9 @@ def _around_name(rdtype: int, flags: int, edns_size: int | None) -> tuple[bytes,
 
 
 def decode_message(data: bytes, *, answer_only: bool = False) -> Message:
-    """Return the message in `data`. Raises WireError, and nothing else, if there is none.
+    """Return the message in `data`. Raises WireError, and nothing else, if it is malformed.
 
-    `answer_only`: without what stands behind the answer section, so that it is `incomplete`.
+    `answer_only`: without the sections after the answer section, so that it is `incomplete`.
     """
     size = len(data)
     if not _HEADER.size <= size <= MAX_MESSAGE:
@@ -189,7 +189,7 @@ def decode_message(data: bytes, *, answer_only: bool = False) -> Message:
 
 
 def _check_counts(records: int, least: int, size: int) -> None:
-    """Refuse counts that promise more than there can be, before any work is done for them."""
+    """Refuse counts of more records than fit into the message, before reading them."""
     if records > MAX_RECORDS or least > size:
         raise WireError("more records announced than there can be", _COUNTS)
 

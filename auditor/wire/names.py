@@ -1,12 +1,12 @@
 r"""Domain names: between presentation form, labels and wire form.
 
-Everything about how a name is written, and nothing about what a name is used for, except the host
-name rule. Canonical text is the one form in which names travel through this program: lower case,
+Only about how names are written, not about what they are used for, except the host name rule.
+Canonical text is the only form of names inside this program: lower case,
 no final dot (the root is `.`), `\.` and `\\` for a dot and a backslash inside a label, `\DDD` for
 space and anything that is not printable ASCII; nothing else is escaped (RFC 1035 §5.1, RFC 4343).
 
-Anything that is not a name raises `WireError`; its offset counts octets of the message, or of the
-name if text was read.
+An invalid name raises `WireError`; its offset counts octets of the message, or of the name if text
+was read.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ MAX_LABEL: Final = 63  #: octets in a label (RFC 1035 §2.3.4)
 MAX_NAME: Final = 255  #: octets in a name, length octets and root included (RFC 1035 §2.3.4)
 NULL_MX: Final = "."  #: host of the MX record of a domain that takes no mail (RFC 7505)
 
-# Every label but the root may be behind its own pointer. A chain of pointers to pointers
-# would be legal to follow, but is not what a server writes, and makes names expensive.
+# Every label but the root may have a compression pointer of its own. Chains of pointers to
+# pointers would be legal, but no server writes them, and they make names expensive.
 _MAX_POINTERS: Final = 127
 _POINTER: Final = 0xC0
 _POINTER_BITS: Final = 0x3F
 # Four characters for an octet, and the dots.
 _MAX_TEXT: Final = 4 * MAX_NAME
 
-# Printable ASCII (RFC 20) without the backslash. The dot is here because whole names are
-# looked at, already joined; `_text` counts the dots.
+# Printable ASCII (RFC 20) without the backslash. With the dot, because whole names are checked,
+# already joined; `_text` counts the dots.
 _PLAIN: Final = bytes(octet for octet in range(0x21, 0x7F) if octet != ord("\\"))
 _ESCAPES: Final = tuple(
     f"\\{chr(octet)}" if octet in b".\\" else chr(octet) if octet in _PLAIN else f"\\{octet:03d}"
@@ -67,8 +67,8 @@ _HOSTNAME: Final = re.compile(rf"(?:{_LDH}\.)*(?![0-9]+\Z){_LDH}")
 def labels_of(text: str) -> tuple[bytes, ...]:
     """Return the labels of a name in any presentation form, case kept; the root has none.
 
-    A final dot may stand or not. Raises WireError when `text` is not a name: empty, an
-    empty or overlong label, longer than 255 octets, not ASCII, or a broken escape.
+    A final dot is optional. Raises WireError when `text` is not a name: empty, an empty or
+    overlong label, longer than 255 octets, not ASCII, or a broken escape.
     """
     if text == ".":
         return ()
@@ -116,7 +116,7 @@ def _unescape(text: str) -> list[bytes]:
 
 
 def text_of(labels: tuple[bytes, ...] | list[bytes]) -> str:
-    """Return the canonical text of labels that stand for a name (no limit is checked)."""
+    """Return the canonical text of a name's labels; limits are not checked."""
     joined = b".".join(labels).lower()
     if not labels:
         return "."
@@ -129,7 +129,7 @@ def text_of(labels: tuple[bytes, ...] | list[bytes]) -> str:
 def normalise(text: str) -> str:
     """Return the canonical text of a name in any presentation form.
 
-    Raises WireError as `labels_of` does. Text that is canonical comes back as it is.
+    Raises WireError as `labels_of` does. Canonical text is returned unchanged.
     """
     if len(text) <= _MAX_CANONICAL and _CANONICAL.fullmatch(text):
         return text
@@ -151,12 +151,12 @@ _DOT_ATOM: Final = r"(?a:[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*)"
 
 
 def mail_address(rname: str) -> str:
-    """Return the mail address that the RNAME of an SOA record stands for (RFC 1035 §8)."""
+    """Return the mail address in the RNAME of an SOA record (RFC 1035 §8)."""
     labels = labels_of(rname)
     if len(labels) < 2:  # noqa: PLR2004 - a mailbox and a domain
         return ""
     local = labels[0].decode("ascii", "backslashreplace")
-    if not re.fullmatch(_DOT_ATOM, local):  # whatever else is quoted (RFC 5321 §4.1.2)
+    if not re.fullmatch(_DOT_ATOM, local):  # all else is quoted (RFC 5321 §4.1.2)
         local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
     domain = ".".join(label.decode("ascii", "backslashreplace") for label in labels[1:])
     text = f"{local}@{domain}"
@@ -164,10 +164,10 @@ def mail_address(rname: str) -> str:
 
 
 def is_multi_label(name: str) -> bool:
-    """Tell whether a canonical name is a domain of several labels, as SPF wants (RFC 7208 §4.3).
+    """Tell whether a canonical name is a multi-label domain, as SPF requires (RFC 7208 §4.3).
 
-    A single label is none, nor is an address, literal, bare or with a port, nor anything else
-    with characters that need quotes in mail (RFC 5322 §3.2.3), or escapes.
+    Not a single label, not an address (literal, bare or with a port), and no name with escapes or
+    with characters that need quotes in mail (RFC 5322 §3.2.3).
     """
     parents, _, last = name.rpartition(".")
     return bool(parents) and not last.isdigit() and _SPECIALS.search(name) is None
@@ -185,8 +185,8 @@ def is_hostname(text: str) -> bool:
 def encode_name(text: str) -> bytes:
     """Return the uncompressed wire form of a name, case kept. Raises WireError (`labels_of`).
 
-    Neighbours share the work: what follows the first label is encoded once and kept, so
-    the names of a /24 cost one look-up and two concatenations each.
+    The parent of a name is encoded once and cached, so each name of a /24 costs one cache lookup
+    and two concatenations.
     """
     first, _, rest = text.partition(".")
     if rest and 0 < len(first) <= MAX_LABEL and first.isascii() and "\\" not in text:
@@ -210,9 +210,9 @@ def _encode_labels(labels: tuple[bytes, ...]) -> bytes:
 def decode_name(message: bytes, offset: int) -> tuple[str, int]:
     """Return the canonical text of the name at `offset`, and the offset after it.
 
-    Compression pointers are followed strictly backwards: each one leads to before
-    everything read so far, which also ends every loop (RFC 1035 §4.1.4: "a prior
-    occurrence"). Raises WireError for anything that is not a name of at most 255 octets.
+    Compression pointers are followed strictly backwards: each must point before everything
+    read so far, which also ends every loop (RFC 1035 §4.1.4: "a prior occurrence"). Raises
+    WireError for anything that is not a name of at most 255 octets.
     """
     labels: list[bytes] = []
     position = lowest = offset

@@ -74,10 +74,10 @@ class Record(NamedTuple):
 
 
 class Edns(NamedTuple):
-    """What an OPT record says (RFC 6891 §6.1.3).
+    """The content of an OPT record (RFC 6891 §6.1.3).
 
     `size`: the sender's UDP payload size. `upper_rcode`: the upper eight of the twelve bits.
-    `ede`: the extended errors (RFC 8914) as (info code, text), the text fit for a terminal.
+    `ede`: the extended errors (RFC 8914) as (info code, text), the text safe for a terminal.
     """
 
     upper_rcode: int
@@ -98,8 +98,8 @@ def read_section(
 ) -> int:
     """Read `count` records from `position` on and return the offset after them.
 
-    They are added to `records` one by one, so that those before a fault are there; OPT
-    records go to `opts` instead. Raises WireError.
+    They are added to `records` one by one, so that it has those before a fault; OPT records go
+    to `opts` instead. Raises WireError.
     """
     for _ in range(count):
         owner, position = read_name(data, position, names)
@@ -112,13 +112,13 @@ def read_section(
         if end > len(data):
             raise WireError("RDATA that runs past the end", len(data))
         if rdtype == OPT:
-            # Of several the first one counts; one that is not at the root (RFC 6891 §6.1.2)
-            # is none. Neither is a reason to give up what the message answers.
+            # The first OPT record counts; one that is not at the root (RFC 6891 §6.1.2) is
+            # ignored. Neither invalidates the answers of the message.
             if owner == "." and not opts:
                 opts.append(_edns(data, position, end, rdclass, ttl))
         else:
             read = _READERS.get(rdtype)
-            # A and AAAA are what they are in class IN only (RFC 1035 §3.4).
+            # A and AAAA records have addresses in class IN only (RFC 1035 §3.4).
             if read is None or (rdclass != IN and read in _IN_ONLY):
                 rdata: Rdata = data[position:end]
             else:
@@ -213,10 +213,10 @@ _IN_ONLY: Final = (_address, _address6)
 
 
 def _edns(data: bytes, position: int, end: int, size: int, ttl: int) -> Edns:
-    """Read an OPT record, whose class and TTL fields mean other things (RFC 6891 §6.1.2).
+    """Read an OPT record, with its own meaning of the class and TTL fields (RFC 6891 §6.1.2).
 
-    Options only inform: one that is broken is passed over, and what follows one that runs
-    past the record's end cannot be read.
+    Options only inform: a broken one is skipped; after one that runs past the record's end,
+    the others cannot be read.
     """
     ede = []
     while end - position >= _OPTION.size:
@@ -232,10 +232,9 @@ def _edns(data: bytes, position: int, end: int, size: int, ttl: int) -> Edns:
 
 
 def _safe(text: bytes) -> str:
-    """Return EXTRA-TEXT (RFC 8914 §2) as printable text: it was written by anyone.
+    """Return EXTRA-TEXT (RFC 8914 §2) as printable text: it is untrusted.
 
-    It may end in NUL; bytes that are not UTF-8 and characters that would steer a terminal
-    become U+FFFD.
+    It may end in NUL; bytes that are not UTF-8 and control characters become U+FFFD.
     """
     decoded = text.removesuffix(b"\0").decode("utf-8", "replace")
     if decoded.isprintable():

@@ -1,7 +1,7 @@
-"""The names that addresses and prefixes have in the reverse trees, both ways.
+"""Addresses and prefixes to their names in the reverse trees, and back.
 
-`in-addr.arpa` (RFC 1035 §3.5), `ip6.arpa` (RFC 3596 §2.5) and the names that classless
-delegations add below the first (RFC 2317). Addresses are text, names canonical.
+`in-addr.arpa` (RFC 1035 §3.5), `ip6.arpa` (RFC 3596 §2.5) and the names of classless delegations
+below in-addr.arpa (RFC 2317). Addresses are text, names canonical.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = [
 
 _IN_ADDR: Final = ".in-addr.arpa"
 _IP6: Final = ".ip6.arpa"
-#: The ends of all names in the reverse trees.
+#: Suffixes of all names in the reverse trees.
 _REVERSE_TREES: Final = (_IN_ADDR, _IP6)
 _OCTETS: Final = frozenset(map(str, range(256)))
 
@@ -32,7 +32,7 @@ _NIBBLES: Final = re.compile(r"[0-9a-f](?:\.[0-9a-f]){0,31}")
 #: The extra label of RFC 2317: `0/26`, `0-26`, `0_26`, or `0-63`.
 _EXTRA: Final = r"([0-9]{1,3})([-/_])([0-9]{1,3})"
 
-_CLASSFUL_BITS: Final = 24  # what RFC 2317 divides is a /24
+_CLASSFUL_BITS: Final = 24  # RFC 2317 divides a /24
 _IPV4_BITS: Final = 32
 _V4_LABELS: Final = 4
 
@@ -63,12 +63,12 @@ def reverse_name(address: str) -> str:
 
 
 def is_reverse(name: str) -> bool:
-    """Whether a name is one of the reverse trees, where no host has its name (RFC 3172 §2)."""
+    """Whether a name is in a reverse tree, where hosts have no names (RFC 3172 §2)."""
     return f".{name}".endswith(_REVERSE_TREES)
 
 
 def reverse_prefix(name: str) -> Prefix | None:
-    """Return the prefix, as a rule a single address, that a name in lower case is of, or None."""
+    """Return the prefix of a name in lower case, mostly a single address; None if it has none."""
     if name.endswith(_IN_ADDR):
         labels = name[: -len(_IN_ADDR)].split(".")
         if len(labels) > _V4_LABELS or not _OCTETS.issuperset(labels):
@@ -83,11 +83,11 @@ def reverse_prefix(name: str) -> Prefix | None:
 
 
 def classless_address(name: str) -> str | None:
-    """Return the address that a name in a classless delegation stands for, or None.
+    """Return the address of a name in a classless delegation (RFC 2317), or None.
 
-    The last octet, one more label, and the other three octets. The label may be any word; a
-    range or a prefix must hold the octet, and a number alone is ambiguous, since it might as
-    well be an octet.
+    The last octet, one more label, and the other three octets. The label may be any word; a range
+    or a prefix must contain the octet, and a number alone is ambiguous, since it might be an
+    octet.
     """
     labels = name[: -len(_IN_ADDR)].split(".") if name.endswith(_IN_ADDR) else []
     if len(labels) != _V4_LABELS + 1 or not _delegates(labels[1], labels[0]):
@@ -97,7 +97,7 @@ def classless_address(name: str) -> str | None:
 
 
 def classless_block(name: str) -> str | None:
-    """Return the range or prefix, as text, that the apex of a classless delegation is of."""
+    """Return the range or prefix, as text, of the apex of a classless delegation."""
     labels = name[: -len(_IN_ADDR)].split(".") if name.endswith(_IN_ADDR) else []
     if len(labels) != _V4_LABELS or not _OCTETS.issuperset(labels[1:]):
         return None
@@ -115,14 +115,14 @@ def classless_block(name: str) -> str | None:
 
 
 def _delegates(label: str, octet: str) -> bool:
-    """Tell whether an RFC 2317 label can hold an octet (both as they stand in the name)."""
+    """Tell whether the range of an RFC 2317 label can contain an octet (both as text)."""
     if octet not in _OCTETS or label.isdigit() or "\\" in label:
         return False
     spelt = re.fullmatch(_EXTRA, label)
     if spelt is None:
         return True
     first, value, last = int(spelt[1]), int(octet), int(spelt[3])
-    # `0-26` may be the octets 0 to 26 or the prefix 0/26: one of them must hold.
+    # `0-26` may be the octets 0 to 26 or the prefix 0/26: one of them must contain it.
     if spelt[2] == "-" and first <= value <= last:
         return True
     if not _CLASSFUL_BITS <= last <= _IPV4_BITS:

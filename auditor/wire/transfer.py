@@ -1,4 +1,4 @@
-"""Messages of a zone transfer (RFC 5936): the records in each, and where its signature is."""
+"""Messages of a zone transfer (AXFR, RFC 5936): the records and the TSIG record of each."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _QR: Final = 0x8000
 class TransferMessage(NamedTuple):
     """One message of a transfer: the records of its answer section.
 
-    `signature`: the TSIG record, the last one of the message, and `signed`: how many octets
-    stand before it; None and 0 without one.
+    `signature`: the TSIG record, the last one of the message, and `signed`: the number of octets
+    before it; None and 0 without one.
     """
 
     id: int
@@ -39,7 +39,7 @@ class TransferMessage(NamedTuple):
 
 
 def read_transfer_message(data: bytes) -> TransferMessage:
-    """Return what a message holds. Raises WireError."""
+    """Return the content of a message. Raises WireError."""
     if not _HEADER.size <= len(data) <= MAX_MESSAGE:
         raise WireError("not the size of a DNS message", min(len(data), MAX_MESSAGE))
     qid, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)

@@ -29,7 +29,7 @@ ALGORITHMS: Final = {
 _FUDGE_S: Final = 300
 _MAX_UNSIGNED: Final = 99  # messages in a row (§5.3.1)
 _CLASS_ANY: Final = 255
-_ARCOUNT: Final = 10  # where the number of additional records stands
+_ARCOUNT: Final = 10  # offset of the number of additional records
 _TIME: Final = struct.Struct("!HIH")  # 48 bits of seconds, and the fudge
 _SHORT: Final = struct.Struct("!H")
 _TAIL: Final = struct.Struct("!3H")  # original ID, error, octets of other data
@@ -45,11 +45,11 @@ _COMMENT: Final = re.compile(r"(?:#|//)[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 class TsigError(WireError):
-    """A message that is not signed as it should be."""
+    """A message without a valid signature."""
 
 
 class TsigKey:
-    """A shared secret and its name; what is shown of it does not have the secret."""
+    """A shared secret and its name; its `repr` does not show the secret."""
 
     __slots__ = ("_secret", "algorithm", "name")
 
@@ -62,15 +62,15 @@ class TsigKey:
         return f"TsigKey({self.name!r}, {self.algorithm!r})"
 
     def mac(self, data: bytes) -> bytes:
-        """Return the signature of some octets."""
+        """Return the MAC (signature) of `data`."""
         return hmac.digest(self._secret, data, ALGORITHMS[self.algorithm])
 
 
 def read_key(text: str) -> TsigKey | None:
     """Return the key in a text; None if there is none.
 
-    It is a `key` statement of BIND, as tsig-keygen writes it, or `[ALGORITHM:]NAME:SECRET`, as
-    dig takes it.
+    Its form is a `key` statement of BIND, as tsig-keygen writes it, or `[ALGORITHM:]NAME:SECRET`,
+    as for dig.
     """
     match = _KEY.fullmatch(_COMMENT.sub("", text))
     if match:
@@ -114,7 +114,7 @@ class ReplyVerifier:
         self._unsigned: list[bytes] = []
 
     def add_message(self, data: bytes, signature: Record | None, signed: int, now: int) -> None:
-        """Take a message, with its TSIG record and the octets before it. Raises TsigError."""
+        """Verify a message, with its TSIG record and the octets before it. Raises TsigError."""
         if signature is None:
             self._unsigned.append(data)
             if self._is_first or len(self._unsigned) > _MAX_UNSIGNED:
@@ -137,7 +137,7 @@ class ReplyVerifier:
             )
         )
         if not hmac.compare_digest(self._key.mac(content), fields.mac):
-            raise TsigError("a signature that is not right", signed)
+            raise TsigError("an invalid signature", signed)
         if abs(now - fields.time) > fields.fudge:
             raise TsigError("a signature of another time: do the clocks differ?", signed)
         self._mac, self._is_first, self._unsigned = fields.mac, False, []
@@ -162,7 +162,7 @@ class _Signature(NamedTuple):
 def _read(record: Record) -> _Signature:
     rdata = record.rdata
     if not isinstance(rdata, bytes):
-        raise TsigError("a signature that is none")
+        raise TsigError("a malformed TSIG record")
     try:
         algorithm, position = decode_name(rdata, 0)
         high, low, fudge = _TIME.unpack_from(rdata, position)
@@ -183,7 +183,7 @@ def _timers(now: int, fudge: int = _FUDGE_S) -> bytes:
 
 
 def _variables(key: TsigKey, timers: bytes) -> bytes:
-    """Return what is signed besides the message (§4.3.3)."""
+    """Return the octets that are signed besides the message (§4.3.3)."""
     return b"".join(
         (
             encode_name(key.name),
@@ -196,7 +196,7 @@ def _variables(key: TsigKey, timers: bytes) -> bytes:
 
 
 def _with_additional(message: bytes, more: int) -> bytes:
-    """Return a message with a number of additional records that is so much larger."""
+    """Return a message with its number of additional records increased by `more`."""
     (count,) = _SHORT.unpack_from(message, _ARCOUNT)
     start, end = message[:_ARCOUNT], message[_ARCOUNT + _SHORT.size :]
     return start + _SHORT.pack(count + more) + end

@@ -56,7 +56,7 @@ def part_name(number: int) -> str:
 class PartedOutput:
     """Writes the parts of a run to the folder `output`, and lists the existing ones.
 
-    `found` counts the records in those that were not made again; `clock` gives seconds.
+    `found` counts the records in reused parts; `clock` returns seconds.
     """
 
     def __init__(self, output: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -182,7 +182,7 @@ class PartedOutput:
 
     @property
     def unwritten(self) -> bytes:
-        """No lines: those that are in no part have not been counted."""
+        """No lines: lines outside of parts have not been counted."""
         return b""
 
     def sync(self) -> None:

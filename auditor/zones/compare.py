@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPARED_TYPES", "ServerComparison"]
 
-#: The RR types that are compared: those that an audit reads.
+#: The RR types that are compared: those that an audit queries.
 COMPARED_TYPES: Final = frozenset({A, AAAA, CNAME, MX, NS, PTR, TXT})
 _MAX_DIFFERENCES: Final = 1000  # of one server that are kept
 

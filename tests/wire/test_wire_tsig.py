@@ -142,7 +142,7 @@ def test_a_reply_of_another_time_or_to_another_query_is_refused() -> None:
     messages = _replies(mac, [True])
     with pytest.raises(TsigError, match="do the clocks differ"):
         _take(ReplyVerifier(_key(), mac), messages, NOW + 301)
-    with pytest.raises(TsigError, match="not right"):
+    with pytest.raises(TsigError, match="an invalid signature"):
         _take(ReplyVerifier(_key(), bytes(32)), messages)
 
 

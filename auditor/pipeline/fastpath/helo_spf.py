@@ -1,6 +1,6 @@
 """SPF checks of the HELO names of a block, each with its own policy: `spf.evaluator` in batches.
 
-Loaded when the first such policy is met.
+Loaded on first use.
 """
 
 from __future__ import annotations

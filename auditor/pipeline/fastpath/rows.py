@@ -39,7 +39,7 @@ __all__ = ["AddressRows"]
 
 
 class _Row:
-    """An address: its columns and where it stands in them, and what is known of its names.
+    """An address: its columns, its index in them, and the facts about its names.
 
     `doubtful`: whether a name must be judged by itself; `helos`: the confirmed ones, whose policies
     are checked; `outcomes`: of these, None where it is not known yet.
