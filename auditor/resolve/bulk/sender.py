@@ -85,7 +85,7 @@ class Sender:
         first tries only, or if the kernel has none.
         """
         if self.queue:
-            most = min(most, nameserver.room_again())
+            most = min(most, nameserver.room_for_later())
         queries = self._retries.take_next_for(nameserver, most, now) if most > 0 else []
         return self._send_later_attempts(nameserver, queries, now) if queries else 0
 

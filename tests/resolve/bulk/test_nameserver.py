@@ -185,14 +185,14 @@ def test_a_stuck_window_is_not_exceeded_beyond_concurrency() -> None:
 def test_later_tries_may_have_a_quarter_of_the_window() -> None:
     nameserver = _upstream()
     quarter = int(nameserver.window.size) // 4
-    assert nameserver.room_again() == quarter
+    assert nameserver.room_for_later() == quarter
     nameserver.in_flight.later = quarter - 1
-    assert nameserver.room_again() == 1
+    assert nameserver.room_for_later() == 1
     nameserver.in_flight.later = quarter + 1
-    assert nameserver.room_again() < 0
+    assert nameserver.room_for_later() < 0
     nameserver.window.size = 2.0
     nameserver.in_flight.later = 0
-    assert nameserver.room_again() == 1
+    assert nameserver.room_for_later() == 1
 
 
 def test_a_server_that_owes_answers_is_quiet_after_a_while_unless_it_says_anything() -> None:

@@ -1,6 +1,6 @@
-"""What a name server can do, learnt from its replies: EDNS, letters' case, and rate limiting.
+"""Capabilities of a name server, learnt from its replies: EDNS, letter case, rate limiting (RRL).
 
-One reply may be forged or damaged, so nothing is concluded from fewer than several in a row.
+A single reply may be forged or damaged, so several in a row are required.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from typing import Final
 
 __all__ = ["Capabilities"]
 
-#: Replies in a row that came only without EDNS, until a server is asked without at once; and
-#: replies with the letters' case changed, until it is asked in lower case.
+#: Consecutive replies that came only without EDNS before EDNS is no longer used; and replies with
+#: changed letter case before names are sent in lower case.
 _REPLIES_WITHOUT_EDNS: Final = 3
 _REPLIES_IN_OTHER_CASE: Final = 8
 
-#: Seconds for which a server that has sent several empty truncated replies counts as limiting
-#: its rate (RRL): what it drops in that time is asked for over TCP at once. A few may be
-#: nothing but large answers.
+#: Seconds for which a server counts as limiting its response rate (RRL) after several empty
+#: truncated replies: queries that it drops are sent over TCP at once. A few may just be large
+#: answers.
 _SLIPPING_S: Final = 2.0
 _SLIPS: Final = 4
 
 
 class Capabilities:
-    """What a server was found able to do.
+    """Capabilities of a server.
 
-    `mixed_case`: it returns the question's letters as they were sent. `plain`: it cannot do
-    EDNS. `recurse`: it is asked to look further (RD), as resolvers are.
+    `mixed_case`: it preserves the question's letter case. `plain`: it does not support EDNS.
+    `recurse`: queries to it have the RD flag, as for resolvers.
     """
 
     __slots__ = (
@@ -58,16 +58,16 @@ class Capabilities:
             self.plain = True
 
     def on_case_changed(self) -> None:
-        """Note a reply whose question has not the letters' case that it was sent in."""
+        """Note a reply whose question has another letter case than was sent."""
         self._replies_in_other_case += 1
         if self._replies_in_other_case >= _REPLIES_IN_OTHER_CASE:
             self.mixed_case = False
 
     def on_slip(self, now: float) -> None:
-        """Note an empty truncated reply: "ask over TCP, if you are who you say"."""
+        """Note an empty truncated reply, as RRL sends to verify the client over TCP."""
         self._slips = self._slips + 1 if now - self._slipped_at < _SLIPPING_S else 1
         self._slipped_at = now
 
     def is_slipping(self, now: float) -> bool:
-        """Tell whether the server limits the rate of its answers."""
+        """Tell whether the server limits its response rate (RRL)."""
         return self._slips >= _SLIPS and now - self._slipped_at < _SLIPPING_S

@@ -1,8 +1,7 @@
-"""Congestion window: how many queries one server may have unanswered.
+"""Congestion window: how many queries may be in flight to one server.
 
-No clock in here: calls are told the time. It adapts to how fast answers come at which size, and
-to how many queries are lost.
-A test puts windows in front of servers and paths of many kinds (`tests/support/netsim`).
+It adapts to the rate of answers at different sizes, and to loss. Time is an argument. A test
+simulates servers and paths of many kinds (`tests/support/netsim`).
 """
 
 from __future__ import annotations
@@ -12,32 +11,32 @@ from typing import Final, NamedTuple
 
 __all__ = ["CongestionWindow"]
 
-#: The window's least and first size, and one that is not too large for anyone: half of what a
-#: socket buffer of 208 KiB holds (247 small packets), and many in each system call.
+#: The least and the initial size, and one that no server finds too large: half of what a socket
+#: buffer of 208 KiB holds (247 small packets), and many in each system call.
 _MIN_QUERIES: Final = 8.0
 _FIRST_QUERIES: Final = 32.0
 _SMALL_QUERIES: Final = 128.0
 
-#: By how many queries a window grows within a round trip, at most: they come on top of what
-#: goes out for each answer, all in one burst.
+#: Most queries that a window grows by within an RTT: they are sent in one burst, besides one query
+#: for each answer.
 _GROWTH_QUERIES: Final = 128.0
 
-#: A round lasts so many seconds at least, and until a window's answers are in.
+#: Least seconds of a round, which also lasts until a window of answers has come.
 _ROUND_S: Final = 0.025
 
-#: The share of a round's answers that came while the window was full; with less it was
-#: something else that held queries back. Not all: answers are read in several goes.
+#: If fewer of a round's answers came while the window was full, something else limited the queries.
+#: Not 1, since answers are read in several batches.
 _FULL_SHARE: Final = 0.3
 
 
-#: Seconds for which a size rests at most.
+#: Most seconds at one size between two trials of another.
 _MAX_REST_S: Final = 0.5
 
 
 class _Phase(NamedTuple):
-    """How the size is varied: rounds at rest and at another size, of so many `answers` at least.
+    """How the size is varied: rounds at rest and at another size, of at least `answers` each.
 
-    `up`: by what share of itself it grows in a step.
+    `up`: growth per step, as a share of the size.
     """
 
     resting: int
@@ -49,42 +48,43 @@ class _Phase(NamedTuple):
 _DOUBLING: Final = _Phase(resting=1, trying=2, answers=128, up=1.0)
 _STEADY: Final = _Phase(resting=8, trying=4, answers=1000, up=0.25)
 
-#: Queries that a step up adds at most: twice as many each time that it was worth it, few again
-#: after one that was not. What they are too many by must find room in the buffer.
+#: Most queries that a step up adds: doubled after each step that was kept, reset after one that was
+#: not. The excess must fit in the server's socket buffer.
 _MAX_STEP_QUERIES: Final = 256.0
 _FIRST_STEP_QUERIES: Final = 128.0
-#: What is left in a step down.
+#: The remaining share of the size after a step down.
 _STEP_DOWN_FACTOR: Final = 0.85
 
-#: What part of its own share a step must change the rate by, to be kept upwards or to be
-#: taken back downwards.
+#: The change of the answer rate, relative to the change of the size, from which a step up is kept,
+#: or a step down is undone.
 _WORTHWHILE_SHARE: Final = 0.24
 _MISSED_SHARE: Final = 0.2
 
-#: Loss is noticed late, by silence: from so many seconds and two round trips after the size
-#: was halved, it is that of the smaller size.
+#: Loss is noticed late, by timeouts: seconds and RTTs after halving until the measured loss is that
+#: of the smaller size.
 _LOSS_NOTICED_S: Final = 0.1
 _LOSS_NOTICED_ROUND_TRIPS: Final = 2
 
-#: Answers that it takes to tell loss from chance.
+#: Least answers for a significant loss rate.
 _ENOUGH_ANSWERS: Final = 256
 
-#: What part of the rate and of the loss must be left to say that halving brought nothing.
+#: After halving: the share of the answer rate above which the server was saturated, and the share
+#: of the loss above which the window was not its cause.
 _RATE_FELL_SHARE: Final = 0.75
 _LOSS_STAYED_SHARE: Final = 0.5
-#: The part of the size that is left after loss that halving has ended.
+#: The share of the size to resume with after loss that halving has ended.
 _RESUME_SHARE: Final = 0.75
 
-#: The share of queries lost that is never laid to our own bursts, also where those are so
-#: small that hardly anyone drops them.
+#: The share of lost queries that is never attributed to bursts; also of bursts so small that hardly
+#: any server drops them.
 _TOLERATED_LOSS: Final = 0.01
 _TOLERATED_LOSS_IF_SMALL: Final = 0.3
 
-#: How much of what a round shows of the path's own loss is believed.
+#: Weight of a round in the moving average of the path's own loss.
 _LEARNING_SHARE: Final = 1 / 16
 
 
-class _Count:
+class _RoundTotals:
     """Answers and losses over some rounds."""
 
     __slots__ = ("answers", "lost", "rounds", "seconds")
@@ -107,203 +107,204 @@ class _Count:
 
     @property
     def share(self) -> float:
-        """What part of the queries was lost."""
+        """The share of queries that was lost."""
         return self.lost / (self.answers + self.lost)
 
 
 class _Halved(NamedTuple):
-    """The size that was halved, the rate and loss there, and the size to continue with."""
+    """The size before halving, rate and loss at it, and the size to resume with."""
 
     size: float
-    seen: _Count
+    seen: _RoundTotals
     resume: float
 
 
 class CongestionWindow:
-    """How many queries one server may have unanswered: what it can take, and no more.
+    """Congestion window of one server, in queries.
 
-    The size doubles while answers come faster for it. Later it is tried now and then whether
-    a somewhat larger one speeds them up, or a smaller one does as well. So it ends just above
-    rate times round trip: at some 128 next to a server, in the thousands behind a long path,
-    and a resolver whose answers take long for reasons of their own gets as many as speed it
-    up. No step is a burst: the size grows as answers come.
+    The size doubles while this raises the rate of answers. Later a somewhat larger one is tried
+    now and then, and kept if it raises the rate, or a smaller one, kept if the rate stays. So it
+    converges just above the bandwidth-delay product (rate times RTT): some 128 next to a server,
+    thousands behind a long path, and as many as speed up a resolver that is slow by itself. The
+    size grows as answers come, without bursts.
 
-    Loss halves the size. If then it stays while the answers get fewer, we were not its cause:
-    the size is restored, and so much loss is taken for the path's own.
+    Loss halves the size. If the loss stays while the rate falls, the window was not its cause: the
+    size is restored, and that loss counts as the path's own.
     """
 
     __slots__ = (
         "_answers",
-        "_back",
+        "_answers_while_full",
         "_halved",
-        "_held",
+        "_ignored_until",
         "_last",
-        "_loss",
         "_lost",
-        "_most",
+        "_max_size",
+        "_path_loss",
         "_phase",
-        "_settled",
+        "_previous_size",
+        "_reference",
+        "_round_answers",
+        "_round_began",
         "_settling",
-        "_since",
-        "_start",
         "_step_queries",
         "_target",
         "_trial",
         "_up",
-        "_whole",
         "size",
     )
 
     def __init__(self, most: int, now: float) -> None:
         self.size = min(_FIRST_QUERIES, float(most))
-        self._most = float(most)
+        self._max_size = float(most)
         self._phase = _DOUBLING
         self._step_queries = _MAX_STEP_QUERIES
         self._up = True
-        #: While another size is tried: the one to go back to, and that with its rate that it
-        #: is compared to.
-        self._back: float | None = None
-        self._start = (self.size, 0.0)
+        #: While another size is tried: the one to go back to; size and rate to compare with.
+        self._previous_size: float | None = None
+        self._reference = (self.size, 0.0)
         self._halved: _Halved | None = None
-        self._settled = now
+        self._ignored_until = now
         self._settling = True
-        #: The small size is not worth being tried in rounds: it is grown into at once.
+        #: The small size needs no trial rounds: the window grows to it at once.
         self._target = min(_SMALL_QUERIES, float(most))
-        self._loss = 0.0
-        self._last, self._trial = _Count(), _Count()
-        self._answers = self._held = self._lost = 0
-        #: Answers that end the round: a window's, or several. They take whole round trips, in
-        #: whatever bursts they come.
-        self._whole = int(self.size)
-        self._since = now
+        self._path_loss = 0.0
+        self._last, self._trial = _RoundTotals(), _RoundTotals()
+        self._answers = self._answers_while_full = self._lost = 0
+        #: Answers that end the round: one or more windows, which take whole RTTs however bursty
+        #: they arrive.
+        self._round_answers = int(self.size)
+        self._round_began = now
 
     def set_max_size(self, most: int) -> None:
-        """Keep to another greatest size from now on."""
-        self._most = float(most)
-        self._target = min(self._target, self._most)
-        self.size = min(self.size, self._most)
+        """Change the greatest size."""
+        self._max_size = float(most)
+        self._target = min(self._target, self._max_size)
+        self.size = min(self.size, self._max_size)
 
     def disregard(self, until: float, now: float) -> None:
-        """Judge nothing by what is answered until then: something else holds queries back."""
-        self._settled = max(self._settled, until)
-        self._last, self._trial = _Count(), _Count()
-        self._answers = self._held = self._lost = 0
-        self._whole = int(self.size)
-        self._since = now
+        """Ignore rounds until then: something else limits the queries."""
+        self._ignored_until = max(self._ignored_until, until)
+        self._last, self._trial = _RoundTotals(), _RoundTotals()
+        self._answers = self._answers_while_full = self._lost = 0
+        self._round_answers = int(self.size)
+        self._round_began = now
 
     def on_answers(self, count: int, now: float, *, full: bool) -> None:
-        """Take note of `count` answers; `full`: the window was what held back more queries."""
+        """Note `count` answers; `full`: whether the window limited the queries."""
         self._answers += count
         if full:
-            self._held += count
+            self._answers_while_full += count
         if self.size < self._target and (full or self.size >= _SMALL_QUERIES):
             growth = count * min(1.0, _GROWTH_QUERIES / self.size)
             self.size = min(self.size + growth, self._target)
-        if self._answers >= self._whole:
+        if self._answers >= self._round_answers:
             size = int(self.size)
-            whole = self._answers - (self._answers - self._whole) % size
-            if now - self._since >= _ROUND_S:
+            whole = self._answers - (self._answers - self._round_answers) % size
+            if now - self._round_began >= _ROUND_S:
                 self._end_round(whole, now)
             else:
-                self._whole = whole + size
+                self._round_answers = whole + size
 
     def on_loss(self, count: int = 1) -> None:
-        """Take note of queries that were lost: the same question, asked again, was answered.
+        """Note lost queries: those whose retransmission was answered.
 
-        A negative count takes back what turned out to be slow.
+        A negative count corrects this for queries that were slow, not lost.
         """
         self._lost = max(self._lost + count, 0)
 
     def _end_round(self, answers: int, now: float) -> None:
-        lost, seconds = self._lost, now - self._since
-        limited = self._held >= _FULL_SHARE * self._answers
-        # What came beyond whole windows belongs to the next round.
+        lost, seconds = self._lost, now - self._round_began
+        limited = self._answers_while_full >= _FULL_SHARE * self._answers
+        # Answers beyond whole windows belong to the next round.
         self._answers -= answers
-        self._held = self._answers if limited else 0
+        self._answers_while_full = self._answers if limited else 0
         self._lost = 0
-        self._whole = int(self.size)
-        self._since = now
-        if not limited or now < self._settled:
-            # It says nothing about this size.
-            self._last, self._trial = _Count(), _Count()
+        self._round_answers = int(self.size)
+        self._round_began = now
+        if not limited or now < self._ignored_until:
+            # The round is not representative of this size.
+            self._last, self._trial = _RoundTotals(), _RoundTotals()
             return
         self._trial.add_round(answers, lost, seconds)
-        # Losses are noticed in clumps: two rounds are judged together.
-        lately, self._last = self._last, _Count()
+        # Losses are noticed in clusters, so two rounds are evaluated together.
+        lately, self._last = self._last, _RoundTotals()
         self._last.add_round(answers, lost, seconds)
         lately.add_round(answers, lost, seconds)
         if lately.answers < _ENOUGH_ANSWERS:
             lately = self._trial
         if self._halved is not None:
-            self._see_why(*self._halved)
+            self._evaluate_halving(*self._halved)
         elif self._is_lossy(lately):
             self._halve(lately, now)
         elif self._settling:
-            # The answers of this round were still those to the size before.
+            # The answers of this round belong to the previous size.
             self._settling = self.size < self._target
-            self._trial = _Count()
+            self._trial = _RoundTotals()
         else:
-            self._vary()
+            self._vary_size()
 
-    def _is_lossy(self, lately: _Count) -> bool:
-        """Tell whether more is lost than is usual on this path."""
+    def _is_lossy(self, lately: _RoundTotals) -> bool:
+        """Tell whether the loss is significantly above the path's own."""
         if lately.answers < _ENOUGH_ANSWERS:
             return False
-        tolerated = _TOLERATED_LOSS + 1.25 * self._loss
+        tolerated = _TOLERATED_LOSS + 1.25 * self._path_loss
         if self.size <= _SMALL_QUERIES:
             tolerated = max(tolerated, _TOLERATED_LOSS_IF_SMALL)
         usual = tolerated * (lately.answers + lately.lost)
         if lately.lost > usual + 3 * math.sqrt(usual + 1):
             return True
-        self._loss += (lately.share - self._loss) * _LEARNING_SHARE
+        self._path_loss += (lately.share - self._path_loss) * _LEARNING_SHARE
         return False
 
-    def _halve(self, lately: _Count, now: float) -> None:
-        """Answer loss with half the size, and see what that brings."""
+    def _halve(self, lately: _RoundTotals, now: float) -> None:
+        """Halve the size because of loss, and begin to measure the effect."""
         self._phase = _STEADY
         self._step_queries = _FIRST_STEP_QUERIES
         if self.size <= _MIN_QUERIES:
-            self._loss = lately.share
+            self._path_loss = lately.share
             return
         resume = self.size * _RESUME_SHARE
-        if self._up and self._back is not None:
-            resume = self._back
+        if self._up and self._previous_size is not None:
+            resume = self._previous_size
         self._halved = _Halved(self.size, lately, resume)
-        self._back = None
-        self._settled = now + _LOSS_NOTICED_S + _LOSS_NOTICED_ROUND_TRIPS * self.size / lately.rate
+        self._previous_size = None
+        self._ignored_until = (
+            now + _LOSS_NOTICED_S + _LOSS_NOTICED_ROUND_TRIPS * self.size / lately.rate
+        )
         self._resize(self.size / 2)
 
-    def _see_why(self, size: float, before: _Count, resume: float) -> None:
-        """Find out what halving the size has brought, as soon as enough answers show it."""
+    def _evaluate_halving(self, size: float, before: _RoundTotals, resume: float) -> None:
+        """Evaluate halving as soon as there are enough answers: keep, restore or resume."""
         trial = self._trial
         if trial.answers < _ENOUGH_ANSWERS or trial.rounds < 2:  # noqa: PLR2004 - see `lately`
             return
         self._halved = None
-        # As many answers from half as many queries: the server was full, and still may be.
+        # The same rate with half as many in flight: the server was saturated.
         self._up = trial.rate <= _RATE_FELL_SHARE * before.rate
         if not self._up:
             self._resize(self.size)
         elif trial.share > _LOSS_STAYED_SHARE * before.share:
-            self._loss = (before.share + trial.share) / 2
+            self._path_loss = (before.share + trial.share) / 2
             self._phase = _DOUBLING
             self._step_queries = _MAX_STEP_QUERIES
             self._resize(size)
         else:
             self._resize(resume)
 
-    def _vary(self) -> None:
-        """Try another size after some rounds, and keep it or not after some more."""
-        phase, trial = self._pace(), self._trial
-        size, rate = self._start
+    def _vary_size(self) -> None:
+        """Try another size after some rounds; after some more keep it or go back."""
+        phase, trial = self._current_phase(), self._trial
+        size, rate = self._reference
         if trial.answers < phase.answers:
             return
-        if self._back is None:
+        if self._previous_size is None:
             if trial.rounds < phase.resting and trial.seconds < _MAX_REST_S:
                 return
-            # A server that has become slower is not helped by more.
+            # If the server has become slower, try a smaller size next.
             if self.size > _SMALL_QUERIES and trial.rate < _RATE_FELL_SHARE * rate:
                 self._up = False
-            self._start = (self.size, trial.rate)
+            self._reference = (self.size, trial.rate)
         else:
             if trial.rounds < phase.trying:
                 return
@@ -316,41 +317,41 @@ class CongestionWindow:
             else:
                 kept = trial.rate >= rate * (1 + _MISSED_SHARE * change)
             if self._up or trial.rate > rate:
-                self._start = (self.size, trial.rate)
+                self._reference = (self.size, trial.rate)
             if not kept:
                 self._go_back()
                 return
         self._step()
 
-    def _pace(self) -> _Phase:
-        """Return the stage; a small window may always double."""
+    def _current_phase(self) -> _Phase:
+        """Return the current phase; a small window may always double."""
         return _DOUBLING if self.size < _SMALL_QUERIES else self._phase
 
     def _step(self) -> None:
-        """Try a larger size, or a smaller one; where there is none, rest."""
+        """Try a larger or smaller size, if the bounds allow one."""
         size = self.size
         if self._up:
-            step = min(self._step_queries, size * self._pace().up)
-            target = min(size + step, self._most)
+            step = min(self._step_queries, size * self._current_phase().up)
+            target = min(size + step, self._max_size)
         else:
             target = max(size * _STEP_DOWN_FACTOR, min(size, _SMALL_QUERIES))
         if target != size:
-            self._back = size
+            self._previous_size = size
             self._resize(target)
         else:
             self._go_back()
 
     def _go_back(self) -> None:
-        """Rest at the size before the step, and try the other direction next."""
-        size = self.size if self._back is None else self._back
-        self._back = None
+        """Return to the size before the step, and try the other direction next."""
+        size = self.size if self._previous_size is None else self._previous_size
+        self._previous_size = None
         self._phase = _STEADY
         self._step_queries = _FIRST_STEP_QUERIES
         self._up = not self._up
         self._resize(size)
 
     def _resize(self, target: float) -> None:
-        self._target = min(max(target, min(_MIN_QUERIES, self._most)), self._most)
+        self._target = min(max(target, min(_MIN_QUERIES, self._max_size)), self._max_size)
         self.size = min(self.size, self._target)
         self._settling = True
-        self._trial = _Count()
+        self._trial = _RoundTotals()

@@ -1,8 +1,8 @@
-"""Health of the servers: the check at the start, probes, suspension, and the return to use.
+"""Health of the servers: check at the start, probes, suspension, and return to use.
 
-A silent name says little about its server, so a server that owes answers is asked for a name that
-cannot exist: any reply will do. If it does not answer that either, it is suspended: its questions
-go to others, and it is probed until it answers again.
+A silent name is weak evidence against its server, so a server with overdue answers is probed for a
+name that cannot exist: any reply will do. Without a reply it is suspended: its questions go to
+other servers, and it is probed until it answers again.
 """
 
 from __future__ import annotations
@@ -38,35 +38,35 @@ __all__ = ["HealthMonitor"]
 
 _log = logging.getLogger("auditor")
 
-#: Seconds for which a run waits for any server to come back before it gives up.
+#: Seconds without any usable server after which a run gives up.
 _GIVE_UP_S: Final = 10.0
 
-#: ICMP errors in a row, without any reply between them, that mean there is no server.
+#: Consecutive ICMP errors, without a reply between them, after which a server is suspended.
 _REFUSALS_IN_A_ROW: Final = 8
 
-#: Seconds that a round trip is taken to last at least before a name has been answered.
+#: Least assumed RTT in seconds before the first answer.
 _MIN_ROUND_TRIP_S: Final = 0.2
 
 _HEADER: Final = 12
 _TYPE_CLASS: Final = Struct("!2H").pack
 
-#: Seconds until a server that cannot be reached is tried again at the start.
-_AFTER_REFUSAL_S: Final = 0.1
+#: Seconds until an unreachable server is tried again at the start.
+_RETRY_UNREACHABLE_S: Final = 0.1
 
 
 class _Reply(NamedTuple):
-    """A reply to the check; `probe` is None if ICMP said that there is no server."""
+    """A reply to the check; `probe` is None for an ICMP error."""
 
     probe: Probe | None
     data: bytes
 
 
 class HealthMonitor:
-    """Keeps the servers' health.
+    """Monitors the health of the servers.
 
-    `probe` sends a question, without EDNS if `plain`; `take_back` puts what a suspended server
-    owes back in line; `fail` ends the run, called once, when no server has been in use for
-    `give_up_after_s` seconds.
+    `probe` sends a question, without EDNS if its last argument is true; `take_back` requeues the
+    unanswered queries of a suspended server; `fail` is called whenever no server has been usable
+    for `give_up_after_s` seconds.
     """
 
     def __init__(
@@ -85,17 +85,16 @@ class HealthMonitor:
         self._take_back = take_back
         self._fail = fail
         self._give_up_after_s = give_up_after_s
-        #: By server: the type asked for, and who waits for the reply.
+        #: By server number: the type asked for, and the future of the reply.
         self._checks: dict[int, tuple[int, asyncio.Future[_Reply]]] = {}
-        self._all_gone: float | None = None
+        self._all_down_since: float | None = None
         self.complaints: dict[int, str] = {}
 
     async def check_servers(self) -> None:
-        """Ask every server for a name that cannot exist and for one that must, all at once.
+        """Ask every server for a name that cannot exist and for one that must, concurrently.
 
-        One that makes up an address, denies the root, fails whatever it is asked, or says
-        nothing is named in the log and left out. Those that return the letters' case as sent
-        are noted, and those that answer only without EDNS.
+        A server that makes up an address, denies the root's NS records, fails every question, or
+        does not reply is logged and left out. Support of EDNS and of random letter case is noted.
         """
         usable = [
             nameserver for nameserver in self._nameservers if nameserver.health is Health.GOOD
@@ -104,19 +103,19 @@ class HealthMonitor:
 
     async def _check_one(self, nameserver: NameServer) -> None:
         why = "does not answer"
-        # The last try is without EDNS: there are firewalls that let nothing else pass.
+        # The last try is without EDNS: some firewalls drop queries with it.
         for last in (*(False,) * max(self._policy.tries - 1, 1), True):
             reply = await self._ask(
                 nameserver, nonexistent_name(), plain=last or nameserver.can.plain
             )
             if reply is not None and reply.probe is not None and last and not nameserver.can.plain:
-                # Or the path is lossy, and it was chance.
+                # The earlier tries may have been lost by chance.
                 reply = await self._ask(nameserver, nonexistent_name(), plain=False) or reply
             if reply is None:
                 continue
             if reply.probe is None:
                 why = "is not reachable"
-                await asyncio.sleep(min(_AFTER_REFUSAL_S, self._policy.timeout))
+                await asyncio.sleep(min(_RETRY_UNREACHABLE_S, self._policy.timeout))
                 continue
             without_edns = reply.probe[2]
             if not without_edns and refuses_edns(reply.data):
@@ -133,9 +132,9 @@ class HealthMonitor:
             self.leave_out(nameserver, why)
 
     async def _check_existing(self, nameserver: NameServer, *, fails: bool) -> str:
-        """Ask for what must exist; return what that shows to be wrong with a server.
+        """Ask for `. NS`, which must exist; return what is wrong with the server, "" for nothing.
 
-        `fails`: its reply to the question before was SERVFAIL.
+        `fails`: its previous reply was SERVFAIL.
         """
         reply = await self._ask_until_answered(nameserver, ROOT_SERVERS)
         if reply is None:
@@ -158,7 +157,7 @@ class HealthMonitor:
     async def _ask(
         self, nameserver: NameServer, question: Question, *, plain: bool
     ) -> _Reply | None:
-        """Send one question of the check and wait for the reply; None if none comes in time."""
+        """Send one question of the check; return the reply, None after a timeout."""
         reply: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
         self._checks[nameserver.number] = (question.rdtype, reply)
         try:
@@ -170,18 +169,18 @@ class HealthMonitor:
             del self._checks[nameserver.number]
 
     def _on_check(self, nameserver: NameServer, reply: _Reply) -> bool:
-        """Hand a reply to the check of a server, if there is one under way."""
+        """Deliver a reply to the check of a server; return whether the check awaited it."""
         rdtype, check = self._checks.get(nameserver.number, (0, None))
         if check is None or check.done():
             return False
         if reply.probe is not None and not reply.probe[0].endswith(_TYPE_CLASS(rdtype, IN)):
-            # A late one, to what was asked before.
+            # A late reply to the previous question.
             return False
         check.set_result(reply)
         return True
 
     def leave_out(self, nameserver: NameServer, why: str) -> None:
-        """Do not use a server in this run, and say so."""
+        """Exclude a server from this run, and log it."""
         nameserver.health = Health.LEFT_OUT
         self.complaints[nameserver.number] = why
         _log.warning(
@@ -192,29 +191,29 @@ class HealthMonitor:
         )
 
     def usable(self) -> bool:
-        """Tell whether any server is in use now."""
+        """Tell whether any server is usable now."""
         return any(nameserver.health is Health.GOOD for nameserver in self._nameservers)
 
     def require_one(self) -> None:
-        """Raise NoServerError unless a server is in use."""
+        """Raise NoServerError unless a server is usable."""
         if not self.usable():
-            raise NoServerError(f"no server is left to ask: {self._why()}")
+            raise NoServerError(f"no server is left to ask: {self._complaints_text()}")
 
-    def _why(self) -> str:
+    def _complaints_text(self) -> str:
         return "; ".join(
             f"{nameserver.name} {self.complaints.get(nameserver.number, 'does not answer')}"
             for nameserver in self._nameservers
         )
 
     def on_probe(self, nameserver: NameServer, probe: Probe, data: bytes, now: float) -> None:
-        """Take a reply to a probe."""
+        """Handle a reply to a probe: the server is alive."""
         if nameserver.round_trip.smoothed is None:
-            # It may have been answered or refused on the spot: names take longer.
-            nameserver.round_trip.suppose(max(now - probe[1], _MIN_ROUND_TRIP_S))
+            # The server may have answered without resolving anything: names take longer.
+            nameserver.round_trip.assume_rtt(max(now - probe[1], _MIN_ROUND_TRIP_S))
         self._on_check(nameserver, _Reply(probe, data))
         if nameserver.health is Health.SUSPENDED:
             nameserver.health = Health.GOOD
-            self._all_gone = None
+            self._all_down_since = None
             _log.warning(
                 "server %s answers again",
                 nameserver.name,
@@ -222,7 +221,7 @@ class HealthMonitor:
             )
 
     def on_refused(self, nameserver: NameServer, now: float, times: int = 1) -> None:
-        """Note an ICMP error; after several in a row the server counts as absent."""
+        """Note ICMP errors; suspend the server after several in a row."""
         nameserver.refusals += times
         if self._on_check(nameserver, _Reply(None, b"")):
             return
@@ -230,7 +229,7 @@ class HealthMonitor:
             self._suspend(nameserver, "is not reachable", now)
 
     def poll_servers(self, now: float) -> None:
-        """Look after the servers, many times a second."""
+        """Probe quiet and suspended servers, and suspend silent ones, many times a second."""
         for nameserver in self._nameservers:
             quiet = nameserver.health is Health.SUSPENDED or (
                 nameserver.health is Health.GOOD and nameserver.is_quiet(now)
@@ -242,10 +241,10 @@ class HealthMonitor:
             nameserver.probes += 1
             nameserver.next_probe = now + nameserver.patience()
             self._probe(nameserver, nonexistent_name(), nameserver.can.plain)
-        gone = self._all_gone
+        gone = self._all_down_since
         if gone is not None and now - gone > self._give_up_after_s:
-            self._all_gone = now  # questions from now on wait as long
-            self._fail(NoServerError(f"no server answers any more: {self._why()}"))
+            self._all_down_since = now  # later questions wait as long
+            self._fail(NoServerError(f"no server answers any more: {self._complaints_text()}"))
 
     def _suspend(self, nameserver: NameServer, why: str, now: float) -> None:
         nameserver.health = Health.SUSPENDED
@@ -259,9 +258,9 @@ class HealthMonitor:
         nameserver.next_probe = now
         self._take_back(nameserver)
         if not self.usable():
-            self._all_gone = now
+            self._all_down_since = now
 
 
 def _event(event: str, **fields: str) -> dict[str, object]:
-    """Return what a log record carries for machines: what happened, and to whom."""
+    """Return the structured part of a log record: event and fields."""
     return {"event": event, "fields": fields}

@@ -1,8 +1,8 @@
-"""What is in flight to one name server, as its congestion window counts it.
+"""Queries in flight to one name server, as its congestion window counts them.
 
-A query counts from when it is sent until it is answered, given up as lost, or overtaken: once
-queries sent much later have been answered, no reply to it is on its way any more. No clock and no
-socket calls in here: calls are told the time.
+A query counts from when it is sent until it is answered, times out, or is overtaken: once queries
+sent much later have been answered, no reply to it can be expected soon. No I/O in here; time is
+an argument.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ __all__ = ["InFlight"]
 class InFlight:
     """The queries that count in the window of the server with this `number`.
 
-    `count`: how many; `later`: those of them that are not first attempts, which the owner of
-    their state subtracts. `newest_answered`: when the newest query was sent of those that have
-    been answered.
+    `count`: how many; `later`: how many of them are retransmissions, which `RetryManager`
+    subtracts. `newest_answered`: when the newest answered query was sent.
     """
 
     __slots__ = ("_batches", "_first", "_number", "_overtaken", "count", "later", "newest_answered")
@@ -36,29 +35,29 @@ class InFlight:
         self.count = 0
         self.later = 0
         self.newest_answered = -math.inf
-        #: When the newest was sent that was overtaken, with all before it, and counts no more.
+        #: When the newest overtaken query was sent: earlier ones no longer count, either.
         self._overtaken = -math.inf
-        #: What counts, in the order it was sent: a batch of first attempts, or of later ones.
+        #: Batches that count, in the order sent: of first attempts, or of retransmissions.
         self._batches: deque[
             tuple[float, UdpSocket | None, list[int], Sequence[FirstAttempt | PendingQuery]]
         ] = deque()
-        #: First attempts in the order they were sent, a batch an entry.
+        #: Batches of first attempts in the order sent.
         self._first: deque[tuple[float, UdpSocket, list[int], list[FirstAttempt]]] = deque()
 
     def add_first_attempts(
         self, udp_socket: UdpSocket, ids: list[int], entries: list[FirstAttempt], now: float
     ) -> None:
-        """Keep a batch of first attempts that went out together, and have been counted."""
+        """Add a batch of first attempts; the caller adds them to `count`."""
         batch = (now, udp_socket, ids, entries)
         self._first.append(batch)
         self._batches.append(batch)
 
     def add_later_attempts(self, queries: list[PendingQuery], now: float) -> None:
-        """Keep a batch of other attempts, which have been counted."""
+        """Add a batch of retransmissions; the caller adds them to `count`."""
         self._batches.append((now, None, [], queries))
 
     def remove_answered(self, sent_at: Sequence[float]) -> None:
-        """Count first attempts no more that were answered, given when each was sent."""
+        """Subtract answered first attempts, sent at these times."""
         self.count -= (
             len(sent_at) if min(sent_at) > self._overtaken else self._not_overtaken(sent_at)
         )
@@ -66,20 +65,20 @@ class InFlight:
         self.newest_answered = max(self.newest_answered, newest)
 
     def remove_first_attempt(self, sent_at: float) -> None:
-        """Count a first attempt no more that leaves the window unanswered."""
+        """Subtract an unanswered first attempt."""
         self.count -= self._not_overtaken((sent_at,))
 
     def remove_later_attempt(self) -> None:
-        """Count one of the later attempts no more."""
+        """Subtract one retransmission."""
         self.count -= 1
         self.later -= 1
 
     def take_overtaken(self, lead: float) -> list[PendingQuery]:
-        """Take out what was sent more than `lead` seconds before the newest answered query.
+        """Remove attempts sent more than `lead` seconds before the newest answered query.
 
-        Return the queries whose latest attempt was among it: they still count.
+        Return the queries whose latest attempt was removed: they still count.
         """
-        # What is sent from now on must be later than that, by the loop's clock.
+        # Attempts sent from now on must be later than that, by the loop's clock.
         limit = self.newest_answered - lead
         queries: list[PendingQuery] = []
         batches = self._batches
@@ -98,7 +97,7 @@ class InFlight:
         return queries
 
     def take_late(self, limit: float) -> Iterator[tuple[UdpSocket, int, FirstAttempt]]:
-        """Yield the first attempts sent until `limit` that are unanswered, and forget them."""
+        """Yield the unanswered first attempts sent until `limit`, and forget them."""
         first = self._first
         while first and first[0][0] <= limit:
             _, udp_socket, ids, entries = first.popleft()
@@ -108,7 +107,7 @@ class InFlight:
                     yield udp_socket, query_id, entry
 
     def take_back_sent(self) -> None:
-        """Forget what was sent: it has been taken back."""
+        """Forget all queries in flight, which will be sent again."""
         self._first.clear()
         self._batches.clear()
 

@@ -1,4 +1,4 @@
-"""Limits of one server that have been found: queries at a time, and queries a second."""
+"""Limits found for one server: queries at a time, and queries a second."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["ServerLimits"]
 
 _log = logging.getLogger("auditor")
 
-#: The share of the window for later attempts while first ones wait to be sent; and the share for
-#: questions that have failed, in a trial.
+#: The share of the window for retransmissions while first attempts are queued; and for failed
+#: questions during a trial.
 _RETRY_WINDOW_SHARE: Final = 0.25
 _TRIAL_FAILED_SHARE: Final = 0.75
 
-#: Seconds after which most of what was dropped has been noticed, and answered when asked again.
+#: Seconds after which most dropped queries have timed out and been answered on retransmission.
 _SILENCE_NOTICED_S: Final = 0.3
 
-#: The settings of resolvers behind a limit, for those who may raise it.
+#: Settings of resolvers that cause a limit, for operators who can raise it.
 _SETTINGS: Final = {
     (REFUSED, "at_a_time"): "dnsmasq: dns-forward-max",
     (SERVFAIL, "at_a_time"): "BIND: recursive-clients, fetches-per-server, fetches-per-zone",
@@ -41,7 +41,7 @@ _SETTINGS: Final = {
 
 
 class ServerLimits:
-    """The limits of the server `name`, whose queries take their tokens from `bucket`.
+    """The limits of the server `name`; `bucket` holds the rate tokens of its queries.
 
     `qps`: the limit that the user has set.
     """
@@ -52,78 +52,78 @@ class ServerLimits:
         self._name = name
         self._bucket = bucket
         self._qps = qps
-        #: Of queries that were refused: until when they hold their places. What is refused at
-        #: once would else make room for more of the same, at once.
+        #: Until when refused queries keep their places in the window: freed at once, they would
+        #: make room for more queries to be refused.
         self._cooling: deque[float] = deque()
-        #: What the server says beyond its limit, "" for nothing.
-        self._said = ""
-        self._is_told = False
+        #: The status of the server's replies beyond its limit, "" for none.
+        self._refusal_status = ""
+        self._is_logged = False
 
     @property
     def are_close(self) -> bool:
-        """Whether fewer queries may be in flight than the window has room for."""
+        """Whether fewer queries may be in flight than the congestion window allows."""
         return bool(self._cooling) or self.pressure.is_limiting
 
     def allowed_in_flight(self, window: int) -> int:
-        """Return how many queries may be in flight, of those that the window allows."""
+        """Return how many queries may be in flight, with a congestion window of `window`."""
         return self.pressure.allowed_in_flight(window) - len(self._cooling)
 
-    def share_of_later(self, window: int) -> int:
-        """Return how many of them may be later tries while there are first ones."""
+    def room_for_later(self, window: int) -> int:
+        """Return how many of them may be retransmissions while first attempts are queued."""
         trial = self.pressure.trial
         if trial is not None:
             return max(int(trial.size * _TRIAL_FAILED_SHARE), 1)
         return max(int(self.pressure.allowed_in_flight(window) * _RETRY_WINDOW_SHARE), 1)
 
     def set_user_limit(self, qps: float | None, now: float) -> None:
-        """Keep to another limit of the user's."""
+        """Change the limit that the user has set."""
         self._qps = qps
-        self._pace(now)
+        self._set_rate(now)
 
     def cool(self, until: float) -> None:
-        """Have a query that was refused hold its place until then."""
+        """Keep a refused query's place in the window until then."""
         self._cooling.append(until)
 
     def on_answers(self, count: int, in_flight: int, sent_at: float, now: float) -> None:
-        """Note answers to first tries, the newest of them sent then."""
+        """Note answers to first attempts, the newest of which was sent then."""
         self.pressure.on_answers(count, in_flight, sent_at)
         self.rate.on_answers(count, now)
 
     def on_refusal(self, status: str) -> None:
-        """Note how the server failed a question, perhaps for its limit."""
-        self._said = status
+        """Note the status of a failure that may be due to a limit."""
+        self._refusal_status = status
 
     def on_recovered(self, failed_at: float, tried_at: float, now: float, *, slow: bool) -> None:
         """Note the answer to a question that had failed here before, perhaps slowly."""
         self.pressure.on_recovered(failed_at, tried_at, now, slow=slow)
         if self.rate.rate is not None:
-            # Refusals tell of a rate only where a smaller window has not ended them.
+            # Refusals indicate a rate limit only if a smaller window has not ended them.
             self.rate.on_lost(failed_at)
 
     def on_lost(self, sent_at: float, now: float) -> None:
-        """Note that a query of that time was lost: the same question is answered now."""
+        """Note that a query sent then was lost: its retransmission is answered now."""
         self.rate.on_lost(sent_at)
         self.pressure.window.on_lost(sent_at, now)
 
     def on_overload(self, now: float) -> None:
-        """Note that the server was asked more than it bears."""
+        """Note that the server was overloaded."""
         pressure = self.pressure
         if pressure.suspects_rate:
             pressure.suspects_rate = False
             self.rate.suggest(now)
-            self._pace(now)
+            self._set_rate(now)
         else:
-            self._tell_window()
+            self._log_window()
 
     def were_reached(self, since: float, now: float) -> bool:
-        """Tell whether queries have been lost to a limit since then, or may have been."""
+        """Tell whether queries may have been lost to a limit since then."""
         found = max(self.rate.lossy_at, self.pressure.window.reached_at)
         return found >= since or self.rate.is_lossy(now)
 
     def poll_limits(self, now: float, round_trip: float) -> bool:
-        """Look at what has become known, many times a second; answers take that many seconds.
+        """Update the limits, many times a second; `round_trip`: the RTT in seconds.
 
-        Return whether a limit is being tried that has not been before.
+        Return whether a new limit is being tried.
         """
         cooling = self._cooling
         while cooling and cooling[0] <= now:
@@ -131,24 +131,24 @@ class ServerLimits:
         window, tries_fewer = self.pressure.window, self.rate.tries_fewer
         is_changed = self.rate.poll_rate(now)
         if self.rate.tries_fewer and not tries_fewer:
-            # As many as it answers are all that it has at a time.
+            # By Little's law: the number in flight at that rate.
             held = int(self.rate.peak * round_trip)
             window.lower(held, inf, now, noticed_s=_SILENCE_NOTICED_S)
             return True
         if is_changed and window.is_silent:
-            # It is not the number that it minds.
+            # The rate was the limit, not the number in flight.
             window.lift()
         if tries_fewer and not self.rate.tries_fewer:
-            self._tell_window()
+            self._log_window()
         if not is_changed:
             return False
-        self._pace(now)
+        self._set_rate(now)
         if self.rate.is_found:
-            self._tell("a_second", f"{self.rate.rate:,.0f} queries a second")
+            self._log_limit("a_second", f"{self.rate.rate:,.0f} queries a second")
         return self.rate.is_tried
 
     def limits_found(self) -> dict[str, int | str]:
-        """Return what was found: `at_a_time`, `a_second`, and the `setting` that may be raised."""
+        """Return limits found: `at_a_time`, `a_second`, and the `setting` that may be raised."""
         found: dict[str, int | str] = {}
         if self.pressure.window.queries is not None:
             found["at_a_time"] = self.pressure.window.queries
@@ -160,28 +160,28 @@ class ServerLimits:
         return found
 
     def _setting(self, kind: str) -> str:
-        return _SETTINGS.get((self._said, kind), "")
+        return _SETTINGS.get((self._refusal_status, kind), "")
 
     @property
     def qps(self) -> float | None:
-        """Queries a second that the server may be sent, by the limits set and found."""
+        """The rate limit in queries a second, set or found; None for none."""
         rates = [rate for rate in (self._qps, self.rate.rate) if rate is not None]
         return min(rates, default=None)
 
-    def _pace(self, now: float) -> None:
+    def _set_rate(self, now: float) -> None:
         self.pressure.is_paced = self.rate.rate is not None
         self._bucket.set_rate(self.qps, now)
 
-    def _tell_window(self) -> None:
+    def _log_window(self) -> None:
         if self.pressure.window.queries is not None:
-            self._tell("at_a_time", f"{self.pressure.window.queries:,} queries at a time")
+            self._log_limit("at_a_time", f"{self.pressure.window.queries:,} queries at a time")
 
-    def _tell(self, kind: str, limit: str) -> None:
+    def _log_limit(self, kind: str, limit: str) -> None:
         setting = self._setting(kind)
         fields = {"server": self._name, "limit": limit, "setting": setting}
-        # Once for whoever looks on; later it is only known better.
-        level = logging.INFO if self._is_told else logging.WARNING
-        self._is_told = True
+        # A warning once; later values are only more exact.
+        level = logging.INFO if self._is_logged else logging.WARNING
+        self._is_logged = True
         text = f"server %s bears %s ({setting})" if setting else "server %s bears %s"
         extra = {"event": "server_limit", "fields": fields}
         _log.log(level, text, self._name, limit, extra=extra)

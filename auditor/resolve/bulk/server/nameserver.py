@@ -1,7 +1,7 @@
-"""One name server as the bulk engine sees it: its sockets, its window, its health.
+"""State of one name server in the bulk engine: sockets, congestion window, RTT, health.
 
-Knows what is in flight to the server, and how much more may be. What a reply means and what
-follows silence is decided elsewhere (`receiver`, `retry_policy`).
+Tracks what is in flight to the server, and how much more may be. `receiver` interprets replies,
+`retry_policy` decides about timeouts.
 """
 
 from __future__ import annotations
@@ -32,37 +32,35 @@ if TYPE_CHECKING:
 
 __all__ = ["QUIET_S", "UNANSWERED_PROBES", "Health", "NameServer"]
 
-#: Sockets per server: a guesser must hit port and ID; more would only make batches smaller.
+#: Sockets per server: an off-path forger must guess port and ID; more would make batches smaller.
 _SOCKETS: Final = 4
 
-#: Batches that one of them is used for in a row while the window is not large.
+#: Consecutive batches sent on one socket while the window is not large.
 _BATCHES_IN_A_ROW: Final = 32
 _LARGE_WINDOW_QUERIES: Final = 512
 
-#: Bounds of the time after which a first try counts as lost, in seconds. The lower one is
-#: above what a busy loop adds to a round trip by itself.
+#: Least retransmission timeout in seconds: more than what a busy loop adds to the RTT.
 _MIN_TIMEOUT_S: Final = 0.05
 
-#: Seconds by which a query that was answered must have been sent after another one to have
-#: overtaken it, at least: several ticks of a loop's clock, which may count milliseconds.
+#: A query overtakes another if it is answered and was sent at least so many seconds later:
+#: several ticks of a loop's clock, which may count milliseconds.
 _MIN_LEAD_S: Final = 0.005
 
-#: What a window full of silent names is exceeded by at a time, and at most.
+#: Queries allowed beyond a window full of silent names, as shares of it: per probe, and in all.
 _EXTRA_SHARE: Final = 0.125
 _MAX_EXTRA_SHARE: Final = 0.5
 
-#: How many answers "lately" is; and the share of queries lost from which on a name's silence
-#: says nothing about the name.
+#: Answers over which loss is averaged; the share of lost queries above which a name's silence is
+#: no evidence against it, and below which loss is low.
 _RECENT_ANSWERS: Final = 1024
 _HIGH_LOSS_SHARE: Final = 0.1
 _LOW_LOSS_SHARE: Final = 0.01
 
-#: Seconds of silence, with questions outstanding, after which a server is asked whether it
-#: is there at all; how many such questions must go unanswered; and the seconds between them,
-#: at least.
+#: Seconds of silence, with queries outstanding, after which a server is probed; unanswered probes
+#: after which it is suspended; and least seconds between them.
 QUIET_S: Final = 1.0
 UNANSWERED_PROBES: Final = 2
-_BETWEEN_PROBES_S: Final = 0.5
+_PROBE_INTERVAL_S: Final = 0.5
 
 
 class Health(Enum):
@@ -70,14 +68,14 @@ class Health(Enum):
 
     GOOD = auto()
     SUSPENDED = auto()  # does not answer; probed until it does
-    LEFT_OUT = auto()  # refused at the start: a liar or a mute
+    LEFT_OUT = auto()  # failed the check at the start
 
 
 class NameServer:
-    """A server: sockets, what is in flight, and what is known of how it answers.
+    """A name server: sockets, queries in flight, window, RTT, limits and health.
 
-    `number` is its place in the run's list; `can`: what it was found able to do; `answered`: a
-    question that it has answered lately.
+    `number`: its index in the run's list; `can`: its capabilities; `answered`: a recently
+    answered question.
     """
 
     def __init__(
@@ -106,29 +104,29 @@ class NameServer:
         self.answered: Question | None = None
         self._control: Question | None = None
         #: Queries that may be in flight beyond the window until a reply comes.
-        self._extra = 0
-        self._most = concurrency
+        self._beyond_window = 0
+        self._max_window = concurrency
         self.sockets: list[UdpSocket] = []
         self.heard = now
         self.waiting_since: float | None = None
         self.probes = 0
         self.next_probe = 0.0
         self.refusals = 0
-        #: When a first try was last answered in time.
+        #: When a first attempt was last answered before its timeout.
         self.in_time = now
-        #: First tries that were answered lately, and those that were lost.
-        self._good = self._lost = 0.0
+        #: Recent first attempts that were answered, and that were lost.
+        self._answered_lately = self._lost_lately = 0.0
         self._turn = self._batches = 0
-        self._asked = now
+        self._last_sent = now
 
     def open_sockets(self) -> None:
-        """Open the sockets. Raises OSError if the system has no way to the address."""
+        """Open the sockets. Raises OSError if there is no route to the address."""
         for _ in range(_SOCKETS):
             self.sockets.append(UdpSocket(open_datagrams(self.server.address, self.server.port)))
 
     def set_limits(self, concurrency: int, qps: float | None, now: float) -> None:
-        """Go on within other limits."""
-        self._most = concurrency
+        """Change the limits."""
+        self._max_window = concurrency
         self.window.set_max_size(concurrency)
         self.limits.set_user_limit(qps, now)
 
@@ -139,9 +137,9 @@ class NameServer:
         self.sockets.clear()
 
     def control(self) -> Question:
-        """Return a question that shows whether the server answers at all just now.
+        """Return a question that shows whether the server answers at present.
 
-        A name that cannot exist, unless it refuses that: authoritative servers do.
+        For a name that cannot exist, unless the server refuses it, as authoritative servers do.
         """
         if self._control is None and not self.limits.pressure.has_controls:
             self._control = self.answered
@@ -150,9 +148,9 @@ class NameServer:
     def next_socket(self) -> UdpSocket:
         """Return the socket for the next batch.
 
-        With a small window the same for some batches, so that replies come together, unless
-        nothing is on its way. With a large one each in turn: a server with a thread for each
-        of its sockets (SO_REUSEPORT) can then use several.
+        With a small window the same one for several batches, so that replies come together,
+        unless nothing is in flight. With a large window in turn: a server with a socket per
+        thread (SO_REUSEPORT) can then use several threads.
         """
         self._batches += 1
         most = _BATCHES_IN_A_ROW if self.window.size < _LARGE_WINDOW_QUERIES else 1
@@ -162,79 +160,81 @@ class NameServer:
         return self.sockets[self._turn]
 
     def is_full(self) -> bool:
-        """Tell whether the window is full but for one query."""
+        """Tell whether the window has room for one query at most."""
         return self.in_flight.count + 1 >= int(self.window.size)
 
     def room(self) -> int:
-        """Return how many queries may be sent now, as far as the window goes: a batch at most."""
+        """Return how many queries the window allows to send now, at most one batch."""
         if self.health is not Health.GOOD:
             return 0
         size = int(self.window.size)
-        if self._extra:
-            size = min(size + self._extra, self._most)
+        if self._beyond_window:
+            size = min(size + self._beyond_window, self._max_window)
         if self.limits.are_close:
             size = self.limits.allowed_in_flight(size)
         return min(size - self.in_flight.count, BATCH)
 
-    def room_again(self) -> int:
-        """Return how many later tries may be sent now, while first ones wait for the same room.
+    def room_for_later(self) -> int:
+        """Return how many retransmissions may be sent now, while first attempts are queued.
 
-        Most names that were silent once are silent again. With the whole window they would
-        hold it until their timeouts, since nothing would be answered to overtake them.
+        Most names that were silent once are silent again: with the whole window, they would fill
+        it until their timeouts.
         """
-        return self.limits.share_of_later(int(self.window.size)) - self.in_flight.later
+        return self.limits.room_for_later(int(self.window.size)) - self.in_flight.later
 
     def stuck_at(self) -> float | None:
-        """Return when the window counts as full of silent names, unless a reply comes.
+        """Return the time from which the window counts as full of silent names, without a reply.
 
-        None if it is not full, or has been given all the room there is for that.
+        None if it is not full, or has been exceeded by all that is allowed.
         """
         size = self.window.size
         exhausted = (
-            self.limits.are_close or self._extra >= size * _MAX_EXTRA_SHARE or size >= self._most
+            self.limits.are_close
+            or self._beyond_window >= size * _MAX_EXTRA_SHARE
+            or size >= self._max_window
         )
         if self.health is not Health.GOOD or self.room() > 0 or exhausted:
             return None
-        return max(self.heard, self._asked) + max(self.round_trip.usual, _MIN_LEAD_S)
+        return max(self.heard, self._last_sent) + max(self.round_trip.usual, _MIN_LEAD_S)
 
     def allow_more(self) -> None:
-        """Allow a few more queries until a reply comes: the answer to one would free all."""
-        self._extra += max(int(self.window.size * _EXTRA_SHARE), 1)
+        """Allow a few queries beyond the window until a reply comes, which may free all of it."""
+        self._beyond_window += max(int(self.window.size * _EXTRA_SHARE), 1)
 
     def load(self) -> tuple[float, float]:
-        """Return how busy the server is, of equals the one asked longest ago the least."""
-        return self.in_flight.count / self.window.size, self._asked
+        """Return a sort key: the share of the window in use, then when it was last asked."""
+        return self.in_flight.count / self.window.size, self._last_sent
 
     def on_first_attempts(
         self, udp_socket: UdpSocket, ids: list[int], entries: list[FirstAttempt], now: float
     ) -> None:
-        """Note a batch of first attempts that went out together."""
+        """Note a batch of first attempts that was sent."""
         self.in_flight.add_first_attempts(udp_socket, ids, entries, now)
         self.on_sent(len(ids), now)
 
     def on_later_attempts(self, queries: list[PendingQuery], now: float) -> None:
-        """Note a batch of other attempts."""
+        """Note a batch of retransmissions that was sent."""
         self.in_flight.add_later_attempts(queries, now)
         self.on_sent(len(queries), now)
 
     def on_sent(self, count: int, now: float) -> None:
-        """Note that queries went out."""
+        """Note that queries were sent."""
         self.in_flight.count += count
         if count:
-            self._asked = now
+            self._last_sent = now
         if self.waiting_since is None:
             self.waiting_since = now
 
     def on_heard(self, now: float) -> None:
-        """Note that the server is alive: a reply of any kind came."""
+        """Note a reply of any kind: the server is alive."""
         self.heard = now
-        self._extra = 0
+        self._beyond_window = 0
         self.waiting_since = None
         self.probes = 0
         self.refusals = 0
 
     def on_answers(self, sent_at: Sequence[float], now: float) -> None:
-        """Note answers to first tries, given when those were sent, in whatever order."""
+        """Note answers to first attempts sent at these times, in any order."""
         count = len(sent_at)
         full = self.is_full()
         self.in_flight.remove_answered(sent_at)
@@ -244,20 +244,23 @@ class NameServer:
         self.in_time = now
         self.can.on_with_edns()
         self.limits.on_answers(count, self.in_flight.count, newest, now)
-        self._good += count
-        if self._good > _RECENT_ANSWERS:
-            self._good, self._lost = self._good / 2, self._lost / 2
+        self._answered_lately += count
+        if self._answered_lately > _RECENT_ANSWERS:
+            self._answered_lately, self._lost_lately = (
+                self._answered_lately / 2,
+                self._lost_lately / 2,
+            )
         self.window.on_answers(count, now, full=full)
         self.on_heard(now)
 
     def on_later_answer(self, now: float) -> None:
-        """Note an answer to an attempt that was not a question's first."""
+        """Note an answer to a retransmission."""
         self.limits.rate.on_answers(1, now)
         self.window.on_answers(1, now, full=True)
 
     def on_answered(self, sent_at: float) -> None:
-        """Note when a query was sent that has been answered, of whatever kind."""
-        self.presence.on_answered(sent_at, self._usual())
+        """Note when an answered query of any kind was sent."""
+        self.presence.on_answered(sent_at, self._timeout_or_zero())
 
     def was_limited(self, since: float, now: float) -> bool:
         """Tell whether queries have been lost to a limit since then, or may have been."""
@@ -265,61 +268,61 @@ class NameServer:
 
     def is_reliable(self, since: float, now: float) -> bool:
         """Tell whether hardly any query has been lost, and none to a limit since then."""
-        few = self._lost <= _LOW_LOSS_SHARE * self._good
+        few = self._lost_lately <= _LOW_LOSS_SHARE * self._answered_lately
         return few and not self.limits.were_reached(since, now)
 
     def cool(self, now: float) -> None:
-        """Have a query that was refused hold its place for as long as an answer takes."""
+        """Keep a refused query's place in the window for one RTT."""
         self.limits.cool(now + (self.round_trip.smoothed or _MIN_TIMEOUT_S))
 
     def overtaken(self) -> list[PendingQuery]:
-        """Take out of the window what was overtaken; return the queries whose latest try was.
+        """Remove overtaken attempts from the window; return queries whose latest attempt was one.
 
-        The name is slow or silent, and not the server, when it has answered what was sent
-        much later. A silent name must not shrink the window for everyone.
+        If the server has answered queries sent much later, the name is slow or silent, not the
+        server: it must not use up the window.
         """
         return self.in_flight.take_overtaken(max(self.round_trip.usual, _MIN_LEAD_S))
 
     def on_loss(self, count: int = 1) -> None:
-        """Note that a query was lost: the same question, asked again, was answered.
+        """Note lost queries: those whose retransmission was answered.
 
-        A negative count takes back what turned out to be slow.
+        A negative count corrects this for queries that were slow, not lost.
         """
-        self._lost = max(self._lost + count, 0.0)
+        self._lost_lately = max(self._lost_lately + count, 0.0)
         self.window.on_loss(count)
 
     @property
     def is_losing(self) -> bool:
-        """Whether much of what was sent lately was lost, on the way or by a server too busy."""
-        return self._lost > _HIGH_LOSS_SHARE * (self._good + self._lost)
+        """Whether many recent queries were lost, on the path or by a busy server."""
+        return self._lost_lately > _HIGH_LOSS_SHARE * (self._answered_lately + self._lost_lately)
 
     def on_late(self, sent_at: float, now: float) -> None:
-        """Note the answer to a first attempt that had been given up as lost.
+        """Note the late answer to a first attempt that had timed out.
 
-        The round-trip time is measured where it is in time; but when nothing is any more,
-        the path has become longer, and what comes late is all there is to measure.
+        It is an RTT sample only if no answer has come in time for a whole timeout: then the path
+        has become longer.
         """
         if now - self.in_time > self.round_trip.timeout:
             self.round_trip.add_sample(now - sent_at)
 
     def is_quiet(self, now: float) -> bool:
-        """Tell whether the server owes an answer for longer than a slow name explains."""
+        """Tell whether queries have been outstanding for longer than slow names explain."""
         since = self.waiting_since
-        return since is not None and now - since > QUIET_S + 3 * self._usual()
+        return since is not None and now - since > QUIET_S + 3 * self._timeout_or_zero()
 
     def patience(self) -> float:
-        """Return the seconds that a probe's reply is given before the next probe."""
-        return max(_BETWEEN_PROBES_S, self._usual())
+        """Return the seconds to wait for the reply to a probe before the next one."""
+        return max(_PROBE_INTERVAL_S, self._timeout_or_zero())
 
-    def _usual(self) -> float:
-        """Return the seconds that a reply takes at most, as a rule; 0 if none has come yet."""
+    def _timeout_or_zero(self) -> float:
+        """Return the retransmission timeout in seconds; 0 before the first reply."""
         return 0.0 if self.round_trip.smoothed is None else self.round_trip.timeout
 
     def take_back_sent(self) -> None:
-        """Forget what was sent: it has been taken back."""
+        """Forget all queries in flight, which will be sent again."""
         self.in_flight.take_back_sent()
         self.waiting_since = None
 
     def late(self, now: float) -> Iterator[tuple[UdpSocket, int, FirstAttempt]]:
-        """Yield the first attempts that have gone unanswered for too long, and forget them."""
+        """Yield the first attempts that have timed out, and forget them."""
         return self.in_flight.take_late(now - self.round_trip.timeout)

@@ -1,4 +1,4 @@
-"""The name servers of a run, and the limits for all of them together."""
+"""The name servers of a run, and the rate and concurrency limits for all of them together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["NameServerPool"]
 
 
 class NameServerPool:
-    """Opens the servers, and keeps them within limits: those set, and those found out."""
+    """Opens the sockets of the servers, and applies the limits that are set or found."""
 
     def __init__(self, servers: Sequence[Server], timeout: float) -> None:
         self.nameservers: list[NameServer] = []
@@ -28,11 +28,11 @@ class NameServerPool:
         self._qps: float | None = None
         self._server_qps: float | None = None
         self._bucket = TokenBucket(None, 0.0)
-        #: Whether the servers are asked to look further, as resolvers are.
+        #: Whether queries have the RD flag, as for resolvers.
         self.recurse = True
 
     def share_rate(self, bucket: TokenBucket) -> None:
-        """Keep all queries a second within a bucket that other pools take from, too."""
+        """Take the tokens of all queries from a bucket shared with other pools."""
         self._bucket = bucket
 
     def set_limits(self, concurrency: int, qps: float | None, server_qps: float | None) -> None:
@@ -40,13 +40,13 @@ class NameServerPool:
         self._concurrency, self._qps, self._server_qps = concurrency, qps, server_qps
 
     def apply(self, now: float) -> None:
-        """Have the limits hold for servers that are open already."""
+        """Apply the limits to servers that are open already."""
         self._bucket.set_rate(self._qps, now)
         for nameserver in self.nameservers:
             nameserver.set_limits(self._concurrency, self._rate_of(nameserver.server), now)
 
     def open_sockets(self, now: float) -> Iterator[tuple[NameServer, str]]:
-        """Open the sockets; yield each server that cannot be reached, with the reason."""
+        """Open the sockets; yield each unreachable server with the reason."""
         self._bucket.set_rate(self._qps, now)
         for number, server in enumerate(self._servers):
             nameserver = NameServer(
@@ -77,7 +77,7 @@ class NameServerPool:
         ]
 
     def allowed_rate(self) -> float | None:
-        """Return how many queries a second may be sent in all, None for any number."""
+        """Return how many queries a second may be sent in all, None for no limit."""
         rates = [up.limits.qps for up in self.nameservers if up.health is not Health.LEFT_OUT]
         total = None if not rates or None in rates else sum(rate or 0.0 for rate in rates)
         return min((rate for rate in (self._qps, total) if rate is not None), default=None)

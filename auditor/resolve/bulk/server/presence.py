@@ -1,7 +1,6 @@
-"""Detects outages of a server, as opposed to names that are silent.
+"""Detects outages of a server, as opposed to silent names.
 
-While the server answers nothing at all, silence says nothing about any name or zone. No clock in
-here: calls are told the time.
+During an outage silence is no evidence against any name or zone. Time is an argument.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from typing import Final
 
 __all__ = ["Presence"]
 
-#: Seconds from one query that was answered to the next, with queries about so many zones in
-#: between that were not, from which on it was no name's silence but an outage.
+#: An outage: so many seconds between the sending of two answered queries, with unanswered queries
+#: about so many zones between them.
 _OUTAGE_MIN_S: Final = 0.4
 _OUTAGE_MIN_ZONES: Final = 3
 
@@ -20,25 +19,25 @@ _OUTAGE_MIN_ZONES: Final = 3
 class Presence:
     """When a server has answered.
 
-    `answered_until`: when the newest query was sent that was answered. `outage`: the one that
-    has just ended, with its start and end; the reader sets it to None.
-    `next_probe`: when a probe may next be sent to a server that is silent.
+    `answered_until`: when the newest answered query was sent. `outage`: start and end of the
+    outage that has just ended; the reader resets it to None. `next_probe`: when a silent server
+    may be probed next.
     """
 
     def __init__(self) -> None:
         self.answered_until = -math.inf
         self.next_probe = 0.0
         self.outage: tuple[float, float] | None = None
-        #: Zones of queries sent since then that were not answered: a few.
+        #: Zones of unanswered queries sent since then, up to _OUTAGE_MIN_ZONES.
         self._silent_zones: set[str] = set()
 
     @property
     def has_ever_answered(self) -> bool:
-        """Whether anything has been answered at all."""
+        """Whether any query has been answered."""
         return self.answered_until > -math.inf
 
     def on_answered(self, sent_at: float, usual: float) -> None:
-        """Note an answer, to a query sent then; answers take `usual` seconds at most."""
+        """Note an answer to a query sent then; `usual`: retransmission timeout in seconds."""
         gap = sent_at - self.answered_until
         if gap <= 0:
             return
@@ -48,6 +47,6 @@ class Presence:
         self._silent_zones.clear()
 
     def on_silence(self, zone: str, sent_at: float) -> None:
-        """Note that a query about a zone has gone unanswered."""
+        """Note an unanswered query about a zone, sent then."""
         if sent_at > self.answered_until and len(self._silent_zones) < _OUTAGE_MIN_ZONES:
             self._silent_zones.add(zone)

@@ -1,8 +1,8 @@
-"""How long replies are left to gather in a socket's buffer before they are read.
+"""Delay of reads, so that replies gather in a socket's buffer and are read in larger batches.
 
-Each wake-up of the loop, and each batch, costs as much as many replies. So replies are left to
-gather for a moment if the last read brought few of those in flight, and few in number; not if
-only a few are outstanding.
+Each wake-up of the loop, and each batch, costs as much as many replies. So a read is delayed for
+a moment if the last one brought few replies compared with those in flight, unless only a few are
+outstanding.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ __all__ = ["ReplyGathering"]
 _MIN_DELAY_S: Final = 0.00005
 _MAX_DELAY_S: Final = 0.0004
 
-#: Packets that are enough for one look; and queries in flight below which nothing is awaited.
+#: Packets that are enough for one read; and queries in flight below which reads are not delayed.
 _ENOUGH_PACKETS: Final = 128
-_FEW_QUERIES: Final = 32
+_MIN_QUERIES: Final = 32
 
 
 class ReplyGathering:
-    """Finds the delay after which a read of the sockets brings enough packets."""
+    """Adapts the delay after which a read of the sockets brings enough packets."""
 
     __slots__ = ("_delay_s", "_packets")
 
@@ -30,19 +30,19 @@ class ReplyGathering:
         self._delay_s = _MIN_DELAY_S
 
     def delay(self, in_flight: int) -> float:
-        """Return the seconds that replies should be left to gather before they are read."""
-        enough = _enough(in_flight)
-        return self._delay_s if self._packets < enough >= _FEW_QUERIES else 0.0
+        """Return the seconds to wait for more replies before reading."""
+        enough = _enough_packets(in_flight)
+        return self._delay_s if self._packets < enough >= _MIN_QUERIES else 0.0
 
     def on_read(self, packets: int, in_flight: int) -> None:
         """Note how many packets a read of the sockets has brought."""
         self._packets = packets
-        enough = _enough(in_flight)
+        enough = _enough_packets(in_flight)
         if packets >= enough:
             self._delay_s = max(self._delay_s / 2, _MIN_DELAY_S)
         elif packets < enough // 2:
             self._delay_s = min(self._delay_s * 2, _MAX_DELAY_S)
 
 
-def _enough(in_flight: int) -> int:
+def _enough_packets(in_flight: int) -> int:
     return min(in_flight * 3 // 4, _ENOUGH_PACKETS)

@@ -1,10 +1,10 @@
 """Tail probes: a few more queries when a full window is silent; and the wait for rate tokens.
 
-Questions wait either for a token of the rate limit, or for room in full windows. Answers make
-room, unless everything in flight is about silent names: then nothing would move until the
-timeouts, since no answer can overtake them (`NameServer.overtaken`). So when a full window has been
-silent for longer than answers take, a few more queries go out (as TCP's tail loss probe does,
-RFC 8985 §7), and not those next in the queue: neighbours are silent together.
+Questions wait for a token of the rate limit, or for room in a full congestion window. If all
+queries in flight are about silent names, no answer makes room before their timeouts
+(`NameServer.overtaken`). So when a full window has been silent for longer than an RTT, a few more
+queries are sent (like TCP's tail loss probe, RFC 8985 §7), and not the next ones in the queue,
+since neighbours are silent together.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TailProbe"]
 
-#: The share of the queue moved to its end: by the golden ratio, so a few turns reach new places.
+#: The share of the queue moved to its end: golden ratio, so repeated moves reach new places.
 _ROTATED_SHARE: Final = 0.382
-#: Questions that go to the end of the line at most: many more than neighbours have.
+#: Most questions moved to the end of the queue: more than a silent neighbourhood has.
 _MAX_ROTATED: Final = 4096
 
 #: Least seconds between two checks of windows: a tick of a loop's clock.
@@ -33,8 +33,8 @@ _MIN_WAIT_S: Final = 0.001
 class TailProbe:
     """Waits until more can be sent.
 
-    `queue`: the questions that were never sent; `come_back` is told in how many seconds there
-    will be a token, `pump` is called when a window has been given more room.
+    `queue`: the unsent questions; `come_back` is called with the seconds until there is a token,
+    `pump` when a window has been given more room.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class TailProbe:
         self._timer: asyncio.TimerHandle | None = None
 
     def wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Come back when there is a token, if that is what is lacking, or a window is stuck."""
+        """Schedule sending for the next token, if one is missing, and a check of full windows."""
         now = loop.time()
         delays = [
             delay
@@ -61,24 +61,24 @@ class TailProbe:
         if delays:
             self._send_later(min(delays))
         if self._timer is None:
-            self._watch(loop, now)
+            self._schedule_check(loop, now)
 
     def cancel_timer(self) -> None:
-        """Wait no longer."""
+        """Cancel the check of full windows."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _watch(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+    def _schedule_check(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
         times = [
             when for nameserver in self._nameservers if (when := nameserver.stuck_at()) is not None
         ]
         # Before the first answer it is unknown how long they take.
         if times and min(times) < math.inf:
             delay = max(min(times) - now, _MIN_WAIT_S)
-            self._timer = loop.call_later(delay, self._look, loop)
+            self._timer = loop.call_later(delay, self._check_windows, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give stuck windows some room, and whatever stands next in line a place further back."""
+    def _check_windows(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give silent full windows some room, and rotate the queue."""
         self._timer = None
         now = loop.time()
         stuck = False
@@ -91,4 +91,4 @@ class TailProbe:
             self._queue.rotate(min(int(len(self._queue) * _ROTATED_SHARE), _MAX_ROTATED))
             self._send_all()
         else:
-            self._watch(loop, now)
+            self._schedule_check(loop, now)
