@@ -275,12 +275,13 @@ class ScanSession:
     def _recover(self, file: FileSink) -> None:
         """Count the records of earlier sessions. Runs in a thread."""
         tally, done = self._scan.tally, self._scan.done
-        sound = self._manifest_writer.sound if self._manifest_writer is not None else None
+        writer = self._manifest_writer
+        first_given_up = writer.first_given_up if writer is not None else None
 
         def note(line: bytes) -> bool:
             if self._over:
                 raise OutputError("the run has ended")
-            if tally.records == sound:
+            if tally.records == first_given_up:
                 # Targets that were given up are audited again, and all after them.
                 return False
             try:
@@ -302,7 +303,8 @@ class ScanSession:
         partial = partial_path(self._file.path)
         kept, torn = self._scan.done.length, self._torn
         dropped = f", a torn end of {torn:,} octets is dropped" if torn else ""
-        if torn and self._manifest_writer is not None and kept == self._manifest_writer.sound:
+        writer = self._manifest_writer
+        if torn and writer is not None and kept == writer.first_given_up:
             dropped = "; those of targets given up, and all after them, are made anew"
         _log.warning(
             "%s: %s records are kept%s",

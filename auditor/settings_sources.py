@@ -128,9 +128,9 @@ class Loaded(NamedTuple, Generic[S]):
     found: Path | None = None
     ignored: tuple[str, ...] = ()
 
-    def blamed(self, error: UsageError) -> UsageError:
+    def with_source(self, error: UsageError) -> UsageError:
         """Return an error about a setting, with the file or variable of the setting added."""
-        return _blamed(error, self.origins)
+        return _with_source(error, self.origins)
 
 
 class DeclaredSettings:
@@ -199,7 +199,7 @@ def load(
     try:
         settings = kind(**{options[key].attribute: value for key, value in values.items()})
     except UsageError as error:
-        raise _blamed(error, origins) from None
+        raise _with_source(error, origins) from None
     return Loaded(settings, files, origins, discovered, ignored)
 
 
@@ -211,10 +211,10 @@ def _take(
     try:
         converted = option.parse(value)
     except UsageError as error:
-        raise _blamed(error, {key: origin}) from None
+        raise _with_source(error, {key: origin}) from None
     except (TypeError, ValueError, OverflowError) as error:
         name = origin.where if origin.kind == "flag" else key
-        raise _blamed(UsageError(f"{name}: {error}"), {key: origin}) from error
+        raise _with_source(UsageError(f"{name}: {error}"), {key: origin}) from error
     if isinstance(converted, dict):
         # One finding code at a time, so that a flag for one leaves a file's others alone.
         values[key] = {**values.get(key, {}), **converted}
@@ -225,7 +225,7 @@ def _take(
     origins[key] = Source("flag", f"--no-{key}") if negated else origin
 
 
-def _blamed(error: UsageError, origins: Mapping[str, Source]) -> UsageError:
+def _with_source(error: UsageError, origins: Mapping[str, Source]) -> UsageError:
     text = str(error)
     key = re.split(r"[: ]", text, maxsplit=1)[0]
     named = {origin for name, origin in origins.items() if name.partition(".")[0] == key}
@@ -328,7 +328,7 @@ def _check_trust(path: Path, table: Iterable[str], options: Mapping[str, Option]
         return
     link, file, folder = path.lstat(), path.stat(), path.absolute().parent.stat()
     for status, subject in ((link, "it"), (file, "it"), (folder, "its folder")):
-        why = _whose(status)
+        why = _why_untrusted(status)
         if why:
             raise UsageError(
                 f"{path}: {keys[0]} is not accepted from a file that was not named: "
@@ -336,7 +336,7 @@ def _check_trust(path: Path, table: Iterable[str], options: Mapping[str, Option]
             )
 
 
-def _whose(status: os.stat_result) -> str:
+def _why_untrusted(status: os.stat_result) -> str:
     """Return why another user may have written a file or folder, "" if none can have."""
     if status.st_uid not in {0, os.geteuid()}:
         return "belongs to another user"

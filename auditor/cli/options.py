@@ -106,7 +106,7 @@ def load_settings(given: Mapping[str, Any]) -> Loaded[Settings]:
 
             select_receivers(settings.receivers, settings.receivers_file)
     except UsageError as error:
-        raise loaded.blamed(error) from None
+        raise loaded.with_source(error) from None
     return loaded
 
 

@@ -24,7 +24,7 @@ __all__ = [
     "ADDRESS",
     "CODES",
     "FINDINGS",
-    "MISFITS",
+    "FORM_ERRORS",
     "NO_RUN",
     "PREFIX",
     "RUN_COLUMNS",
@@ -39,9 +39,9 @@ __all__ = [
     "check_keys",
     "column_values",
     "finding_columns",
+    "form_error",
     "label_column",
     "mapped_octets",
-    "misfit",
     "octets_of",
     "of_finding",
     "of_line",
@@ -54,7 +54,7 @@ __all__ = [
 Kind = Literal["text", "texts", "count", "number", "labels", "address", "time", "nested"]
 
 #: What reading a record raises if it does not have the form of a record.
-MISFITS: Final = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+FORM_ERRORS: Final = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 
 _TITLES: Final = {entry.code: entry.title for entry in ENTRIES}
 _KEYS: Final = frozenset(record_schema()["properties"])
@@ -336,7 +336,7 @@ def column_values(
 ) -> list[list[Any]]:
     """Return the values of each column: one row a record, or one a finding if `flat`.
 
-    A record without findings has one row, too. Raises one of MISFITS if one does not have the
+    A record without findings has one row, too. Raises one of FORM_ERRORS if one does not have the
     form of a record.
     """
     findings: list[Finding] = []
@@ -355,7 +355,7 @@ def check_keys(records: Iterable[Record], keys: frozenset[str] = _KEYS) -> None:
         raise KeyError(f"{min(unknown)!r} is not known to this version")
 
 
-def misfit(number: int, record: Mapping[str, Any], error: Exception) -> InputError:
+def form_error(number: int, record: Mapping[str, Any], error: Exception) -> InputError:
     """Return the error for the `number`th record, which does not have the form of one."""
     first = str(error.args[0] if error.args else error).partition("\n")[0]
     if isinstance(error, KeyError) and " " not in first:

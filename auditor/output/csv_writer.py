@@ -22,12 +22,12 @@ import orjson
 
 from auditor.output.columns import (
     FINDINGS,
-    MISFITS,
+    FORM_ERRORS,
     NO_RUN,
     TARGETS,
     check_keys,
     column_values,
-    misfit,
+    form_error,
 )
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def write_csv(
     for number, record in enumerate(records, 1):
         try:
             file.write(*csv_rows([record], table.columns, flat=flat, keys=table.keys))
-        except MISFITS as error:
-            raise misfit(number, record, error) from error
+        except FORM_ERRORS as error:
+            raise form_error(number, record, error) from error
     return number
 
 
@@ -100,7 +100,7 @@ def csv_rows(
     flat: bool,
     keys: frozenset[str] = TARGETS.keys,
 ) -> list[bytes]:
-    """Return the rows of each record, in UTF-8. Raises one of MISFITS for an invalid record."""
+    """Return the rows of each record, in UTF-8. Raises one of FORM_ERRORS for an invalid record."""
     check_keys(records, keys)
     values = column_values(records, columns, flat=flat)
     cells = [_CELLS[column.kind](value) for column, value in zip(columns, values, strict=True)]

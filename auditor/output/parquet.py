@@ -20,7 +20,7 @@ from auditor.output.arrow import parquet_writer, pyarrow
 from auditor.output.columns import (
     ADDRESS,
     FINDINGS,
-    MISFITS,
+    FORM_ERRORS,
     NO_RUN,
     PREFIX,
     RUN_COLUMNS,
@@ -30,7 +30,7 @@ from auditor.output.columns import (
     Table,
     check_keys,
     column_values,
-    misfit,
+    form_error,
 )
 from auditor.output.schema import record_schema
 
@@ -199,13 +199,13 @@ def made_batch(
     make = partial(_batch, pyarrow(), schema=schema, table=table, flat=flat)
     try:
         return make(batch)
-    except MISFITS:
+    except FORM_ERRORS:
         # The message names the faulty column, which the user can fix.
         for number, record in enumerate(batch, before + 1):
             try:
                 make([record])
-            except MISFITS as error:
-                raise misfit(number, record, error) from error
+            except FORM_ERRORS as error:
+                raise form_error(number, record, error) from error
         raise
 
 

@@ -66,7 +66,7 @@ class FileSink:
         #: Lines that do not fill a frame yet, and how many octets of them are in the file, in a
         #: short frame that the full one will replace.
         self._pending = bytearray()
-        self._covered = 0
+        self._short_frame = 0
         #: Octets of whole lines or frames in the file.
         self._end = 0
         #: Lines that did not fit into a plain file.
@@ -111,7 +111,7 @@ class FileSink:
     @property
     def unwritten(self) -> bytes:
         """The lines that were given to `write_lines` and are not in the file."""
-        return self._refused + bytes(self._pending[self._covered :])
+        return self._refused + bytes(self._pending[self._short_frame :])
 
     def recover(self, note: Callable[[bytes], bool]) -> RecoveredLines:
         """Keep the existing whole lines, hand each to `note`, and drop a torn end.
@@ -131,15 +131,15 @@ class FileSink:
             self._end = kept.end
             self._pending[:] = kept.pending
             if kept.mixed:
-                self._cover()
-            self._covered = len(kept.pending)
+                self._write_short_frame()
+            self._short_frame = len(kept.pending)
             return kept
 
-    def _cover(self) -> None:
+    def _write_short_frame(self) -> None:
         """Write the lines that do not fill a frame in a short one, replaced later."""
-        if self._form is not None and self._covered < len(self._pending):
+        if self._form is not None and self._short_frame < len(self._pending):
             self._put(self._form.pack(bytes(self._pending)), stays=False)
-            self._covered = len(self._pending)
+            self._short_frame = len(self._pending)
 
     async def write_lines(self, lines: bytes) -> None:
         """Append lines to the partial file."""
@@ -163,9 +163,9 @@ class FileSink:
         handle = self._descriptor()
         written = 0
         try:
-            if self._covered:
+            if self._short_frame:
                 # Replaces the short frame.
-                self._covered = 0
+                self._short_frame = 0
                 os.ftruncate(handle, self._end)
             while written < len(data):
                 written += os.write(handle, memoryview(data)[written:])
@@ -195,7 +195,7 @@ class FileSink:
         """
         with self._lock:
             handle = self._descriptor()
-            self._cover()
+            self._write_short_frame()
         self._check_place(handle)
         try:
             os.fsync(handle)

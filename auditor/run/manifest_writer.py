@@ -38,8 +38,8 @@ _ROOM_OCTETS: Final = 16 << 10
 class ManifestWriter:
     """Writes the manifest of an output at `path` as the scan goes on.
 
-    `now` is the time, with a zone. `sound`: how many records there are before the first whose
-    target an earlier session has given up; None if it has given up none.
+    `now` is the time, with a zone. `first_given_up`: the index of the first record whose
+    target an earlier session has given up, None without one.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ManifestWriter:
         self._earlier: list[Session] = []
         self._before = 0
         self._replaced: bytes | None = None
-        self.sound: int | None = None
+        self.first_given_up: int | None = None
         #: Summary of the zone facts, if there are any.
         self.zones: Mapping[str, Any] | None = None
         self._lock = threading.Lock()
@@ -73,7 +73,7 @@ class ManifestWriter:
         with suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self._earlier = [Session.read(noted) for noted in earlier["sessions"]]
         with suppress(KeyError, TypeError, ValueError, OverflowError):
-            self.sound = min(int(noted["first"]) for noted in earlier["given_up"])
+            self.first_given_up = min(int(noted["first"]) for noted in earlier["given_up"])
 
     def start_session(self) -> None:
         """Write the manifest of a run that starts, or resumes. Raises OutputError.

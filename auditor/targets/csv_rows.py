@@ -287,11 +287,11 @@ def _read_row(feed: _LineFeeder, separator: str, reader: Iterator[list[str]]) ->
         feed.hand_back()
         number, raw = feed.first()
         reason = "a carriage return inside it" if "new-line" in str(error) else str(error)
-        return _Row(number, raw, _loose_cells(raw, separator), f"not a CSV row: {reason}")
+        return _Row(number, raw, _lenient_cells(raw, separator), f"not a CSV row: {reason}")
     return _Row(*feed.first(), cells)
 
 
-def _loose_cells(line: str, separator: str) -> list[str]:
+def _lenient_cells(line: str, separator: str) -> list[str]:
     """Return the cells of a line with faulty quotes; none if it is too long."""
     if len(line) > MAX_LINE_OCTETS:
         return []

@@ -199,14 +199,14 @@ def _count_text(
             if _SLASH in raw or _DASH in raw or _HASH in raw or len(raw) >= _MIN_V6_NAME_CHARACTERS
         ]
         total += len(batch) - len(marked) - batch.count(b"") - sum(map(bytes.isspace, batch))
-        total += sum(_weight(raw, options) for raw in marked)
+        total += sum(_target_count(raw, options) for raw in marked)
         if total > limit:
-            raise _culprit(batch, Origin(source.name, line), options, before, limit)
+            raise _limit_error(batch, Origin(source.name, line), options, before, limit)
         line += len(batch)
     return total
 
 
-def _weight(raw: bytes, options: InputOptions) -> int:
+def _target_count(raw: bytes, options: InputOptions) -> int:
     """Return how many targets a line of plain text gives."""
     item = bare(raw)
     if not item:
@@ -225,7 +225,7 @@ def _weight(raw: bytes, options: InputOptions) -> int:
     return parsed.size if isinstance(parsed, Span) else 1
 
 
-def _culprit(
+def _limit_error(
     batch: Lines, origin: Origin, options: InputOptions, total: int, limit: int
 ) -> TooManyTargetsError:
     """Return the error for the line of `batch` that takes `total` over `limit`."""
@@ -233,7 +233,7 @@ def _culprit(
     lines = iter(enumerate(batch, origin.line + 1))
     while total <= limit:
         line, raw = next(lines)
-        size = _weight(raw, options)
+        size = _target_count(raw, options)
         total += size
     shown = bare(raw).decode(errors="surrogateescape")
     return too_many(shown, origin._replace(line=line), size, total, limit)

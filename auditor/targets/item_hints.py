@@ -172,14 +172,14 @@ def _address_faults(text: str) -> Iterator[_Fault]:
     match = _DOTTED_RANGE.fullmatch(text)
     if match:
         yield _Fault("has dots between", "expected a range", f"{match[1]}-{match[2]}", sure=False)
-    yield from _abridged(text)
+    yield from _short_prefix_faults(text)
     if _LEADING_ZEROS.fullmatch(text) and _PADDED.search(text):
         # Some programs read these octets as octal numbers, so there is no suggestion.
         decimal = _PADDED.sub("", text)
         yield _Fault("has leading zeros", "expected decimal octets without them", decimal)
 
 
-def _abridged(text: str) -> Iterator[_Fault]:
+def _short_prefix_faults(text: str) -> Iterator[_Fault]:
     """Yield the prefix that a text without some octets, or without a length, may mean."""
     match = _SHORT_PREFIX.fullmatch(text)
     if match is None:

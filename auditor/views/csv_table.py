@@ -8,11 +8,11 @@ from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from auditor.output.columns import (
-    MISFITS,
+    FORM_ERRORS,
     NO_RUN,
     PREFIX,
     SORT_KEY,
-    misfit,
+    form_error,
 )
 from auditor.output.csv_writer import csv_header, csv_rows, csv_table
 from auditor.views.reader.line_template import MARKS, TARGET_MARK, fold_for
@@ -124,7 +124,7 @@ class _Rows:
 
     def _made(self, lines: Sequence[bytes]) -> Sequence[bytes | None]:
         """Return the rows of each line, with its marks if it has any; None if it is no record."""
-        with suppress(*MISFITS):
+        with suppress(*FORM_ERRORS):
             records = parse_records(lines)
             if records is not None:
                 return csv_rows(records, self._columns, flat=self._flat)
@@ -135,8 +135,8 @@ class _Rows:
         record = chunk.record(index)
         try:
             return csv_rows([record], self._columns, flat=self._flat)[0]
-        except MISFITS as error:
-            raise misfit(before + index + 1, record, error) from error
+        except FORM_ERRORS as error:
+            raise form_error(before + index + 1, record, error) from error
 
 
 def _marked(column: Column, mark: str) -> Callable[..., list[Any]]:

@@ -11,7 +11,7 @@ from itertools import accumulate, chain, zip_longest
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from auditor.output.arrow import call, pyarrow
-from auditor.output.columns import MISFITS, NO_RUN, check_keys, column_values
+from auditor.output.columns import FORM_ERRORS, NO_RUN, check_keys, column_values
 from auditor.output.parquet import (
     OF_TARGET,
     RowGroups,
@@ -66,7 +66,7 @@ def results_to_parquet(
             stamped = table.stamped((stamps or {}).get(chunks[0].given, NO_RUN))
             try:
                 batch = _batch(folded, schema, stamped, targets, flat=flat)
-            except MISFITS:
+            except FORM_ERRORS:
                 records = [chunk.record(at) for chunk in chunks for at in range(len(chunk))]
                 batch = made_batch(records, schema, stamped, number, flat=flat)
             groups.add_batch(batch)
@@ -97,7 +97,7 @@ def _batches(
 def _batch(
     folded: Sequence[FoldedLine], schema: Any, table: Table, targets: TargetColumns, *, flat: bool
 ) -> Any:
-    """Return a pyarrow.RecordBatch of lines. Raises one of MISFITS if one is no record."""
+    """Return a pyarrow.RecordBatch of lines. Raises one of FORM_ERRORS if one is no record."""
     pa = pyarrow()
     templates: dict[bytes, int] = {}
     used = [templates.setdefault(line, len(templates)) for line, _ in folded]

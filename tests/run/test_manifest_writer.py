@@ -125,7 +125,7 @@ def test_what_is_sound_ends_with_the_first_that_was_given_up(
 ) -> None:
     ledger, _ = _ledger(tmp_path / "out", _Clock())
     ledger.continue_from({"sessions": [], "given_up": given_up})
-    assert ledger.sound == sound
+    assert ledger.first_given_up == sound
 
 
 @pytest.mark.parametrize("before", [None, b'{"fingerprint": "old"}'])
