@@ -194,7 +194,7 @@ def _parse_reverse(text: str, *, bounded: bool) -> Span:
     if item is not None:
         raise TargetError(
             f"{quoted(text)} is a name of a classless delegation (RFC 2317); "
-            f"expected the addresses themselves, {quoted(item)}"
+            f"expected what it stands for, {quoted(item)}"
         )
     raise TargetError(
         f"{quoted(text)} is in the reverse tree, but not the name of an address or a prefix; "

@@ -99,5 +99,5 @@ def _delegation(text: str, origin: Origin) -> Entry | None:
         return invalid(text, origin, "expected an IPv4 address and a count of addresses")
     last = first[1] + int(value[:11]) - 1
     if not first[1] <= last < _V4_ADDRESSES:
-        return invalid(text, origin, f"a count of {value[:11]} does not fit after {start}")
+        return invalid(text, origin, f"a count of {value[:11]} does not fit behind {start}")
     return read_item(f"{start}-{format_address(V4, last)}", origin)

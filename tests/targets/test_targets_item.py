@@ -163,13 +163,13 @@ def test_a_prefix_or_a_range_becomes_a_span(text: str, span: Span) -> None:
         ),
         (
             "7.0/26.100.51.198.in-addr.arpa",
-            "is a name of a classless delegation (RFC 2317); expected the addresses themselves, '",
+            "is a name of a classless delegation (RFC 2317); expected what it stands for, '",
         ),
         (
             "64-127.100.51.198.in-addr.arpa",
-            "expected the addresses themselves, '198.51.100.64-127'",
+            "expected what it stands for, '198.51.100.64-127'",
         ),
-        ("0_26.100.51.198.in-addr.arpa", "expected the addresses themselves, '198.51.100.0/26'"),
+        ("0_26.100.51.198.in-addr.arpa", "expected what it stands for, '198.51.100.0/26'"),
         (
             "mail.100.51.198.in-addr.arpa",
             (
