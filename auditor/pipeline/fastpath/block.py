@@ -216,30 +216,30 @@ class BlockFastPath:
             findings = list(compress(findings, is_known))
             helos = list(compress(helos, is_known))
         known_spf = [facts for facts in spf if facts is not None]
-        doubtful = perhaps_judged(columns.names, columns.texts)
-        self._finish_confirmed(columns, known_spf, doubtful, findings, helos)
+        suspect = perhaps_judged(columns.names, columns.texts)
+        self._finish_confirmed(columns, known_spf, suspect, findings, helos)
 
     def _after_policy(self, answers: Sequence[Answer | None]) -> None:
         """Finish addresses without a policy, and those whose policy can be evaluated at once."""
         columns, self.questions = self._columns, []
         if not columns.names:
             return
-        doubtful = perhaps_judged(columns.names, columns.texts)
+        suspect = perhaps_judged(columns.names, columns.texts)
         outcomes = [
             NO_POLICY_OUTCOME if answer is not None and answer[0] in _ABSENT else None
             for answer in answers
         ]
         if None in outcomes:
-            self._fill_shared_outcomes(outcomes, answers, doubtful)
+            self._fill_shared_outcomes(outcomes, answers, suspect)
         if None not in outcomes:
-            self._finish_with_outcomes(columns, cast("list[HeloOutcome]", outcomes), doubtful)
+            self._finish_with_outcomes(columns, cast("list[HeloOutcome]", outcomes), suspect)
             return
         is_done = [outcome is not None for outcome in outcomes]
         if any(is_done):
             self._finish_with_outcomes(
                 columns.select(is_done),
                 [outcome for outcome in outcomes if outcome],
-                list(compress(doubtful, is_done)),
+                list(compress(suspect, is_done)),
             )
         published = []
         for index, answer in enumerate(answers):
@@ -254,18 +254,18 @@ class BlockFastPath:
         self,
         outcomes: list[HeloOutcome | None],
         answers: Sequence[Answer | None],
-        doubtful: Sequence[bool],
+        suspect: Sequence[bool],
     ) -> None:
         """Fill `outcomes` with outcomes shared by many clients, if the first policy has one."""
         shared = self._run_facts.shared_outcomes(self._columns.texts)
         first = next((answer[1] for answer in answers if answer is not None and answer[1]), ())
         if first and shared[first] is not None:
-            # A name that is not doubtful is a host name and a valid domain for SPF.
+            # A name that is not suspect is a host name, and a valid domain for SPF.
             outcomes[:] = [
                 shared[answer[1]]
-                if answer is not None and answer[1] and not is_doubtful and outcome is None
+                if answer is not None and answer[1] and not is_suspect and outcome is None
                 else outcome
-                for outcome, answer, is_doubtful in zip(outcomes, answers, doubtful, strict=True)
+                for outcome, answer, is_suspect in zip(outcomes, answers, suspect, strict=True)
             ]
 
     def _evaluate(self, published: list[tuple[int, Answer]]) -> None:
@@ -293,8 +293,8 @@ class BlockFastPath:
         if indexes:
             columns = self._columns.at_indexes(indexes)
             outcomes = [helo_outcome(fact) for _, fact in done if fact is not None]
-            doubtful = perhaps_judged(columns.names, columns.texts)
-            self._finish_with_outcomes(columns, outcomes, doubtful)
+            suspect = perhaps_judged(columns.names, columns.texts)
+            self._finish_with_outcomes(columns, outcomes, suspect)
         self.questions = batch.questions
 
     def _fall_back(self, index: int, answer: Answer | None) -> None:
@@ -342,7 +342,7 @@ class BlockFastPath:
         return True
 
     def _finish_with_outcomes(
-        self, columns: AddressColumns, outcomes: list[HeloOutcome], doubtful: list[bool]
+        self, columns: AddressColumns, outcomes: list[HeloOutcome], suspect: list[bool]
     ) -> None:
         """Finish addresses whose name points back; `outcomes`: SPF of their HELO names."""
         spf, codes = zip(*outcomes, strict=True)
@@ -352,19 +352,19 @@ class BlockFastPath:
                 [(code, name)] if code else []
                 for code, name in zip(codes, columns.names, strict=True)
             ]
-        self._finish_confirmed(columns, helo_facts(columns.names, spf), doubtful, findings)
+        self._finish_confirmed(columns, helo_facts(columns.names, spf), suspect, findings)
 
     def _finish_confirmed(
         self,
         columns: AddressColumns,
         spf: Sequence[str],
-        doubtful: list[bool],
+        suspect: list[bool],
         findings: list[list[tuple[str, str]]] | None,
         helos: Iterable[str] = repeat("null"),
     ) -> None:
         """Finish addresses whose name points back; `findings`: about their SPF facts `spf`.
 
-        `doubtful`: whether a name must be judged by itself; `helos`: the facts of HELO names.
+        `suspect`: whether a name may have findings of its own; `helos`: the facts of HELO names.
         """
         if columns.expected:
             findings = findings or [[] for _ in columns.names]
@@ -375,7 +375,7 @@ class BlockFastPath:
         verdicts: Iterable[tuple[str, str]] = repeat(_PASSED)
         clean = len(columns.names)
         if (
-            any(doubtful)
+            any(suspect)
             or findings
             or not all(group.is_global for group in dict.fromkeys(columns.groups))
         ):
@@ -384,7 +384,7 @@ class BlockFastPath:
                 zip(columns.names, columns.texts, columns.groups, strict=True)
             ):
                 codes = findings[index] if findings else []
-                if doubtful[index]:
+                if suspect[index]:
                     judge_name(name, address, codes, columns.ptrs[index].canonical)
                 if codes or not group.is_global:
                     verdicts.append(self.results.count(codes, group, address, NOERROR))

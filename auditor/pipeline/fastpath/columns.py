@@ -50,10 +50,10 @@ class AddressGroup:
 
 
 class AddressColumns(NamedTuple):
-    """Addresses with their places in the block; `ptrs`, `names`, `forwards` once there are any.
+    """Addresses with their places in the block; `ptrs`, `names`, `forwards` once looked up.
 
-    `rdtypes`: of the addresses that their names have; `labels`: as JSON; `expected`: the PTR
-    names that the input gives, "" for none; empty where it gives none at all.
+    `rdtypes`: A or AAAA, as the address; `labels`: as JSON; `expected`: the PTR names given by the
+    input, "" for none; an empty column if it gives none at all.
     """
 
     places: Sequence[int] = ()
@@ -92,10 +92,7 @@ def is_common(origin: Origin) -> bool:
 
 
 def gives_helo(origin: Origin) -> bool:
-    """Tell whether a line's only identity is a HELO name that can be looked up.
-
-    And none of its texts needs escapes in a finding.
-    """
+    """Tell whether a line's only identity is a valid HELO name, and no text needs escapes."""
     helo, expected = origin.helo, origin.expected
     return (
         helo is not None

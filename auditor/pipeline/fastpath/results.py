@@ -58,7 +58,7 @@ class StepResults:
     ) -> tuple[str, str]:
         """Weigh the findings and count the record; return its verdict, and its findings as JSON.
 
-        `status`: of the PTR records; `failed`: of the lookup of a name that failed.
+        `status`: of the PTR lookup; `failed`: the status of a failed lookup of a name.
         """
         if not group.is_global:
             codes.append(("TARGET_NOT_GLOBAL", address))

@@ -41,13 +41,12 @@ __all__ = ["AddressRows"]
 class _Row:
     """An address: its columns, its index in them, and the facts about its names.
 
-    `doubtful`: whether a name must be judged by itself; `helos`: the confirmed ones, whose policies
-    are checked; `outcomes`: of these, None where it is not known yet.
+    `suspect`: whether each name may have findings of its own, and needs the full check; `helos`:
+    the confirmed names, whose policies are checked; `outcomes`: of these, None where still unknown.
     """
 
     __slots__ = (
         "columns",
-        "doubtful",
         "forwards",
         "helos",
         "index",
@@ -57,9 +56,10 @@ class _Row:
         "outcomes",
         "ptr",
         "ptr_answer",
+        "suspect",
     )
     iprev: IprevFact
-    doubtful: Sequence[bool]
+    suspect: Sequence[bool]
 
     def __init__(self, columns: AddressColumns, index: int, ptr_answer: Answer) -> None:
         self.columns = columns
@@ -129,7 +129,7 @@ class AddressRows:
         rows = [
             row for row in self._rows if self._is_looked_up(row, is_odd=are_odd and _are_odd([row]))
         ]
-        self._note_doubtful(rows)
+        self._mark_suspect(rows)
         if self._given.are_ptr_names:
             for row in rows:
                 row.helos = [name.name for name in row.iprev.names if name.confirms]
@@ -158,16 +158,16 @@ class AddressRows:
             row.ptr = row.ptr._replace(wildcard=owner)
         return True
 
-    def _note_doubtful(self, rows: Sequence[_Row]) -> None:
-        """Note which names must be judged by themselves."""
+    def _mark_suspect(self, rows: Sequence[_Row]) -> None:
+        """Mark the names that may have findings of their own."""
         names = [name for row in rows for name in row.names]
         texts = [row.columns.texts[row.index] for row in rows for _ in row.names]
-        doubtful = perhaps_judged(names, texts)
+        suspect = perhaps_judged(names, texts)
         end = 0
         for row in rows:
             start, end = end, end + len(row.names)
             is_elsewhere = not is_reverse(row.ptr.owner)
-            row.doubtful = [True] * len(row.names) if is_elsewhere else doubtful[start:end]
+            row.suspect = [True] * len(row.names) if is_elsewhere else suspect[start:end]
 
     def _after_policy(self, answers: Sequence[Answer | None]) -> None:
         """Take the answers about the policies of confirmed names, and evaluate them."""
@@ -223,11 +223,11 @@ class AddressRows:
             self._finish(row, spf, codes)
 
     def _finish(self, row: _Row, spf: str, codes: list[tuple[str, str]]) -> None:
-        """Finish an address: its SPF facts as JSON, and what was found about them."""
+        """Finish an address: its SPF facts as JSON, and the findings about them."""
         columns, index, ptr, iprev = row.columns, row.index, row.ptr, row.iprev
         text = columns.texts[index]
-        for name, is_doubtful in zip(row.names, row.doubtful, strict=True):
-            if is_doubtful:
+        for name, is_suspect in zip(row.names, row.suspect, strict=True):
+            if is_suspect:
                 judge_name(name, text, codes, ptr.owner)
         expected = columns.expected[index] if columns.expected else ""
         judge_names(text, ptr, iprev, expected, codes)
