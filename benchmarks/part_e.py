@@ -117,7 +117,7 @@ def _table(samples: Samples, cases: list[_Case], about: str) -> Table:
             seconds(samples.median(row, lambda r: r.wall)),
             seconds(samples.median(row, lambda r: r.cpu)),
             f"{samples.median(row, lambda r: r.peak) / 1e6:.0f}",
-            count(samples.median(row, lambda r: r.detail["seen"]["ill_queries"])),
+            count(samples.median(row, lambda r: r.detail["seen"]["failing_queries"])),
             count(samples.median(row, lambda r: r.detail["healthy"])),
         )
     for share, least in _LEAST.items():

@@ -94,7 +94,7 @@ class _Responder:
         }
         #: When each healthy host was last asked about, by the letters of its name.
         self.asked: dict[bytes, float] = {}
-        self.queries = self.ill_queries = 0
+        self.queries = self.failing_queries = 0
         self.first = 0.0
         loop = asyncio.get_running_loop()
         self._now = loop.time
@@ -159,7 +159,7 @@ class _Responder:
             return packet[:2] + _NXDOMAIN + question + _REVERSE + _SOA
         fourth, third, second = labels
         if (int(second), int(third), int(fourth)) in self._ill:
-            self.ill_queries += 1
+            self.failing_queries += 1
             if self._failing.kind == "servfail":
                 self._late.put((packet[:2] + _SERVFAIL + question, client))
             return b""
@@ -196,7 +196,7 @@ async def _main() -> None:
         "most_seconds": times[len(times) * 99 // 100] - responder.first if times else 0.0,
         "healthy": len(times),
         "queries": responder.queries,
-        "ill_queries": responder.ill_queries,
+        "failing_queries": responder.failing_queries,
     }
     print(json.dumps(seen), flush=True)
 

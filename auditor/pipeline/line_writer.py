@@ -26,7 +26,7 @@ class LineWriter:
     `buffered`: bytes of lines kept in memory until the lines before them are finished;
     `unwritten`: bytes that wait for a slow `write`, above which `is_full`. `on_room` is called
     when there may be room again.
-    Lines are put into `reorder`; then `hand_over` passes on those whose turn it is.
+    Lines are put into `reorder`; then `hand_over` passes on those that are next in order.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ _LENGTH_BITS: Final = 32
 class BlockSlots:
     """The lines of one block, a place for each target.
 
-    A place holds None, then the line, or as one integer where in the spill the line is.
+    A place holds None, then the line, or its place in the spill files as one integer.
     """
 
     __slots__ = ("held", "lines", "pending", "spilled")
@@ -147,7 +147,7 @@ class ReorderBuffer:
 class _Spill:
     """Temporary files of `_SEGMENT` octets, addressed as one long file.
 
-    A line is known by one integer: its offset, then 32 bits for its length.
+    The place of a line is one integer: its offset, then 32 bits for its length.
     """
 
     def __init__(self) -> None:

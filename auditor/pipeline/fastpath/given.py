@@ -51,7 +51,7 @@ class IdentityFacts(Protocol):
 class GivenFacts:
     """Facts as JSON, from the ranges of policies and from lookups made once for the run.
 
-    `identities`: what SPF is checked for, their ranges known to `policies`; none without SPF.
+    `identities`: those to check SPF for, whose ranges `policies` has; none without SPF.
     `helo`: the HELO name, fully qualified, with the answers about it by IP version.
     """
 

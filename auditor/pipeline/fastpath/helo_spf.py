@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class HeloSpfBatch(Generic[T]):
-    """Checks the HELO names of many addresses side by side, without a generator for each.
+    """Checks the HELO names of many addresses concurrently, without a generator for each.
 
     `add_address` for each, `evaluate`, `learn_answer` for each of `questions`, `evaluate` again:
     until there are no more questions. Each check has an `item` of the caller's own.
@@ -48,7 +48,7 @@ class HeloSpfBatch(Generic[T]):
             self._known[question] = answer
 
     def evaluate(self) -> list[tuple[T, SpfFact | None]]:
-        """Return the checks that are done: with the fact, or None if it takes `check_host`."""
+        """Return the finished checks, with the fact, or None if they need `check_host`."""
         done: list[tuple[T, SpfFact | None]] = []
         waiting: list[tuple[T, Client, str, SpfFact | bytes | None]] = []
         lacking: dict[Question, None] = {}

@@ -38,7 +38,7 @@ def confirmed_lines(
 ) -> list[bytes]:
     """Return the lines of addresses whose only name points back.
 
-    Of each the SPF facts as JSON; verdict and findings, these as JSON; the HELO fact as JSON.
+    For each: SPF facts, as JSON; verdict and findings, the latter as JSON; HELO fact, as JSON.
     """
     owners: Sequence[str] = columns.reverses
     chains: Iterable[str] = repeat("")
@@ -122,7 +122,7 @@ def helo_facts(names: Iterable[str], outcomes: Iterable[str]) -> list[str]:
 
 
 def fact_json(fact: SpfFact) -> str:
-    """Return what follows the domain in the JSON of an SPF fact."""
+    """Return the part after the domain in the JSON of an SPF fact."""
     _, _, result, mechanism, lookups, voids, record, explanation, _ = fact
     dumps = orjson.dumps
     return (

@@ -46,7 +46,7 @@ class FindingWeigher:
 
     def __init__(self, rule_set: RuleSet) -> None:
         self._rule_set = rule_set
-        #: Of a finding that is the only one: verdict, code and severity, its JSON's beginning.
+        #: For an only finding: verdict, code and severity, and the beginning of its JSON.
         self._alone = {
             code: (
                 verdict([Finding(code, severity, "")]),
@@ -76,8 +76,8 @@ class FindingWeigher:
 class SharedOutcomes(dict["tuple[Rdata, ...]", "HeloOutcome | None"]):
     """SPF outcomes, by TXT records, for all clients that have an address of the HELO name.
 
-    Worked out on demand; None where they depend on the client. `version`: of the clients'
-    addresses, 0 if they differ: then it is always None.
+    Computed on demand; None if the outcome depends on the client. `version`: of the clients'
+    addresses, 0 if they differ: then the outcome is always None.
     """
 
     def __init__(self, version: int) -> None:
