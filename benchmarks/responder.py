@@ -85,7 +85,7 @@ class _Responder:
         self._second = self._taken = 0
         self._late: Delay[tuple[bytes, tuple[str, int]]] = Delay(_LATE, self._send)
         self._sound: Delay[tuple[bytes, tuple[str, int]]] = Delay(delay, self._send)
-        self._ill = {
+        self._failing_hosts = {
             (second, third, fourth)
             for second in (30, 31)
             for third in range(256)
@@ -158,7 +158,7 @@ class _Responder:
         if kind != _PTR or not all(label in _LETTERS for label in labels):
             return packet[:2] + _NXDOMAIN + question + _REVERSE + _SOA
         fourth, third, second = labels
-        if (int(second), int(third), int(fourth)) in self._ill:
+        if (int(second), int(third), int(fourth)) in self._failing_hosts:
             self.failing_queries += 1
             if self._failing.kind == "servfail":
                 self._late.put((packet[:2] + _SERVFAIL + question, client))
