@@ -123,7 +123,8 @@ def judge_name(name: str, address: str, codes: list[tuple[str, str]], owner: str
             return
     head, _, parent = name.partition(".")
     # What follows the first label is the same for a whole block as a rule.
-    if not (head.isalnum() and is_plain_parent(parent) and len(name) <= MAX_PLAIN_CHARACTERS):
+    is_label = head.replace("-", "").isalnum() and not (head[0] == "-" or head[-1] == "-")
+    if not (is_label and is_plain_parent(parent) and len(name) <= MAX_PLAIN_CHARACTERS):
         if not is_hostname(name):
             codes.append(("PTR_INVALID_NAME", name))
         elif not is_public(name):
