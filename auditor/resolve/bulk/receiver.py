@@ -186,8 +186,10 @@ class Receiver:
             return
         if len(entry) == LATER_ENTRY:
             query, asked = entry
-            sent = query.question, asked, query.last
-            answer = self._read(nameserver, sent, data, now, plain=query.plain)
+            answer = None if self._trace else self._replies.decode_replies([data], [asked])[0]
+            if answer is None:
+                sent = query.question, asked, query.last
+                answer = self._read(nameserver, sent, data, now, plain=query.plain)
             if answer is not None:
                 self._counters.accepted += 1
                 nameserver.on_heard(now)
