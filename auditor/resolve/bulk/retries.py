@@ -329,9 +329,6 @@ class RetryManager:
             now,
             hopeless=hopeless,
             slipping=nameserver.can.is_slipping(now),
-            slow=others_answered
-            and self._usable().issubset(query.asked)
-            and nameserver.is_reliable(query.began, now),
         )
         is_over = decision.answer is not None and decision.answer.status == TIMEOUT
         if is_over and nameserver.presence.has_ever_answered and not others_answered:

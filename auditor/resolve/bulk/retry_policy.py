@@ -164,16 +164,13 @@ def on_silence(
     *,
     hopeless: bool,
     slipping: bool,
-    slow: bool = False,
 ) -> Decision:
     """Decide when a try has gone unanswered for as long as a lost packet shows.
 
     `wait`: seconds after which the next try will count as lost. `hopeless`: the question
     belongs to a zone that answers nothing, so it is not asked again, and given up after one
     `timeout`. `slipping`: the server limits the rate of its answers, dropping some and
-    truncating others; over TCP it does not. `slow`: the server answers others and loses hardly any
-    query, so that three lost in a row are no chance: the other tries are spread over the rest of
-    the time.
+    truncating others; over TCP it does not.
     """
     if slipping and not hopeless and not query.no_tcp:
         return Decision(Action.TCP)
@@ -182,10 +179,6 @@ def on_silence(
     if query.slow_s:
         tries = min(tries, _SLOW_TRIES)
     if query.sent < tries:
-        later = query.last + (query.first + tries * policy.timeout - query.last) / 2
-        if slow and query.sent >= _QUICK_TRIES and query.best is None and now < later:
-            # Its zone may turn out to be dead meanwhile.
-            return Decision(Action.WAIT, until=min(later, now + policy.timeout))
         return Decision(Action.ASK)
     end = query.last + policy.timeout
     if query.best is None:
@@ -235,9 +228,6 @@ def slow_wait(slow_s: float, timeout: float) -> float:
 
 
 _MAX_DOUBLINGS: Final = 10
-
-#: Tries that follow each other quickly, if hardly any query is lost.
-_QUICK_TRIES: Final = 3
 
 #: What fails slowly is given so many times as long again, and asked so often at most.
 _SLOW_FACTOR: Final = 1.25

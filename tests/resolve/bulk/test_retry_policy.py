@@ -162,20 +162,6 @@ def test_silence_is_asked_again_until_the_tries_are_used_up() -> None:
     assert _silence(query, 106.0) == Decision(Action.DONE, Answer(TIMEOUT))
 
 
-def test_the_last_tries_are_spread_over_the_time_left_where_hardly_any_is_lost() -> None:
-    policy = RetryPolicy(tries=5, timeout=2.0)
-    query = _course(0, 0, 0)
-    until = (query.last + 110.0) / 2
-    for slow, now, expected in [
-        (True, 102.5, Decision(Action.WAIT, until=104.5)),
-        (True, 104.5, Decision(Action.WAIT, until=until)),
-        (True, until, Decision(Action.ASK)),
-        (False, 102.5, Decision(Action.ASK)),
-    ]:
-        found = on_silence(query, policy, 0.5, now, hopeless=False, slipping=False, slow=slow)
-        assert found == expected
-
-
 def test_the_last_try_is_given_its_time_however_late_it_went_out() -> None:
     query = _course(0, 0)
     query.on_sent(0, 150.0)

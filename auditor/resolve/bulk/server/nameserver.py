@@ -50,11 +50,10 @@ _MIN_LEAD_S: Final = 0.005
 _EXTRA_SHARE: Final = 0.125
 _MAX_EXTRA_SHARE: Final = 0.5
 
-#: Answers over which loss is averaged; the share of lost queries above which a name's silence is
-#: no evidence against it, and below which loss is low.
+#: Answers over which loss is averaged, and the share of lost queries above which a name's silence
+#: is no evidence against it.
 _RECENT_ANSWERS: Final = 1024
 _HIGH_LOSS_SHARE: Final = 0.1
-_LOW_LOSS_SHARE: Final = 0.01
 
 #: Seconds of silence, with queries outstanding, after which a server is probed; unanswered probes
 #: after which it is suspended; and least seconds between them.
@@ -265,11 +264,6 @@ class NameServer:
     def was_limited(self, since: float, now: float) -> bool:
         """Tell whether queries have been lost to a limit since then, or may have been."""
         return self.is_losing or self.limits.were_reached(since, now)
-
-    def is_reliable(self, since: float, now: float) -> bool:
-        """Tell whether hardly any query has been lost, and none to a limit since then."""
-        few = self._lost_lately <= _LOW_LOSS_SHARE * self._answered_lately
-        return few and not self.limits.were_reached(since, now)
 
     def cool(self, now: float) -> None:
         """Keep a refused query's place in the window for one RTT."""
