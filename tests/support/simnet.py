@@ -309,7 +309,7 @@ class Simulation:
         kinds = ("accepted", "strays", "duplicates", "late", "forged")
         assert count["received"] == sum(count[kind] for kind in kinds)
         assert 0 <= count["lost"] <= count["sent"]
-        assert not self.engine._retries.again
+        assert not self.engine._retries.retry_queue
         for upstream in self.engine._nameservers:
             assert upstream.in_flight.count == upstream.in_flight.later == 0
             for port in upstream.sockets:

@@ -1,4 +1,4 @@
-"""Learns about name servers from which attempt at a question was answered, and when."""
+"""Updates RTT, loss and limits of servers from which attempt of a query was answered, and when."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["is_in_vain", "is_open", "learn_from_answer", "waits_for"]
 def learn_from_answer(
     nameservers: Sequence[NameServer], query: PendingQuery, attempt: Attempt, now: float
 ) -> None:
-    """Learn about servers and ways from which try was answered, and when."""
+    """Update the state of servers after the answer to an attempt of a pending query."""
     nameserver = nameservers[attempt.server]
     if attempt.server in query.doubted_by and query.check is not Check.DISABLED:
         nameserver.limits.on_recovered(query.failed_at, attempt.when, now, slow=query.slow_s > 0)
@@ -35,8 +35,8 @@ def learn_from_answer(
         and query.is_first_attempt(first)
         and is_open(first, query)
     ):
-        # Answered at once when asked again: the first try was lost on the way, and not
-        # slow. One that is silent too says nothing about the way.
+        # The retransmission was answered at once: the first attempt was lost on the path, not
+        # slow.
         nameservers[first.server].on_loss()
         cast("UdpSocket", first.udp_socket).settle_id(first.query_id, LOST)
     if query.plain and query.only == attempt.server:
@@ -44,7 +44,7 @@ def learn_from_answer(
 
 
 def _note_losses(nameserver: NameServer, query: PendingQuery, attempt: Attempt, now: float) -> None:
-    """Note the attempts before the answered one as lost, if no reply came to them."""
+    """Note earlier attempts to the same server without a reply as lost."""
     for earlier in query.tries:
         if earlier is attempt:
             break
@@ -53,13 +53,13 @@ def _note_losses(nameserver: NameServer, query: PendingQuery, attempt: Attempt, 
 
 
 def is_open(attempt: Attempt, query: PendingQuery) -> bool:
-    """Tell whether the reply to a try is still awaited: its place may be another's by now."""
+    """Tell whether the reply to an attempt is still awaited; its ID may have been reused."""
     entry = cast("UdpSocket", attempt.udp_socket).outstanding.get(attempt.query_id)
     return entry is not None and entry[0] is query
 
 
 def is_in_vain(query: PendingQuery, dead: DeadZones, now: float) -> bool:
-    """Tell whether no server has answered this query, or any other in its zone."""
+    """Tell whether neither this query nor its zone has had any reply."""
     return (
         query.sent > 0
         and query.check is Check.NONE
@@ -70,5 +70,5 @@ def is_in_vain(query: PendingQuery, dead: DeadZones, now: float) -> bool:
 
 
 def waits_for(query: PendingQuery, server: int) -> bool:
-    """Tell whether a query depends on the reply of one server alone."""
+    """Tell whether a query only waits for the reply of this server."""
     return query.is_unanswered and query.asked[-1] == server

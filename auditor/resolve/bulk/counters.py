@@ -1,4 +1,4 @@
-"""Counters of the bulk engine; tests hold the sums that they add up to."""
+"""Counters of the bulk engine; tests check their sums."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ __all__ = ["Counters"]
 class Counters:
     """Questions, queries and replies since the start.
 
-    asked = answered (NOERROR, NODATA, NXDOMAIN) + failed + those still open.
+    asked = answered (NOERROR, NODATA, NXDOMAIN) + failed + open questions.
 
-    sent = first + retried + probes, all of them datagrams that the kernel took.
+    sent = first + retried + probes: datagrams that the kernel accepted.
 
-    received = accepted + strays (an ID that was never used, or not of late) + duplicates
-    (its reply was taken) + late (its question was settled by another try) + forged (another
-    question, no response, or too short to say).
+    received = accepted + strays (an ID that is not in flight, nor was recently) + duplicates
+    (a second reply) + late (the question was settled by another attempt) + forged (another
+    question, no response, or too short).
 
-    lost = sent - accepted - late: queries that no reply has come to, those included that are
-    on their way.
+    lost = sent - accepted - late: queries without a reply, including those in flight.
 
-    Of the questions that a server has refused or failed (REFUSED, SERVFAIL), `recovered` were
-    answered when it was asked again, and `persisted` were not: they are among those failed, and
-    so is what is BOGUS. Queries without validation are among those `retried`.
+    Of the questions with REFUSED or SERVFAIL, `recovered` were answered when repeated, and
+    `persisted` were not: these are included in `failed`, like BOGUS ones. Queries without
+    validation (CD) are included in `retried`.
 
-    `tcp` counts the questions asked over TCP besides; of their queries and replies,
-    tcp_sent = tcp_accepted + tcp_lost (its connection broke off, it was given up, or it is on
-    its way), and tcp_received = tcp_accepted + those that replied to nothing outstanding.
+    `tcp` counts the questions also sent over TCP; tcp_sent = tcp_accepted + tcp_lost (the
+    connection broke off, it timed out, or it is in flight), and tcp_received = tcp_accepted +
+    messages that match no query.
     """
 
     __slots__ = (

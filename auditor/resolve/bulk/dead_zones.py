@@ -1,4 +1,4 @@
-"""Dead zones, which answer nothing: learnt from failures, forgotten with one good answer."""
+"""Dead zones, whose servers answer nothing: detected by failures, cleared by one answer."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ __all__ = ["DeadZones"]
 
 _log = logging.getLogger("auditor")
 
-#: Questions of one zone that must have failed, with none answered, for it to count as dead;
-#: and zones below a common parent, for the parent to.
+#: Failed questions of a zone, none answered, after which it counts as dead; and dead zones of a
+#: block (a /16 or /48) after which all of it does.
 _MIN_FAILURES: Final = 16
 _MIN_ZONES: Final = 4
 _MAX_ZONES: Final = 65_536
 
-#: Seconds for which a zone that has answered must have failed, and answered nothing.
+#: Seconds without an answer after which a zone that has answered before may count as dead.
 _ALIVE_S: Final = 10.0
 
-#: Parents of names whose zones are remembered: many blocks' worth.
+#: Entries of the cache from parent names to zones.
 _MAX_PARENTS: Final = 4096
 
 
 class DeadZones:
-    """Which zones answer nothing, so that their many names are asked for once only.
+    """Detects zones that answer nothing, so that each of their names is queried only once.
 
-    A zone here is what fails together: the /24 of a reverse name (a /64 for IPv6), the
-    registered domain of any other. When several of a /16 (a /48) have died, the whole of it
-    is taken for dead. One good answer ends it, for the zone and what it lies in.
+    A zone here is the unit of failure: the /24 of a reverse name (a /64 for IPv6), the registered
+    domain of any other. When several of a /16 (a /48) are dead, the whole block counts as dead.
+    One answer ends that for the zone and its block.
 
-    Many tries are given up at the same moment, so failures count as one observation until
-    time has passed without an answer among them. What is taken for dead is logged, and its return.
+    Many attempts time out at the same moment, so failures of one moment are not enough. Dead zones
+    and their return are logged.
     """
 
-    __slots__ = ("_alive", "_dead_below", "_failures", "_statuses", "_told", "_zones")
+    __slots__ = ("_alive", "_dead_below", "_failures", "_logged", "_statuses", "_zones")
 
     def __init__(self) -> None:
-        #: By zone: how many failures, and when the first of them was.
+        #: By zone: the number of failures, and the time of the first.
         self._failures: dict[str, tuple[int, float]] = {}
-        #: By what zones lie in: the first few that have died, and when.
+        #: By enclosing block: the first few dead zones, and when they died.
         self._dead_below: dict[str, dict[str, float]] = {}
-        self._told: set[str] = set()
-        #: By zone: what its servers' failure was last, where they said anything.
+        self._logged: set[str] = set()
+        #: By zone: the status of the last failure, "" for a timeout.
         self._statuses: dict[str, str] = {}
-        #: Zones that have answered, as far as batches of replies begin with one of theirs.
+        #: Zones that have answered: a sample, the first answer of each batch.
         self._alive: set[str] = set()
-        #: By what follows a name's first label: the zone, for neighbours share both.
+        #: Zones by parent name: neighbours share both.
         self._zones: dict[str, str] = {}
 
     def __bool__(self) -> bool:
@@ -62,21 +62,21 @@ class DeadZones:
         return bool(self._dead_below)
 
     def on_failure(self, name: str, now: float, status: str = "") -> None:
-        """Note a try without an answer, or a question that ended with a failure `status`."""
+        """Note a timeout, or a question that ended with a failure `status`."""
         zone = self._zone(name)
         if len(self._failures) >= _MAX_ZONES:
-            for known in (self._failures, self._dead_below, self._told, self._statuses):
+            for known in (self._failures, self._dead_below, self._logged, self._statuses):
                 known.clear()
         self._statuses[zone] = status
         failures, since = self._failures.get(zone, (0, now))
         self._failures[zone] = (failures + 1, since)
         if failures + 1 >= _MIN_FAILURES:
-            below = self._dead_below.setdefault(_above(zone), {})
+            below = self._dead_below.setdefault(_block_of(zone), {})
             if len(below) < _MIN_ZONES:
                 below.setdefault(zone, now)
 
     def on_batch(self, name: str) -> None:
-        """Note that a batch of answers began with one about this name."""
+        """Note the first answer of a batch, for this name."""
         zone = self._zones.get(name.partition(".")[2]) or self._zone(name)
         if len(self._alive) >= _MAX_ZONES:
             self._alive.clear()
@@ -87,57 +87,57 @@ class DeadZones:
         return self._zone(name) in self._alive
 
     def on_answer(self, name: str) -> None:
-        """Note an answer; worth calling only while this is true (there are suspects)."""
+        """Note an answer; needed only while `bool(self)`: there are failures."""
         self.on_answers((name,))
 
     def on_answers(self, names: Iterable[str]) -> None:
-        """Note answers about several names; worth calling only while this is true."""
+        """Note answers about several names; needed only while `bool(self)`."""
         zones = self._zones
         for zone in {zones.get(name.partition(".")[2]) or self._zone(name) for name in names}:
             self._failures.pop(zone, None)
             if self._dead_below:
-                self._dead_below.pop(_above(zone), None)
-            if self._told:
-                for back in self._told & {zone, _above(zone)}:
-                    self._told.discard(back)
-                    _tell("zone_back", "zone %s answers again", back)
+                self._dead_below.pop(_block_of(zone), None)
+            if self._logged:
+                for back in self._logged & {zone, _block_of(zone)}:
+                    self._logged.discard(back)
+                    _log_event("zone_back", "zone %s answers again", back)
 
     def is_dead(self, name: str, now: float) -> bool:
         """Tell whether the zone of a name has given nothing but failures for some time."""
         zone = self._zone(name)
-        below = self._dead_below.get(_above(zone))
+        below = self._dead_below.get(_block_of(zone))
         if zone in self._alive:
-            # It has answered before: perhaps it is only asked too much.
+            # It has answered before, so it may just be overloaded.
             failures, since = self._failures.get(zone, (0, now))
             if failures < _MIN_FAILURES or now <= since + _ALIVE_S:
                 return False
         elif below is not None and len(below) == _MIN_ZONES and now > max(below.values()):
-            zone = _above(zone)
+            zone = _block_of(zone)
         else:
             failures, since = self._failures.get(zone, (0, now))
             if failures < _MIN_FAILURES or now <= since:
                 return False
-        if zone not in self._told:
-            self._told.add(zone)
-            _tell("zone_dead", "zone %s answers nothing: asked for once only", zone)
+        if zone not in self._logged:
+            self._logged.add(zone)
+            _log_event("zone_dead", "zone %s answers nothing: asked for once only", zone)
         return True
 
     def status_of(self, name: str) -> str:
-        """Return how a name's zone has failed last: "" for silence."""
+        """Return the status of the last failure of a name's zone: "" for a timeout."""
         return self._statuses.get(self._zone(name), "")
 
     def forget_since(self, when: float) -> None:
-        """Forget what has failed since then: it was no zone's fault."""
+        """Forget failures since then: they had another cause."""
         for zone in [zone for zone, (_, first) in self._failures.items() if first >= when]:
             del self._failures[zone]
-            below = self._dead_below.get(_above(zone), {})
+            below = self._dead_below.get(_block_of(zone), {})
             below.pop(zone, None)
             if not below:
-                self._dead_below.pop(_above(zone), None)
-            self._told.difference_update({zone, _above(zone)})
+                self._dead_below.pop(_block_of(zone), None)
+            self._logged.difference_update({zone, _block_of(zone)})
 
     def zone_of(self, name: str) -> str:
-        """Return what fails together with a name."""
+        """Return the zone of a name, as the unit of failure."""
         return self._zone(name)
 
     def _zone(self, name: str) -> str:
@@ -146,7 +146,7 @@ class DeadZones:
         if known is not None:
             return known
         zone = _zone(name)
-        # Not that of a name which is a zone by itself: its neighbours are others.
+        # Not cached if the name is a zone itself, since its neighbours are other zones.
         if len(zone) <= len(parent):
             if len(self._zones) >= _MAX_PARENTS:
                 self._zones.clear()
@@ -154,8 +154,8 @@ class DeadZones:
         return zone
 
 
-def _tell(event: str, text: str, zone: str) -> None:
-    # Not a warning: of a large block, thousands are.
+def _log_event(event: str, text: str, zone: str) -> None:
+    # Not a warning: a large block has thousands of zones.
     _log.info(text, zone, extra={"event": event, "fields": {"zone": zone}})
 
 
@@ -164,13 +164,13 @@ def _zone(name: str) -> str:
         # 7.100.51.198.in-addr.arpa, and 7.0-63.100.51.198.in-addr.arpa (RFC 2317).
         return ".".join(name.split(".")[-5:])
     if name.endswith(".ip6.arpa"):
-        # Sixteen nibbles: the /64, which is what is delegated, and what a /112 lies in.
+        # Sixteen nibbles: the /64, the usual unit of delegation.
         return ".".join(name.split(".")[-18:])
     return registrable(name) or name
 
 
-def _above(zone: str) -> str:
-    """Return what a reverse zone lies in, the /16 or /48; any other zone stands alone."""
+def _block_of(zone: str) -> str:
+    """Return the enclosing /16 or /48 of a reverse zone; any other zone itself."""
     if zone.endswith(".in-addr.arpa"):
         return ".".join(zone.split(".")[-4:])
     if zone.endswith(".ip6.arpa"):

@@ -1,6 +1,6 @@
-"""Defers queries that failed until it is known whether the name or the server's load caused it.
+"""Defers failed queries until it is known whether the name or the server's load was the cause.
 
-`Pressure` decides that for each server; the queries wait here. No clock and no socket in here.
+`Pressure` decides that for each server; the queries wait here. No I/O; time is an argument.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
 __all__ = ["DOUBTFUL", "Deferred", "TrialEnd"]
 
-#: What resolvers also say when they are asked too much.
+#: Statuses that resolvers also return under overload.
 DOUBTFUL: Final = frozenset({REFUSED, SERVFAIL})
 
 
-#: Seconds without anything lost to a limit after which a second failure is believed.
+#: Seconds without loss to a limit after which a second failure is final.
 _CALM_S: Final = 3.0
 
-#: Seconds for which a resolver may repeat a failure: Unbound, when its servers did not answer it.
+#: Seconds for which a resolver may cache a failure (RFC 9520): Unbound, after upstream timeouts.
 _FAILURE_REPEATED_S: Final = 5.5
 
-#: Round trips after a trial in which its few queries are still what is answered.
+#: RTTs after a trial during which mostly its few queries are answered.
 _AFTER_TRIAL_ROUND_TRIPS: Final = 2
 
 
-#: A failure is slow from so many seconds and timeouts on.
+#: A failure is slow after more than so many seconds and retransmission timeouts.
 _MIN_SLOW_S: Final = 0.3
 _SLOW_TIMEOUTS: Final = 2
 
-#: Seconds between two moments of a trial in which queries that fail slowly are sent, at least.
+#: Least seconds between two batches of slowly failing queries in a trial.
 _SLOW_INTERVAL_S: Final = 0.02
 
 
 class TrialEnd(NamedTuple):
-    """Outcome of asking a server again: `persisted` failed once more, `parked` still wait."""
+    """Outcome of a trial: `persisted` queries failed again, `parked` ones were not repeated."""
 
     nameserver: NameServer
     verdict: Verdict
@@ -56,10 +56,10 @@ class TrialEnd(NamedTuple):
 
 
 class Deferred:
-    """What is put aside, by server.
+    """Deferred queries by server.
 
-    `dead` tells whether a name's zone has answered before; `probes` takes the servers to be asked
-    for a name that cannot exist.
+    `dead` knows whether a name's zone has answered before; servers to be probed are added to
+    `probes`.
     """
 
     def __init__(
@@ -69,17 +69,17 @@ class Deferred:
         self._dead = dead
         self._probes = probes
         self._parked: dict[int, deque[PendingQuery]] = {}
-        #: Those that failed again in the trial that is going on.
+        #: Queries that failed again in the current trial.
         self._persisted: dict[int, list[PendingQuery]] = {}
 
     def __len__(self) -> int:
-        """Return how many are put aside."""
+        """Return how many queries are deferred."""
         return sum(map(len, self._parked.values())) + sum(map(len, self._persisted.values()))
 
     def judge(
         self, query: PendingQuery, nameserver: NameServer, sent_at: float, now: float, status: str
     ) -> Belief:
-        """Judge a failure that a server has just given, in reply to a query sent then."""
+        """Classify a failure with this status, in reply to a query sent then."""
         has_failed_here = nameserver.number in query.doubted_by
         is_second = has_failed_here or query.check is not Check.NONE
         tried = query.pressure if is_second else None
@@ -93,7 +93,7 @@ class Deferred:
             and status == SERVFAIL
             and now < query.slow_at + _FAILURE_REPEATED_S
         ):
-            # It may only say again what it has found before.
+            # It may be a cached failure.
             query.ripe_at = query.slow_at + _FAILURE_REPEATED_S
             return Belief.DOUBTFUL
         is_new = tried is None or now - query.failed_at < _FAILURE_REPEATED_S
@@ -112,7 +112,7 @@ class Deferred:
                 query.failed_at = now
             if not has_failed_here:
                 query.doubted_by.append(nameserver.number)
-            # A server that counts by the second may have been asked enough for this one.
+            # A rate limit counted by the second may be used up until the next second.
             later = status == SERVFAIL or nameserver.limits.pressure.is_paced
             query.ripe_at = now + (FAILURE_CACHED_S if later else 0.0)
             if belief is Belief.AGAIN and tried is not None:
@@ -121,14 +121,14 @@ class Deferred:
         return belief
 
     def defer_query(self, query: PendingQuery, nameserver: NameServer, belief: Belief) -> None:
-        """Put a query aside until a trial has been made."""
+        """Defer a query until a trial has ended."""
         if belief is Belief.PERSISTED:
             self._persisted.setdefault(nameserver.number, []).append(query)
         else:
             self._parked.setdefault(nameserver.number, deque()).append(query)
 
     def take_for_trial(self, nameserver: NameServer, most: int, now: float) -> list[PendingQuery]:
-        """Take queries that a trial asks again, up to `most`."""
+        """Take up to `most` queries to be repeated in a trial."""
         parked = self._parked.get(nameserver.number)
         trial = nameserver.limits.pressure.trial
         if not parked or trial is None:
@@ -147,12 +147,12 @@ class Deferred:
         return taken
 
     def release(self, nameserver: NameServer) -> list[PendingQuery]:
-        """Take out all that a server was to be asked again."""
+        """Remove and return all deferred queries of a server."""
         nameserver.limits.pressure.forget_doubts()
         return [*self._take_persisted(nameserver), *self._take_parked(nameserver)]
 
     def poll_trials(self, now: float, *, idle: bool) -> list[TrialEnd]:
-        """Let each server's trial begin or end; return those that have ended."""
+        """Begin or end the trial of each server if it is time; return those that have ended."""
         ended: list[TrialEnd] = []
         for nameserver in self._nameservers:
             pressure = nameserver.limits.pressure
@@ -186,10 +186,10 @@ class Deferred:
 
 
 def _slow_s(query: PendingQuery, nameserver: NameServer, sent_at: float, now: float) -> float:
-    """Return the seconds that a failure took, 0 if not much more than an answer takes.
+    """Return the seconds that a failure took, 0 if it was not slow.
 
-    The first time, others must have been answered that were asked for no earlier: else it is the
-    server that is slow.
+    For a first failure, a query sent no earlier must have been answered: otherwise the server
+    may be slow.
     """
     took = now - sent_at
     is_slow = took > max(_MIN_SLOW_S, _SLOW_TIMEOUTS * nameserver.round_trip.timeout)
@@ -199,5 +199,5 @@ def _slow_s(query: PendingQuery, nameserver: NameServer, sent_at: float, now: fl
 
 
 def _deferred(queries: Iterable[PendingQuery]) -> list[PendingQuery]:
-    """Return those that are still put aside, each once: an earlier attempt at others was slow."""
+    """Return the queries that are still deferred, each once; others were answered late."""
     return [query for query in dict.fromkeys(queries) if query.state is QueryState.DEFERRED]

@@ -19,7 +19,7 @@ __all__ = ["Deliveries"]
 
 
 class Deliveries:
-    """Hands on answers. `awaited`: how many questions have none yet."""
+    """Delivers answers. `awaited`: the number of questions without one."""
 
     def __init__(self, counters: Counters) -> None:
         self.awaited = 0
@@ -28,7 +28,7 @@ class Deliveries:
     def hand_over(
         self, pairs: Sequence[tuple[Question, Answer]], deliver: AnswerCallback, *, failed: int = 0
     ) -> None:
-        """Hand on answers to one that asked, so many `failed` ones among them."""
+        """Deliver answers to one callback; `failed`: the number of failures among them."""
         count = len(pairs)
         self.awaited -= count
         self._counters.failed += failed
@@ -36,7 +36,7 @@ class Deliveries:
         deliver(pairs)
 
     def deliver_answer(self, query: PendingQuery, answer: Answer) -> None:
-        """Hand on the answer of a query that was not answered by its first attempt."""
+        """Deliver the answer of a pending query."""
         if answer.how is not None:
             answer = answer._replace(how=answer.how._replace(attempts=query.sent))
         failed = answer.status not in SETTLED

@@ -1,8 +1,8 @@
 """The bulk engine: batched datagrams on the event loop.
 
-The only file here that knows the loop: it hears when sockets are readable and timers are due, and
-collects what sender, receiver and retries have ready for it (`_take_events`). Most questions are
-answered by their first attempt, sent and read in batches; any other is a `PendingQuery`.
+The only file here with an event loop: it handles readable sockets and timers, and the events that
+sender, receiver and retries leave for it (`_handle_events`). Most questions are answered by their
+first attempt, sent and read in batches; any other is a `PendingQuery`.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ __all__ = ["BulkEngine"]
 
 _log = logging.getLogger("auditor")
 
-#: Queries in flight without `--concurrency`, all servers together: the windows find less.
+#: Queries in flight without `--concurrency`, all servers together: above what the windows find.
 _MAX_IN_FLIGHT: Final = 16_384
 
 #: Seconds between two checks of timeouts. Lost packets are noticed this much later.
 _TICK_S: Final = 0.02
 
-#: Batches read from one socket before others get their turn.
+#: Most batches read from one socket in one turn of the loop.
 _READS_IN_A_ROW: Final = 4
 
-#: Below so many questions unsent, more are welcome.
+#: More questions are requested when fewer are unsent.
 _FEW_UNSENT: Final = 256
 
-#: Seconds until packets that the kernel had no room for are sent again.
+#: Seconds until sending again after a full send buffer.
 _RETRY_SEND_S: Final = 0.001
 
 
 class BulkEngine:
     """An `Engine` over batched UDP.
 
-    `servers`: the name servers; `concurrency`: queries in flight at most, all servers
-    together; `qps`, `server_qps`: queries a second at most, in all and to each server;
-    `timeout`, `tries`: see `RetryPolicy`; `check`: whether servers are tried out first, and left
-    out if they lie or are silent; `trace`: whether answers say how they were obtained.
+    `servers`: the name servers; `concurrency`: most queries in flight, all servers together;
+    `qps`, `server_qps`: most queries a second, in all and to each server; `timeout`, `tries`: see
+    `RetryPolicy`; `check`: whether servers are checked first (`HealthMonitor`); `trace`: whether
+    answers carry their provenance.
     """
 
     def __init__(
@@ -119,9 +119,9 @@ class BulkEngine:
         self._tcp = self._make_tcp()
 
     async def start(self) -> None:
-        """Open the sockets and check the servers, or leave nothing open. Raises NoServerError."""
+        """Open the sockets and check the servers. Raises NoServerError, with all closed."""
         self._loop = asyncio.get_running_loop()
-        # On a loop that is somebody else's no callback may sleep, however shortly.
+        # On the caller's loop no callback may sleep, however briefly.
         self._may_sleep = getattr(self._loop, "is_own", False)
         try:
             for nameserver, why in self.pool.open_sockets(self._loop.time()):
@@ -148,14 +148,14 @@ class BulkEngine:
     def set_limits(
         self, concurrency: int | None, qps: float | None, server_qps: float | None
     ) -> None:
-        """Set other limits, before the start or after it."""
+        """Change the limits, before or after the start."""
         self._scheduler.most = concurrency or _MAX_IN_FLIGHT
         self.pool.set_limits(self._scheduler.most, qps, server_qps)
         if self._nameservers:
             self.pool.apply(self._loop.time())
 
     def rate(self) -> float | None:
-        """Return how many queries a second the limits allow, set or found; None for any."""
+        """Return the rate limit in queries a second, set or found; None for none."""
         return self.pool.allowed_rate()
 
     def limits_found(self) -> dict[str, dict[str, int | str]]:
@@ -163,7 +163,7 @@ class BulkEngine:
         return self.pool.limits_found()
 
     def backlog(self) -> int:
-        """Return how many questions have not been sent yet, or not yet over TCP."""
+        """Return how many questions have not been sent yet, over UDP or TCP."""
         sender = self._sender
         return len(sender.queue) + len(sender.hopeless) + self._tcp.backlog()
 
@@ -207,12 +207,12 @@ class BulkEngine:
     def _listen(self, nameserver: NameServer, udp_socket: UdpSocket) -> None:
         self._loop.add_reader(udp_socket.datagrams.sock, self._receive, nameserver, udp_socket)
 
-    def _listen_anew(self, nameserver: NameServer, udp_socket: UdpSocket) -> None:
+    def _listen_again(self, nameserver: NameServer, udp_socket: UdpSocket) -> None:
         self._loop.remove_reader(udp_socket.datagrams.sock)
         self._listen(nameserver, udp_socket)
 
     def _send_all(self) -> None:
-        """Hand on what has been answered, and send as much as windows and rates allow."""
+        """Deliver answers, and send as many queries as windows and rates allow."""
         if self._sending:
             # A callback may submit more questions at once; they are sent in this loop.
             self._asked_meanwhile = True
@@ -222,30 +222,30 @@ class BulkEngine:
             self._asked_meanwhile = True
             while self._asked_meanwhile:
                 self._asked_meanwhile = False
-                self._take_events()
+                self._handle_events()
                 if self._ready:
                     self._tcp.send_queued(self._loop.time())
                     self._send(self._loop.time())
-                    self._asked_meanwhile |= self._take_events()
+                    self._asked_meanwhile |= self._handle_events()
                     if self._wake is not None and len(self._sender.queue) < _FEW_UNSENT:
                         self._wake()
         finally:
             self._sending = False
         if self._ticker is None and self._deliveries.awaited and self._ready:
-            # What no answer is expected to goes out in small batches, so more often.
+            # Queries of dead zones are sent in small batches, so more often.
             tick = _TICK_S / 2 if self._sender.hopeless else _TICK_S
             self._ticker = self._loop.call_later(tick, self._tick)
 
     def _send(self, now: float) -> None:
-        """Send batch after batch; while the kernel or a rate says "later", nothing is tried."""
+        """Send batch after batch, unless paused by a full send buffer or a rate limit."""
         if self._hopeless_due and self._pause is None:
             self._hopeless_due = False
-            self._scheduler.send_hopeless(now)  # also while there is other work: somebody waits
+            self._scheduler.send_hopeless(now)  # also while others are queued, to bound the delay
         if not self._scheduler.send_batches(now):
             self._tail_probe.wait(self._loop)
 
-    def _take_events(self) -> bool:
-        """See to what sender, receiver and retries have left; return whether there was anything."""
+    def _handle_events(self) -> bool:
+        """Handle the events of sender, receiver and retries; return whether there were any."""
         sender, receiver, retries = self._sender, self._receiver, self._retries
         events = False
         while receiver.answered:
@@ -258,16 +258,16 @@ class BulkEngine:
             self._on_probe_reply(*receiver.probe_replies.pop(0))
         if retries.finished or retries.over_tcp or retries.probes:
             events = True
-            self._take_retries()
+            self._handle_retries()
         if sender.errors:
             events = True
-            self._take_send_errors()
-        for question, deliver in sender.take_no_names():
+            self._handle_send_errors()
+        for question, deliver in sender.take_invalid_names():
             events = True
             self._deliveries.refuse(question, deliver)
         return events
 
-    def _take_retries(self) -> None:
+    def _handle_retries(self) -> None:
         retries = self._retries
         finished, retries.finished = retries.finished, []
         for query, answer in finished:
@@ -280,8 +280,8 @@ class BulkEngine:
             nameserver = retries.probes.pop(0)
             self._probe(nameserver, nameserver.control(), nameserver.can.plain)
 
-    def _take_send_errors(self) -> None:
-        """Handle packets that the kernel did not take, and continue in a moment."""
+    def _handle_send_errors(self) -> None:
+        """Handle packets that the kernel rejected, and schedule sending again."""
         errors = self._sender.errors
         while errors:
             nameserver, sent = errors.pop(0)
@@ -300,9 +300,9 @@ class BulkEngine:
         self._send_all()
 
     def _receive(self, nameserver: NameServer, udp_socket: UdpSocket) -> None:
-        """Read what has arrived from a server; then send what that made room for."""
+        """Read the packets of a server; then send as many queries as there is room for."""
         if self._may_sleep and udp_socket.outstanding:
-            # Replies that come one by one would be read one by one.
+            # Let replies gather, to read them in one batch.
             delay = nameserver.gathering.delay(nameserver.in_flight.count)
             if delay:
                 time.sleep(delay / len(self._nameservers))
@@ -310,25 +310,25 @@ class BulkEngine:
         before = nameserver.in_flight.count
         came = self._read(nameserver, udp_socket, now)
         if not came:
-            # An error may have woken us, also one of those that nobody is told of. libuv
-            # reports one and then never looks at the socket again: it has to be told anew.
-            self._listen_anew(nameserver, udp_socket)
+            # The wake-up may be due to a socket error, after which libuv stops watching the
+            # socket: register it again.
+            self._listen_again(nameserver, udp_socket)
         for other in nameserver.sockets:
-            # Read together they make room for one large batch instead of several small ones.
+            # Reading all sockets makes room for one large batch instead of several small ones.
             if other is not udp_socket and other.outstanding:
                 came += self._read(nameserver, other, now)
         if nameserver.presence.outage is not None:
-            self._retries.after_outage(nameserver)
+            self._retries.repeat_after_outage(nameserver)
         if came:
             nameserver.gathering.on_read(came, nameserver.in_flight.count)
             self._retries.on_overtaken(nameserver)
             if nameserver.limits.pressure.doubts:
                 nameserver.limits.pressure.on_held(before)
-                self._look_after_limits(now)
+                self._poll_limits(now)
             self._send_all()
 
     def _read(self, nameserver: NameServer, udp_socket: UdpSocket, now: float) -> int:
-        """Take what has arrived on a socket; return how many packets."""
+        """Read and process packets of a socket; return how many."""
         datagrams = udp_socket.datagrams
         came = 0
         for _ in range(_READS_IN_A_ROW):
@@ -339,39 +339,39 @@ class BulkEngine:
             if len(packets) < BATCH:
                 break
         if datagrams.reported:
-            self._listen_anew(nameserver, udp_socket)
-            self._look_at(nameserver, udp_socket, now)
+            self._listen_again(nameserver, udp_socket)
+            self._report_icmp(nameserver, udp_socket, now)
             self._send_all()
         return came
 
-    def _look_at(self, nameserver: NameServer, udp_socket: UdpSocket, now: float) -> None:
-        """Take what the network said about a socket's packets."""
+    def _report_icmp(self, nameserver: NameServer, udp_socket: UdpSocket, now: float) -> None:
+        """Report ICMP errors of a socket's packets to the health monitor."""
         reported = udp_socket.datagrams.reported
         if reported:
             udp_socket.datagrams.reported = 0
             self._health_monitor.on_refused(nameserver, now, reported)
 
     def _tick(self) -> None:
-        """Look after what is late."""
+        """Check timeouts, limits and health."""
         self._ticker = None
         now = self._loop.time()
         for nameserver in self._nameservers:
             self._retries.on_first_attempts_late(nameserver, now)
             for udp_socket in nameserver.sockets:
-                self._look_at(nameserver, udp_socket, now)
+                self._report_icmp(nameserver, udp_socket, now)
         self._retries.on_timers(now)
-        self._look_after_limits(now)
+        self._poll_limits(now)
         self._health_monitor.poll_servers(now)
         self._hopeless_due = bool(self._sender.hopeless)
         self._send_all()
 
-    def _look_after_limits(self, now: float) -> None:
-        """Learn the limits of servers from refused and lost queries."""
+    def _poll_limits(self, now: float) -> None:
+        """Update the limits of servers from refused and lost queries."""
         for nameserver in self._nameservers:
             if nameserver.limits.poll_limits(now, nameserver.round_trip.smoothed or 0.0):
-                # What was lost to the limit until now had no chance.
+                # Repeat the queries that were lost to the limit so far.
                 self._retries.ask_again(nameserver, -math.inf, now)
-        self._retries.poll_deferred(now, idle=not (self._sender.queue or self._retries.again))
+        self._retries.poll_deferred(now, idle=not (self._sender.queue or self._retries.retry_queue))
 
     def _on_tcp_answers(self, answered: Sequence[tuple[PendingQuery, Answer]]) -> None:
         """Take answers over TCP; questions that follow from them go out together."""
@@ -385,7 +385,7 @@ class BulkEngine:
     def _probe(self, nameserver: NameServer, question: Question, plain: bool) -> None:  # noqa: FBT001 - a callback
         self._sender.probe(nameserver, question, self._loop.time(), plain=plain)
         if not self._ready:
-            self._take_send_errors()
+            self._handle_send_errors()
 
     def _on_probe_reply(self, nameserver: NameServer, probe: Probe, data: bytes) -> None:
         nameserver.limits.pressure.on_control(probe[1], is_answered=is_answered(data))

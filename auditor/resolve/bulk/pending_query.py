@@ -1,7 +1,7 @@
-"""A question whose first attempt was not simply answered: what is known of it, and its state.
+"""State machine and data of a question that was not answered by its first attempt.
 
-The states, and which event leads from which to which, are a table. `RetryManager` is the only one
-that changes a state, by `TRANSITIONS`; an event that is not in a state's row cannot happen in it.
+`TRANSITIONS` is the table of states and events; only `RetryManager` changes a state. An event that
+is not in a state's row cannot happen in it.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ __all__ = [
 
 
 class QueryState(Enum):
-    """Where a pending query is. It is in one state, so it cannot be asked twice at once."""
+    """State of a pending query."""
 
-    SILENT = auto()  # nothing of it counts as on its way; a reply may come all the same
-    IN_FLIGHT = auto()  # its last attempt counts in the window of the server it went to
-    OVERTAKEN = auto()  # as before, but later attempts were answered first: it counts no more
+    SILENT = auto()  # all attempts count as lost; a late reply is still accepted
+    IN_FLIGHT = auto()  # its last attempt counts in the congestion window of its server
+    OVERTAKEN = auto()  # later queries were answered first, so its last attempt does not count
     QUEUED = auto()  # waits to be sent
     DEFERRED = auto()  # has failed, and waits until it is known whether load was the cause
-    OVER_TCP = auto()  # asked, or waiting to be asked, over TCP
+    OVER_TCP = auto()  # sent, or waiting to be sent, over TCP
     DONE = auto()  # has its answer
 
 
 class QueryEvent(Enum):
-    """What happens to a pending query."""
+    """Event of a pending query."""
 
-    SENT = auto()  # an attempt left, and counts in the window; or the kernel refused it
-    SENT_ONCE = auto()  # an attempt left for a dead zone, which counts in no window
-    OVERTAKEN = auto()  # attempts sent later have been answered
+    SENT = auto()  # an attempt was sent, and counts in the window; or the kernel rejected it
+    SENT_ONCE = auto()  # an attempt about a dead zone was sent, outside of the window
+    OVERTAKEN = auto()  # queries sent later have been answered
     TIMED_OUT = auto()  # its latest attempt counts as lost
     ASK_AGAIN = auto()  # it is to be sent to another server, or again to the same one
     DOUBTED = auto()  # a server failed it, perhaps because of load
-    ASK_OVER_TCP = auto()  # its reply was truncated, or datagrams are held back
-    TCP_FAILED = auto()  # TCP did not help
+    ASK_OVER_TCP = auto()  # its reply was truncated, or the server limits its response rate
+    TCP_FAILED = auto()  # no answer over TCP
     ANSWERED = auto()  # its answer is final
 
 
 _S = QueryState
 _E = QueryEvent
 
-#: What may happen in any state but the last.
+#: Transitions of all states but the last.
 _ALWAYS: Final[Mapping[QueryEvent, QueryState]] = {
     _E.ASK_AGAIN: _S.QUEUED,
     _E.DOUBTED: _S.DEFERRED,
@@ -61,7 +61,7 @@ _ALWAYS: Final[Mapping[QueryEvent, QueryState]] = {
     _E.ANSWERED: _S.DONE,
 }
 
-#: By state, what each event leads to.
+#: By state and event, the next state.
 TRANSITIONS: Final[Mapping[QueryState, Mapping[QueryEvent, QueryState]]] = {
     _S.SILENT: {
         **_ALWAYS,
@@ -82,15 +82,15 @@ _UNANSWERED: Final = _ASKED | {_S.SILENT}
 
 
 class Check(Enum):
-    """What a query is sent for."""
+    """Purpose of a query with regard to the DNSSEC check."""
 
-    NONE = auto()  # the answer
-    DISABLED = auto()  # the data without validation: CD is set
-    CONFIRM = auto()  # the answer once more, after one with CD
+    NONE = auto()  # a plain query
+    DISABLED = auto()  # data without validation: CD is set
+    CONFIRM = auto()  # a plain query again, after one with CD
 
 
 class Attempt(NamedTuple):
-    """One query that was sent: to which server, where its reply is awaited, when."""
+    """One query that was sent: server number, socket, query ID, time of sending."""
 
     server: int
     udp_socket: object
@@ -99,7 +99,7 @@ class Attempt(NamedTuple):
 
 
 class PendingQuery:
-    """A question whose first attempt was not simply answered, and what has come of it so far."""
+    """A question that was not answered by its first attempt, and its history."""
 
     __slots__ = (
         "asked",
@@ -138,35 +138,34 @@ class PendingQuery:
         self.state = QueryState.SILENT
         #: The number of the timer that it waits for, 0 for none.
         self.timer = 0
-        #: When it was asked for the first time, and how often it has been begun anew since.
+        #: Time of its first attempt, and how many rounds of attempts it has had since.
         self.began = 0.0
         self.rounds = 0
-        #: Every attempt of this round.
+        #: All attempts of this round.
         self.tries: list[Attempt] = []
-        #: Of the attempts that count: how many, their servers, when the first and the last left.
+        #: Attempts that count: number, servers, times of the first and the last.
         self.sent = 0
         self.asked: list[int] = []
         self.first = self.last = 0.0
-        #: What was in flight when the last one went out, itself included.
+        #: Queries in flight when the last one was sent, itself included.
         self.pressure = 0
-        #: Seconds that its failure took, if that was much longer than answers take; when it came.
+        #: Seconds that its failure took, if it was slow; and when it came.
         self.slow_s = self.slow_at = 0.0
         #: The servers that have failed for good.
         self.failed: list[int] = []
         #: Without EDNS, and whether for one server only.
         self.plain = False
         self.only: int | None = None
-        #: A reply was truncated, so that TCP is left; TCP was tried in place of UDP, in vain.
+        #: Whether a reply was truncated, so only TCP is left; whether TCP has failed.
         self.truncated = False
         self.no_tcp = False
-        #: The most telling failure so far, for when nothing better comes.
+        #: The most significant failure so far: the answer if there is no other.
         self.best: Answer | None = None
-        #: The servers whose failures may come from load; since when; when to ask again.
+        #: Servers whose failures may be due to load; since when; when to repeat the question.
         self.doubted_by: list[int] = []
         self.failed_at = self.ripe_at = 0.0
-        #: Of a check for DNSSEC: what it is sent for, since when; the failure that it is to
-        #: explain; how often it failed again after an answer with CD set; the zone that denied
-        #: the name with CD set.
+        #: DNSSEC check: purpose, since when; the failure to explain; how often it failed again
+        #: after an answer with CD set; the zone of a negative answer with CD set.
         self.check = Check.NONE
         self.check_began = 0.0
         self.failure: Answer | None = None
@@ -175,12 +174,12 @@ class PendingQuery:
 
     @property
     def is_asked(self) -> bool:
-        """Whether an attempt is on its way, and may yet be answered in time."""
+        """Whether an attempt is in flight and has not timed out."""
         return self.state in _ASKED
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether nothing but a reply, or the lack of one, can bring it on."""
+        """Whether it only waits for a reply or a timeout."""
         return self.state in _UNANSWERED
 
     def advance(self, event: QueryEvent) -> None:
@@ -188,7 +187,7 @@ class PendingQuery:
         self.state = TRANSITIONS[self.state][event]
 
     def on_sent(self, server: int, now: float) -> None:
-        """Note that a server was asked."""
+        """Note an attempt sent to a server."""
         if not self.sent:
             self.first = now
             self.began = self.began or now
@@ -197,18 +196,18 @@ class PendingQuery:
         self.last = now
 
     def forgive(self) -> None:
-        """Count no query so far: the server that owes the answer is gone."""
+        """Reset the attempts that count: they may have had no chance."""
         self.sent = 0
         self.asked.clear()
         self.failed.clear()
         self.only = None
 
     def begin_anew(self) -> None:
-        """Ask once more, as if for the first time; the earlier reply is in `failure`."""
+        """Reset all attempts for a new round; the earlier reply is in `failure`."""
         self.forgive()
         self.tries.clear()
         self.best = None
 
     def is_first_attempt(self, attempt: Attempt) -> bool:
-        """Tell whether a try is the first of those that count."""
+        """Tell whether this is the first of the attempts that count."""
         return attempt is self.tries[0] and attempt.when == self.first

@@ -1,11 +1,11 @@
-"""Receiver of the bulk engine: matches packets with queries, decodes them, hands the answers on.
+"""Receiver of the bulk engine: matches packets with queries, decodes them, passes answers on.
 
-A reply counts only if it comes from the connected server, its ID is in flight on that
-socket, and it holds the question that was sent, letter for letter if the letters' case was
-mixed. Anything else is counted and dropped, but for this: servers from before EDNS refuse
-what they cannot read with nothing but a header, and that is believed for FORMERR and NOTIMP
-to a query with EDNS (RFC 6891 §7). It is asked again without, and that reply must hold the
-question: otherwise whoever guesses port and ID could end questions.
+A reply is accepted only if it comes from the connected server, its ID is in flight on that
+socket, and it repeats the question that was sent, including letter case if that was random
+(RFC 5452, 0x20). Other packets are counted and dropped. The exception: a reply of only a header
+with FORMERR or NOTIMP to a query with EDNS, as sent by servers without EDNS (RFC 6891 §7). The
+query is repeated without EDNS, and that reply must repeat the question: otherwise a forger who
+guesses port and ID could end questions.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ __all__ = ["Receiver"]
 _HEADER_OCTETS: Final = 12
 _TYPE_CLASS_OCTETS: Final = 4
 
-#: Of a batch of replies to first tries: IDs, questions, who wants the answers, the question
-#: sections as sent, when.
+#: The queries of a batch of replies to first attempts: IDs, questions, callbacks, question
+#: sections as sent, times of sending.
 _Columns: TypeAlias = (
     "tuple[list[int], Sequence[Question], Sequence[AnswerCallback], Sequence[bytes], "
     "Sequence[float]]"
@@ -48,10 +48,10 @@ _Columns: TypeAlias = (
 
 
 class Receiver:
-    """Takes batches of packets.
+    """Processes batches of packets.
 
-    The engine collects `answered`, answers with their callbacks, and
-    `probe_replies`, the server, the probe and the packet that it replied with.
+    The engine collects `answered` (answers with their callbacks) and `probe_replies` (server,
+    probe and packet).
     """
 
     def __init__(self, retries: RetryManager, counters: Counters, *, trace: bool) -> None:
@@ -63,31 +63,31 @@ class Receiver:
         self._replies = ReplyDecoder()
 
     def clear(self) -> None:
-        """Drop what has been answered."""
+        """Drop undelivered answers."""
         self.answered.clear()
         self.probe_replies.clear()
 
     def receive_batch(
         self, nameserver: NameServer, udp_socket: UdpSocket, packets: list[bytes], now: float
     ) -> None:
-        """Take a batch that arrived on one socket."""
+        """Process a batch that arrived on one socket."""
         self._counters.received += len(packets)
         if self._trace:
-            self._take_each(nameserver, udp_socket, packets, now)
+            self._accept_each(nameserver, udp_socket, packets, now)
             return
-        # Nearly always all of them are replies to first tries.
+        # Nearly always all packets are replies to first attempts.
         again: list[bytes] = []
-        columns = _columns(udp_socket, packets)
+        columns = _match_batch(udp_socket, packets)
         if columns is None:
-            others, packets, again = _told_apart(udp_socket, packets)
-            self._take_each(nameserver, udp_socket, others, now)
-            columns = _columns(udp_socket, packets)
+            others, packets, again = _partition(udp_socket, packets)
+            self._accept_each(nameserver, udp_socket, others, now)
+            columns = _match_batch(udp_socket, packets)
         if columns is not None:
-            packets = self._take_alike(nameserver, udp_socket, packets, columns, now)
+            packets = self._accept_batch(nameserver, udp_socket, packets, columns, now)
         if packets or again:
-            self._take_each(nameserver, udp_socket, packets + again, now)
+            self._accept_each(nameserver, udp_socket, packets + again, now)
 
-    def _take_alike(
+    def _accept_batch(
         self,
         nameserver: NameServer,
         udp_socket: UdpSocket,
@@ -95,7 +95,7 @@ class Receiver:
         columns: _Columns,
         now: float,
     ) -> list[bytes]:
-        """Take replies to first tries; return those that must be read the long way."""
+        """Decode replies to first attempts in a batch; return those that it does not support."""
         query_ids, questions, delivers, asked, times = columns
         answers = self._replies.decode_replies(packets, asked)
         left: list[bytes] = []
@@ -119,23 +119,23 @@ class Receiver:
         if delivers.count(first) == len(delivers):
             self._on_answers(pairs, first)
         else:
-            self._share_out(zip(delivers, pairs, strict=True))
+            self._group_answers(zip(delivers, pairs, strict=True))
         return left
 
-    def _take_each(
+    def _accept_each(
         self, nameserver: NameServer, udp_socket: UdpSocket, packets: list[bytes], now: float
     ) -> None:
-        """Take packets of any kind, one by one, the long way."""
+        """Process packets of any kind one by one, with the general decoder."""
         answered: list[tuple[AnswerCallback, tuple[Question, Answer]]] = []
         times: list[float] = []
         for data in packets:
             query_id = data[0] << 8 | data[1] if len(data) >= _HEADER_OCTETS else -1
             entry: Any = udp_socket.outstanding.get(query_id)
             if entry is None or len(entry) != FIRST_ENTRY:
-                self._take_other(nameserver, udp_socket, query_id, data, now)
+                self._accept_other(nameserver, udp_socket, query_id, data, now)
                 continue
             question, deliver, asked, sent_at = entry
-            answer = self._read(nameserver, (question, asked, sent_at), data, now, plain=False)
+            answer = self._decode(nameserver, (question, asked, sent_at), data, now, plain=False)
             if answer is None:
                 continue
             if answer.status in SETTLED:
@@ -147,7 +147,7 @@ class Receiver:
                 self._counters.accepted += 1
                 nameserver.on_heard(now)
                 if answer.status == TRUNCATED:
-                    # It came back as fast as any answer, whatever is in it.
+                    # For the congestion window it counts as an answer.
                     full = nameserver.is_full()
                     nameserver.window.on_answers(1, now, full=full)
                 query = self._retries.make_pending(nameserver, udp_socket, query_id, entry)
@@ -155,12 +155,12 @@ class Receiver:
         if answered:
             nameserver.on_answers(times, now)
             nameserver.answered = answered[0][1][0]
-            self._share_out(answered)
+            self._group_answers(answered)
 
-    def _share_out(
+    def _group_answers(
         self, answered: Iterable[tuple[AnswerCallback, tuple[Question, Answer]]]
     ) -> None:
-        """Take answers for several that asked: one run as a rule, unless runs share an engine."""
+        """Group answers by callback: several runs may share an engine."""
         shares: dict[AnswerCallback, list[tuple[Question, Answer]]] = {}
         for deliver, pair in answered:
             shares.setdefault(deliver, []).append(pair)
@@ -168,7 +168,7 @@ class Receiver:
             self._on_answers(share, deliver)
 
     def _on_answers(self, pairs: list[tuple[Question, Answer]], deliver: AnswerCallback) -> None:
-        """Take answers to first tries: to the dead zones, and on to who asked."""
+        """Count answers to first attempts, note them in `DeadZones`, and queue their delivery."""
         self._counters.accepted += len(pairs)
         dead = self._retries.dead
         dead.on_batch(pairs[0][0][0])
@@ -176,20 +176,20 @@ class Receiver:
             dead.on_answers([question[0] for question, _ in pairs])
         self.answered.append((pairs, deliver))
 
-    def _take_other(
+    def _accept_other(
         self, nameserver: NameServer, udp_socket: UdpSocket, query_id: int, data: bytes, now: float
     ) -> None:
-        """Take a packet that replies to no first attempt: to a later one, a probe, or nothing."""
+        """Process a packet that replies to a retransmission, to a probe, or to no query."""
         entry = udp_socket.outstanding.get(query_id)
         if entry is None:
-            self._drop(nameserver, udp_socket, query_id, data)
+            self._count_unmatched(nameserver, udp_socket, query_id, data)
             return
         if len(entry) == LATER_ENTRY:
             query, asked = entry
             answer = None if self._trace else self._replies.decode_replies([data], [asked])[0]
             if answer is None:
                 sent = query.question, asked, query.last
-                answer = self._read(nameserver, sent, data, now, plain=query.plain)
+                answer = self._decode(nameserver, sent, data, now, plain=query.plain)
             if answer is not None:
                 self._counters.accepted += 1
                 nameserver.on_heard(now)
@@ -208,7 +208,7 @@ class Receiver:
         else:
             self._counters.forged += 1
 
-    def _drop(
+    def _count_unmatched(
         self, nameserver: NameServer, udp_socket: UdpSocket, query_id: int, data: bytes
     ) -> None:
         fate = udp_socket.id_fates[query_id]
@@ -218,7 +218,7 @@ class Receiver:
             self._counters.duplicates += 1
         elif fate in {LATE, LOST}:
             if fate == LOST:
-                # It was slow after all.
+                # It was slow, not lost.
                 nameserver.on_loss(-1)
             nameserver.limits.rate.take_back_loss()
             udp_socket.id_fates[query_id] = ANSWERED
@@ -226,7 +226,7 @@ class Receiver:
         else:
             self._counters.strays += 1
 
-    def _read(
+    def _decode(
         self,
         nameserver: NameServer,
         sent: tuple[Question, bytes, float],
@@ -235,10 +235,9 @@ class Receiver:
         *,
         plain: bool,
     ) -> Answer | None:
-        """Read a reply the long way; None: it is not one to this question.
+        """Decode a reply with the general decoder; None if it does not match the query.
 
-        `sent` is what was asked, how it must be echoed, and when; `plain`: without EDNS, as
-        everything is that goes to a server that cannot do it.
+        `sent`: question, question section as sent, time of sending; `plain`: without EDNS.
         """
         question, asked, sent_at = sent
         if not is_response(data):
@@ -252,7 +251,7 @@ class Receiver:
             if refused is not None:
                 return Answer(refused, how=how)
             similar = echoes(data, asked)
-            # Letters that were sent in lower case may come back in any (RFC 4343).
+            # The case of a question sent in lower case need not be preserved (RFC 4343).
             if not similar or asked[:-_TYPE_CLASS_OCTETS] != asked[:-_TYPE_CLASS_OCTETS].lower():
                 if similar:
                     nameserver.can.on_case_changed()
@@ -264,18 +263,18 @@ class Receiver:
         except WireError:
             answer = Answer(MALFORMED, how=how)
         if answer.status == MALFORMED:
-            # What does not fit is read over TCP, whether or not the server cut it itself.
+            # A datagram cut by the receive buffer is repeated over TCP.
             return Answer(TRUNCATED, how=how) if len(data) >= SLOT_OCTETS else answer
         if answer.status == TRUNCATED and not message.answer:
             nameserver.can.on_slip(now)
         return answer
 
 
-def _columns(udp_socket: UdpSocket, packets: list[bytes]) -> _Columns | None:
-    """Return what is known of a batch of replies to first tries: IDs, questions and so on.
+def _match_batch(udp_socket: UdpSocket, packets: list[bytes]) -> _Columns | None:
+    """Look up the queries of a batch of replies to first attempts.
 
-    None if that is not what all of them are, each once; whether they repeat their questions
-    is seen when they are read. What is asked of each is asked of all at once, in C.
+    None unless each packet replies to a different first attempt; whether they repeat their
+    questions is checked when they are decoded. Loops run in C.
     """
     if min(map(len, packets), default=0) < _HEADER_OCTETS:
         return None
@@ -284,19 +283,19 @@ def _columns(udp_socket: UdpSocket, packets: list[bytes]) -> _Columns | None:
         return None
     outstanding: Any = map(udp_socket.outstanding.get, query_ids)
     try:
-        # What is in flight and no first try is of another length.
+        # Other entries have another length.
         questions, delivers, asked, times = zip(*outstanding, strict=True)
     except (TypeError, ValueError):
         return None
     return query_ids, questions, delivers, asked, times
 
 
-def _told_apart(
+def _partition(
     udp_socket: UdpSocket, packets: list[bytes]
 ) -> tuple[list[bytes], list[bytes], list[bytes]]:
-    """Return others, replies to first tries with their question, and what comes again after."""
+    """Partition packets: others, replies to first attempts with their question, duplicates."""
     others: list[bytes] = []
-    alike: list[bytes] = []
+    first_replies: list[bytes] = []
     again: list[bytes] = []
     seen: set[int] = set()
     for data in packets:
@@ -310,7 +309,7 @@ def _told_apart(
             and data.startswith(entry[2], _HEADER_OCTETS)
         ):
             seen.add(query_id)
-            alike.append(data)
+            first_replies.append(data)
         else:
             others.append(data)
-    return others, alike, again
+    return others, first_replies, again

@@ -1,8 +1,8 @@
-"""What to do after each reply, or after silence: a decision, without I/O or clock.
+"""Retransmission policy: decisions after each reply or timeout, without I/O or clock.
 
-A question's first attempt has no state but its place in the table of a socket. If it is not
-simply answered, the question becomes a `PendingQuery`, and this file decides the next step: which
-server, with or without EDNS, over TCP, how long to wait, when to give up.
+A question's first attempt has no state but its entry in the table of a socket. If it is not
+answered, the question becomes a `PendingQuery`, and this file decides the next step: which server,
+with or without EDNS, over TCP, how long to wait, when to give up.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ __all__ = [
 
 
 class Action(Enum):
-    """What a question needs now."""
+    """The next step of a question."""
 
     DONE = auto()  # `answer` is final
     ASK = auto()  # send it to another server, or again to the same one
     WAIT = auto()  # a reply may still come, until `until`
-    TCP = auto()  # the reply did not fit a datagram, or datagrams are held back
+    TCP = auto()  # the reply was truncated, or the server limits its response rate
 
 
 class Decision(NamedTuple):
-    """A decision. `answer` with DONE; `until`: the time to look at the question again."""
+    """A decision; `answer` with DONE, `until`: the time of the next decision with WAIT."""
 
     what: Action
     answer: Answer | None = None
@@ -60,19 +60,19 @@ class Decision(NamedTuple):
 
 
 class RetryPolicy(NamedTuple):
-    """`tries` queries for one question at most, `timeout` seconds of patience for each.
+    """At most `tries` queries for one question, `timeout` seconds for each.
 
-    A lost packet is noticed long before `timeout`, by the round-trip time, and sent again;
-    but a server that thinks for long is not cut off by that: a question is given up after
-    `tries` times `timeout`, and whatever try is answered until then counts.
+    The retransmission timeout follows the RTT, and is mostly much shorter than `timeout`. A slow
+    server has more time: a question is given up after `tries` times `timeout`, and a reply to any
+    attempt is accepted until then.
     """
 
     tries: int
     timeout: float
 
 
-#: Rank of failures: replies of a server come before silence.
-_HOW_TELLING: Final = {
+#: Rank of failures: replies of a server come before timeouts.
+_SIGNIFICANCE: Final = {
     TIMEOUT: 0,
     UNREACHABLE: 1,
     MALFORMED: 2,
@@ -81,24 +81,24 @@ _HOW_TELLING: Final = {
     REFUSED: 4,
     SERVFAIL: 5,
 }
-_TELLING_BY_DEFAULT: Final = 4
+_DEFAULT_SIGNIFICANCE: Final = 4
 
 
 def note_failure(query: PendingQuery, answer: Answer) -> None:
-    """Keep the most telling of the failures so far, the first of equals."""
-    if query.best is None or _telling(answer) > _telling(query.best):
+    """Keep the most significant failure so far in `query.best`, the first of equals."""
+    if query.best is None or _significance(answer) > _significance(query.best):
         query.best = answer
 
 
-def _telling(answer: Answer) -> int:
-    return _HOW_TELLING.get(answer.status, _TELLING_BY_DEFAULT)
+def _significance(answer: Answer) -> int:
+    return _SIGNIFICANCE.get(answer.status, _DEFAULT_SIGNIFICANCE)
 
 
 def may_ask(query: PendingQuery, server: int, usable: frozenset[int]) -> bool:
     """Tell whether a usable server may get the next attempt of a query.
 
-    One that was not asked yet; when all were, one that has not said no, and the last one
-    only if there is no other. Without EDNS it is the turn of the one that refused it.
+    Servers not asked yet come first; then those that have not failed it, the last one only if
+    there is no other. A query without EDNS goes to the server that refused EDNS.
     """
     if query.only in usable:
         return server == query.only
@@ -119,12 +119,12 @@ def on_reply(
     usable: frozenset[int],
     hopeless: bool,
 ) -> Decision:
-    """Decide after a reply from `server`; `usable` are the servers there are to ask.
+    """Decide after a reply from `server`; `usable`: numbers of the healthy servers.
 
-    NOERROR, NODATA and NXDOMAIN are final. A truncated reply is asked for over TCP. FORMERR
-    or NOTIMP to a query with EDNS is asked again without (RFC 6891 §7), whatever the number
-    of tries. Any other failure is one server's word: another one is asked, while there is
-    one that has not said the like. `hopeless`: see `on_silence`.
+    NOERROR, NODATA and NXDOMAIN are final. After a truncated reply the query is sent over TCP;
+    after FORMERR or NOTIMP to a query with EDNS, without EDNS (RFC 6891 §7), whatever the number
+    of tries. After any other failure it is sent to a server that has not failed it, while there
+    is one. `hopeless`: see `on_silence`.
     """
     status = answer.status
     if status in SETTLED:
@@ -136,21 +136,21 @@ def on_reply(
         query.plain = True
         query.only = server
         return Decision(Action.ASK)
-    # A reply that is no message may have been damaged on the way: the same server may do
-    # better the next time, and is not among those that have `failed`.
+    # A malformed reply may have been damaged on the path, so its server is not added to
+    # `query.failed` and may be asked again.
     on_overtaken(query, answer, server)
     query.only = None
     willing = usable.difference(query.failed)
     if willing and query.sent < policy.tries and not hopeless:
         return Decision(Action.ASK)
     if willing.difference((server,)).intersection(query.asked):
-        # Out of tries, but another server has yet to say something about one of them.
+        # No tries are left, but another server may still reply to one.
         return Decision(Action.WAIT, until=query.last + policy.timeout)
     return Decision(Action.DONE, query.best)
 
 
 def on_overtaken(query: PendingQuery, answer: Answer, server: int) -> None:
-    """Note a failure that comes from `server` when another way has been taken already."""
+    """Note a failure from `server` that changes nothing about later attempts."""
     note_failure(query, answer)
     if answer.status != MALFORMED:
         query.failed.append(server)
@@ -165,12 +165,11 @@ def on_silence(
     hopeless: bool,
     slipping: bool,
 ) -> Decision:
-    """Decide when a try has gone unanswered for as long as a lost packet shows.
+    """Decide after a retransmission timeout.
 
-    `wait`: seconds after which the next try will count as lost. `hopeless`: the question
-    belongs to a zone that answers nothing, so it is not asked again, and given up after one
-    `timeout`. `slipping`: the server limits the rate of its answers, dropping some and
-    truncating others; over TCP it does not.
+    `wait`: the next retransmission timeout in seconds. `hopeless`: the question belongs to a dead
+    zone, so it is not sent again, and given up after one `timeout`. `slipping`: the server limits
+    its response rate (RRL), dropping some replies and truncating others, but not over TCP.
     """
     if slipping and not hopeless and not query.no_tcp:
         return Decision(Action.TCP)
@@ -182,7 +181,7 @@ def on_silence(
         return Decision(Action.ASK)
     end = query.last + policy.timeout
     if query.best is None:
-        # No reply at all yet, so a slow server is given all the time.
+        # Without any reply yet, wait for a slow server as long as possible.
         end = max(query.last + min(wait, policy.timeout), query.first + tries * policy.timeout)
     if now < end:
         return Decision(Action.WAIT, until=end)
@@ -190,11 +189,11 @@ def on_silence(
 
 
 def on_tcp_answer(query: PendingQuery, answer: Answer) -> Decision:
-    """Decide after the outcome over TCP, where all servers were tried."""
+    """Decide after the outcome over TCP, where all servers have been tried."""
     status = answer.status
     if status in SETTLED:
         return Decision(Action.DONE, answer)
-    if status not in _TCP_NO_HELP:
+    if status not in _TCP_UNUSABLE:
         note_failure(query, answer)
         return Decision(Action.DONE, query.best)
     if query.truncated:
@@ -203,19 +202,19 @@ def on_tcp_answer(query: PendingQuery, answer: Answer) -> Decision:
     return Decision(Action.ASK)
 
 
-#: What says that TCP does not work there, and nothing about the question.
-_TCP_NO_HELP: Final = frozenset({TIMEOUT, UNREACHABLE, MALFORMED, FORMERR})
+#: Statuses that mean that TCP does not work, whatever the question.
+_TCP_UNUSABLE: Final = frozenset({TIMEOUT, UNREACHABLE, MALFORMED, FORMERR})
 
 
 def on_unsent(query: PendingQuery) -> None:
-    """Note that the kernel refused to send a try: it will say so of others like it."""
+    """Note that the kernel rejected an attempt, as it will reject others."""
     note_failure(query, Answer(UNREACHABLE))
 
 
 def next_wait(query: PendingQuery, policy: RetryPolicy, timeout: float) -> float:
-    """Return the seconds after which the latest try counts as lost: doubling (RFC 6298 §5.5).
+    """Return the retransmission timeout of the latest attempt: doubling (RFC 6298 §5.5).
 
-    `timeout` is the server's own, from its round-trip times.
+    `timeout`: the server's RTO from its RTT, in seconds.
     """
     if query.slow_s:
         return slow_wait(query.slow_s, timeout)
@@ -223,12 +222,12 @@ def next_wait(query: PendingQuery, policy: RetryPolicy, timeout: float) -> float
 
 
 def slow_wait(slow_s: float, timeout: float) -> float:
-    """Return the seconds after which a query counts as lost that took so many to fail before."""
+    """Return the retransmission timeout of a query whose last failure took `slow_s` seconds."""
     return slow_s * _SLOW_FACTOR + timeout
 
 
 _MAX_DOUBLINGS: Final = 10
 
-#: What fails slowly is given so many times as long again, and asked so often at most.
+#: Slowly failing queries: the timeout as a multiple of the last failure's time; and most tries.
 _SLOW_FACTOR: Final = 1.25
 _SLOW_TRIES: Final = 2

@@ -14,17 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["SendScheduler"]
 
-#: Queries that a server is sent at once beyond the window, with those in it (a fourth of it if
-#: that leaves less): half of what a socket buffer of 208 KiB holds.
+#: Queries of dead zones are sent outside of the window, up to so many together with those in it (at
+#: least a fourth): half of what a socket buffer of 208 KiB holds.
 _BURST_QUERIES: Final = 128
 
 
 class SendScheduler:
-    """Sends what windows and rates allow.
+    """Sends as many queries as windows and rates allow.
 
-    `most`: queries in flight, all servers together and those over TCP with them, of which
-    `over_tcp` tells how many there are. `is_paused`: whether the kernel or a rate has said
-    "later", so that nothing should be tried now.
+    `most`: most queries in flight, all servers and TCP included; `over_tcp` returns those over
+    TCP. `is_paused`: whether sending waits for the kernel's buffer or a rate token.
     """
 
     def __init__(
@@ -44,12 +43,11 @@ class SendScheduler:
         self._over_tcp = over_tcp
 
     def send_batches(self, now: float) -> bool:
-        """Send batch after batch; tell whether all is sent, or the rest is held.
+        """Send batch after batch, each to the least busy server with queries to send.
 
-        Else a window or a rate holds it up. Each batch goes to whichever server is least busy
-        and has something to be asked.
+        Return False if queries are left because of a window or a rate limit.
         """
-        again, queue = self._retries.again, self._sender.queue
+        again, queue = self._retries.retry_queue, self._sender.queue
         deferred = self._retries.deferred
         while (again or queue or deferred) and not self._is_held():
             if not self._send_batch(now):
@@ -57,7 +55,7 @@ class SendScheduler:
         return True
 
     def send_hopeless(self, now: float) -> None:
-        """Send a batch of what no answer is expected to, to a server that is there."""
+        """Send a batch of questions of dead zones to the first healthy server."""
         for nameserver in self._nameservers:
             if nameserver.health is Health.GOOD:
                 wanted = min(
@@ -68,22 +66,21 @@ class SendScheduler:
                 break
 
     def grant(self, nameserver: NameServer, wanted: int, now: float) -> tuple[int, float]:
-        """Take tokens for queries over TCP; return how many, and when there will be more."""
+        """Take tokens for queries over TCP; return how many, and the seconds until the next."""
         wanted = min(wanted, self._room())
         allowed = nameserver.bucket.take_tokens(wanted, now) if wanted > 0 else 0
         return allowed, nameserver.bucket.delay(now)
 
     def _send_batch(self, now: float) -> bool:
-        """Send one batch; tell whether there was one.
+        """Send one batch; return whether there was one.
 
-        What is asked again goes first: it may be for one server alone, and where a rate is
-        the limit another one would use up all there is.
+        Retransmissions go first: with a rate limit, first attempts would use up all tokens.
         """
         nameservers, room = self._nameservers, self.most
         if len(nameservers) > 1 or self._over_tcp():
             nameservers = sorted(nameservers, key=NameServer.load)
             room = self._room()
-        if self._retries.again or self._retries.deferred:
+        if self._retries.retry_queue or self._retries.deferred:
             for nameserver in nameservers:
                 wanted = min(nameserver.room(), room)
                 if self._send_to(nameserver, wanted, now, self._sender.send_later_attempts):
@@ -102,7 +99,7 @@ class SendScheduler:
         now: float,
         send: Callable[[NameServer, int, float], int],
     ) -> int:
-        """Send up to `wanted` queries, as far as there are tokens; return how many went out."""
+        """Send up to `wanted` queries, as far as there are tokens; return how many were sent."""
         if wanted <= 0:
             return 0
         allowed = nameserver.bucket.take_tokens(wanted, now)

@@ -1,4 +1,4 @@
-"""Queue of questions that were never sent, filled and emptied in batches."""
+"""Queue of unsent questions, filled and emptied in batches."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ __all__ = ["SendQueue"]
 class SendQueue:
     """Questions in the order they came, each with its callback.
 
-    They stay in the pieces that they came in: neither a question nor who asked it is touched
-    one by one.
+    They stay in the sequences that they were added in, so there is no work for each question.
     """
 
     __slots__ = ("_pieces", "_size", "_start")
 
     def __init__(self) -> None:
         self._pieces: deque[tuple[Sequence[Question], AnswerCallback]] = deque()
-        #: Of the first piece, how many have been taken.
+        #: How many of the first piece have been taken.
         self._start = 0
         self._size = 0
 
     def __len__(self) -> int:
-        """Return how many wait."""
+        """Return how many questions are queued."""
         return self._size
 
     def enqueue(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
@@ -40,7 +39,7 @@ class SendQueue:
             self._size += len(questions)
 
     def dequeue(self, most: int) -> tuple[list[Question], list[AnswerCallback]]:
-        """Take the first questions, up to `most`, with who asked each."""
+        """Take up to `most` of the first questions, each with its callback."""
         taken: list[Question] = []
         asking: list[AnswerCallback] = []
         pieces = self._pieces
@@ -58,7 +57,7 @@ class SendQueue:
         return taken, asking
 
     def put_back(self, questions: Sequence[Question], asking: Sequence[AnswerCallback]) -> None:
-        """Put questions that were taken back at the front, in their order."""
+        """Put questions back at the front, in their order."""
         if self._start:
             first, deliver = self._pieces[0]
             self._pieces[0] = (first[self._start :], deliver)
@@ -79,6 +78,6 @@ class SendQueue:
             start = end
 
     def clear(self) -> None:
-        """Drop all."""
+        """Drop all questions."""
         self._pieces.clear()
         self._start = self._size = 0

@@ -1,4 +1,4 @@
-"""Sender of the bulk engine: encodes questions and hands the packets to the kernel in batches."""
+"""Sender of the bulk engine: encodes questions and sends the packets in batches."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ _HEADER_OCTETS: Final = 12
 _pack_header: Final = Struct("!H10s").pack  # the ID, and what follows it in the header
 
 
-def _around(*, recurse: bool, checking_disabled: bool = False) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the octets before and after the question: with EDNS, and without."""
+def _envelopes(
+    *, recurse: bool, checking_disabled: bool = False
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Return header (without ID) and octets after the question: with EDNS, and without."""
     made = []
     for size in (EDNS_SIZE, None):
         query = encode_query(
@@ -42,20 +44,20 @@ def _around(*, recurse: bool, checking_disabled: bool = False) -> tuple[tuple[by
     return tuple(made)
 
 
-#: By whether the server is to look further; then with EDNS, and without.
-_AROUND: Final = (_around(recurse=False), _around(recurse=True))
-#: For the data without validation (CD set).
-_UNCHECKED: Final = _around(recurse=True, checking_disabled=True)
+#: Indexed by the RD flag, then by whether EDNS is left out.
+_ENVELOPES: Final = (_envelopes(recurse=False), _envelopes(recurse=True))
+#: The same for queries without validation (CD set).
+_UNCHECKED: Final = _envelopes(recurse=True, checking_disabled=True)
 
-#: Packets of one length that should follow each other on average.
+#: Least average run of packets of one length; below this a batch is sorted by length.
 _MIN_RUN_PACKETS: Final = 4
 
 
 class Sender:
-    """The queue of questions that were never sent, and how packets are made of them.
+    """The queue of unsent questions, and the sending of queries.
 
-    `errors`: which server a packet was for that the kernel did not take, and what it said; the
-    engine takes them out, and nothing more should be sent until it has.
+    `errors`: server and result of batches that the kernel did not fully accept; the engine removes
+    them, and nothing may be sent before.
     """
 
     def __init__(
@@ -71,18 +73,18 @@ class Sender:
         self._retries = queries
         self._counters = counters
         self._encoder = QueryEncoder()
-        self._no_names: list[tuple[Question, AnswerCallback]] = []
+        self._invalid_names: list[tuple[Question, AnswerCallback]] = []
 
     def send_first(self, nameserver: NameServer, most: int, now: float) -> int:
-        """Send up to `most` questions to a server for the first time; return how many went out."""
+        """Send first attempts of up to `most` questions to a server; return how many were sent."""
         count = min(most, len(self.queue))
         return self._send_first(nameserver, count, now) if count else 0
 
     def send_later_attempts(self, nameserver: NameServer, most: int, now: float) -> int:
-        """Send up to `most` questions that this server should be asked now, and were before.
+        """Retransmit up to `most` pending queries to a server; return how many were sent.
 
-        Return how many went out: 0 if there is none for it, if those in flight leave room for
-        first tries only, or if the kernel has none.
+        0 if there are none for it, if the room is reserved for first attempts, or the send buffer
+        is full.
         """
         if self.queue:
             most = min(most, nameserver.room_for_later())
@@ -90,12 +92,12 @@ class Sender:
         return self._send_later_attempts(nameserver, queries, now) if queries else 0
 
     def clear(self) -> None:
-        """Drop what was never sent."""
+        """Drop all unsent questions."""
         self.queue.clear()
         self.hopeless.clear()
 
     def queue_up(self, questions: Sequence[Question], deliver: AnswerCallback, now: float) -> None:
-        """Queue questions that were never sent, those of dead zones separately."""
+        """Queue questions, those of dead zones separately."""
         dead = self._retries.dead
         if not dead.has_dead:
             self.queue.enqueue(questions, deliver)
@@ -105,7 +107,7 @@ class Sender:
         self.queue.enqueue(list(compress(questions, map(not_, hopeless))), deliver)
 
     def send_hopeless(self, nameserver: NameServer, most: int, now: float) -> int:
-        """Send up to `most` questions of dead zones to a server, each for the only time."""
+        """Send up to `most` questions of dead zones to a server, each only once."""
         udp_socket, can = nameserver.next_socket(), nameserver.can
         queries: list[PendingQuery] = []
         query_ids: list[int] = []
@@ -115,14 +117,14 @@ class Sender:
             try:
                 asked = self._encoder.question(question.name, question.rdtype)
             except WireError:
-                self._no_names.append((question, deliver))
+                self._invalid_names.append((question, deliver))
                 continue
             query = PendingQuery(question, deliver)
             query_id = udp_socket.new_id()
             udp_socket.outstanding[query_id] = (query, asked)
             queries.append(query)
             query_ids.append(query_id)
-            packets.append(_packet(query_id, asked, _AROUND[can.recurse][can.plain]))
+            packets.append(_packet(query_id, asked, _ENVELOPES[can.recurse][can.plain]))
         sent = udp_socket.datagrams.send_packets(*packed(packets))
         taken = sent.taken
         self._counters.first += taken
@@ -130,24 +132,21 @@ class Sender:
         for query, query_id in zip(queries[:taken], query_ids[:taken], strict=True):
             self._retries.on_sent_once(query, Attempt(nameserver.number, udp_socket, query_id, now))
         for query, query_id in zip(queries[taken:], query_ids[taken:], strict=True):
-            # Whatever the kernel had against it: the usual way has the means to deal with it.
+            # The normal queue handles errors of the kernel.
             del udp_socket.outstanding[query_id]
             self.queue.enqueue([query.question], query.deliver)
         return taken
 
     def probe(self, nameserver: NameServer, question: Question, now: float, *, plain: bool) -> None:
-        """Send a question whose reply only shows that the server is there, and how it answers.
-
-        `plain`: without EDNS.
-        """
+        """Send a probe, whose reply shows that the server is alive; `plain`: without EDNS."""
         udp_socket = nameserver.next_socket()
         query_id = udp_socket.new_id()
-        # Mixed case also here: whether it comes back so is one of the things to be learnt.
+        # In random case: the reply shows whether the server preserves it.
         asked = self._encoder.question(question.name, question.rdtype, query_id)
         udp_socket.outstanding[query_id] = (asked, now, plain)
         recurse = nameserver.can.recurse
         sent = udp_socket.datagrams.send_packets(
-            *packed([_packet(query_id, asked, _AROUND[recurse][plain])])
+            *packed([_packet(query_id, asked, _ENVELOPES[recurse][plain])])
         )
         self._counters.probes += sent.taken
         if not sent.taken:
@@ -160,8 +159,8 @@ class Sender:
         ids, wire_ids = udp_socket.new_ids(count)
         asked = self._encoder.questions(questions, ids if nameserver.can.mixed_case else None)
         if not all(asked):
-            nameless = list(map(not_, asked))
-            self._no_names += compress(zip(questions, asking, strict=True), nameless)
+            are_invalid = list(map(not_, asked))
+            self._invalid_names += compress(zip(questions, asking, strict=True), are_invalid)
             questions = list(compress(questions, asked))
             asking = list(compress(asking, asked))
             asked = list(filter(None, asked))
@@ -170,7 +169,7 @@ class Sender:
             return 0
         sizes = list(map(len, asked))
         if _MIN_RUN_PACKETS * sum(map(ne, sizes, sizes[1:])) > len(sizes):
-            # Neighbours of one length cost less to send.
+            # Consecutive packets of one length cost less to send.
             order = sorted(range(len(sizes)), key=sizes.__getitem__)
             questions = [questions[at] for at in order]
             asking = [asking[at] for at in order]
@@ -180,7 +179,7 @@ class Sender:
         outstanding: list[FirstAttempt] = list(zip(questions, asking, asked, repeat(now)))
         udp_socket.outstanding.update(zip(ids, outstanding, strict=True))
         sent = udp_socket.datagrams.send_packets(
-            *_packets(wire_ids, asked, sizes, _AROUND[can.recurse][can.plain])
+            *_packets(wire_ids, asked, sizes, _ENVELOPES[can.recurse][can.plain])
         )
         taken = sent.taken
         self._counters.first += taken
@@ -188,10 +187,10 @@ class Sender:
         del outstanding[taken:], ids[taken:]
         nameserver.on_first_attempts(udp_socket, ids, outstanding, now)
         if unsent:
-            self._take_out(nameserver, udp_socket, unsent_ids, unsent, sent=sent, now=now)
+            self._put_back(nameserver, udp_socket, unsent_ids, unsent, sent=sent, now=now)
         return taken
 
-    def _take_out(
+    def _put_back(
         self,
         nameserver: NameServer,
         udp_socket: UdpSocket,
@@ -201,13 +200,13 @@ class Sender:
         sent: Sent,
         now: float,
     ) -> None:
-        """Take what the kernel did not take out of flight again, and back to the queue."""
+        """Move queries that the kernel did not accept from those in flight back to the queue."""
         for query_id in ids:
             del udp_socket.outstanding[query_id]
         if sent.refused:
-            # The first of them cannot be sent; the others have yet to be tried.
+            # The first cannot be sent; the others have not been tried yet.
             question, deliver, _, _ = unsent.pop(0)
-            self._refuse(PendingQuery(question, deliver), nameserver, now)
+            self._count_as_try(PendingQuery(question, deliver), nameserver, now)
         if unsent:
             questions, asking, _, _ = zip(*unsent, strict=True)
             self.queue.put_back(questions, asking)
@@ -222,12 +221,12 @@ class Sender:
         for query in queries:
             query_id = udp_socket.new_id()
             name, rdtype = query.question
-            # A second try in lower case: a middle box may not like the letters mixed.
+            # Retransmit in lower case: a middlebox may drop random case.
             asked = self._encoder.question(name, rdtype)
             udp_socket.outstanding[query_id] = (query, asked)
             query_ids.append(query_id)
             plain = query.plain or can.plain
-            around = _UNCHECKED if query.check is Check.DISABLED else _AROUND[can.recurse]
+            around = _UNCHECKED if query.check is Check.DISABLED else _ENVELOPES[can.recurse]
             packets.append(_packet(query_id, asked, around[plain]))
         sent = udp_socket.datagrams.send_packets(*packed(packets))
         taken = sent.taken
@@ -240,19 +239,19 @@ class Sender:
             for query_id in query_ids[taken:]:
                 del udp_socket.outstanding[query_id]
             if sent.refused:
-                self._refuse(unsent.pop(0), nameserver, now)
-            self._retries.again.extendleft(reversed(unsent))
+                self._count_as_try(unsent.pop(0), nameserver, now)
+            self._retries.retry_queue.extendleft(reversed(unsent))
             self.errors.append((nameserver, sent))
         return taken
 
-    def _refuse(self, query: PendingQuery, nameserver: NameServer, now: float) -> None:
-        """Count a packet that cannot be sent as a try, so that the tries come to an end."""
+    def _count_as_try(self, query: PendingQuery, nameserver: NameServer, now: float) -> None:
+        """Count a packet that cannot be sent as a try, so that the number of tries is bounded."""
         nameserver.on_sent(1, now)
         self._retries.on_unsent(query, nameserver, now)
 
-    def take_no_names(self) -> list[tuple[Question, AnswerCallback]]:
-        """Take out the questions whose owners are not valid names, with their callbacks."""
-        invalid, self._no_names = self._no_names, []
+    def take_invalid_names(self) -> list[tuple[Question, AnswerCallback]]:
+        """Remove and return the questions whose owners are not valid names, with callbacks."""
+        invalid, self._invalid_names = self._invalid_names, []
         return invalid
 
 
@@ -262,9 +261,9 @@ def _packets(
     sizes: Sequence[int],
     around: tuple[bytes, bytes],
 ) -> tuple[bytes, list[int]]:
-    """Return queries as `Datagrams.send_packets` takes them; `asked` are of these sizes."""
+    """Return the arguments of `Datagrams.send_packets`; `sizes`: octets of each of `asked`."""
     head, tail = around
-    # What a packet is made of, and then all of them, one after the other.
+    # Four parts for each packet: ID, rest of the header, question, and the octets after it.
     parts = [b"", head, b"", tail] * len(asked)
     parts[0::4] = wire_ids
     parts[2::4] = asked

@@ -1,4 +1,4 @@
-"""Timers of pending queries. No clock in here: calls are told the time."""
+"""Retransmission timers of pending queries. Time is an argument."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class _Timer(NamedTuple):
 
 
 class Timers:
-    """The timers of all queries: each waits for the one that was started last, or for none."""
+    """The timers of all queries: of each query only the one started last is valid."""
 
     def __init__(self) -> None:
         self._heap: list[_Timer] = []
         self._number = 0
 
     def start_timer(self, query: PendingQuery, when: float) -> None:
-        """Schedule a query for a time."""
+        """Start the timer of a query, which replaces an earlier one."""
         self._number += 1
         query.timer = self._number
         heapq.heappush(self._heap, _Timer(when, self._number, query))
 
     def due_queries(self, now: float) -> Iterator[PendingQuery]:
-        """Yield the queries whose time has come; more may be started meanwhile."""
+        """Yield the queries whose timers are due; timers may be started meanwhile."""
         heap = self._heap
         while heap and heap[0].when <= now:
             _, number, query = heapq.heappop(heap)
@@ -43,5 +43,5 @@ class Timers:
                 yield query
 
     def waiting(self) -> list[PendingQuery]:
-        """Return all queries that wait."""
+        """Return all queries with a timer."""
         return [query for _, number, query in self._heap if query.timer == number]

@@ -451,7 +451,7 @@ def test_a_question_over_tcp_is_not_taken_back_with_the_rest() -> None:
         world.run(lambda: len(held) == 10)
         keeper = world.engine._health_monitor
         keeper.on_refused(world.engine._nameservers[0], world.loop.now, times=8)
-        assert not world.engine._retries.again
+        assert not world.engine._retries.retry_queue
         for query in held:
             world.engine._on_tcp_answers([(query, Answer("NXDOMAIN"))] * 2)
         assert len(world.delivered) == 210

@@ -101,5 +101,5 @@ def test_what_is_remembered_of_zones_stays_bounded(
     assert dead.is_dead(f"1.{ZONE}", 2.0)
     for number in range(10):
         dead.on_failure(f"a.example{number}.net", 3.0)
-    assert len(dead._told) == 0
+    assert len(dead._logged) == 0
     assert len(caplog.records) == 1

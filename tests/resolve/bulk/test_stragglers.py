@@ -126,7 +126,7 @@ def test_a_window_full_of_silent_names_is_exceeded_by_a_few_and_not_for_ever() -
         def a_try_is_taken_for_lost() -> bool:
             nonlocal most
             most = max(most, server.in_flight.count)
-            return bool(world.engine._retries.again)
+            return bool(world.engine._retries.retry_queue)
 
         world.run(a_try_is_taken_for_lost)
         assert size < most <= 1.7 * size
@@ -139,7 +139,7 @@ def test_others_go_before_the_rest_of_what_has_filled_the_window_in_vain() -> No
         world.run(lambda: len(world.delivered) > 2000)
         # Before any of them was taken for lost.
         assert world.engine.counters()["retried"] == 0
-        assert not world.engine._retries.again
+        assert not world.engine._retries.retry_queue
 
 
 def test_what_waits_to_be_asked_again_is_not_when_its_zone_has_died_meanwhile() -> None:
