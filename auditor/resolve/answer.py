@@ -1,7 +1,7 @@
 """Questions, answers, and the protocols of resolvers and engines.
 
-No sockets and no DNS library in here. Everything above (checks, SPF, the pipeline) sees only
-`Answer`s; everything below makes them.
+No sockets and no DNS library in here. Checks, SPF and the pipeline use only `Answer`s; engines
+make them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MAX_CHAIN = 8
 
 
 class Question(NamedTuple):
-    """What is asked: an owner name (lower case, no final dot, RFC 1035 escapes) and a type."""
+    """A question: an owner name (lower case, no final dot, RFC 1035 escapes) and a type."""
 
     name: str
     rdtype: int
@@ -47,9 +47,9 @@ class Question(NamedTuple):
 class Provenance(NamedTuple):
     """How an answer was obtained; volatile, and shown only by `--trace`.
 
-    `server` as `address:port`, `transport` one of `udp`, `tcp`, `file`, `cache` or what the
-    engine knows of it, `attempts` the queries sent, `rtt_ms` the time from the last of them
-    to the answer, `ede` the extended errors (RFC 8914) as (code, text).
+    `server`: as `address:port`; `transport`: `udp`, `tcp`, `file`, `cache` or the engine's own
+    term; `attempts`: queries sent; `rtt_ms`: milliseconds from the last query to the answer;
+    `ede`: the extended errors (RFC 8914) as (code, text).
     """
 
     server: str = ""
@@ -66,10 +66,10 @@ class Answer(NamedTuple):
     `records`: the RRset, sorted, without duplicates; not empty exactly if the status is
     NOERROR. `chain`: the owner names of the CNAMEs that were followed, in order, the
     question's own name first; `canonical` the name they led to, "" without a chain.
-    `ttl`: seconds for which the answer may be kept: the lowest TTL on the way, for NXDOMAIN
-    and NODATA the one of RFC 2308 §5, or None where the server gave none (no SOA, failures).
-    `zone`: of NXDOMAIN and NODATA the apex of the zone that denied it (the owner of the SOA,
-    RFC 2308 §3), "" where the reply does not say, and of all other answers.
+    `ttl`: seconds for which the answer may be cached: the lowest TTL of the RRset and its CNAMEs,
+    for negative answers that of RFC 2308 §5; None if there is none (no SOA, failures).
+    `zone`: of NXDOMAIN and NODATA the apex of the denying zone (the owner of the SOA,
+    RFC 2308 §3), "" if unknown, and for all other answers.
     """
 
     status: str
@@ -83,11 +83,11 @@ class Answer(NamedTuple):
 
 T = TypeVar("T")
 
-#: What asks, without knowing how: yields questions, is sent their answers in the same
-#: order, as often as it needs, and returns what it learnt.
+#: A generator that needs answers, without I/O: yields questions, is sent their answers in the same
+#: order, any number of times, and returns its result.
 Steps: TypeAlias = Generator[Sequence[Question], Sequence[Answer], T]
 
-#: Engines hand over answers in batches, as many as one wake-up of the loop brought.
+#: Engines deliver answers in batches: all those of one wake-up of the loop.
 AnswerCallback: TypeAlias = "Callable[[Sequence[tuple[Question, Answer]]], None]"
 
 
@@ -100,44 +100,41 @@ class Resolver(Protocol):
 
 
 class Engine(Protocol):
-    """A way to obtain answers: it neither caches nor follows aliases across replies.
+    """A source of answers: it neither caches nor follows aliases across replies.
 
-    An answer whose status is NOERROR with no records and a `canonical` name says "look
-    there": the server stopped at an alias. `CachingResolver` follows it.
+    An answer with status NOERROR, no records and a `canonical` name ends at an alias, which
+    `CachingResolver` follows.
     """
 
     async def start(self) -> None:
-        """Open what is needed. Raises AuditorError if the engine cannot work at all."""
+        """Open sockets or files. Raises AuditorError if the engine cannot work at all."""
         ...
 
     def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
-        """Take the questions, none twice; each one ends in exactly one `deliver`, later or now.
+        """Queue questions without duplicates; each is delivered exactly once, later or at once.
 
-        The engine queues what its limits do not allow at once, and never blocks.
+        Never blocks: the engine queues questions that its limits do not allow yet.
         """
         ...
 
     def backlog(self) -> int:
-        """Return how many questions were taken and not yet sent."""
+        """Return how many questions have not been sent yet."""
         ...
 
     def on_room(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called whenever the backlog has shrunk to where more is welcome."""
+        """Have `wake` called whenever the backlog is so small that more questions should come."""
         ...
 
     def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
-        """Have `fail` called when no answers will come any more: no server is left.
-
-        And again, after as long, while that goes on.
-        """
+        """Have `fail` called when no server answers any more, and again while that lasts."""
         ...
 
     def counters(self) -> Mapping[str, int]:
-        """Return what was sent, answered, retried and lost so far."""
+        """Return counts of questions and queries so far, by name."""
         ...
 
     async def close_engine(self) -> None:
-        """Drop what is outstanding, undelivered, and free all sockets and tasks."""
+        """Drop outstanding questions without delivery, and free all sockets and tasks."""
         ...
 
 
@@ -146,7 +143,7 @@ class LimitFindingEngine(Protocol):
     """An engine that finds the limits of its servers."""
 
     def rate(self) -> float | None:
-        """Return how many queries a second the limits allow, set or found; None for any."""
+        """Return the rate limit in queries a second, set or found; None for none."""
         ...
 
     def limits_found(self) -> Mapping[str, Mapping[str, int | str]]:
@@ -155,7 +152,7 @@ class LimitFindingEngine(Protocol):
 
 
 def alias_of(answer: Answer) -> str:
-    """Return the name to ask next, or "" if the answer is final (see `Engine`)."""
+    """Return the name to query next, or "" if the answer is final (see `Engine`)."""
     return answer.canonical if answer.status == NOERROR and not answer.records else ""
 
 
@@ -170,8 +167,8 @@ def make_answer(
 ) -> Answer:
     """Build an answer: records sorted and without duplicates, the aliases as a chain.
 
-    `aliases` are (owner, target) pairs in the order followed. More than `MAX_CHAIN` of
-    them, or a loop, is SERVFAIL: its end can never be known.
+    `aliases`: (owner, target) pairs in the order followed. More than `MAX_CHAIN`, or a loop, is
+    SERVFAIL.
     """
     chain = tuple(owner for owner, _ in aliases)
     canonical = aliases[-1][1] if aliases else ""

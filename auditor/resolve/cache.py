@@ -1,14 +1,13 @@
 """Cache of answers: bounded, in two generations, with the TTLs of RFC 2308.
 
-No clock in here: every call is told the time. The store has two generations. New and
-used entries live in the young one; when that holds half of the size, it becomes the old
-one and what the old one still held is forgotten. So what is asked again and again (the
-policies of large senders) stays, what is asked once (most of a scan) goes, and both
-looking up and forgetting cost the same at any size.
+Time is an argument. New and used entries are in the young generation; when that reaches half of
+the size, it becomes the old one, and the previous old one is dropped. So entries used again and
+again (the policies of large senders) stay, those used once (most of a scan) go, and lookup and
+eviction cost the same at any size.
 
-Most answers have one short record, or none, and are bounded by their number. Those that take
-more than `SMALL_ANSWER_OCTETS` are bounded by their octets as well: one generation has room
-for half of `LARGE_ANSWERS_OCTETS`, and more than `LARGEST_ANSWER_OCTETS` is not kept.
+Most answers have at most one short record, and are bounded by their number. Those of more than
+`SMALL_ANSWER_OCTETS` are also bounded by their octets: half of `LARGE_ANSWERS_OCTETS` for each
+generation, and answers of more than `LARGEST_ANSWER_OCTETS` are not cached.
 """
 
 from __future__ import annotations
@@ -33,28 +32,28 @@ __all__ = [
     "octets_of",
 ]
 
-#: Memory for an answer that is small, for all that are not, and for one of these.
+#: Most octets of memory of a small answer, of all large answers, and of one large answer.
 SMALL_ANSWER_OCTETS: Final = 1 << 10
 LARGE_ANSWERS_OCTETS: Final = 32 << 20
 LARGEST_ANSWER_OCTETS: Final = 64 << 10
 
-#: What an object takes in memory besides its text, and its place in a tuple.
+#: Octets of memory of an object besides its text, with its reference in a tuple.
 _OBJECT_OCTETS: Final = 64
 
 _MAX_STRING_OCTETS: Final = 255  # RFC 1035 §3.3
 
-#: More records than these are a large answer, even without text.
+#: An answer with more records is large, even without text.
 _MAX_SMALL_RECORDS: Final = 8
 
 
 class Lifetimes(NamedTuple):
-    """For how many seconds an answer may be used again.
+    """Bounds of the seconds for which an answer is cached.
 
-    `floor` keeps a TTL of 0 from being asked a million times in one run, `ceiling` bounds
-    what a zone can impose. `negative` is the ceiling for NXDOMAIN and NODATA (RFC 2308 §5
-    advises one to three hours); one without an SOA is kept for `floor` only, where the RFC
-    says not at all, because engines that hide the SOA would never cache a negative answer.
-    `failure` is for everything else (RFC 9520 §3.2: at least 1 second, at most 5 minutes).
+    `floor`: also for a TTL of 0, which could be queried a million times in one run; `ceiling`:
+    for positive answers; `negative`: the ceiling for NXDOMAIN and NODATA (RFC 2308 §5 advises one
+    to three hours). A negative answer without an SOA is cached for `floor`, although the RFC
+    forbids it, since engines that hide the SOA would never cache one. `failure`: for all other
+    answers (RFC 9520 §3.2: at least 1 second, at most 5 minutes).
     """
 
     floor: float = 30.0
@@ -76,17 +75,17 @@ _NEGATIVE: Final = frozenset({NXDOMAIN, NODATA})
 
 
 class Cache:
-    """Answers by question, `size` of them at most, within the octets above; 0 keeps nothing.
+    """Answers by question, at most `size`, within the octets above; 0 disables the cache.
 
-    An entry is the time of the answer and the answer: how long that may be used is worked
-    out when it is asked for again, which most never are.
+    An entry is a pair of time and answer: its lifetime is computed only at a hit, which most
+    entries never have.
     """
 
     __slots__ = ("_large", "_lifetimes", "half", "old", "size", "young")
 
     def __init__(self, size: int, lifetimes: Lifetimes | None = None) -> None:
         self.size = size
-        #: How much the young generation takes.
+        #: Most entries of the young generation.
         self.half = (size + 1) // 2
         self._lifetimes = lifetimes or Lifetimes()
         #: Octets of the answers in the young generation that are not small.
@@ -99,7 +98,7 @@ class Cache:
         return len(self.young) + len(self.old)
 
     def fresh_answer(self, question: Question, now: float) -> Answer | None:
-        """Return the answer kept for a question, or None if there is none that is fresh."""
+        """Return the cached answer to a question; None if there is none or it has expired."""
         entry = self.young.get(question)
         if entry is not None:
             return entry[1] if self._is_fresh(entry, now) else None
@@ -110,12 +109,12 @@ class Cache:
         return entry[1]
 
     def keep_answer(self, question: Question, answer: Answer, now: float) -> None:
-        """Keep an answer for as long as its status and TTL allow."""
+        """Cache an answer for as long as its status and TTL allow."""
         if self.half:
             self._keep(question, (now, answer))
 
     def _keep(self, question: Question, entry: tuple[float, Answer]) -> None:
-        """Put an entry into the young generation, and take it out of the old one."""
+        """Move or add an entry to the young generation."""
         self.old.pop(question, None)
         octets = octets_of(entry[1])
         if octets > LARGEST_ANSWER_OCTETS:
@@ -124,21 +123,21 @@ class Cache:
         young = self.generation()
         if octets > SMALL_ANSWER_OCTETS:
             if self._large + octets > LARGE_ANSWERS_OCTETS // 2:
-                self._age()
+                self._start_generation()
                 young = self.young
             self._large += octets
         young[question] = entry
 
     def generation(self, room: int = 1) -> dict[Question, tuple[float, Answer]]:
-        """Return the young generation, after making room in it for so many entries.
+        """Return the young generation after making room for `room` entries.
 
-        For answers of one record at most, no text or a short one: none of those is large.
+        Only for small answers: of at most one record, without text or with a short one.
         """
         if len(self.young) + room > self.half:
-            self._age()
+            self._start_generation()
         return self.young
 
-    def _age(self) -> None:
+    def _start_generation(self) -> None:
         """Let the young generation become the old one."""
         self.old = self.young
         self.young = {}
@@ -153,12 +152,12 @@ class Cache:
 
 
 def is_short_text(record: Any) -> bool:
-    """Whether a TXT record is one character-string, as most are: then it is small."""
+    """Tell whether a TXT record is one character-string, and so small."""
     return len(record) == 1 and len(record[0]) <= _MAX_STRING_OCTETS
 
 
 def large_octets(answers: Sequence[Answer]) -> int:
-    """Return about how many octets the large ones of some answers take in memory."""
+    """Return the approximate octets of memory of the large ones among answers."""
     return sum(
         [
             octets
@@ -171,7 +170,7 @@ def large_octets(answers: Sequence[Answer]) -> int:
 
 
 def octets_of(answer: Answer) -> int:
-    """Return about how many octets an answer takes in memory."""
+    """Return the approximate octets of memory of an answer."""
     octets = sum(map(_octets, answer.records))
     if answer.how is not None:
         octets += sum([len(text) + 2 * _OBJECT_OCTETS for _, text in answer.how.ede])

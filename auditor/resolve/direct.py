@@ -1,9 +1,9 @@
-"""Asks name servers by address, without recursion: what each server itself answers.
+"""Queries single name servers by address, without recursion (RD clear).
 
-For the few questions about delegations and servers; the engines handle the many. A reply is
-returned as it is (`ServerReply`), with AA, RA and the authority section. Every question is asked
-once, however many callers want it, at a bounded rate for each server, over UDP, and over TCP if the
-reply is truncated (RFC 7766 §5).
+For the few questions about delegations and servers; engines handle all others. The whole message
+is returned (`ServerReply`), with AA, RA and the authority section. Concurrent and repeated
+questions share one query, at a bounded rate for each server, over UDP, and over TCP if the reply
+is truncated (RFC 7766 §5).
 """
 
 from __future__ import annotations
@@ -36,18 +36,17 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_ASKED", "NO_ROUTE", "ServerAsker", "ServerQuestion", "ServerReply", "answer_both"]
 
-#: The status of a server of an address family that this machine has no route for: nothing is
-#: known of the server.
+#: The status if this machine has no route to the server's address family.
 NO_ROUTE: Final = "NO_ROUTE"
-#: The status of a server if answers come from files.
+#: The status if answers come from zone files, so that no server is queried.
 NOT_ASKED: Final = "NOT_ASKED"
 
-#: Queries a second to one server, and how many may be under way to it at once.
+#: Most queries a second to one server, and most in flight to it.
 SERVER_QPS: Final = 100.0
 _MAX_PER_SERVER: Final = 8
-#: Questions under way to all servers together.
+#: Most queries in flight to all servers together.
 _MAX_IN_FLIGHT: Final = 256
-#: Replies that are kept for repeated questions.
+#: Most replies kept for repeated questions.
 _MAX_KEPT_REPLIES: Final = 16_384
 _LENGTH: Final = struct.Struct("!H")
 _NO_ROUTE: Final = frozenset(
@@ -63,14 +62,14 @@ class ServerQuestion(NamedTuple):
 
 
 class ServerReply(NamedTuple):
-    """What a server said: a status as of an answer, and the message; None without a reply."""
+    """A server's reply: a status as in `Answer`, and the message, None without a reply."""
 
     status: str
     message: Message | None = None
 
 
 class _Server:
-    """What is known of one server: its pace, and whether it has ever replied."""
+    """State of one server: its rate limit, and whether it has ever replied."""
 
     def __init__(self) -> None:
         self.slots = asyncio.Semaphore(_MAX_PER_SERVER)
@@ -80,9 +79,9 @@ class _Server:
 
 
 class ServerAsker:
-    """Asks name servers directly: `port` of all of them, `qps` queries a second to each.
+    """Queries name servers directly: `port` of all servers, `qps` queries a second to each.
 
-    `timeout`: seconds for one try; `tries`: queries for one question at most.
+    `timeout`: seconds for one try; `tries`: most queries for one question.
     """
 
     def __init__(self, *, port: int, timeout: float, tries: int, qps: float | None = None) -> None:
@@ -96,7 +95,7 @@ class ServerAsker:
         self._asked: dict[ServerQuestion, asyncio.Task[ServerReply]] = {}
 
     async def ask_many(self, questions: Sequence[ServerQuestion]) -> list[ServerReply]:
-        """Return what the servers say, in the order asked. Nothing is raised."""
+        """Return the servers' replies, in the order asked. Failures are statuses."""
         if len(self._asked) > _MAX_KEPT_REPLIES:
             self._asked = {
                 question: task for question, task in self._asked.items() if not task.done()
@@ -111,7 +110,7 @@ class ServerAsker:
         self._asked = {asked: task for asked, task in self._asked.items() if not task.done()}
 
     async def close(self) -> None:
-        """Drop what is under way."""
+        """Cancel all queries in flight."""
         for task in self._asked.values():
             task.cancel()
         await asyncio.gather(*self._asked.values(), return_exceptions=True)
@@ -120,16 +119,16 @@ class ServerAsker:
         try:
             encode_name(asked.question.name)
         except WireError:
-            return ServerReply(MALFORMED)  # a name out of a file that somebody has changed
+            return ServerReply(MALFORMED)  # an invalid name, read from an edited file
         server = self._servers.setdefault(asked.address, _Server())
         async with server.slots, self._in_flight:
             reply = ServerReply(TIMEOUT)
             edns: int | None = 1232
-            # A server that has never said anything is asked once for each further question.
+            # A server that has never replied gets one try for each further question.
             for _ in range(1 if server.is_silent and not server.has_replied else self._tries):
                 reply = await self._try(server, asked, edns)
                 if reply.status in {FORMERR, NOTIMP} and edns is not None:
-                    edns = None  # older than EDNS (RFC 6891 §7)
+                    edns = None  # no EDNS support (RFC 6891 §7)
                 elif reply.status not in {TIMEOUT, MALFORMED}:
                     break
             if reply.message is not None:
@@ -166,7 +165,7 @@ class ServerAsker:
         loop = asyncio.get_running_loop()
         replied: asyncio.Future[ServerReply] = loop.create_future()
         transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Replies(replied, qid, asked.question),
+            lambda: _ReplyProtocol(replied, qid, asked.question),
             remote_addr=(asked.address, self._port),
         )
         try:
@@ -180,17 +179,17 @@ class ServerAsker:
         try:
             writer.write(_LENGTH.pack(len(query)) + query)
             (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-            return _read(await reader.readexactly(length), qid, asked.question) or ServerReply(
-                MALFORMED
-            )
+            return _decode_reply(
+                await reader.readexactly(length), qid, asked.question
+            ) or ServerReply(MALFORMED)
         except asyncio.IncompleteReadError:
             return ServerReply(UNREACHABLE)
         finally:
             writer.close()
 
 
-class _Replies(asyncio.DatagramProtocol):
-    """Waits on a connected socket for the reply to one query; others are passed over."""
+class _ReplyProtocol(asyncio.DatagramProtocol):
+    """Waits on a connected socket for the reply to one query; ignores other datagrams."""
 
     def __init__(self, replied: asyncio.Future[ServerReply], qid: int, question: Question) -> None:
         self._replied = replied
@@ -199,7 +198,7 @@ class _Replies(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         del addr
-        reply = _read(data, self._qid, self._question)
+        reply = _decode_reply(data, self._qid, self._question)
         if reply is not None and not self._replied.done():
             self._replied.set_result(reply)
 
@@ -208,12 +207,12 @@ class _Replies(asyncio.DatagramProtocol):
             self._replied.set_exception(exc)
 
 
-def _read(data: bytes, qid: int, question: Question) -> ServerReply | None:
-    """Return the reply in a datagram, None if it is none to this query."""
+def _decode_reply(data: bytes, qid: int, question: Question) -> ServerReply | None:
+    """Decode a message; return None if it is not a reply to this query."""
     try:
         message = decode_message(data)
     except WireError:
-        # Without a whole header it matches no query; with it, it is a broken reply.
+        # With the ID of the query it is a malformed reply.
         return ServerReply(MALFORMED) if data[:2] == _LENGTH.pack(qid) else None
     if message.id != qid:
         return None
@@ -232,7 +231,7 @@ async def answer_both(
 ) -> list[Answer | ServerReply]:
     """Answer questions for a resolver and for single servers, in the order asked.
 
-    Without an asker only the resolver is asked.
+    Without an asker, questions for servers have the status NOT_ASKED.
     """
     to_servers = [question for question in asked if isinstance(question, ServerQuestion)]
     others = [question for question in asked if not isinstance(question, ServerQuestion)]

@@ -1,4 +1,4 @@
-"""Makes the engine that the settings ask for, without routes (see `routing.factory`)."""
+"""Makes the engine that the settings select, without routes (see `routing.factory`)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["make_plain_engine"]
 
-#: Seconds for which c-ares' engine waits for any server to come back before it gives up.
-_NO_SERVER_PATIENCE_S: Final = 10.0
+#: Seconds without any answer after which a run with the c-ares engine gives up.
+_GIVE_UP_AFTER_S: Final = 10.0
 
 
 def make_plain_engine(settings: Settings) -> Engine:
     """Return the engine that the settings name, not started."""
-    # An engine is imported when it is chosen: each brings libraries that cost time.
+    # An engine is imported only if selected: each has libraries that are slow to import.
     if settings.zones is not None:
         from auditor.resolve.zones.engine import ZoneFileEngine  # noqa: PLC0415 - see above
 
@@ -48,5 +48,5 @@ def make_plain_engine(settings: Settings) -> Engine:
         timeout=settings.timeout,
         tries=settings.tries,
         check=settings.server_check,
-        give_up_after_s=_NO_SERVER_PATIENCE_S,
+        give_up_after_s=_GIVE_UP_AFTER_S,
     )

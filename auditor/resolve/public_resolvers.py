@@ -1,4 +1,4 @@
-"""Public resolvers, and the highest rate at which they are asked."""
+"""Public resolvers, and the default rate limit for them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["PUBLIC_QPS", "is_public", "tell_public"]
 
 _log = logging.getLogger("auditor")
 
-#: Queries a second that a public resolver is asked at most, unless `--server-qps` says otherwise.
+#: Most queries a second to a public resolver without `--server-qps`.
 PUBLIC_QPS: Final = 1_000.0
 
-#: Public resolvers whose operators publish limits, and block those who do not keep them;
-#: canonical, as addresses of servers are.
+#: Canonical addresses of public resolvers whose operators publish rate limits and block clients
+#: that exceed them.
 _PUBLIC: Final = frozenset(
     {
         # Google Public DNS
@@ -49,7 +49,7 @@ def is_public(server: Server) -> bool:
 
 
 def tell_public(server: Server) -> None:
-    """Say in the log that a server is asked less than it might bear."""
+    """Log that the default rate limit applies to a public resolver."""
     extra = {"event": "server_public", "fields": {"server": str(server), "qps": PUBLIC_QPS}}
     text = "server %s is a public resolver: at most %d queries a second (see --server-qps)"
     _log.warning(text, server, PUBLIC_QPS, extra=extra)

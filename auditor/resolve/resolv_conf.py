@@ -1,7 +1,7 @@
 """The system's own name servers (resolv.conf(5)).
 
-A link-local server, as routers announce them, is named with its zone ID (RFC 4007 §11):
-`nameserver fe80::1%eth0`. Entries that cannot be used are set apart, so that the others can be.
+A link-local server, as announced by routers, is given with its zone ID (RFC 4007 §11):
+`nameserver fe80::1%eth0`. Unusable entries are returned separately.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _log = logging.getLogger("auditor")
 
 _PATH: Final = Path("/etc/resolv.conf")
 
-#: How c-ares writes a link-local server.
+#: Format of a link-local server in c-ares.
 _CARES_SCOPE: Final = r"\[([^\]%]+)\]:(\d+)%(\S+)"
 
 
 class SystemServers(NamedTuple):
-    """The servers of a configuration; and of the entries that cannot be used, which and why."""
+    """The servers of a configuration; and unusable entries, each with the reason."""
 
     servers: tuple[Server, ...]
     unusable: tuple[tuple[str, str], ...] = ()
@@ -47,15 +47,15 @@ def read_system_servers(text: str) -> SystemServers:
         except ValueError:
             unusable.append((ascii(entry)[1:-1], "is no IP address"))
             continue
-        if why := _unusable(server):
+        if why := _why_unusable(server):
             unusable.append((ascii(entry)[1:-1], why))
         else:
             servers[server] = None
     return SystemServers(tuple(servers), tuple(unusable))
 
 
-def _unusable(server: Server) -> str:
-    """Return why a server's address cannot be asked from here, "" if it can."""
+def _why_unusable(server: Server) -> str:
+    """Return why a server's address is unusable on this machine, "" if it is usable."""
     address, _, scope = server.address.partition("%")
     if scope:
         if not (scope.isascii() and scope.isprintable()):
@@ -72,15 +72,14 @@ def _unusable(server: Server) -> str:
 def system_servers(*, tell: bool = False) -> tuple[Server, ...]:
     """Return the name servers of the system's configuration.
 
-    `tell`: name in the log what is left out of it. Raises NoServerError if it names none that
-    can be used.
+    `tell`: log unusable entries. Raises NoServerError if there is no usable one.
     """
     try:
         system = read_system_servers(_PATH.read_text("utf-8", "replace"))
     except OSError:
         system = SystemServers(())
     if not system.servers and not system.unusable:
-        system = _known_to_cares()
+        system = _servers_of_cares()
     if tell:
         for entry, why in system.unusable:
             extra = {"event": "server_left_out", "fields": {"server": entry, "why": why}}
@@ -92,9 +91,9 @@ def system_servers(*, tell: bool = False) -> tuple[Server, ...]:
     return system.servers
 
 
-def _known_to_cares() -> SystemServers:
-    """Return what c-ares reads where there is no such file: macOS and others."""
-    import pycares  # noqa: PLC0415 - costs time, and is not needed where there is the file
+def _servers_of_cares() -> SystemServers:
+    """Return the servers that c-ares finds on systems without resolv.conf."""
+    import pycares  # noqa: PLC0415 - slow to import, and rarely needed
 
     try:
         names = pycares.Channel().servers

@@ -1,8 +1,7 @@
-"""Caching resolver: a cache and an engine, queries in flight shared, CNAMEs followed.
+"""Caching resolver: a cache and an engine, with shared queries in flight, and CNAMEs followed.
 
-Does what no engine does: a cached answer is not asked for again, a question asked twice at the
-same time is sent once, and an alias whose target the server did not give is followed
-(RFC 1034 §3.6.2).
+It adds what engines leave out: answers are cached, a question asked twice at the same time is
+sent once, and an alias whose target is not in the reply is followed (RFC 1034 §3.6.2).
 """
 
 from __future__ import annotations
@@ -22,15 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CachingResolver", "PendingBatch"]
 
-#: Seconds: the least that the rest of a batch is given before it counts as late (more than it takes
-#: to ask again for what was lost on a short path), and how long a batch waits for the first half of
-#: its answers before it is looked at again.
-_MIN_PATIENCE_S: Final = 0.1
-_FIRST_PATIENCE_S: Final = 0.25
+#: Least seconds until the second half of a batch counts as late (more than a retransmission takes
+#: on a short path), and seconds of the first wait for the first half.
+_MIN_WAIT_S: Final = 0.1
+_FIRST_WAIT_S: Final = 0.25
 
 
 class _AnswerSink(Protocol):
-    """What waits for the answer to a question: a batch, or an alias being followed."""
+    """Receiver of the answer to a question: a batch, or an alias being followed."""
 
     def set_answer(self, index: int, answer: Answer) -> None: ...
 
@@ -39,13 +37,13 @@ _Waiter: TypeAlias = tuple[_AnswerSink, int]
 
 
 class PendingBatch:
-    """The answers to a list of questions, as they come in.
+    """The answers to a list of questions, filled in as they arrive.
 
-    `answers` has one place per question, None while it is outstanding; `pending` counts
-    those. One waiter at a time.
+    `answers`: one per question, None while outstanding; `pending`: how many are outstanding. Only
+    one task may wait.
     """
 
-    __slots__ = ("_loop", "_patience", "_started", "_wake", "answers", "half", "pending")
+    __slots__ = ("_loop", "_started", "_wait_s", "_wake", "answers", "half", "pending")
 
     def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
         self.answers: list[Answer | None] = [None] * size
@@ -53,22 +51,22 @@ class PendingBatch:
         self.half = 0
         self._loop = loop
         self._started = loop.time()
-        self._patience = _FIRST_PATIENCE_S
+        self._wait_s = _FIRST_WAIT_S
         self._wake: asyncio.Future[None] | None = None
 
     def set_answer(self, index: int, answer: Answer) -> None:
-        """Take the answer to question `index`."""
+        """Set the answer to question `index`."""
         self.answers[index] = answer
         self.note_arrived(1)
 
     def note_arrived(self, count: int) -> None:
-        """Take note of so many answers that have been put in their places."""
+        """Note `count` answers that have been set in `answers`."""
         self.pending = pending = self.pending - count
         if pending <= self.half:
             self.rouse()
 
     def rouse(self) -> None:
-        """Wake the task that waits."""
+        """Wake the waiting task."""
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
@@ -89,29 +87,29 @@ class PendingBatch:
             await self._sleep(None)
 
     async def wait_for_most(self) -> None:
-        """Return when all is answered, or when what is left is late enough to be left behind.
+        """Return when all questions are answered, or the rest counts as late.
 
-        The first half of the answers sets the pace: the rest may take as long again. Each
-        further call waits as long as has passed so far, so a batch is split only a few
-        times, whatever its slowest answer takes.
+        After the first half of the answers, the rest may take as long again. Each further call
+        waits as long as has passed so far, so a batch is split only a few times, however slow
+        its last answer is.
         """
         if not self.pending:
             return
         self.half = self.pending // 2
-        await self._sleep(self._patience)
+        await self._sleep(self._wait_s)
         if self.pending:
             passed = self._loop.time() - self._started
             if self.pending <= self.half:
                 self.half = 0
-                await self._sleep(max(passed, _MIN_PATIENCE_S))
+                await self._sleep(max(passed, _MIN_WAIT_S))
                 passed *= 2
-            self._patience = max(passed, _MIN_PATIENCE_S)
+            self._wait_s = max(passed, _MIN_WAIT_S)
 
 
 class CachingResolver:
     """Answers questions from a cache or an engine. Implements `Resolver`.
 
-    With `trace` an answer from the cache says so in `how`.
+    `trace`: mark answers from the cache in `how`.
     """
 
     def __init__(
@@ -139,7 +137,7 @@ class CachingResolver:
         return [answer for answer in batch.answers if answer is not None]
 
     def start_batch(self, questions: Sequence[Question]) -> PendingBatch:
-        """Ask, and return at once the batch that will receive the answers."""
+        """Submit questions, and return at once the batch that will receive the answers."""
         loop = asyncio.get_running_loop()
         batch = PendingBatch(len(questions), loop)
         self._ask(batch, questions, self._clock() if self._clock else loop.time())
@@ -164,7 +162,7 @@ class CachingResolver:
             self.engine.submit(fresh, self._deliver)
 
     def _join(self, question: Question, waiter: _Waiter) -> None:
-        """Wait for an answer that is on its way to someone else."""
+        """Wait for the answer to a question that is in flight for another waiter."""
         self.joined += 1
         first = self._waiting[question]
         if isinstance(first[0], _SharedWaiters):
@@ -184,12 +182,11 @@ class CachingResolver:
 
     def _deliver(self, pairs: Sequence[tuple[Question, Answer]]) -> None:
         now = self._clock() if self._clock else asyncio.get_running_loop().time()
-        # More than there is room for at once is kept one by one, or not at all; so are answers that
-        # may be large.
+        # Batches too large for the cache, and answers that may be large, are cached one by one.
         keeping = len(pairs) <= self._cache.size // 2 and not self._trace
         young = self._cache.generation(len(pairs)) if keeping else {}
         take = self._waiting.pop
-        # Neighbours are of one batch as a rule: `PendingBatch.set_answer` without its calls.
+        # Consecutive answers are mostly of one batch: inlined `PendingBatch.set_answer`.
         batch: PendingBatch | None = None
         places: list[Answer | None] = []
         count = 0
@@ -220,21 +217,21 @@ class CachingResolver:
             batch.note_arrived(count)
 
     def _is_kept(self, question: Question, answer: Answer, now: float) -> bool:
-        """Tell whether an alias's answer is final, and valid for others too; else handle it."""
+        """Tell whether an answer with aliases is final and may be cached; otherwise handle it."""
         if alias_of(answer):
             self._follow(question, answer, now)
             return False
         if answer.status == SERVFAIL:
-            # Perhaps only because of the chain that led here: not for others.
+            # May be due to the chain that led here, so it is not cached.
             sink, index = self._waiting.pop(question)
             sink.set_answer(index, answer)
             return False
         return True
 
     def _follow(self, question: Question, answer: Answer, now: float) -> None:
-        """Ask for what an alias points to; the answer will be that of `question`."""
+        """Query the target of an alias; its answer will be that of `question`."""
         target = Question(answer.canonical, question.rdtype)
-        # Two aliases that wait for each other would wait for ever.
+        # Detect a loop: two aliases would wait for each other for ever.
         depth = self._depth(question) + len(answer.chain)
         step: Question | None = question if depth > MAX_CHAIN else target
         for _ in range(MAX_CHAIN + 1):
@@ -248,7 +245,7 @@ class CachingResolver:
         self._ask(_CnameChase(self, question, answer), [target], now)
 
     def _depth(self, question: Question) -> int:
-        """Return how many aliases led to a question, on the shortest chain."""
+        """Return the number of aliases on the shortest chain to a question."""
         waiter = self._waiting[question]
         waiters = waiter[0].waiters if isinstance(waiter[0], _SharedWaiters) else [waiter]
         return min(
@@ -259,7 +256,7 @@ class CachingResolver:
         )
 
     def end_link(self, question: Question, answer: Answer) -> None:
-        """Take the answer that an alias led to (called by the sink of `_follow`)."""
+        """Deliver the answer at the end of an alias (called by `_CnameChase`)."""
         self._links.pop(question, None)
         self._deliver([(question, answer)])
 
@@ -269,7 +266,7 @@ def _loop(answer: Answer) -> Answer:
 
 
 class _SharedWaiters:
-    """Waits for those who asked a question that was on its way already."""
+    """Passes an answer on to all waiters of the same question."""
 
     __slots__ = ("waiters",)
 

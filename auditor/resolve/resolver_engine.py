@@ -1,4 +1,4 @@
-"""Any `Resolver` as an engine: for a program that answers the questions itself, as tests do."""
+"""Adapter from a `Resolver` to an engine, for programs that answer the questions themselves."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["ResolverEngine"]
 
 
 class ResolverEngine:
-    """Hands questions to a resolver, in as many calls at a time as there are batches.
+    """Passes each batch of questions to a resolver, in concurrent calls.
 
-    What the resolver raises ends the run, as AuditorError.
+    An exception of the resolver ends the run, as AuditorError.
     """
 
     def __init__(self, resolver: Resolver) -> None:
@@ -29,7 +29,7 @@ class ResolverEngine:
         self._asked = self._answered = self._failed = 0
 
     async def start(self) -> None:
-        """Do nothing: the resolver is there."""
+        """Do nothing: the resolver needs no start."""
 
     def submit(self, questions: Sequence[Question], deliver: AnswerCallback) -> None:
         """Have the questions answered; see `Engine`."""
@@ -43,7 +43,7 @@ class ResolverEngine:
             answers = await self._resolver.resolve_many(questions)
             pairs = list(zip(questions, answers, strict=True))
         except Exception as error:  # noqa: BLE001 - of a program's own code: anything
-            # Nothing is delivered, since nothing should be cached: `fail` tells the caller.
+            # Not delivered, so that nothing is cached; `fail` informs the caller.
             self._failed += len(questions)
             if self._fail is not None:
                 self._fail(AuditorError(f"the resolver failed: {type(error).__name__}: {error}"))
@@ -54,11 +54,11 @@ class ResolverEngine:
         deliver(pairs)
 
     def backlog(self) -> int:
-        """Return 0: the resolver takes all there is."""
+        """Return 0: all questions are passed on at once."""
         return 0
 
     def on_room(self, wake: Callable[[], None]) -> None:
-        """Do nothing: there always is room."""
+        """Do nothing: there is always room."""
 
     def on_failure(self, fail: Callable[[AuditorError], None]) -> None:
         """Have `fail` called when the resolver raises."""
@@ -69,7 +69,7 @@ class ResolverEngine:
         return {"asked": self._asked, "answered": self._answered, "failed": self._failed}
 
     async def close_engine(self) -> None:
-        """Cancel what has not been answered."""
+        """Cancel all unfinished calls."""
         calls = list(self._calls)
         for call in calls:
             call.cancel()

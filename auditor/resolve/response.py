@@ -1,9 +1,8 @@
 """Interprets a response: the answer that it gives to a question.
 
-How a decoded message is judged, the same for every engine that reads the wire: which
-status, which records, where a chain of CNAMEs leads. Not here: whether a reply may be
-believed at all (the engine, by server, ID and `codec.reply_match`), follow-up and repeated
-queries, and the bounds of TTLs (the cache).
+The status, the RRset and the end of the CNAME chain of a decoded message, the same for every
+engine. Not here: whether a reply is accepted (the engine, by server, ID and
+`codec.reply_match`), further queries, and the bounds of TTLs (the cache).
 """
 
 from __future__ import annotations
@@ -40,20 +39,18 @@ def matches(message: Message, question: Question) -> bool:
 def interpret(message: Message, question: Question, how: Provenance | None = None) -> Answer:
     """Return the answer that a reply to `question` gives.
 
-    The status is the RCODE's; NOERROR without records is told apart: NODATA; an alias that
-    leads out of the reply (NOERROR with `canonical` and no records: ask there); or SERVFAIL
-    for a referral. A truncated reply is TRUNCATED whatever it holds. Extended errors go to
-    `how.ede`, if `how` is given.
+    The status is the RCODE; NOERROR without records is NODATA; NOERROR with `canonical` and no
+    records for an alias to a name outside of the reply; or SERVFAIL for a referral. A truncated
+    reply is TRUNCATED whatever it holds. Extended errors go to `how.ede`, if `how` is given.
 
-    Where the records asked for are there, whole and under an RCODE of 0 in the header, they
-    are the answer, whatever stands behind the answer section: broken or odd additional
-    records do not spoil it, nor does the upper half of an RCODE in an OPT record. Without
-    those records an `incomplete` reply is MALFORMED.
+    If the RRset asked for is complete and the header's RCODE is 0, it is the answer, whatever
+    follows the answer section: malformed additional records or the upper bits of an RCODE in an
+    OPT record are ignored. Without that RRset an `incomplete` reply is MALFORMED.
     """
     if how is not None and message.edns is not None and message.edns.ede:
         how = how._replace(ede=message.edns.ede)
     if message.truncated:
-        # Also when it holds records: they may be any part of the RRset.
+        # Even with records: they may be any part of the RRset.
         return make_answer(TRUNCATED, how=how)
     name, rdtype = question
     records = _rrset(message, name, rdtype)
@@ -68,11 +65,11 @@ def interpret(message: Message, question: Question, how: Provenance | None = Non
         lowest = min([record.ttl for record in records])
         ttl = lowest if ttl is None else min(ttl, lowest)
         return make_answer(NOERROR, [record.rdata for record in records], aliases, ttl, how)
-    return _without_records(message, name, aliases, ttl, how)
+    return _interpret_negative(message, name, aliases, ttl, how)
 
 
 def _rrset(message: Message, name: str, rdtype: int) -> list[Record]:
-    """Return the records of one RRset of the answer section; other owners' are ignored."""
+    """Return the records of one RRset of the answer section."""
     return [
         record
         for record in message.answer
@@ -83,15 +80,15 @@ def _rrset(message: Message, name: str, rdtype: int) -> list[Record]:
 def _chain(message: Message, name: str) -> tuple[list[tuple[str, str]], int | None]:
     """Follow the CNAMEs from `name` on as far as the answer section goes, in any order.
 
-    Return the (owner, target) pairs and the lowest TTL. Those that a DNAME brought about
-    are in the reply as CNAMEs (RFC 6672 §3.1). Ends at a loop and behind `MAX_CHAIN`
-    aliases; `make_answer` judges both.
+    Return the (owner, target) pairs and the lowest TTL. A DNAME comes with its synthesised CNAME
+    (RFC 6672 §3.1). Ends at a loop and after `MAX_CHAIN` + 1 aliases; both are SERVFAIL in
+    `make_answer`.
     """
     steps: dict[str, tuple[str, int]] = {}
     for record in message.answer:
         if record.rdtype == CNAME and record.rdclass == IN:
             step = (str(record.rdata), record.ttl)
-            # One owner has one CNAME (RFC 2181 §10.1); of several, always the same one.
+            # An owner has one CNAME (RFC 2181 §10.1); of several, choose the least.
             steps[record.name] = min(step, steps.get(record.name, step))
     aliases: list[tuple[str, str]] = []
     ttls = []
@@ -103,14 +100,14 @@ def _chain(message: Message, name: str) -> tuple[list[tuple[str, str]], int | No
     return aliases, min(ttls, default=None)
 
 
-def _without_records(
+def _interpret_negative(
     message: Message,
     name: str,
     aliases: list[tuple[str, str]],
     ttl: int | None,
     how: Provenance | None,
 ) -> Answer:
-    """Judge a reply that has no records of the type for `name`, the end of the chain."""
+    """Interpret a reply without the RRset of `name`, the end of the chain."""
     if message.incomplete:
         return make_answer(MALFORMED, how=how)
     status = rcode_status(message.rcode)
@@ -121,9 +118,8 @@ def _without_records(
         if aliases:
             return make_answer(NOERROR, (), aliases, ttl, how)
         if not message.authoritative and any(r.rdtype == NS for r in message.authority):
-            # A referral (RFC 2308 §2.2): this server does not know, someone below may. It is
-            # SERVFAIL as from a recursor that cannot follow a delegation: never NODATA,
-            # which would mean "there is no such record".
+            # A referral (RFC 2308 §2.2): SERVFAIL, as from a recursor that cannot follow a
+            # delegation; never NODATA, which would mean that there is no such record.
             return make_answer(SERVFAIL, how=how)
     if negative is not None and ttl is not None:
         negative = min(ttl, negative)
@@ -132,10 +128,10 @@ def _without_records(
 
 
 def _denial(message: Message, name: str) -> tuple[str, int | None]:
-    """Return the zone that denies `name` and the TTL of that (RFC 2308 §5); "", None if unknown.
+    """Return the zone of a negative answer and its TTL (RFC 2308 §5); "", None if unknown.
 
-    Only the SOA of a zone that `name` can be in counts: servers add that of the alias's
-    own zone to an alias that leads elsewhere, and it says nothing about elsewhere.
+    Only the SOA of a zone that `name` can be in counts: servers may add that of an alias's own
+    zone, which denies nothing about a target in another zone.
     """
     for record in message.authority:
         if isinstance(record.rdata, Soa) and record.rdtype == SOA and _is_in(name, record.name):
@@ -144,9 +140,9 @@ def _denial(message: Message, name: str) -> tuple[str, int | None]:
 
 
 def _is_in(name: str, zone: str) -> bool:
-    """Tell whether a name is that of a zone or below it."""
+    """Tell whether a name is at or below a zone's apex."""
     if zone in {".", name}:
         return True
     above = name.removesuffix("." + zone)
-    # The dot before the zone's name may be an escaped one, and the label go on.
+    # The dot before the zone's name may be escaped, and so part of a label.
     return above != name and (len(above) - len(above.rstrip("\\"))) % 2 == 0

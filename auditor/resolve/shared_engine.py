@@ -1,6 +1,6 @@
 """Shares one engine between several runs, each with its own callbacks.
 
-An engine has one callback of each kind; with a share of the engine every run has its own.
+An engine has one callback of each kind; a share of the engine gives each run its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["EngineShare", "SharedEngine"]
 
 
 class EngineShare:
-    """An engine as one run among several sees it. Implements `Engine`; it runs already."""
+    """The view of one run of a shared engine that is started already. Implements `Engine`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -28,10 +28,10 @@ class EngineShare:
         self.fail: Callable[[AuditorError], None] = _ignore
 
     async def start(self) -> None:
-        """Do nothing: the engine runs."""
+        """Do nothing: the engine is started already."""
 
     async def close_engine(self) -> None:
-        """Do nothing: the engine runs on."""
+        """Do nothing: other runs use the engine."""
 
     def on_room(self, wake: Callable[[], None]) -> None:
         """Have `wake` called when there is room."""
@@ -47,7 +47,7 @@ class EngineShare:
 
 
 class SharedEngine:
-    """Starts and closes an engine, and passes on what it says to every share."""
+    """Starts and closes an engine, and calls the callbacks of every share."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

@@ -1,4 +1,4 @@
-"""Socket addresses, with the zone of link-local ones (RFC 4007 §11)."""
+"""Socket addresses, with the zone ID of link-local ones (RFC 4007 §11)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["socket_address"]
 
 
 def socket_address(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
-    """Return a server's address as sockets take it, its zone ID (RFC 4007 §11) as a number.
+    """Return the address tuple for a socket, the zone ID as an interface index.
 
     Raises OSError if there is no such interface.
     """

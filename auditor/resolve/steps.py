@@ -1,4 +1,4 @@
-"""Runs steps, which ask without knowing how: over a resolver, at once, or several side by side."""
+"""Drivers of `Steps`: over a resolver, with answers at hand, or several concurrently."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def answer_steps(
 
 
 def answer_steps_at_once(steps: Steps[T], answer: Callable[[Question], Answer]) -> T:
-    """Run steps to their end with answers that need no waiting; return their result."""
+    """Run steps to their end with answers that are available at once; return their result."""
     try:
         questions = next(steps)
         while True:
@@ -40,9 +40,9 @@ def answer_steps_at_once(steps: Steps[T], answer: Callable[[Question], Answer]) 
 
 
 def together(stages: Sequence[Steps[T]]) -> Steps[list[T]]:
-    """Run several stages side by side: the questions that each has now go out in one round.
+    """Run several stages concurrently: the questions of all are sent in one round.
 
-    Returns their facts in the order of `stages`.
+    Returns their results in the order of `stages`.
     """
     if not stages:
         return []
@@ -50,7 +50,7 @@ def together(stages: Sequence[Steps[T]]) -> Steps[list[T]]:
         return [(yield from stages[0])]
     facts: dict[int, T] = {}
     questions: list[Question] = []
-    #: The stages that go on, by their index, and where the questions of each end.
+    #: Unfinished stages: index, generator, and the end of its questions in the round.
     running: list[tuple[int, Steps[T], int]] = []
     for index, stage in enumerate(stages):
         try:
@@ -71,13 +71,13 @@ def together(stages: Sequence[Steps[T]]) -> Steps[list[T]]:
             else:
                 running.append((index, stage, len(questions)))
             first = after
-    for index, stage, _ in running:  # the last one
-        facts[index] = yield from _run_on(stage, questions)
+    for index, stage, _ in running:  # only one is left
+        facts[index] = yield from _run_to_end(stage, questions)
     return [facts[index] for index in range(len(stages))]
 
 
-def _run_on(stage: Steps[T], questions: Sequence[Question]) -> Steps[T]:
-    """Run a stage to its end that has asked questions."""
+def _run_to_end(stage: Steps[T], questions: Sequence[Question]) -> Steps[T]:
+    """Run a stage that has yielded `questions` to its end."""
     try:
         while True:
             questions = stage.send((yield questions))

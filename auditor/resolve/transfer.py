@@ -1,7 +1,6 @@
-"""Zone transfers over TCP (AXFR, RFC 5936), signed with TSIG if there is a key.
+"""Zone transfers over TCP (AXFR, RFC 5936), signed with TSIG (RFC 8945) if there is a key.
 
-What a server may make this cost is bounded: the octets of a zone, the time without a message,
-and the time for all.
+Bounded against hostile servers: octets of a zone, seconds without a message, and seconds in all.
 """
 
 from __future__ import annotations
@@ -39,22 +38,22 @@ __all__ = ["Transferred", "transfer_zones"]
 _log = logging.getLogger("auditor")
 
 _AXFR: Final = 252
-_IDLE_S: Final = 10.0
-_WHOLE_S: Final = 600.0
+_MAX_IDLE_S: Final = 10.0
+_MAX_TRANSFER_S: Final = 600.0
 _MAX_OCTETS: Final = 1 << 28
-_MAX_KEY_FILE: Final = 1 << 16  # octets
+_MAX_KEY_FILE_OCTETS: Final = 1 << 16  # octets
 _LENGTH_OCTETS: Final = 2
 
 
 class Transferred(NamedTuple):
-    """A zone as a server has given it; the records without the SOA at the end."""
+    """A transferred zone; the records without the SOA at the end."""
 
     origin: str
     server: str
     records: Sequence[Record]
 
     def __repr__(self) -> str:
-        """Return it without its records, which the end of an event loop would have shown."""
+        """Return a text without the records, which asyncio's debug messages would show."""
         return f"Transferred({self.origin!r}, {self.server!r})"
 
     @property
@@ -81,10 +80,10 @@ class Transferred(NamedTuple):
 
 
 def _load_key(path: Path) -> TsigKey:
-    """Return the key in a file. Raises UsageError, which does not say what is in it."""
+    """Return the TSIG key in a file. Raises UsageError without the file's content."""
     try:
         with path.open("rb") as file:
-            text = file.read(_MAX_KEY_FILE).decode("utf-8", "replace")
+            text = file.read(_MAX_KEY_FILE_OCTETS).decode("utf-8", "replace")
     except OSError as error:
         raise UsageError(f"tsig-file: {path}: cannot be read: {error.strerror}") from error
     key = read_key(text)
@@ -99,7 +98,7 @@ def _load_key(path: Path) -> TsigKey:
 async def _transfer(
     origin: str, servers: Sequence[Server], key: TsigKey | None = None
 ) -> Transferred:
-    """Return a zone from the first server that gives it. Raises TransferError if none does."""
+    """Return a zone from the first server that transfers it. Raises TransferError if none does."""
     reasons = []
     for server in servers:
         try:
@@ -114,7 +113,7 @@ async def _transfer(
 async def transfer_zones(
     origins: Sequence[str], servers: Sequence[Server], key_file: Path | None
 ) -> list[Transferred]:
-    """Return zones one after the other. Raises TransferError, UsageError for the key."""
+    """Transfer zones one after the other. Raises TransferError; UsageError for the key file."""
     key = None if key_file is None else _load_key(key_file)
     return [await _transfer(origin, servers, key) for origin in origins]
 
@@ -122,8 +121,8 @@ async def transfer_zones(
 async def _transfer_from(origin: str, server: Server, key: TsigKey | None) -> Transferred:
     failed = f"{printable(origin)}: no transfer from {server}"
     try:
-        async with asyncio.timeout(_WHOLE_S):
-            async with asyncio.timeout(_IDLE_S):
+        async with asyncio.timeout(_MAX_TRANSFER_S):
+            async with asyncio.timeout(_MAX_IDLE_S):
                 reader, writer = await asyncio.open_connection(server.address, server.port)
             try:
                 records = await _exchange(origin, key, reader, writer)
@@ -141,13 +140,13 @@ async def _transfer_from(origin: str, server: Server, key: TsigKey | None) -> Tr
 
 
 class _RefusedError(Exception):
-    """A reply that refuses, or is not valid."""
+    """A reply that refuses the transfer, or is invalid."""
 
 
 async def _exchange(
     origin: str, key: TsigKey | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> list[Record]:
-    """Ask for a zone, and return its records up to the SOA at their end."""
+    """Send the AXFR query, and return the records before the final SOA."""
     qid = secrets.randbits(16)
     query = encode_query(qid, encode_name(origin), _AXFR, recurse=False, edns_size=None)
     verifier = None
@@ -158,7 +157,7 @@ async def _exchange(
     records: list[Record] = []
     octets = 0
     while True:
-        async with asyncio.timeout(_IDLE_S):
+        async with asyncio.timeout(_MAX_IDLE_S):
             length = int.from_bytes(await reader.readexactly(_LENGTH_OCTETS))
             data = await reader.readexactly(length)
         octets += length
@@ -168,7 +167,7 @@ async def _exchange(
         _require_reply(message, qid)
         if verifier is not None:
             verifier.add_message(data, message.signature, message.signed, int(time.time()))
-        if _take(records, message.records, origin):
+        if _add_records(records, message.records, origin):
             if verifier is not None:
                 verifier.require_signed_end()
             return records
@@ -181,8 +180,8 @@ def _require_reply(message: TransferMessage, qid: int) -> None:
         raise _RefusedError("a message that is no reply")
 
 
-def _take(records: list[Record], more: Sequence[Record], origin: str) -> bool:
-    """Add the records of a message; tell whether the SOA at the end was among them."""
+def _add_records(records: list[Record], more: Sequence[Record], origin: str) -> bool:
+    """Add the records of a message; return whether the final SOA was among them."""
     if not records and (not more or more[0].rdtype != SOA or more[0].name != origin):
         raise _RefusedError("a reply that does not begin with the SOA record of the zone")
     for record in more:

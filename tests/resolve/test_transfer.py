@@ -158,7 +158,7 @@ def test_a_zone_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_IDLE_S", 0.1)
+    monkeypatch.setattr(module, "_MAX_IDLE_S", 0.1)
     with pytest.raises(TransferError, match="no answer in time"):
         _transferred(_silence)
 
