@@ -285,7 +285,7 @@ def test_a_dead_zone_is_an_event_for_machines_only(call: Callable[..., Ended]) -
     assert dead == {
         "event": "zone_dead",
         "level": "info",
-        "message": "zone 2.0.192.in-addr.arpa answers nothing: asked for once only",
+        "message": "zone 2.0.192.in-addr.arpa answers nothing: each of its names is queried once",
         "zone": "2.0.192.in-addr.arpa",
     }
     assert "zone" not in text

@@ -1,1 +1,1 @@
-"""The bulk engine: batched UDP queries that adapt to what each name server bears."""
+"""The bulk engine: batched UDP queries, with congestion control for each name server."""

@@ -119,7 +119,9 @@ class DeadZones:
                 return False
         if zone not in self._logged:
             self._logged.add(zone)
-            _log_event("zone_dead", "zone %s answers nothing: asked for once only", zone)
+            _log_event(
+                "zone_dead", "zone %s answers nothing: each of its names is queried once", zone
+            )
         return True
 
     def status_of(self, name: str) -> str:

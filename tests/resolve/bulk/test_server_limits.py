@@ -182,7 +182,7 @@ def test_the_limit_that_was_found_is_told(caplog: pytest.LogCaptureFixture) -> N
         count = world.engine.counters()
         assert count["recovered"] > 0
         assert count["persisted"] == 0
-    assert any("bears 1" in record.getMessage() for record in caplog.records)
+    assert any("is limited to 1" in record.getMessage() for record in caplog.records)
 
 
 def test_the_rate_that_was_found_is_what_the_engine_says_it_can_do() -> None:

@@ -56,7 +56,7 @@ _TYPE_TO_RDLENGTH_OCTETS: Final = 10  # octets of a record from its type to RDLE
 _POINTER_BITS: Final = 0xC000
 _new_tuple: Final = tuple.__new__
 
-#: Octets of RDATA that may differ in a run; for PTR the first label of the name.
+#: Octets of RDATA that may differ in a run; 0 for PTR, whose first label may differ instead.
 _VARYING_OCTETS: Final = {**ADDRESS_OCTETS, TXT: 0, PTR: 0}
 
 

@@ -182,6 +182,8 @@ class ServerLimits:
         # A warning once; later values are only more exact.
         level = logging.INFO if self._is_logged else logging.WARNING
         self._is_logged = True
-        text = f"server %s bears %s ({setting})" if setting else "server %s bears %s"
+        text = (
+            f"server %s is limited to %s ({setting})" if setting else "server %s is limited to %s"
+        )
         extra = {"event": "server_limit", "fields": fields}
         _log.log(level, text, self._name, limit, extra=extra)

@@ -1,6 +1,6 @@
 """Round-trip time of a name server, and the retransmission timeout (RFC 6298).
 
-No clock in here: measurements are passed in.
+Measurements are arguments.
 """
 
 from __future__ import annotations
