@@ -314,7 +314,7 @@ def test_the_exit_code_is_by_the_findings_that_count(
     [
         ((), "nothing to show: give a domain"),
         (("no_domain",), "is a single label; expected a domain such as example.net"),
-        (("192.0.2.1",), "ends in a number"),
+        (("192.0.2.1",), "is an address; expected a domain"),
         (("example.com", "--range", "300.0.0.0/8"), "--range: "),
         (("example.com", "--range", "192.0.2.1/24"), "has host bits set"),
         (("example.com", "--range", "example.net"), "expected a prefix or a range a-b"),
