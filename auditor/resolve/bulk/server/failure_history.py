@@ -39,6 +39,11 @@ class FailureHistory:
         self._are_slow_own = False
         self._slow_persisted = self._slow_passed = 0
 
+    @property
+    def are_few(self) -> bool:
+        """Whether few questions have failed of all since failures were last due to a limit."""
+        return self._failed <= PASSING_SHARE * self._answered
+
     def judge(self, *, first: bool, slow: bool, passes: bool) -> Belief | None:
         """Classify a failure by the outcome of earlier ones; None if these are inconclusive.
 

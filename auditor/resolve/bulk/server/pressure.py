@@ -351,7 +351,8 @@ class Pressure:
 
     def _attribute_to_load(self, now: float) -> Verdict:
         """Set a limit to the number held at the refusals, unless these were very few."""
-        if self._provisional is None and self._are_few(self.doubts, PASSING_SHARE):
+        few = self._are_few(self.doubts, PASSING_SHARE) or self.history.are_few
+        if self._provisional is None and few:
             self.window.borne = max(self.window.borne, self._max_in_flight)
             self._trial_failures = min(self._trial_failures * 2, _MAX_TRIAL_FAILURES)
             self.forget_doubts()
