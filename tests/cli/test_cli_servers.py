@@ -202,7 +202,7 @@ def test_a_scan_says_when_its_servers_disagree(call: Callable[..., Ended]) -> No
         (message,) = [line for line in ended.err.splitlines() if "disagree" in line]
         assert "2.2.0.192.in-addr.arpa PTR" in message
         assert f"127.0.0.1:{first.port} answers two.example.net" in message
-        assert f"127.0.0.1:{second.port} says old.example.net" in message
+        assert f"127.0.0.1:{second.port} answers old.example.net" in message
         quiet = call("scan", *servers, "--ignore", "SERVERS_DISAGREE", "192.0.2.0/29")
         assert "disagree" not in quiet.err
 
