@@ -25,8 +25,6 @@ WIDEST: Final = {4: 8, 6: 16}
 
 #: Intervals in the states that are kept, about 70 octets each; beyond that, all are dropped.
 _MAX_KEPT_INTERVALS: Final = 1_000_000
-#: Questions of one policy whose answers are used, as for `range_evaluator`.
-_MAX_USED_QUESTIONS: Final = 400
 _NO_DOMAIN: Final = ""
 
 
